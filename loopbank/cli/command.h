@@ -1,0 +1,18 @@
+#pragma once
+/// One function a command: it declares its flags on the app and what to call when it is chosen.
+
+#include <CLI/CLI.hpp>
+
+namespace loopbank::cli {
+
+void add_train(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_generate(CLI::App& app);
+void add_probe(CLI::App& app);
+void add_plan(CLI::App& app);
+void add_match(CLI::App& app);
+void add_data(CLI::App& app);
+void add_study(CLI::App& app);
+void add_bench(CLI::App& app);
+
+}  // namespace loopbank::cli

@@ -1,0 +1,60 @@
+#pragma once
+/// The settings of a model, with config.json's names (SPEC 1).
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loopbank/support/settings.h"
+
+namespace loopbank {
+
+struct ModelConfig {
+  int64_t vocab_size = 50304;
+  int64_t hidden_size = 768;
+  int64_t intermediate_size = 2048;
+  int64_t num_hidden_layers = 12;
+  int64_t num_attention_heads = 12;
+  int64_t num_key_value_heads = 0;  // 0: as num_attention_heads; resolved by validate()
+  int64_t max_position_embeddings = 4096;
+  double rope_theta = 500000.0;
+  double rms_norm_eps = 1e-5;
+  bool tie_word_embeddings = false;
+  IntOrList max_loops{{0}, false};
+  double loop_scale_init = -7.0;
+  std::optional<double> first_loop_scale_init;
+  double ponder_weight = 0.0;
+  std::string depth_scale = "none";
+  int64_t local_memory_slots = 0;
+  int64_t global_memory_slots = 0;
+  double memory_gate_bias_init = 0.0;
+
+  /// The list that readers, writers and the documentation follow.
+  [[nodiscard]] std::vector<Field> fields();
+
+  /// Fills what depends on other settings and checks every value against the others.
+  /// @throws Error kConfig naming the key, its value and what would be right
+  void validate();
+
+  /// N of layer l; 0 for a dense layer.
+  [[nodiscard]] int64_t loops(int64_t layer) const;
+  /// Largest N over the layers.
+  [[nodiscard]] int64_t most_loops() const;
+  [[nodiscard]] int64_t head_size() const { return hidden_size / num_attention_heads; }
+  /// Whether any adaptive layer reads a memory bank.
+  [[nodiscard]] bool has_memory() const;
+  [[nodiscard]] bool has_global_memory() const;
+
+  bool operator==(const ModelConfig&) const = default;
+};
+
+/// config.json as Hugging Face directories hold it ("model_type": "loopbank" and the fields).
+[[nodiscard]] nlohmann::ordered_json to_json(const ModelConfig& config);
+void save_config(const ModelConfig& config, const std::filesystem::path& path);
+/// @throws Error kConfig for an unknown key, a value of the wrong type or another model_type
+[[nodiscard]] ModelConfig load_config(const std::filesystem::path& path);
+
+}  // namespace loopbank

@@ -1,0 +1,55 @@
+#pragma once
+/// What one forward pass carries beside the hidden state: number type, loop budget, key/value
+/// cache, recorder.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace loopbank {
+
+/// Keys and values of the tokens read so far, one entry per layer and loop (every loop of an
+/// adaptive layer attends over the states of the same loop).
+class KeyValueCache {
+ public:
+  struct Entry {
+    at::Tensor keys;    ///< [B, H_kv, capacity, d]
+    at::Tensor values;  ///< [B, H_kv, capacity, d]
+  };
+
+  /// Rotated and normed keys and values of new tokens are stored behind those of `length()`.
+  /// @return keys and values of all tokens so far, [B, H_kv, length + T, d]
+  std::pair<at::Tensor, at::Tensor> append(int64_t layer, int64_t loop, const at::Tensor& keys,
+                                           const at::Tensor& values);
+
+  /// Tokens that every entry holds.
+  [[nodiscard]] int64_t length() const { return length_; }
+  /// Called by the model once a forward pass has appended its tokens in every layer.
+  void advance(int64_t num_tokens) { length_ += num_tokens; }
+  /// Forgets the tokens from `length` on.
+  void truncate(int64_t length) { length_ = length; }
+
+ private:
+  int64_t length_ = 0;
+  std::unordered_map<int64_t, Entry> entries_;  // key: layer * kMaxLoops + loop
+};
+
+/// Collects inner values by SPEC's names when a forward pass is probed; see infer/probe.h.
+struct Recorder {
+  std::vector<at::Tensor> halting;      ///< per layer [N_l, B, T], P_t
+  std::vector<at::Tensor> local_gate;   ///< per layer [N_l, B, T], mean over D; undefined if none
+  std::vector<at::Tensor> global_gate;  ///< per layer [N_l, B, T], mean over D; undefined if none
+};
+
+struct ForwardOptions {
+  at::ScalarType compute_dtype = at::kFloat;  ///< kFloat or kBFloat16 (kDouble in tests)
+  int64_t max_loops = 0;                      ///< loop budget; 0: each layer's own N
+  KeyValueCache* cache = nullptr;             ///< inference only
+  Recorder* recorder = nullptr;
+};
+
+}  // namespace loopbank

@@ -1,0 +1,60 @@
+#pragma once
+/// The model's parameters by name, in the order of SPEC's list, with how each starts and whether
+/// weight decay applies to it.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace loopbank {
+
+/// How a parameter starts (SPEC 1, initial values).
+struct Initial {
+  enum class Kind { kNormal, kConstant, kXavierUniform };
+  Kind kind = Kind::kConstant;
+  double value = 0.0;  ///< standard deviation or constant
+  /// The first element of a vector, where it differs from the others (first_loop_scale_init).
+  bool has_first = false;
+  double first = 0.0;
+};
+
+/// Which optimizer settings a parameter belongs to (SPEC 3: decay on linear weights only).
+enum class ParameterKind { kLinear, kEmbedding, kNorm, kBias, kLoopScale, kMemory };
+
+struct Parameter {
+  std::string name;
+  at::Tensor value;  ///< fp32, a leaf that requires grad
+  ParameterKind kind = ParameterKind::kLinear;
+  Initial initial;
+  [[nodiscard]] bool decays() const { return kind == ParameterKind::kLinear; }
+};
+
+/// An ordered list of parameters. Modules keep handles to the same tensors, so loading and
+/// optimizing write in place.
+class Parameters {
+ public:
+  explicit Parameters(at::Device device) : device_(device) {}
+
+  /// Adds a parameter (values undefined until `initialize` or a load).
+  at::Tensor add(const std::string& name, at::IntArrayRef shape, ParameterKind kind,
+                 const Initial& initial);
+
+  /// Draws every value anew; each parameter has its own stream named by (seed, name), so adding
+  /// one leaves the others as they were.
+  void initialize(uint64_t seed);
+
+  [[nodiscard]] const std::vector<Parameter>& all() const { return list_; }
+  /// @throws Error kCheckpoint for an unknown name
+  [[nodiscard]] const Parameter& get(const std::string& name) const;
+  /// Number of values over all parameters.
+  [[nodiscard]] int64_t count() const;
+  [[nodiscard]] at::Device device() const { return device_; }
+
+ private:
+  at::Device device_;
+  std::vector<Parameter> list_;
+};
+
+}  // namespace loopbank

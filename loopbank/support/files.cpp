@@ -1,0 +1,236 @@
+#include "loopbank/support/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+namespace loopbank {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kWriteBufferBytes = size_t{1} << 20;
+
+[[noreturn]] void fail_with_errno(ErrorCode code, const fs::path& path, std::string_view action) {
+  const int reason = errno;
+  const char* remedy = reason == ENOSPC ? " Free some disk space; nothing saved before is lost." : "";
+  fail(code, "{}: cannot {}: {}.{}", path.string(), action, std::strerror(reason), remedy);
+}
+
+void sync_path(const fs::path& path, ErrorCode code) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    fail_with_errno(code, path, "open");
+  }
+  const int status = ::fsync(descriptor);
+  ::close(descriptor);
+  if (status != 0) {
+    fail_with_errno(code, path, "fsync");
+  }
+}
+
+fs::path parent_of(const fs::path& path) {
+  const auto parent = path.parent_path();
+  return parent.empty() ? fs::path(".") : parent;
+}
+
+/// A name beside `path` that no other process or thread uses.
+fs::path temporary_beside(const fs::path& path) {
+  static std::atomic<int> counter{0};
+  return parent_of(path) /
+         fmt::format(".{}.tmp-{}-{}", path.filename().string(), ::getpid(), counter++);
+}
+
+void rename_into_place(const fs::path& from, const fs::path& to, ErrorCode code) {
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    fail_with_errno(code, to, "rename the finished file into place");
+  }
+  sync_path(parent_of(to), code);
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path, ErrorCode code) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    fail_with_errno(code, path, "open");
+  }
+  std::string content;
+  std::string chunk(kWriteBufferBytes, '\0');
+  while (true) {
+    const ssize_t count = ::read(descriptor, chunk.data(), chunk.size());
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      ::close(descriptor);
+      fail_with_errno(code, path, "read");
+    }
+    if (count == 0) {
+      break;
+    }
+    content.append(chunk.data(), static_cast<size_t>(count));
+  }
+  ::close(descriptor);
+  return content;
+}
+
+void write_file_atomically(const fs::path& path, std::string_view bytes, ErrorCode code) {
+  const auto temporary = temporary_beside(path);
+  try {
+    FileWriter writer(temporary, code);
+    writer.write(bytes);
+    writer.close();
+    rename_into_place(temporary, path, code);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+}
+
+FileWriter::FileWriter(fs::path path, ErrorCode code) : path_(std::move(path)), code_(code) {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    fail_with_errno(code_, path_, "create");
+  }
+  buffer_.reserve(kWriteBufferBytes);
+}
+
+FileWriter::~FileWriter() {
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+  }
+}
+
+void FileWriter::write(const void* bytes, size_t num_bytes) {
+  write(std::string_view(static_cast<const char*>(bytes), num_bytes));
+}
+
+void FileWriter::write(std::string_view bytes) {
+  bytes_written_ += bytes.size();
+  while (!bytes.empty()) {
+    const size_t room = kWriteBufferBytes - buffer_.size();
+    const size_t count = std::min(room, bytes.size());
+    buffer_.append(bytes.substr(0, count));
+    bytes.remove_prefix(count);
+    if (buffer_.size() == kWriteBufferBytes) {
+      flush();
+    }
+  }
+}
+
+void FileWriter::flush() {
+  size_t done = 0;
+  while (done < buffer_.size()) {
+    const ssize_t count = ::write(descriptor_, buffer_.data() + done, buffer_.size() - done);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count <= 0) {
+      fail_with_errno(code_, path_, "write");
+    }
+    done += static_cast<size_t>(count);
+  }
+  buffer_.clear();
+}
+
+void FileWriter::close() {
+  flush();
+  if (::fsync(descriptor_) != 0) {
+    fail_with_errno(code_, path_, "fsync");
+  }
+  if (::close(std::exchange(descriptor_, -1)) != 0) {
+    fail_with_errno(code_, path_, "close");
+  }
+}
+
+AtomicDirectory::AtomicDirectory(fs::path destination, ErrorCode code)
+    : destination_(std::move(destination)), code_(code) {
+  if (!destination_.has_filename()) {
+    destination_ = destination_.parent_path();  // "runs/a/" names the folder "runs/a"
+  }
+  temporary_ = temporary_beside(destination_);
+  create_directories(temporary_, code_);
+}
+
+AtomicDirectory::~AtomicDirectory() {
+  if (!committed_) {
+    std::error_code ignored;
+    fs::remove_all(temporary_, ignored);
+  }
+}
+
+void AtomicDirectory::commit() {
+  for (const auto& entry : fs::recursive_directory_iterator(temporary_)) {
+    sync_path(entry.path(), code_);
+  }
+  sync_path(temporary_, code_);
+  if (fs::exists(destination_)) {
+    // rename(2) cannot replace a folder that holds files; an exchange can, in one step.
+    if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, destination_.c_str(),
+                    RENAME_EXCHANGE) != 0) {
+      fail_with_errno(code_, destination_, "exchange the finished folder into place");
+    }
+    sync_path(parent_of(destination_), code_);
+    std::error_code ignored;
+    fs::remove_all(temporary_, ignored);
+  } else {
+    rename_into_place(temporary_, destination_, code_);
+  }
+  committed_ = true;
+}
+
+MappedFile::MappedFile(const fs::path& path, ErrorCode code) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    fail_with_errno(code, path, "open");
+  }
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(descriptor);
+    fail(code, "{}: expected a regular file.", path.string());
+  }
+  size_ = static_cast<size_t>(status.st_size);
+  if (size_ > 0) {
+    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (address == MAP_FAILED) {
+      ::close(descriptor);
+      fail_with_errno(code, path, "map");
+    }
+    data_ = static_cast<const std::byte*>(address);
+  }
+  ::close(descriptor);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) {
+    ::munmap(const_cast<std::byte*>(data_), size_);
+  }
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+void create_directories(const fs::path& path, ErrorCode code) {
+  std::error_code status;
+  fs::create_directories(path, status);
+  if (status) {
+    fail(code, "{}: cannot create the folder: {}.", path.string(), status.message());
+  }
+}
+
+}  // namespace loopbank

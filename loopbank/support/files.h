@@ -1,0 +1,91 @@
+#pragma once
+/// Files that survive: whole reads with a clear error, atomic writes, mapped files.
+///
+/// Not here: compressed text (data/text_reader.h), formats (model/weights.h, data/token_file.h).
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "loopbank/support/error.h"
+
+namespace loopbank {
+
+/// The whole file as bytes. Throws Error `code` with the path and the system's reason.
+[[nodiscard]] std::string read_file(const std::filesystem::path& path,
+                                    ErrorCode code = ErrorCode::kData);
+
+/// Writes a file so that at every instant either the old or the new content is there: a
+/// temporary file in the same folder, fsync, rename, fsync of the folder. Throws Error `code` (a
+/// full disk included) and leaves the old content as it was.
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes,
+                           ErrorCode code = ErrorCode::kData);
+
+/// A file being written front to back; `close` fsyncs. Every call throws on a short write.
+class FileWriter {
+ public:
+  explicit FileWriter(std::filesystem::path path, ErrorCode code = ErrorCode::kData);
+  ~FileWriter();
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+
+  void write(std::string_view bytes);
+  void write(const void* bytes, size_t num_bytes);
+  [[nodiscard]] uint64_t bytes_written() const { return bytes_written_; }
+  void close();
+
+ private:
+  void flush();
+
+  std::filesystem::path path_;
+  ErrorCode code_;
+  int descriptor_ = -1;
+  uint64_t bytes_written_ = 0;
+  std::string buffer_;
+};
+
+/// A directory that appears whole or not at all: files are written under `path()`, `commit`
+/// fsyncs them and renames the directory into place, replacing an older one. Without `commit`
+/// the destructor removes what was written.
+class AtomicDirectory {
+ public:
+  explicit AtomicDirectory(std::filesystem::path destination,
+                           ErrorCode code = ErrorCode::kCheckpoint);
+  ~AtomicDirectory();
+  AtomicDirectory(const AtomicDirectory&) = delete;
+  AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const { return temporary_; }
+  void commit();
+
+ private:
+  std::filesystem::path destination_;
+  std::filesystem::path temporary_;
+  ErrorCode code_;
+  bool committed_ = false;
+};
+
+/// A file mapped read-only for the lifetime of the object.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path, ErrorCode code = ErrorCode::kData);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// Creates a folder and its parents. Throws Error `code`.
+void create_directories(const std::filesystem::path& path, ErrorCode code = ErrorCode::kData);
+
+}  // namespace loopbank

@@ -1,0 +1,29 @@
+#pragma once
+/// Messages to people: always on stderr, so that stdout holds results alone.
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <utility>
+
+namespace loopbank {
+
+enum class LogLevel { kQuiet, kWarning, kInfo };
+
+/// What is shown from here on; kInfo at start.
+void set_log_level(LogLevel level);
+
+void log_info_text(std::string_view message);
+void log_warning_text(std::string_view message);
+
+template <typename... Args>
+void log_info(fmt::format_string<Args...> format, Args&&... args) {
+  log_info_text(fmt::format(format, std::forward<Args>(args)...));
+}
+
+template <typename... Args>
+void log_warning(fmt::format_string<Args...> format, Args&&... args) {
+  log_warning_text(fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace loopbank

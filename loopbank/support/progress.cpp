@@ -1,0 +1,86 @@
+#include "loopbank/support/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+namespace loopbank {
+namespace {
+
+constexpr std::chrono::milliseconds kTerminalInterval{100};
+
+size_t terminal_columns() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    return size.ws_col;
+  }
+  return 120;
+}
+
+std::string scale(double value, const std::array<const char*, 5>& units) {
+  size_t unit = 0;
+  while (std::abs(value) >= 1000.0 && unit + 1 < units.size()) {
+    value /= 1000.0;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{:.0f}{}", value, units[unit])
+                   : fmt::format("{:.1f}{}", value, units[unit]);
+}
+
+}  // namespace
+
+Progress::Progress(std::chrono::seconds plain_interval)
+    : on_terminal_(::isatty(STDERR_FILENO) == 1), plain_interval_(plain_interval) {}
+
+Progress::~Progress() { finish(); }
+
+void Progress::update(std::string_view line) {
+  pending_ = line;
+  const auto now = Clock::now();
+  const bool due = now - last_shown_ >= (on_terminal_ ? Clock::duration(kTerminalInterval)
+                                                      : Clock::duration(plain_interval_));
+  if (!due) {
+    return;
+  }
+  last_shown_ = now;
+  if (on_terminal_) {
+    pending_.resize(std::min(pending_.size(), terminal_columns() - 1));
+    fmt::print(stderr, "\r\033[K{}", pending_);
+    std::fflush(stderr);
+    line_open_ = true;
+  } else {
+    fmt::print(stderr, "{}\n", pending_);
+  }
+  pending_.clear();
+}
+
+void Progress::finish() {
+  if (!pending_.empty()) {
+    last_shown_ = {};
+    update(std::string(pending_));
+  }
+  if (line_open_) {
+    fmt::print(stderr, "\n");
+    line_open_ = false;
+  }
+}
+
+std::string format_duration(double seconds) {
+  const auto total = static_cast<long>(std::lround(std::max(0.0, seconds)));
+  const long hours = total / 3600;
+  const long minutes = total / 60 % 60;
+  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, total % 60)
+                   : fmt::format("{}:{:02}", minutes, total % 60);
+}
+
+std::string format_count(double count) { return scale(count, {"", " k", " M", " G", " T"}); }
+
+std::string format_bytes(double bytes) { return scale(bytes, {" B", " kB", " MB", " GB", " TB"}); }
+
+}  // namespace loopbank

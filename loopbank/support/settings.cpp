@@ -1,0 +1,337 @@
+#include "loopbank/support/settings.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <toml++/toml.h>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+#include "loopbank/support/suggest.h"
+
+namespace loopbank {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+/// A value of a configuration whichever file it came from, with the place it stands at.
+struct Located {
+  Json value;
+  std::string where;
+};
+
+Json json_from_toml(const toml::node& node) {
+  if (const auto* table = node.as_table()) {
+    Json object = Json::object();
+    for (const auto& [key, value] : *table) {
+      object[std::string(key.str())] = json_from_toml(value);
+    }
+    return object;
+  }
+  if (const auto* array = node.as_array()) {
+    Json list = Json::array();
+    for (const auto& value : *array) {
+      list.push_back(json_from_toml(value));
+    }
+    return list;
+  }
+  if (const auto* value = node.as_integer()) {
+    return value->get();
+  }
+  if (const auto* value = node.as_floating_point()) {
+    return value->get();
+  }
+  if (const auto* value = node.as_boolean()) {
+    return value->get();
+  }
+  if (const auto* value = node.as_string()) {
+    return value->get();
+  }
+  return nullptr;
+}
+
+[[noreturn]] void fail_type(const Located& found, const Field& field, std::string_view expected) {
+  fail(ErrorCode::kConfig, "{}: \"{}\" expects {}, got {}.", found.where, field.name, expected,
+       found.value.dump());
+}
+
+std::vector<int64_t> integers(const Located& found, const Field& field) {
+  std::vector<int64_t> values;
+  for (const auto& item : found.value) {
+    if (!item.is_number_integer()) {
+      fail_type(found, field, "a whole number or a list of whole numbers");
+    }
+    values.push_back(item.get<int64_t>());
+  }
+  if (values.empty()) {
+    fail_type(found, field, "a list with at least one whole number");
+  }
+  return values;
+}
+
+/// Stores a value of the wrong type nowhere: every branch checks before it assigns.
+struct Assign {
+  const Located& found;
+  const Field& field;
+
+  void operator()(int64_t* target) const {
+    if (!found.value.is_number_integer()) {
+      fail_type(found, field, "a whole number");
+    }
+    *target = found.value.get<int64_t>();
+  }
+  void operator()(double* target) const {
+    if (!found.value.is_number() || !std::isfinite(found.value.get<double>())) {
+      fail_type(found, field, "a finite number");
+    }
+    *target = found.value.get<double>();
+  }
+  void operator()(bool* target) const {
+    if (!found.value.is_boolean()) {
+      fail_type(found, field, "true or false");
+    }
+    *target = found.value.get<bool>();
+  }
+  void operator()(std::string* target) const {
+    if (!found.value.is_string()) {
+      fail_type(found, field, "a text in quotes");
+    }
+    *target = found.value.get<std::string>();
+  }
+  void operator()(std::optional<double>* target) const {
+    if (found.value.is_null()) {
+      target->reset();
+      return;
+    }
+    if (!found.value.is_number() || !std::isfinite(found.value.get<double>())) {
+      fail_type(found, field, "a finite number");
+    }
+    *target = found.value.get<double>();
+  }
+  void operator()(IntOrList* target) const {
+    if (found.value.is_number_integer()) {
+      *target = {{found.value.get<int64_t>()}, false};
+    } else if (found.value.is_array()) {
+      *target = {integers(found, field), true};
+    } else {
+      fail_type(found, field, "a whole number or a list of whole numbers");
+    }
+  }
+  void operator()(std::vector<std::string>* target) const {
+    std::vector<std::string> values;
+    if (found.value.is_string()) {
+      values.push_back(found.value.get<std::string>());
+    } else if (found.value.is_array() && std::all_of(found.value.begin(), found.value.end(),
+                                                     [](const Json& v) { return v.is_string(); })) {
+      values = found.value.get<std::vector<std::string>>();
+    } else {
+      fail_type(found, field, "a text or a list of texts");
+    }
+    *target = std::move(values);
+  }
+};
+
+void assign(const Located& found, const Field& field) {
+  std::visit(Assign{found, field}, field.target);
+}
+
+nlohmann::ordered_json value_of(const Field& field) {
+  return std::visit(
+      [](const auto* target) -> nlohmann::ordered_json {
+        using T = std::decay_t<decltype(*target)>;
+        if constexpr (std::is_same_v<T, std::optional<double>>) {
+          return target->has_value() ? nlohmann::ordered_json(**target)
+                                     : nlohmann::ordered_json(nullptr);
+        } else if constexpr (std::is_same_v<T, IntOrList>) {
+          return target->is_list ? nlohmann::ordered_json(target->values)
+                                 : nlohmann::ordered_json(target->values.front());
+        } else {
+          return *target;
+        }
+      },
+      field.target);
+}
+
+template <typename T>
+std::vector<std::string> names_of(const std::vector<T>& items) {
+  std::vector<std::string> names;
+  for (const auto& item : items) {
+    names.push_back(item.name);
+  }
+  return names;
+}
+
+template <typename T>
+const T* find_by_name(const std::vector<T>& items, std::string_view name) {
+  const auto found = std::find_if(items.begin(), items.end(),
+                                  [&](const T& item) { return item.name == name; });
+  return found == items.end() ? nullptr : &*found;
+}
+
+const Section& find_section(const std::vector<Section>& sections, std::string_view name,
+                            const std::string& where) {
+  const auto* section = find_by_name(sections, name);
+  if (section == nullptr) {
+    fail(ErrorCode::kConfig, "{}: unknown section [{}].{}", where, name,
+         suggestion(name, names_of(sections)));
+  }
+  return *section;
+}
+
+const Field& find_field(const Section& section, std::string_view name, const std::string& where) {
+  const auto* field = find_by_name(section.fields, name);
+  if (field == nullptr) {
+    fail(ErrorCode::kConfig, "{}: unknown key \"{}\" in [{}].{}", where, name, section.name,
+         suggestion(name, names_of(section.fields)));
+  }
+  return *field;
+}
+
+toml::table parse_toml(std::string_view text, const std::string& where) {
+  try {
+    return toml::parse(text, where);
+  } catch (const toml::parse_error& error) {
+    fail(ErrorCode::kConfig, "{}:{}: {}", where, error.source().begin.line, error.description());
+  }
+}
+
+void read_file_and_its_bases(const fs::path& path, const std::vector<Section>& sections,
+                             int depth) {
+  constexpr int kMaxBases = 8;
+  if (depth > kMaxBases) {
+    fail(ErrorCode::kConfig, "{}: more than {} files name each other as base.", path.string(),
+         kMaxBases);
+  }
+  const auto root = parse_toml(read_file(path, ErrorCode::kConfig), path.string());
+  const auto place = [&](const toml::node& node) {
+    return fmt::format("{}:{}", path.string(), node.source().begin.line);
+  };
+  if (const auto* base = root.get("base")) {
+    if (!base->is_string()) {
+      fail(ErrorCode::kConfig, "{}: \"base\" expects a path in quotes.", place(*base));
+    }
+    read_file_and_its_bases(path.parent_path() / base->as_string()->get(), sections, depth + 1);
+  }
+  for (const auto& [name, node] : root) {
+    if (name == "base") {
+      continue;
+    }
+    const auto* table = node.as_table();
+    if (table == nullptr) {
+      auto known = names_of(sections);
+      for (auto& section : known) {
+        section = "[" + section + "]";
+      }
+      fail(ErrorCode::kConfig, "{}: key \"{}\" stands outside a section. Known sections: {}.",
+           place(node), name.str(), fmt::join(known, ", "));
+    }
+    const auto& section = find_section(sections, name.str(), place(node));
+    for (const auto& [key, value] : *table) {
+      const auto& field = find_field(section, key.str(), place(value));
+      assign({json_from_toml(value), place(value)}, field);
+    }
+  }
+}
+
+/// `section.key=value`; a value that is not TOML (a bare word, a path) is a text.
+void apply_override(const std::string& text, const std::vector<Section>& sections) {
+  const auto where = fmt::format("--set {}", text);
+  const auto equals = text.find('=');
+  const auto dot = text.find('.');
+  if (equals == std::string::npos || dot == std::string::npos || dot > equals) {
+    fail(ErrorCode::kConfig, "{}: expected section.key=value, as in model.max_loops=3.", where);
+  }
+  const auto& section = find_section(sections, text.substr(0, dot), where);
+  const auto& field = find_field(section, text.substr(dot + 1, equals - dot - 1), where);
+  const auto value = text.substr(equals + 1);
+  Json parsed;
+  if (value == "null") {
+    parsed = nullptr;
+  } else {
+    try {
+      const auto table = toml::parse("v = " + value);
+      parsed = json_from_toml(*table.get("v"));
+    } catch (const toml::parse_error&) {
+      parsed = value;
+    }
+  }
+  assign({parsed, where}, field);
+}
+
+std::string toml_value(const nlohmann::ordered_json& value) {
+  if (value.is_number_float()) {
+    auto text = fmt::format("{}", value.get<double>());
+    // TOML floats need a point or an exponent, or they come back as integers.
+    return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
+  }
+  return value.dump();  // JSON's texts, numbers, booleans and flat lists are TOML too
+}
+
+}  // namespace
+
+void read_toml(const fs::path& path, const std::vector<std::string>& overrides,
+               const std::vector<Section>& sections) {
+  read_file_and_its_bases(path, sections, 0);
+  for (const auto& text : overrides) {
+    apply_override(text, sections);
+  }
+}
+
+std::string write_toml(const std::vector<Section>& sections) {
+  std::string text;
+  for (const auto& section : sections) {
+    text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section.name);
+    for (const auto& field : section.fields) {
+      const auto value = value_of(field);
+      if (!value.is_null()) {  // TOML has no null: an absent key means the same
+        text += fmt::format("{} = {}\n", field.name, toml_value(value));
+      }
+    }
+  }
+  return text;
+}
+
+void read_json(const Json& object, const std::vector<Field>& fields, std::string_view where,
+               const std::vector<std::string>& ignored) {
+  if (!object.is_object()) {
+    fail(ErrorCode::kConfig, "{}: expected a JSON object, got {}.", where, object.type_name());
+  }
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(ignored.begin(), ignored.end(), key) != ignored.end()) {
+      continue;
+    }
+    const auto* field = find_by_name(fields, key);
+    if (field == nullptr) {
+      fail(ErrorCode::kConfig, "{}: unknown key \"{}\".{}", where, key,
+           suggestion(key, names_of(fields)));
+    }
+    assign({value, std::string(where)}, *field);
+  }
+}
+
+nlohmann::ordered_json write_json(const std::vector<Field>& fields) {
+  auto object = nlohmann::ordered_json::object();
+  for (const auto& field : fields) {
+    object[field.name] = value_of(field);
+  }
+  return object;
+}
+
+std::string describe_settings(const std::vector<Section>& sections) {
+  std::string text;
+  for (const auto& section : sections) {
+    text += fmt::format("## [{}]\n\n| key | default | meaning |\n|---|---|---|\n", section.name);
+    for (const auto& field : section.fields) {
+      text += fmt::format("| `{}` | `{}` | {} |\n", field.name, value_of(field).dump(), field.doc);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace loopbank

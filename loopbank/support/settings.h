@@ -1,0 +1,68 @@
+#pragma once
+/// Settings declared once: a struct lists its fields, and the TOML reader, the JSON reader and
+/// writer, `--set key=value` and the documentation all follow from that list.
+///
+///     std::vector<Field> ModelConfig::fields() {
+///       return {{"hidden_size", &hidden_size, "D, width of the hidden state"}, ...};
+///     }
+///
+/// Unknown keys and values of the wrong type are refused with `file:line`, the value found, and
+/// the nearest known name.
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace loopbank {
+
+/// A setting that is one whole number or a list of them, such as `max_loops = 3` and
+/// `max_loops = [1, 2, 3]`. One number stands for every layer.
+struct IntOrList {
+  std::vector<int64_t> values{0};
+  bool is_list = false;
+  bool operator==(const IntOrList&) const = default;
+};
+
+/// Where a field's value lives, by its type.
+using FieldTarget = std::variant<int64_t*, double*, bool*, std::string*, std::optional<double>*,
+                                 IntOrList*, std::vector<std::string>*>;
+
+struct Field {
+  std::string name;
+  FieldTarget target;
+  std::string doc;
+};
+
+/// A named group of fields: one table of a TOML file.
+struct Section {
+  std::string name;
+  std::vector<Field> fields;
+};
+
+/// Reads a TOML file into the sections. A top-level `base = "other.toml"` (relative to the file)
+/// is read first and overridden key by key. Keys that are absent keep their value.
+/// `overrides` are `section.key=value` texts (value in TOML form; bare words count as strings).
+/// Throws Error kConfig as `path:line: unknown key "max_loop" in [model]. Did you mean "max_loops"?`
+void read_toml(const std::filesystem::path& path, const std::vector<std::string>& overrides,
+               const std::vector<Section>& sections);
+
+/// The sections as TOML text, every key with its value, readable by read_toml.
+[[nodiscard]] std::string write_toml(const std::vector<Section>& sections);
+
+/// Reads a JSON object into the fields. `where` names it in errors. Unknown keys are refused,
+/// except those in `ignored`.
+void read_json(const nlohmann::json& object, const std::vector<Field>& fields,
+               std::string_view where, const std::vector<std::string>& ignored = {});
+
+/// The fields as one JSON object, in order of declaration.
+[[nodiscard]] nlohmann::ordered_json write_json(const std::vector<Field>& fields);
+
+/// The sections as a table for the documentation: key, default, meaning.
+[[nodiscard]] std::string describe_settings(const std::vector<Section>& sections);
+
+}  // namespace loopbank

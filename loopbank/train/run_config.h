@@ -1,0 +1,78 @@
+#pragma once
+/// A run as a TOML file: [model], [data], [training], [optimizer], [schedule].
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "loopbank/model/config.h"
+
+namespace loopbank {
+
+struct DataConfig {
+  std::string train;       ///< token file
+  std::string validation;  ///< token file, may be empty
+  std::string tokenizer;   ///< tokenizer.json that made them; "bytes" for the byte tokenizer
+  std::vector<Field> fields();
+  bool operator==(const DataConfig&) const = default;
+};
+
+struct TrainingConfig {
+  int64_t seed = 0;
+  int64_t steps = 0;
+  int64_t batch = 0;            ///< sequences a step
+  int64_t micro_batch = 0;      ///< sequences a forward pass; 0: the whole batch
+  int64_t sequence_length = 0;  ///< T, tokens
+  std::string precision = "bf16";
+  int64_t validate_every = 100;
+  int64_t validation_rows = 64;  ///< rows of T tokens scored at each validation
+  int64_t checkpoint_every = 0;  ///< steps; 0: only at the end
+  int64_t keep_checkpoints = 2;
+  std::string device = "auto";  ///< auto | cpu | cuda
+  std::vector<Field> fields();
+  bool operator==(const TrainingConfig&) const = default;
+};
+
+struct OptimizerConfig {
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double eps = 1e-8;
+  double weight_decay = 0.1;
+  double clip_norm = 1.0;             ///< 0: no clipping
+  double loop_scale_multiplier = 1.0; ///< learning rate of the loop scales over that of the rest
+  double memory_multiplier = 1.0;     ///< learning rate of memory keys and values
+  std::vector<Field> fields();
+  bool operator==(const OptimizerConfig&) const = default;
+};
+
+struct ScheduleConfig {
+  std::string name = "one_cycle";  ///< one_cycle | warmup_stable_decay
+  double initial_rate = 2.912e-4;
+  double peak_rate = 2.912e-3;
+  double final_rate = 2.912e-4;
+  double warmup_fraction = 0.01;
+  double decay_fraction = 0.2;  ///< of the steps, warmup_stable_decay only
+  std::vector<Field> fields();
+  bool operator==(const ScheduleConfig&) const = default;
+};
+
+struct RunConfig {
+  ModelConfig model;
+  DataConfig data;
+  TrainingConfig training;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+
+  [[nodiscard]] std::vector<Section> sections();
+  /// Checks every value and the combinations.
+  void validate();
+  bool operator==(const RunConfig&) const = default;
+};
+
+/// @param overrides  `section.key=value` texts, applied last
+[[nodiscard]] RunConfig load_run_config(const std::filesystem::path& path,
+                                        const std::vector<std::string>& overrides = {});
+[[nodiscard]] std::string to_toml(const RunConfig& config);
+
+}  // namespace loopbank
