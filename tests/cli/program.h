@@ -1,0 +1,39 @@
+#pragma once
+/// Runs the built program as a user would and keeps what it printed.
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace loopbank::testing {
+
+struct ProgramResult {
+  int status = -1;  ///< exit status; 128 + the signal where one ended it
+  std::string out;
+  std::string err;
+};
+
+/// Runs `loopbank ARGUMENTS...` with `input` on stdin, from `directory`.
+/// @param environment  variables set on top of the test's own
+ProgramResult run_program(const std::vector<std::string>& arguments, const std::string& input = "",
+                          const std::filesystem::path& directory = ".",
+                          const std::map<std::string, std::string>& environment = {});
+
+/// A fresh directory that goes with the object.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory();
+  ~TemporaryDirectory();
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Writes a text file under a directory, making the folders above it, and gives its path.
+std::filesystem::path write_text(const std::filesystem::path& path, const std::string& text);
+
+}  // namespace loopbank::testing
