@@ -12,6 +12,9 @@
 
 namespace loopbank {
 
+constexpr int64_t kMaxLoops = 64;         ///< largest N of a layer
+constexpr int64_t kLargestLayers = 4096;  ///< largest L
+
 struct ModelConfig {
   int64_t vocab_size = 50304;
   int64_t hidden_size = 768;

@@ -21,7 +21,8 @@ constexpr size_t kWriteBufferBytes = size_t{1} << 20;
 
 [[noreturn]] void fail_with_errno(ErrorCode code, const fs::path& path, std::string_view action) {
   const int reason = errno;
-  const char* remedy = reason == ENOSPC ? " Free some disk space; nothing saved before is lost." : "";
+  const char* remedy =
+      reason == ENOSPC ? " Free some disk space; nothing saved before is lost." : "";
   fail(code, "{}: cannot {}: {}.{}", path.string(), action, std::strerror(reason), remedy);
 }
 
@@ -84,10 +85,16 @@ std::string read_file(const fs::path& path, ErrorCode code) {
 }
 
 void write_file_atomically(const fs::path& path, std::string_view bytes, ErrorCode code) {
+  write_file_atomically(
+      path, [&](FileWriter& writer) { writer.write(bytes); }, code);
+}
+
+void write_file_atomically(const fs::path& path, const std::function<void(FileWriter&)>& write,
+                           ErrorCode code) {
   const auto temporary = temporary_beside(path);
   try {
     FileWriter writer(temporary, code);
-    writer.write(bytes);
+    write(writer);
     writer.close();
     rename_into_place(temporary, path, code);
   } catch (...) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,6 +47,11 @@ class FileWriter {
   uint64_t bytes_written_ = 0;
   std::string buffer_;
 };
+
+/// The same for a content that is too large to stand in memory: `write` puts it out piece by piece.
+void write_file_atomically(const std::filesystem::path& path,
+                           const std::function<void(FileWriter&)>& write,
+                           ErrorCode code = ErrorCode::kData);
 
 /// A directory that appears whole or not at all: files are written under `path()`, `commit`
 /// fsyncs them and renames the directory into place, replacing an older one. Without `commit`

@@ -1,0 +1,185 @@
+#include "loopbank/model/config.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+
+namespace loopbank {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path fresh_folder(const std::string& name) {
+  const auto path = fs::temp_directory_path() / fmt::format("loopbank-{}-{}", name, ::getpid());
+  fs::remove_all(path);
+  fs::create_directories(path);
+  return path;
+}
+
+/// The text of the error that the settings end in; empty where they are accepted.
+template <typename Change>
+std::string error_after(const Change& change) {
+  ModelConfig config;
+  change(config);
+  try {
+    config.validate();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kConfig);
+    return error.what();
+  }
+  return "";
+}
+
+void expect_contains(const std::string& text, const std::vector<std::string>& parts) {
+  for (const auto& part : parts) {
+    EXPECT_NE(text.find(part), std::string::npos) << "\"" << part << "\" is not in: " << text;
+  }
+}
+
+ModelConfig load_text(const std::string& text) {
+  const auto folder = fresh_folder("config");
+  write_file_atomically(folder / "config.json", text);
+  return load_config(folder / "config.json");
+}
+
+std::string load_error(const std::string& text) {
+  try {
+    (void)load_text(text);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kConfig);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ModelConfig, KeyValueHeadsDefaultToTheAttentionHeads) {
+  ModelConfig config;
+  config.validate();
+  EXPECT_EQ(config.num_key_value_heads, 12);
+  EXPECT_EQ(config.head_size(), 64);
+}
+
+TEST(ModelConfig, LoopsOfALayerFollowTheNumberOrTheList) {
+  ModelConfig config;
+  config.max_loops = {{3}, false};
+  EXPECT_EQ(config.loops(0), 3);
+  EXPECT_EQ(config.loops(11), 3);
+  config.num_hidden_layers = 3;
+  config.max_loops = {{0, 5, 2}, true};
+  config.validate();
+  EXPECT_EQ(config.loops(0), 0);
+  EXPECT_EQ(config.loops(1), 5);
+  EXPECT_EQ(config.most_loops(), 5);
+}
+
+TEST(ModelConfig, MemoryCountsOnlyWhereALayerLoops) {
+  ModelConfig config;
+  config.local_memory_slots = 8;
+  EXPECT_FALSE(config.has_memory());
+  config.max_loops = {{1}, false};
+  EXPECT_TRUE(config.has_memory());
+  EXPECT_FALSE(config.has_global_memory());
+  config.global_memory_slots = 4;
+  EXPECT_TRUE(config.has_global_memory());
+}
+
+TEST(ModelConfig, ErrorsNameKeyValueAndNearestOption) {
+  expect_contains(error_after([](auto& c) { c.num_attention_heads = 11; }),
+                  {"num_attention_heads", "768", "got 11", "Nearest: 12"});
+  expect_contains(error_after([](auto& c) { c.num_key_value_heads = 5; }),
+                  {"num_key_value_heads", "12", "got 5", "Nearest: 4"});
+  expect_contains(error_after([](auto& c) { c.hidden_size = 0; }), {"hidden_size", "got 0"});
+  expect_contains(error_after([](auto& c) { c.vocab_size = int64_t{1} << 40; }),
+                  {"vocab_size", "got 1099511627776"});
+  expect_contains(error_after([](auto& c) {
+                    c.max_loops = {{-1}, false};
+                  }),
+                  {"max_loops", "0 to 64", "got -1", "Nearest: 0"});
+  expect_contains(error_after([](auto& c) {
+                    c.max_loops = {{3, 3}, true};
+                  }),
+                  {"max_loops", "list of 12", "list of 2"});
+  expect_contains(error_after([](auto& c) { c.depth_scale = "invers"; }),
+                  {"depth_scale", "\"invers\"", "Did you mean \"inverse\"?"});
+  expect_contains(error_after([](auto& c) { c.rope_theta = 0.0; }), {"rope_theta", "got 0"});
+  expect_contains(error_after([](auto& c) { c.rms_norm_eps = -1e-5; }), {"rms_norm_eps", "-1e-05"});
+  expect_contains(error_after([](auto& c) { c.ponder_weight = -1.0; }),
+                  {"ponder_weight", "got -1"});
+}
+
+TEST(ModelConfig, SettingsWithoutEffectAreRefused) {
+  expect_contains(error_after([](auto& c) { c.local_memory_slots = 4; }),
+                  {"local_memory_slots", "got 4 and 0", "max_loops"});
+  expect_contains(error_after([](auto& c) {
+                    c.max_loops = {{3}, false};
+                    c.depth_scale = "inverse";
+                  }),
+                  {"depth_scale", "inverse"});
+}
+
+TEST(ModelConfig, HeadsOfOddWidthAreRefusedBecauseRotaryTurnsPairs) {
+  expect_contains(error_after([](auto& c) {
+                    c.hidden_size = 12;
+                    c.num_attention_heads = 4;
+                  }),
+                  {"num_attention_heads", "even", "got 4", "Nearest: 3"});
+}
+
+TEST(ModelConfig, ConfigJsonReturnsWhatWasSaved) {
+  ModelConfig config;
+  config.num_hidden_layers = 3;
+  config.max_loops = {{1, 2, 3}, true};
+  config.first_loop_scale_init = 0.5413;
+  config.local_memory_slots = 7;
+  config.memory_gate_bias_init = -3.0;
+  config.tie_word_embeddings = true;
+  config.num_key_value_heads = 4;
+  config.validate();
+  const auto folder = fresh_folder("config-round");
+  save_config(config, folder / "config.json");
+  EXPECT_EQ(load_config(folder / "config.json"), config);
+}
+
+TEST(ModelConfig, ConfigJsonCarriesEveryNameOfTheReference) {
+  const auto json = to_json(ModelConfig{});
+  for (const char* key :
+       {"model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+        "num_attention_heads", "num_key_value_heads", "max_position_embeddings", "rope_theta",
+        "rms_norm_eps", "tie_word_embeddings", "max_loops", "loop_scale_init",
+        "first_loop_scale_init", "ponder_weight", "depth_scale", "local_memory_slots",
+        "global_memory_slots", "memory_gate_bias_init"}) {
+    EXPECT_TRUE(json.contains(key)) << key;
+  }
+  EXPECT_EQ(json.size(), 19U);
+  EXPECT_EQ(json["model_type"], "loopbank");
+  EXPECT_EQ(json["num_key_value_heads"], 12);
+  EXPECT_TRUE(json["first_loop_scale_init"].is_null());
+}
+
+TEST(ModelConfig, ConfigJsonWithAMistakeNamesTheFileAndTheKey) {
+  expect_contains(load_error(R"({"model_type": "loopbank", "max_loop": 3})"),
+                  {"config.json", "max_loop", "Did you mean \"max_loops\"?"});
+  expect_contains(load_error(R"({"model_type": "llama"})"), {"config.json", "llama", "loopbank"});
+  expect_contains(load_error(R"({"hidden_size": 64})"), {"model_type", "null"});
+  expect_contains(load_error(R"({"model_type": "loopbank", "hidden_size": "big"})"),
+                  {"hidden_size", "\"big\""});
+  expect_contains(load_error(R"({"model_type": "loopbank", "hidden_size": 10})"),
+                  {"config.json", "num_attention_heads", "10"});
+  expect_contains(load_error("{"), {"config.json", "JSON"});
+  expect_contains(load_error("[1]"), {"config.json", "model_type"});
+}
+
+TEST(ModelConfig, KeysThatHuggingFaceToolsAddAreAccepted) {
+  const auto config = load_text(
+      R"({"model_type": "loopbank", "architectures": ["Loopbank"], "torch_dtype": "bfloat16",
+          "transformers_version": "4.40.0", "hidden_size": 24, "num_attention_heads": 2})");
+  EXPECT_EQ(config.hidden_size, 24);
+}
+
+}  // namespace
+}  // namespace loopbank
