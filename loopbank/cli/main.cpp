@@ -1,37 +1,24 @@
 /// The program: one command a file, errors shown in one line, exit status 0 only on success.
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <vector>
 
 #include "loopbank/cli/command.h"
+#include "loopbank/cli/runtime.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/log.h"
 #include "loopbank/support/suggest.h"
 
 namespace loopbank::cli {
 namespace {
 
 /// LibTorch's errors carry a C++ backtrace: people get the first line alone.
-std::string first_line(const std::string& message) { return message.substr(0, message.find('\n')); }
-
-std::vector<std::string> names_of_options(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const auto* option : app.get_options()) {
-    for (const auto& name : option->get_lnames()) {
-      names.push_back("--" + name);
-    }
-  }
-  for (const auto* command : app.get_subcommands({})) {
-    names.push_back(command->get_name());
-  }
-  return names;
+std::string first_line(const std::string& message) {
+  return message.substr(0, message.find('\n'));
 }
 
 /// The command that the words chose, as deep as they were understood.
@@ -40,28 +27,73 @@ const CLI::App& chosen(const CLI::App& app) {
   return parsed.empty() ? app : chosen(*parsed.front());
 }
 
+/// `loopbank data tokenize`: a command with those above it.
+std::string full_name(const CLI::App& command) {
+  const auto* parent = command.get_parent();
+  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
+}
+
+/// What a mistyped word may have meant: the flags of the command and of those above it for a word
+/// that starts with a dash, else the commands below it.
+std::vector<std::string> known_words(const CLI::App& command, bool is_flag) {
+  std::vector<std::string> known;
+  if (!is_flag) {
+    for (const auto* below : command.get_subcommands([](const CLI::App*) { return true; })) {
+      known.push_back(below->get_name());
+    }
+    return known;
+  }
+  for (const auto* level = &command; level != nullptr; level = level->get_parent()) {
+    for (const auto* option : level->get_options()) {
+      for (const auto& name : option->get_lnames()) {
+        known.push_back("--" + name);
+      }
+    }
+  }
+  return known;
+}
+
+/// One line for what the parser did not accept.
+std::string describe(const CLI::App& app, const CLI::ParseError& error) {
+  const auto& command = chosen(app);
+  const auto extras = app.remaining(true);
+  if (extras.empty()) {
+    return fmt::format("{}: {}. See {} --help.", full_name(command), first_line(error.what()),
+                       full_name(command));
+  }
+  // A word that nobody knows explains best why another one is missing, so it comes first.
+  const bool is_flag = extras.front().starts_with('-');
+  const auto word = is_flag ? extras.front().substr(0, extras.front().find('=')) : extras.front();
+  const auto known = known_words(command, is_flag);
+  if (known.empty()) {
+    return fmt::format("{}: unexpected argument \"{}\". See {} --help.", full_name(command), word,
+                       full_name(command));
+  }
+  return fmt::format("{}: unknown {} \"{}\".{}", full_name(command), is_flag ? "flag" : "command",
+                     word, suggestion(word, known));
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"loopbank: transformers that decide how long to think and how much to look up"};
   app.name("loopbank");
   app.require_subcommand(1);
-  app.set_version_flag("--version", "loopbank 0.1.0");
+  app.set_version_flag("--version", "loopbank " LOOPBANK_VERSION);
+  add_runtime_flags(app);
   // each command's line stands where its file exists
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ExtrasError& error) {
-    const auto& command = chosen(app);
-    const auto extras = command.remaining(true);
-    const auto word = extras.empty() ? std::string(error.what()) : extras.front();
-    fmt::print(stderr, "error: {}: unknown argument \"{}\".{}\n", command.get_name(), word,
-               suggestion(word, names_of_options(command)));
-    return exit_status(ErrorCode::kConfig);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
       return app.exit(error);  // --help and --version
     }
-    fmt::print(stderr, "error: {}: {} See loopbank {} --help.\n", chosen(app).get_name(),
-               first_line(error.what()), chosen(app).get_name() == "loopbank" ? "" : chosen(app).get_name());
+    fmt::print(stderr, "error: {}\n", describe(app, error));
     return exit_status(ErrorCode::kConfig);
+  }
+  // A full disk behind stdout shows only here.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    fail(ErrorCode::kData,
+         "stdout: expected room for the output, could not write all of it. "
+         "Free the disk or close the pipe later");
   }
   return 0;
 }
@@ -70,7 +102,6 @@ int run(int argc, char** argv) {
 }  // namespace loopbank::cli
 
 int main(int argc, char** argv) {
-  using loopbank::ErrorCode;
   try {
     return loopbank::cli::run(argc, argv);
   } catch (const loopbank::Error& error) {

@@ -1,0 +1,100 @@
+#include "loopbank/cli/runtime.h"
+
+#include <ATen/Parallel.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/log.h"
+
+namespace loopbank::cli {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+RuntimeSettings& settings() {
+  static RuntimeSettings instance;
+  return instance;
+}
+
+/// Cores' worth of time that a container grants (cgroup v2), or a large number without a limit.
+double cores_of_quota() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0.0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0.0) {
+    return kMaxThreads;
+  }
+  return std::strtod(quota.c_str(), nullptr) / period;
+}
+
+/// The number of threads in an environment variable; 0 where it is not set.
+int threads_from_environment(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr || *value == '\0') {
+    return 0;
+  }
+  const std::string_view text(value);
+  int threads = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), threads);
+  if (error != std::errc() || end != text.data() + text.size() || threads < 1 ||
+      threads > kMaxThreads) {
+    fail(ErrorCode::kConfig,
+         "{}: expected a number of threads from 1 to {}, got \"{}\". Correct or unset it", name,
+         kMaxThreads, text);
+  }
+  return threads;
+}
+
+int wanted_threads(int flag) {
+  if (flag > 0) {
+    return flag;
+  }
+  for (const char* name : {"LOOPBANK_THREADS", "OMP_NUM_THREADS"}) {
+    if (const int threads = threads_from_environment(name); threads > 0) {
+      return threads;
+    }
+  }
+  return available_cores();
+}
+
+void apply_runtime_settings() {
+  // LibTorch may start with one thread on a machine of two cores, so it is always told.
+  at::set_num_threads(wanted_threads(settings().threads));
+  if (settings().quiet) {
+    set_log_level(LogLevel::kWarning);
+  }
+}
+
+}  // namespace
+
+void add_runtime_flags(CLI::App& app) {
+  app.fallthrough();  // inherited by every command added after this
+  app.add_option("--threads", settings().threads,
+                 "Threads that compute (LOOPBANK_THREADS, else all cores available)")
+      ->check(CLI::Range(1, kMaxThreads));
+  app.add_flag("--quiet", settings().quiet, "Only warnings and errors on stderr, no progress");
+  app.parse_complete_callback(apply_runtime_settings);
+}
+
+const RuntimeSettings& runtime_settings() {
+  return settings();
+}
+
+int available_cores() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  // Fails only on machines of more than 1024 cores: one thread is then a safe start.
+  const int by_mask = ::sched_getaffinity(0, sizeof(mask), &mask) == 0 ? CPU_COUNT(&mask) : 1;
+  const auto by_quota = static_cast<int>(std::ceil(cores_of_quota()));
+  return std::max(1, std::min(by_mask, by_quota));
+}
+
+}  // namespace loopbank::cli
