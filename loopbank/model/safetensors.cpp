@@ -298,7 +298,8 @@ SafetensorsContent read_safetensors(const fs::path& path) {
   const auto data = bytes.substr(kLengthBytes + text.size());
   SafetensorsContent content;
   std::vector<Entry> entries;
-  for (const auto& [name, json] : parse_header(path, text).items()) {
+  const auto header = parse_header(path, text);
+  for (const auto& [name, json] : header.items()) {
     if (name == "__metadata__") {
       content.metadata = parse_metadata(path, json);
     } else {

@@ -146,7 +146,8 @@ TEST(ModelConfig, ConfigJsonReturnsWhatWasSaved) {
 }
 
 TEST(ModelConfig, ConfigJsonCarriesEveryNameOfTheReference) {
-  const auto json = to_json(ModelConfig{});
+  const ModelConfig config;
+  const auto json = to_json(config);
   for (const char* key :
        {"model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
         "num_attention_heads", "num_key_value_heads", "max_position_embeddings", "rope_theta",
