@@ -18,16 +18,33 @@ struct CostByPart {
 };
 
 struct ModelCost {
-  CostByPart parameters;     ///< embedding, attention, feed_forward, norms, router, loop_scale,
-                             ///< memory_banks, memory_projections, memory_gates, head
-  CostByPart forward_flops;  ///< a token, all loops run: attention projections, attention scores
-                             ///< (causal, mean context T / 2), feed_forward, router,
-                             ///< memory_read, memory_projections, memory_gates, head
-  double training_flops = 0; ///< 3 x forward: the backward pass costs twice the forward
+  CostByPart parameters;      ///< embedding, attention, feed_forward, norms, router, loop_scale,
+                              ///< memory_banks, memory_projections, memory_gates, head
+  CostByPart forward_flops;   ///< a token, all loops run: attention_projections, attention_scores
+                              ///< (causal, mean context (T + 1) / 2), feed_forward, router,
+                              ///< memory_read, memory_projections, memory_gates, head
+  double training_flops = 0;  ///< 3 x forward: the backward pass costs twice the forward
 };
 
 /// @param sequence_length  T, tokens; a token attends to (T + 1) / 2 tokens on average
 /// A multiply-add counts as two FLOPs; norms, softmax and elementwise work are left out.
+/// @throws Error kConfig for a config that does not validate
 [[nodiscard]] ModelCost model_cost(const ModelConfig& config, int64_t sequence_length);
+
+/// One forward and backward pass.
+struct BatchShape {
+  int64_t sequences = 1;        ///< rows of a pass (micro-batch)
+  int64_t sequence_length = 1;  ///< T, tokens
+  bool low_precision = false;   ///< bf16 compute over fp32 master weights
+  bool keeps_scores = true;     ///< attention weights [H, T, T] stay for the backward pass
+};
+
+/// Bytes that training holds at its peak, by part: weights, low_precision_weights, gradients,
+/// optimizer (two AdamW moments), activations, logits. Weights, gradients and moments are exact;
+/// activations are an estimate (every kept value counted once, allocator and workspaces left out).
+[[nodiscard]] CostByPart training_memory(const ModelConfig& config, const BatchShape& batch);
+
+/// {"total": ..., "<part>": ...} in the order of the parts.
+[[nodiscard]] nlohmann::ordered_json to_json(const CostByPart& cost);
 
 }  // namespace loopbank

@@ -326,16 +326,13 @@ void write_safetensors(const fs::path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata) {
   const auto order = storage_order(path, tensors);
   const auto header = make_header(path, tensors, order, metadata);
-  write_file_atomically(
-      path,
-      [&](FileWriter& writer) {
-        writer.write(header);
-        for (const auto i : order) {
-          const auto tensor = tensors[i].second.detach().to(at::kCPU).contiguous();
-          writer.write(tensor.data_ptr(), static_cast<size_t>(tensor.nbytes()));
-        }
-      },
-      ErrorCode::kCheckpoint);
+  AtomicFile file(path, ErrorCode::kCheckpoint);
+  file.writer().write(header);
+  for (const auto i : order) {
+    const auto tensor = tensors[i].second.detach().to(at::kCPU).contiguous();
+    file.writer().write(tensor.data_ptr(), static_cast<size_t>(tensor.nbytes()));
+  }
+  file.commit();
 }
 
 }  // namespace loopbank

@@ -1,0 +1,150 @@
+#include "loopbank/model/cost.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+namespace loopbank {
+namespace {
+
+constexpr double kFlopsPerMultiplyAdd = 2.0;
+constexpr double kBackwardOverForward = 2.0;  // gradients of the inputs and of the weights
+constexpr double kBytesFp32 = 4.0;
+constexpr double kAdamMoments = 2.0;
+
+/// SPEC's letters as floating point, so that no product overflows.
+struct Sizes {
+  double V, D, F, L, head, kv_width, M_L, M_G;  // kv_width = H_kv d
+};
+
+Sizes sizes_of(const ModelConfig& config) {
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  return {
+      number(config.vocab_size),         number(config.hidden_size),
+      number(config.intermediate_size),  number(config.num_hidden_layers),
+      number(config.head_size()),        number(config.num_key_value_heads * config.head_size()),
+      number(config.local_memory_slots), number(config.global_memory_slots)};
+}
+
+/// Sums over the adaptive layers: how many there are, and their loops.
+struct Loops {
+  double adaptive_layers = 0.0;
+  double loops = 0.0;         // of adaptive layers, each N_l
+  double block_passes = 0.0;  // loops of adaptive layers and one pass of each dense layer
+};
+
+Loops loops_of(const ModelConfig& config) {
+  Loops sums;
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    const auto loops = static_cast<double>(config.loops(layer));
+    sums.adaptive_layers += loops > 0 ? 1.0 : 0.0;
+    sums.loops += loops;
+    sums.block_passes += std::max(loops, 1.0);
+  }
+  return sums;
+}
+
+CostByPart count_parameters(const ModelConfig& config) {
+  const auto s = sizes_of(config);
+  const auto loops = loops_of(config);
+  const double adaptive = loops.adaptive_layers;
+  const double local = s.M_L > 0 ? adaptive : 0.0;   // layers with a local bank
+  const double global = s.M_G > 0 ? adaptive : 0.0;  // layers that read the global bank
+  const bool memory = local + global > 0;
+  // Block norms, head norms, the final norm; the memory path's LayerNorms have weight and bias.
+  const double norms =
+      s.L * (2 * s.D + 2 * s.head) + s.D + (memory ? adaptive * 2 * s.D + 4 * s.D : 0.0);
+  return {{{"embedding", s.V * s.D},
+           {"attention", s.L * (2 * s.D * s.D + 2 * s.D * s.kv_width)},
+           {"feed_forward", s.L * 3 * s.D * s.F},
+           {"norms", norms},
+           {"router", adaptive * (s.D + 2)},
+           {"loop_scale", loops.loops},
+           {"memory_banks", local * 2 * s.M_L * s.D + (global > 0 ? 2 * s.M_G * s.D : 0.0)},
+           {"memory_projections", (local + global) * s.D * s.D},
+           {"memory_gates", (local + global) * (s.D * s.D + s.D)},
+           {"head", config.tie_word_embeddings ? 0.0 : s.V * s.D}}};
+}
+
+CostByPart count_forward_flops(const ModelConfig& config, int64_t sequence_length) {
+  const auto s = sizes_of(config);
+  const auto loops = loops_of(config);
+  const double context = (static_cast<double>(sequence_length) + 1) / 2;  // causal mean, tokens
+  const double local = s.M_L > 0 ? loops.loops : 0.0;                     // reads of a local bank
+  const double global = s.M_G > 0 ? loops.loops : 0.0;
+  const double two = kFlopsPerMultiplyAdd;
+  return {
+      {{"attention_projections", two * loops.block_passes * (2 * s.D * s.D + 2 * s.D * s.kv_width)},
+       {"attention_scores", two * loops.block_passes * 2 * s.D * context},
+       {"feed_forward", two * loops.block_passes * 3 * s.D * s.F},
+       {"router", two * loops.loops * (s.D + 1)},
+       {"memory_read", two * (local * 2 * s.M_L * s.D + global * 2 * s.M_G * s.D)},
+       {"memory_projections", two * (local + global) * s.D * s.D},
+       {"memory_gates", two * (local + global) * s.D * s.D},
+       {"head", two * s.V * s.D}}};
+}
+
+/// Values that autograd keeps of one token until the backward pass: inputs of products, norms and
+/// nonlinearities. Attention weights and memory weights are counted where `kept_scores` says so.
+double kept_values_per_token(const ModelConfig& config, int64_t sequence_length, bool kept_scores) {
+  const auto s = sizes_of(config);
+  const auto loops = loops_of(config);
+  const double heads = s.D / s.head;
+  // Norm input and output twice, q k v before and after rotation and norm, their mix, the
+  // feed-forward's gate, up, silu and product, both residual sums.
+  double block = 8 * s.D + 2 * (s.D + s.kv_width) + s.kv_width + 4 * s.F;
+  if (kept_scores) {
+    block += heads * static_cast<double>(sequence_length);
+  }
+  double loop = 2 * s.D;  // the state kept for the mix, and the router's input
+  for (const double slots : {s.M_L, s.M_G}) {
+    // Query and its norms are shared; per bank: weights, read, projection, gate.
+    loop += slots > 0 ? slots + 4 * s.D : 0.0;
+  }
+  return loops.block_passes * block + loops.loops * loop + 3 * s.D;
+}
+
+}  // namespace
+
+double CostByPart::total() const {
+  return std::accumulate(parts.begin(), parts.end(), 0.0,
+                         [](double sum, const auto& part) { return sum + part.second; });
+}
+
+ModelCost model_cost(const ModelConfig& config, int64_t sequence_length) {
+  auto checked = config;
+  checked.validate();
+  ModelCost cost;
+  cost.parameters = count_parameters(checked);
+  cost.forward_flops = count_forward_flops(checked, sequence_length);
+  cost.training_flops = (1 + kBackwardOverForward) * cost.forward_flops.total();
+  return cost;
+}
+
+CostByPart training_memory(const ModelConfig& config, const BatchShape& batch) {
+  auto checked = config;
+  checked.validate();
+  const double parameters = count_parameters(checked).total();
+  const double tokens = static_cast<double>(batch.sequences * batch.sequence_length);
+  const double width = batch.low_precision ? 2.0 : kBytesFp32;
+  const double logits = tokens * static_cast<double>(checked.vocab_size);
+  return {
+      {{"weights", kBytesFp32 * parameters},
+       {"low_precision_weights", batch.low_precision ? width * parameters : 0.0},
+       {"gradients", kBytesFp32 * parameters},
+       {"optimizer", kAdamMoments * kBytesFp32 * parameters},
+       {"activations",
+        width * tokens * kept_values_per_token(checked, batch.sequence_length, batch.keeps_scores)},
+       // Logits and their gradient, in fp32 both.
+       {"logits", 2 * kBytesFp32 * logits}}};
+}
+
+nlohmann::ordered_json to_json(const CostByPart& cost) {
+  nlohmann::ordered_json json = {{"total", cost.total()}};
+  for (const auto& [name, value] : cost.parts) {
+    json[name] = value;
+  }
+  return json;
+}
+
+}  // namespace loopbank

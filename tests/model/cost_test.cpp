@@ -1,0 +1,134 @@
+#include "loopbank/model/cost.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "loopbank/support/error.h"
+
+namespace loopbank {
+namespace {
+
+constexpr int64_t kPaperSequence = 4096;
+
+ModelConfig paper(int64_t layers, int64_t width, int64_t loops, bool memory) {
+  ModelConfig config;  // V 50304, D 768, H 12 are the defaults
+  config.num_hidden_layers = layers;
+  config.intermediate_size = width;
+  config.max_loops = {{loops}, false};
+  config.local_memory_slots = memory ? 1024 : 0;
+  config.global_memory_slots = memory ? 512 : 0;
+  return config;
+}
+
+double millions(const ModelConfig& config) {
+  return model_cost(config, kPaperSequence).parameters.total() / 1e6;
+}
+
+std::map<std::string, double> by_name(const CostByPart& cost) {
+  return {cost.parts.begin(), cost.parts.end()};
+}
+
+TEST(ModelCost, ParametersOfThePapersTableComeOut) {
+  EXPECT_NEAR(millions(paper(12, 2048, 0, false)), 162.2, 0.05);
+  EXPECT_NEAR(millions(paper(12, 2048, 3, false)), 162.2, 0.05);
+  EXPECT_NEAR(millions(paper(12, 2048, 5, false)), 162.2, 0.05);
+  EXPECT_NEAR(millions(paper(12, 2048, 7, false)), 162.2, 0.05);
+  EXPECT_NEAR(millions(paper(36, 2048, 0, false)), 332.1, 0.05);
+  EXPECT_NEAR(millions(paper(12, 3840, 0, false)), 211.0, 1.0);
+  EXPECT_NEAR(millions(paper(12, 2048, 3, true)), 210.2, 0.05);
+  EXPECT_NEAR(millions(paper(36, 3840, 0, false)), 481.0, 1.0);
+}
+
+TEST(ModelCost, ADenseLayerIsCountedTermByTerm) {
+  ModelConfig config;
+  config.vocab_size = 10;
+  config.hidden_size = 8;
+  config.intermediate_size = 6;
+  config.num_hidden_layers = 1;
+  config.num_attention_heads = 2;
+  config.num_key_value_heads = 1;
+  const auto cost = model_cost(config, 3);
+  const auto parameters = by_name(cost.parameters);
+  EXPECT_EQ(parameters.at("embedding"), 80);
+  EXPECT_EQ(parameters.at("attention"), 64 + 64 + 2 * 8 * 4);  // query, output; narrow key, value
+  EXPECT_EQ(parameters.at("feed_forward"), 3 * 8 * 6);
+  EXPECT_EQ(parameters.at("norms"), 8 + 8 + 4 + 4 + 8);
+  EXPECT_EQ(parameters.at("head"), 80);
+  const auto flops = by_name(cost.forward_flops);
+  EXPECT_EQ(flops.at("attention_projections"), 2 * (64 + 64 + 2 * 8 * 4));
+  EXPECT_EQ(flops.at("attention_scores"), 2 * 2 * 8 * 2);  // q k^T and the mix over 2 of 3 tokens
+  EXPECT_EQ(flops.at("feed_forward"), 2 * 3 * 8 * 6);
+  EXPECT_EQ(flops.at("head"), 2 * 80);
+  EXPECT_EQ(flops.at("router") + flops.at("memory_read"), 0);
+  EXPECT_EQ(cost.training_flops, 3 * cost.forward_flops.total());
+}
+
+TEST(ModelCost, LoopsMultiplyTheBlocksAndNotTheHead) {
+  const auto once = by_name(model_cost(paper(12, 2048, 1, true), 128).forward_flops);
+  const auto thrice = by_name(model_cost(paper(12, 2048, 3, true), 128).forward_flops);
+  for (const auto& [part, flops] : once) {
+    EXPECT_EQ(thrice.at(part), flops * (part == "head" ? 1 : 3)) << part;
+  }
+}
+
+TEST(ModelCost, ALoopListSumsOverTheLayers) {
+  auto config = paper(3, 2048, 0, true);
+  config.max_loops = {{0, 1, 4}, true};
+  const auto cost = model_cost(config, 128);
+  const auto flops = by_name(cost.forward_flops);
+  const auto one_pass = by_name(model_cost(paper(1, 2048, 1, true), 128).forward_flops);
+  EXPECT_EQ(flops.at("feed_forward"), 6 * one_pass.at("feed_forward"));
+  EXPECT_EQ(flops.at("memory_read"), 5 * one_pass.at("memory_read"));
+  EXPECT_EQ(by_name(cost.parameters).at("loop_scale"), 5);
+  EXPECT_EQ(by_name(cost.parameters).at("router"), 2 * (768 + 2));
+}
+
+TEST(ModelCost, TheHeadCostsFlopsEvenWhereItsWeightIsTied) {
+  auto config = paper(2, 2048, 0, false);
+  const auto untied = model_cost(config, 128);
+  config.tie_word_embeddings = true;
+  const auto tied = model_cost(config, 128);
+  EXPECT_EQ(untied.parameters.total() - tied.parameters.total(), 50304.0 * 768);
+  EXPECT_EQ(untied.forward_flops.total(), tied.forward_flops.total());
+}
+
+TEST(ModelCost, ABadConfigIsRefused) {
+  auto config = paper(12, 2048, 0, false);
+  config.num_attention_heads = 7;
+  EXPECT_THROW((void)model_cost(config, 128), Error);
+}
+
+TEST(TrainingMemory, ExactPartsFollowFromTheParameters) {
+  const auto config = paper(12, 2048, 3, false);
+  const double parameters = model_cost(config, 64).parameters.total();
+  const auto full = by_name(training_memory(config, {.sequences = 2, .sequence_length = 64}));
+  EXPECT_EQ(full.at("weights"), 4 * parameters);
+  EXPECT_EQ(full.at("low_precision_weights"), 0);
+  EXPECT_EQ(full.at("gradients"), 4 * parameters);
+  EXPECT_EQ(full.at("optimizer"), 8 * parameters);
+  EXPECT_EQ(full.at("logits"), 2.0 * 4 * 2 * 64 * 50304);
+  const auto half = by_name(
+      training_memory(config, {.sequences = 2, .sequence_length = 64, .low_precision = true}));
+  EXPECT_EQ(half.at("low_precision_weights"), 2 * parameters);
+  EXPECT_EQ(2 * half.at("activations"), full.at("activations"));
+}
+
+TEST(TrainingMemory, ActivationsGrowWithLoopsAndLinearlyWithSequences) {
+  const auto activations = [](int64_t loops, int64_t sequences) {
+    return by_name(training_memory(paper(12, 2048, loops, true),
+                                   {.sequences = sequences, .sequence_length = 64}))
+        .at("activations");
+  };
+  EXPECT_EQ(activations(3, 4), 4 * activations(3, 1));
+  EXPECT_GT(activations(3, 1), 2.5 * activations(1, 1));
+}
+
+TEST(CostByPart, JsonHoldsTheTotalAndEveryPart) {
+  const auto json = to_json(CostByPart{{{"a", 1.0}, {"b", 2.5}}});
+  EXPECT_EQ(json.dump(), R"({"total":3.5,"a":1.0,"b":2.5})");
+}
+
+}  // namespace
+}  // namespace loopbank
