@@ -85,28 +85,18 @@ std::string read_file(const fs::path& path, ErrorCode code) {
 }
 
 void write_file_atomically(const fs::path& path, std::string_view bytes, ErrorCode code) {
-  write_file_atomically(
-      path, [&](FileWriter& writer) { writer.write(bytes); }, code);
+  AtomicFile file(path, code);
+  file.writer().write(bytes);
+  file.commit();
 }
 
-void write_file_atomically(const fs::path& path, const std::function<void(FileWriter&)>& write,
-                           ErrorCode code) {
-  const auto temporary = temporary_beside(path);
-  try {
-    FileWriter writer(temporary, code);
-    write(writer);
-    writer.close();
-    rename_into_place(temporary, path, code);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-}
+FileWriter::FileWriter(fs::path path, ErrorCode code) : FileWriter(path, path, code) {}
 
-FileWriter::FileWriter(fs::path path, ErrorCode code) : path_(std::move(path)), code_(code) {
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+FileWriter::FileWriter(const fs::path& path, fs::path name, ErrorCode code)
+    : name_(std::move(name)), code_(code) {
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) {
-    fail_with_errno(code_, path_, "create");
+    fail_with_errno(code_, name_, "create");
   }
   buffer_.reserve(kWriteBufferBytes);
 }
@@ -134,6 +124,22 @@ void FileWriter::write(std::string_view bytes) {
   }
 }
 
+void FileWriter::write_at(uint64_t offset, std::string_view bytes) {
+  flush();
+  while (!bytes.empty()) {
+    const ssize_t count =
+        ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count <= 0) {
+      fail_with_errno(code_, name_, "write");
+    }
+    offset += static_cast<uint64_t>(count);
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+}
+
 void FileWriter::flush() {
   size_t done = 0;
   while (done < buffer_.size()) {
@@ -142,7 +148,7 @@ void FileWriter::flush() {
       continue;
     }
     if (count <= 0) {
-      fail_with_errno(code_, path_, "write");
+      fail_with_errno(code_, name_, "write");
     }
     done += static_cast<size_t>(count);
   }
@@ -151,12 +157,31 @@ void FileWriter::flush() {
 
 void FileWriter::close() {
   flush();
-  if (::fsync(descriptor_) != 0) {
-    fail_with_errno(code_, path_, "fsync");
+  // EINVAL: a pipe or a device, which has nothing to sync.
+  if (::fsync(descriptor_) != 0 && errno != EINVAL) {
+    fail_with_errno(code_, name_, "fsync");
   }
   if (::close(std::exchange(descriptor_, -1)) != 0) {
-    fail_with_errno(code_, path_, "close");
+    fail_with_errno(code_, name_, "close");
   }
+}
+
+AtomicFile::AtomicFile(fs::path destination, ErrorCode code)
+    : destination_(std::move(destination)),
+      temporary_(temporary_beside(destination_)),
+      code_(code),
+      writer_(temporary_, destination_, code) {}
+
+AtomicFile::~AtomicFile() {
+  if (!committed_) {
+    ::unlink(temporary_.c_str());
+  }
+}
+
+void AtomicFile::commit() {
+  writer_.close();
+  rename_into_place(temporary_, destination_, code_);
+  committed_ = true;
 }
 
 AtomicDirectory::AtomicDirectory(fs::path destination, ErrorCode code)
@@ -203,7 +228,8 @@ MappedFile::MappedFile(const fs::path& path, ErrorCode code) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor);
-    fail(code, "{}: expected a regular file.", path.string());
+    fail(code, "{}: expected a regular file, got {}.", path.string(),
+         S_ISDIR(status.st_mode) ? "a folder" : "a device, pipe or socket");
   }
   size_ = static_cast<size_t>(status.st_size);
   if (size_ > 0) {

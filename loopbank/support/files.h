@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,7 +24,8 @@ namespace loopbank {
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes,
                            ErrorCode code = ErrorCode::kData);
 
-/// A file being written front to back; `close` fsyncs. Every call throws on a short write.
+/// A file being written front to back; `close` fsyncs. Every call throws on a short write, and
+/// what was written without `close` may be lost.
 class FileWriter {
  public:
   explicit FileWriter(std::filesystem::path path, ErrorCode code = ErrorCode::kData);
@@ -35,23 +35,44 @@ class FileWriter {
 
   void write(std::string_view bytes);
   void write(const void* bytes, size_t num_bytes);
+  /// Replaces bytes that were written before, such as a header whose counts came last.
+  void write_at(uint64_t offset, std::string_view bytes);
   [[nodiscard]] uint64_t bytes_written() const { return bytes_written_; }
   void close();
 
  private:
+  friend class AtomicFile;
+  /// `name` is what errors call the file at `path`.
+  FileWriter(const std::filesystem::path& path, std::filesystem::path name, ErrorCode code);
   void flush();
 
-  std::filesystem::path path_;
+  std::filesystem::path name_;
   ErrorCode code_;
   int descriptor_ = -1;
   uint64_t bytes_written_ = 0;
   std::string buffer_;
 };
 
-/// The same for a content that is too large to stand in memory: `write` puts it out piece by piece.
-void write_file_atomically(const std::filesystem::path& path,
-                           const std::function<void(FileWriter&)>& write,
-                           ErrorCode code = ErrorCode::kData);
+/// A file too large to hold that appears whole or not at all: it is written beside its
+/// destination, `commit` fsyncs it and renames it into place. Without `commit` the destructor
+/// removes what was written.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path destination, ErrorCode code = ErrorCode::kData);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  [[nodiscard]] FileWriter& writer() { return writer_; }
+  void commit();
+
+ private:
+  std::filesystem::path destination_;
+  std::filesystem::path temporary_;
+  ErrorCode code_;
+  FileWriter writer_;
+  bool committed_ = false;
+};
 
 /// A directory that appears whole or not at all: files are written under `path()`, `commit`
 /// fsyncs them and renames the directory into place, replacing an older one. Without `commit`
