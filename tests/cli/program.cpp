@@ -9,6 +9,7 @@
 #include <fstream>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace loopbank::testing {
 namespace {
@@ -35,13 +36,19 @@ void redirect(const std::filesystem::path& path, int flags, int target) {
 ProgramResult run_program(const std::vector<std::string>& arguments, const std::string& input,
                           const std::filesystem::path& directory,
                           const std::map<std::string, std::string>& environment) {
+  std::vector<std::string> words{LOOPBANK_PROGRAM};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return run_command(std::move(words), input, directory, environment);
+}
+
+ProgramResult run_command(std::vector<std::string> words, const std::string& input,
+                          const std::filesystem::path& directory,
+                          const std::map<std::string, std::string>& environment) {
   // Files instead of pipes: no reader has to keep up, whatever the program prints.
   const TemporaryDirectory streams;
   const auto in = write_text(streams.path() / "in", input);
   const auto out = streams.path() / "out";
   const auto err = streams.path() / "err";
-  std::vector<std::string> words{LOOPBANK_PROGRAM};
-  words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (auto& word : words) {
     argv.push_back(word.data());

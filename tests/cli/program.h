@@ -20,6 +20,11 @@ ProgramResult run_program(const std::vector<std::string>& arguments, const std::
                           const std::filesystem::path& directory = ".",
                           const std::map<std::string, std::string>& environment = {});
 
+/// Runs any program, `words[0]` being its path, in the same way.
+ProgramResult run_command(std::vector<std::string> words, const std::string& input = "",
+                          const std::filesystem::path& directory = ".",
+                          const std::map<std::string, std::string>& environment = {});
+
 /// A fresh directory that goes with the object.
 class TemporaryDirectory {
  public:

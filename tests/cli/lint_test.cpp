@@ -1,0 +1,91 @@
+/// scripts/check_sources must be seen to fail: each fault is planted in a small tree of its own.
+
+#include <gtest/gtest.h>
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "program.h"
+
+namespace loopbank::testing {
+namespace {
+
+struct Plant {
+  std::string name;
+  std::string path;
+  std::string text;
+  std::string expected;  ///< a part of what is printed; empty: nothing is wrong
+};
+
+std::ostream& operator<<(std::ostream& out, const Plant& plant) {
+  return out << plant.name;
+}
+
+class CheckSources : public ::testing::TestWithParam<Plant> {
+ protected:
+  /// A tree of two floors that is in order.
+  void SetUp() override {
+    write_text(root() / "scripts/floors.txt", "1 low\n2 left\n2 right\n3 high\n");
+    write_text(root() / "loopbank/low/base.h", "#pragma once\n/// Base.\n");
+    write_text(root() / "loopbank/left/side.h",
+               "#pragma once\n/// Side.\n#include \"loopbank/low/base.h\"\n");
+    write_text(root() / "loopbank/high/top.h",
+               "#pragma once\n/// Top.\n#include \"loopbank/left/side.h\"\n");
+  }
+  ProgramResult check() const {
+    return run_command({LOOPBANK_SOURCE_DIR "/scripts/check_sources", root().string()});
+  }
+  [[nodiscard]] const std::filesystem::path& root() const { return directory_.path(); }
+
+ private:
+  TemporaryDirectory directory_;
+};
+
+TEST_P(CheckSources, NamesThePlantedFault) {
+  const auto& plant = GetParam();
+  ASSERT_EQ(check().status, 0) << check().out << check().err;
+  write_text(root() / plant.path, plant.text);
+  const auto result = check();
+  EXPECT_EQ(result.status, plant.expected.empty() ? 0 : 1) << result.err;
+  EXPECT_NE(result.out.find(plant.expected), std::string::npos) << result.out;
+}
+
+std::string many_lines(int count) {
+  std::string text;
+  for (int line = 0; line < count; ++line) {
+    text += "// line\n";
+  }
+  return text;
+}
+
+const std::vector<Plant> kPlants = {
+    {"UpwardInclude", "loopbank/low/base.h", "#pragma once\n#include \"loopbank/high/top.h\"\n",
+     "loopbank/low/base.h:2: low (floor 1) may not include from high (floor 3)"},
+    {"SidewardInclude", "loopbank/right/other.cpp", "#include \"loopbank/left/side.h\"\n",
+     "loopbank/right/other.cpp:1: right (floor 2) may not include from left (floor 2)"},
+    {"OwnFloor", "loopbank/left/more.cpp", "#include \"loopbank/left/side.h\"\n", ""},
+    {"MissingFile", "loopbank/high/more.cpp", "#include \"loopbank/low/bsae.h\"\n",
+     "\"loopbank/low/bsae.h\" does not exist"},
+    {"ShortPath", "loopbank/high/more.cpp", "#include \"top.h\"\n",
+     "expected an include of the form"},
+    {"UnknownFolder", "loopbank/attic/more.cpp", "\n", "folder \"attic\" is not in"},
+    {"WholeTorchHeader", "tests/low/base_test.cpp", "#include <torch/torch.h>\n",
+     "tests/low/base_test.cpp:1: torch/torch.h takes"},
+    {"HeavyPublicHeader", "loopbank/low/heavy.h", "#pragma once\n#include <ATen/ATen.h>\n",
+     "loopbank/low/heavy.h:2: a public header includes"},
+    {"OwnHeaderNotFirst", "loopbank/left/side.cpp",
+     "#include \"loopbank/low/base.h\"\n#include \"loopbank/left/side.h\"\n",
+     "expected \"loopbank/left/side.h\" as the first include"},
+    {"NoPragmaOnce", "loopbank/low/bare.h", "/// Bare.\n", "expected #pragma once"},
+    {"NotAscii", "docs/notes.md", "one\ntwo \xc3\xa9\n",
+     "docs/notes.md:2: expected ASCII, got U+00E9"},
+    {"TooLong", "loopbank/low/long.cpp", many_lines(401), "expected at most 400 lines, got 401"},
+    {"JustLongEnough", "loopbank/low/long.cpp", many_lines(400), ""},
+};
+
+INSTANTIATE_TEST_SUITE_P(Faults, CheckSources, ::testing::ValuesIn(kPlants),
+                         [](const auto& plant) { return plant.param.name; });
+
+}  // namespace
+}  // namespace loopbank::testing
