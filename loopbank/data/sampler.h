@@ -5,7 +5,8 @@
 /// 2. Their tokens are read one after another as one stream; epochs follow each other.
 /// 3. The stream is cut in rows of T + 1 tokens that overlap by one, so that every token is a
 ///    target once: inputs are the first T, targets the last T.
-/// The whole state is the position in that stream, so a run continues exactly.
+/// The whole state is the position in that stream, so a run continues exactly; and the stream is
+/// the same however it is cut, so that batch and sequence length may change at a resume.
 
 #include <ATen/core/Tensor.h>
 
@@ -32,6 +33,7 @@ struct SamplerState {
 };
 
 [[nodiscard]] nlohmann::ordered_json to_json(const SamplerState& state);
+/// @throws Error kCheckpoint naming the key that is missing or no whole number
 [[nodiscard]] SamplerState sampler_state_from_json(const nlohmann::json& json);
 
 class BatchSampler {
@@ -40,12 +42,16 @@ class BatchSampler {
   BatchSampler(std::shared_ptr<const TokenFile> file, uint64_t seed);
 
   /// The next `rows` rows of `sequence_length` tokens (CPU tensors).
+  /// @throws Error kShape when either is below 1, kData for an id outside the vocabulary
   Batch next(int64_t rows, int64_t sequence_length);
 
   [[nodiscard]] const SamplerState& state() const { return state_; }
+  /// @throws Error kCheckpoint when the state is no position in this file
   void restore(const SamplerState& state);
 
  private:
+  /// The next `count` tokens of the stream to `out`.
+  void take(int64_t count, int64_t* out);
   void start_epoch(int64_t epoch);
 
   std::shared_ptr<const TokenFile> file_;
@@ -58,8 +64,11 @@ class BatchSampler {
 /// left out unless it is the only one.
 class SequentialRows {
  public:
+  /// @throws Error kData when the file holds fewer than two tokens
   SequentialRows(std::shared_ptr<const TokenFile> file, int64_t sequence_length);
   [[nodiscard]] int64_t num_rows() const;
+  /// T of the rows: what was asked for, or less where the file is shorter than one row.
+  [[nodiscard]] int64_t sequence_length() const { return sequence_length_; }
   /// Rows [first, first + count).
   [[nodiscard]] Batch rows(int64_t first, int64_t count) const;
 

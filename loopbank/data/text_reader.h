@@ -1,16 +1,24 @@
 #pragma once
 /// Documents from text files in constant memory: .jsonl (field `text`) and .txt, plain, .gz, .zst.
+///
+/// A byte order mark at the start of a file is dropped and CRLF line ends count as LF. A .txt file
+/// is one document and so the only thing that is held whole.
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace loopbank {
 
+/// The longest line, and the longest .txt document: 256 MiB.
+inline constexpr size_t kMaxLineBytes = size_t{256} << 20;
+
 /// Lines of a file, decompressed by the ending of its name (.gz, .zst). A line longer than
-/// 256 MB, a truncated or a broken stream end in Error kData with the path and the line number.
+/// kMaxLineBytes, a truncated or a broken stream end in Error kData with the path and the line
+/// number.
 class LineReader {
  public:
   explicit LineReader(const std::filesystem::path& path);
@@ -30,26 +38,44 @@ class LineReader {
   std::unique_ptr<Impl> impl_;
 };
 
-/// What a reader met that was not a document.
+/// A line that is no document, and why.
+struct BadLine {
+  int64_t line = 0;  ///< from 1
+  std::string reason;
+};
+
+/// What a reader met. Blank lines of a .jsonl file are nothing and counted nowhere.
 struct TextReaderReport {
-  int64_t documents = 0;
-  int64_t empty_documents = 0;
-  int64_t invalid_json_lines = 0;
+  int64_t documents = 0;           ///< given out by `next`
+  int64_t document_bytes = 0;      ///< their text in UTF-8
+  int64_t empty_documents = 0;     ///< `text` without a character: passed over, but not an error
+  int64_t invalid_json_lines = 0;  ///< not a JSON object with a text in `text`
   int64_t invalid_utf8_documents = 0;
-  int64_t first_bad_line = 0;  ///< 0: none
+  int64_t first_bad_line = 0;      ///< 0: none
+  std::vector<BadLine> bad_lines;  ///< the first kMaxReported of them
+  static constexpr size_t kMaxReported = 20;
+
+  [[nodiscard]] int64_t num_bad_lines() const {
+    return invalid_json_lines + invalid_utf8_documents;
+  }
 };
 
 /// Documents of a .jsonl file (the field `text` of each line) or of a .txt file (the whole file
 /// is one document; blank lines do not split). Broken JSON lines and texts that are not UTF-8 are
-/// skipped, counted and reported with their line number; `strict` stops at the first one.
+/// skipped, counted and reported with their line number; `strict` stops at the first one with
+/// Error kData `path:line: ...`.
 class TextReader {
  public:
+  /// @throws Error kData when the file cannot be opened, or its name has another ending
   TextReader(const std::filesystem::path& path, bool strict);
   ~TextReader();
+  TextReader(const TextReader&) = delete;
+  TextReader& operator=(const TextReader&) = delete;
 
   /// The next document; false at the end.
   bool next(std::string& document);
   [[nodiscard]] const TextReaderReport& report() const;
+  /// Bytes of the (compressed) file read so far, for progress.
   [[nodiscard]] uint64_t bytes_read() const;
 
  private:
@@ -59,5 +85,8 @@ class TextReader {
 
 /// Whether the bytes are well-formed UTF-8 (Unicode 15, table 3-7).
 [[nodiscard]] bool is_valid_utf8(std::string_view text);
+
+/// Position of the first byte that is not part of well-formed UTF-8; text.size() where all is.
+[[nodiscard]] size_t valid_utf8_prefix(std::string_view text);
 
 }  // namespace loopbank

@@ -5,27 +5,40 @@
 /// vocabulary size, tokens, documents, XXH3 checksum of all that follows, vocabulary hash), the
 /// tokens, padding to 8 bytes, then the documents' offsets [documents + 1] in tokens as uint64.
 /// Each document ends with its end-of-text token, which is counted in.
+///
+///     byte 0 magic [8]    8 version u32      12 bytes per token u32   16 vocabulary size u64
+///         24 tokens u64  32 documents u64    40 checksum u64          48 vocabulary hash [16]
+///
+/// A token takes 2 bytes where the vocabulary has at most 65536 entries, else 4. The checksum is
+/// the 64-bit XXH3 of every byte from 48 to the end of the file.
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "loopbank/data/tokenizer.h"
 #include "loopbank/support/files.h"
 
 namespace loopbank {
 
+inline constexpr uint32_t kTokenFileVersion = 1;
+
 /// Writes a token file front to back in constant memory (offsets aside: 8 bytes a document).
 class TokenFileWriter {
  public:
   /// The file appears at `path` with `finish`; until then a temporary file stands beside it.
+  /// @param vocab_size  number of ids; each id written lies in [0, vocab_size)
+  /// @param vocab_hash  1 to 16 printable ASCII characters, Tokenizer::hash()
+  /// @throws Error kData when the file cannot be created or the two do not fit the format
   TokenFileWriter(const std::filesystem::path& path, int64_t vocab_size,
                   const std::string& vocab_hash);
   ~TokenFileWriter();
 
-  /// @param ids  [n] the document with its end-of-text token last
+  /// @param ids  [n] the document with its end-of-text token last; at least that one
+  /// @throws Error kData for an id outside the vocabulary, an empty document or a full disk
   void append(std::span<const TokenId> ids);
   void finish();
   [[nodiscard]] int64_t num_tokens() const;
@@ -39,7 +52,8 @@ class TokenFileWriter {
 /// A token file opened for reading.
 class TokenFile {
  public:
-  /// Maps the file and checks header, sizes and offsets; `verify_checksum` reads it all.
+  /// Maps the file and checks header, sizes and offsets; `verify_checksum` reads it all and
+  /// checks every id too.
   /// @throws Error kData naming the file, what was found and what was expected
   explicit TokenFile(const std::filesystem::path& path, bool verify_checksum = false);
 
@@ -47,17 +61,24 @@ class TokenFile {
   [[nodiscard]] int64_t num_documents() const;
   [[nodiscard]] int64_t vocab_size() const;
   [[nodiscard]] const std::string& vocab_hash() const;
+  [[nodiscard]] int bytes_per_token() const { return bytes_per_token_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
   /// Tokens of document i: [begin, end) positions in the file.
+  /// @throws Error kShape when there is no such document
   [[nodiscard]] std::pair<int64_t, int64_t> document(int64_t index) const;
   /// Copies tokens [begin, begin + count) as int64 to `out`.
+  /// @throws Error kShape outside the file, kData for an id outside the vocabulary
   void copy(int64_t begin, int64_t count, int64_t* out) const;
 
   /// @throws Error kData when the file was made with another tokenizer
   void expect_vocabulary(const Tokenizer& tokenizer) const;
 
  private:
+  void check_sizes();
+  void check_offsets() const;
+  void check_content() const;
+
   std::filesystem::path path_;
   MappedFile file_;
   int64_t num_tokens_ = 0;

@@ -1,0 +1,36 @@
+#pragma once
+/// The bytes of a file as they are after decompression, in constant memory.
+///
+/// The ending of the name chooses: .gz (every member of the file), .zst (every frame), anything
+/// else is read as it is. A broken stream is not thrown from here: what came before it is still
+/// given out, so that the reader above can name the line at which it ends.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace loopbank {
+
+class ByteSource {
+ public:
+  /// @throws Error kData when the file cannot be opened
+  static std::unique_ptr<ByteSource> open(const std::filesystem::path& path);
+  virtual ~ByteSource() = default;
+
+  /// Puts up to `capacity` bytes at `out`; 0 at the end and where the stream breaks.
+  virtual size_t read(char* out, size_t capacity) = 0;
+  /// Why `read` gave 0 before the end of the file; empty where the stream ended well.
+  [[nodiscard]] const std::string& problem() const { return problem_; }
+  /// Bytes of the (compressed) file taken so far.
+  [[nodiscard]] virtual uint64_t file_bytes_read() const = 0;
+
+ protected:
+  std::string problem_;
+};
+
+/// The path without a compression ending: `a.jsonl.zst` gives `a.jsonl`.
+[[nodiscard]] std::filesystem::path without_compression(const std::filesystem::path& path);
+
+}  // namespace loopbank

@@ -1,0 +1,64 @@
+#pragma once
+/// Text files to one packed token file, on all cores.
+///
+///     files -> documents (one thread reads) -> batches -> ids (every core) -> token file
+///
+/// Batches are written in the order in which they were read, so that the file is the same
+/// whatever the number of threads.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "loopbank/data/text_reader.h"
+#include "loopbank/data/tokenizer.h"
+
+namespace loopbank {
+
+/// How far `tokenize_files` has come.
+struct TokenizeProgress {
+  int64_t documents = 0;
+  int64_t tokens = 0;
+  uint64_t bytes_read = 0;  ///< of the files as they are stored
+  uint64_t bytes_total = 0;
+  double seconds = 0.0;
+};
+
+struct TokenizeOptions {
+  bool strict = false;             ///< stop at the first bad line instead of skipping it
+  int num_threads = 0;             ///< threads that encode; 0: the cores of this process
+  bool append_end_of_text = true;  ///< each document ends with <|endoftext|>
+  /// Called now and then from the calling thread, about every MB of text.
+  std::function<void(const TokenizeProgress&)> on_progress;
+};
+
+/// One input and what its reader met.
+struct TokenizedFile {
+  std::filesystem::path path;
+  TextReaderReport report;
+};
+
+struct TokenizeReport {
+  int64_t documents = 0;
+  int64_t tokens = 0;
+  int64_t text_bytes = 0;  ///< of the documents, in UTF-8
+  double seconds = 0.0;
+  std::vector<TokenizedFile> files;  ///< in the order of the inputs
+
+  [[nodiscard]] int64_t num_bad_lines() const;
+  [[nodiscard]] int64_t num_empty_documents() const;
+  /// 10^6 bytes of text a second, from the first byte read to the file in place.
+  [[nodiscard]] double megabytes_per_second() const;
+};
+
+/// Encodes every document of `inputs` (see TextReader), in order, into the token file `output`,
+/// which appears when all went well. Memory holds a few MB of text for each thread.
+/// @throws Error kData for an input that cannot be read or holds no document at all, for a bad
+///         line where `strict`, and where the output cannot be written; kConfig without inputs
+TokenizeReport tokenize_files(const std::vector<std::filesystem::path>& inputs,
+                              const Tokenizer& tokenizer, const std::filesystem::path& output,
+                              const TokenizeOptions& options = {});
+
+}  // namespace loopbank
