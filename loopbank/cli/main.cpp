@@ -80,6 +80,8 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "loopbank " LOOPBANK_VERSION);
   add_runtime_flags(app);
   // each command's line stands where its file exists
+  add_plan(app);
+  add_match(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,110 @@
+#include "loopbank/study/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/progress.h"
+
+namespace loopbank {
+namespace {
+
+std::string line(std::string_view name, const std::string& value) {
+  return fmt::format("{:<28}{:>12}\n", name, value);
+}
+
+/// The sum first, then each part that is not zero.
+template <typename Format>
+std::string describe_parts(std::string_view name, const CostByPart& cost, const Format& format) {
+  auto text = line(name, format(cost.total()));
+  for (const auto& [part, value] : cost.parts) {
+    if (value > 0) {
+      text += line("  " + part, format(value));
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+RunConfig load_plan_config(const std::filesystem::path& path,
+                           const std::vector<std::string>& overrides) {
+  RunConfig config;
+  const bool folder = std::filesystem::is_directory(path);
+  if (folder || path.extension() == ".json") {
+    if (!overrides.empty()) {
+      fail(ErrorCode::kConfig,
+           "{}: expected a TOML file to override, got a model with --set {}. Change a copy of its "
+           "config.json instead.",
+           path.string(), overrides.front());
+    }
+    config.model = load_config(folder ? path / "config.json" : path);
+  } else {
+    read_toml(path, overrides, config.sections());
+  }
+  if (describes_a_run(config)) {
+    config.validate();
+  } else {
+    config.model.validate();
+  }
+  return config;
+}
+
+bool describes_a_run(const RunConfig& config) {
+  return config.training.steps > 0;
+}
+
+RunPlan make_plan(const RunConfig& config) {
+  const auto& training = config.training;
+  RunPlan plan;
+  plan.sequence_length = training.sequence_length > 0 ? training.sequence_length
+                                                      : config.model.max_position_embeddings;
+  plan.cost = model_cost(config.model, plan.sequence_length);
+  const int64_t rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
+  plan.memory = training_memory(config.model, {.sequences = std::max<int64_t>(rows, 1),
+                                               .sequence_length = plan.sequence_length,
+                                               .low_precision = training.precision == "bf16"});
+  plan.steps = training.steps;
+  plan.tokens = static_cast<double>(training.steps) * static_cast<double>(training.batch) *
+                static_cast<double>(plan.sequence_length);
+  plan.training_flops = plan.tokens * plan.cost.training_flops;
+  return plan;
+}
+
+nlohmann::ordered_json to_json(const RunPlan& plan) {
+  return {{"parameters", to_json(plan.cost.parameters)},
+          {"flops_per_token",
+           {{"forward", plan.cost.forward_flops.total()},
+            {"training", plan.cost.training_flops},
+            {"by_part", to_json(plan.cost.forward_flops)}}},
+          {"memory_bytes", to_json(plan.memory)},
+          {"sequence_length", plan.sequence_length},
+          {"steps", plan.steps},
+          {"tokens", plan.tokens},
+          {"training_flops", plan.training_flops}};
+}
+
+std::string describe(const RunPlan& plan, double flops_per_second) {
+  auto text = describe_parts("parameters", plan.cost.parameters, format_count);
+  text += '\n';
+  text += describe_parts("forward FLOPs a token", plan.cost.forward_flops, format_count);
+  text += line("training FLOPs a token", format_count(plan.cost.training_flops));
+  text += line("  at T", fmt::format("{}", plan.sequence_length));
+  text += '\n';
+  text += describe_parts("memory (activations roughly)", plan.memory, format_bytes);
+  if (plan.steps > 0) {
+    text += '\n';
+    text += line("steps", fmt::format("{}", plan.steps));
+    text += line("tokens", format_count(plan.tokens));
+    text += line("training FLOPs", fmt::format("{:.2e}", plan.training_flops));
+    if (flops_per_second > 0) {
+      text += line("time", format_duration(plan.training_flops / flops_per_second));
+      text += line("  at FLOP/s", fmt::format("{:.2e}", flops_per_second));
+    }
+  }
+  return text;
+}
+
+}  // namespace loopbank
