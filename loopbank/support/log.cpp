@@ -35,8 +35,12 @@ void set_log_level(LogLevel level) {
   }
 }
 
-void log_info_text(std::string_view message) { logger().info("{}", message); }
+void log_info_text(std::string_view message) {
+  logger().info("{}", message);
+}
 
-void log_warning_text(std::string_view message) { logger().warn("warning: {}", message); }
+void log_warning_text(std::string_view message) {
+  logger().warn("warning: {}", message);
+}
 
 }  // namespace loopbank

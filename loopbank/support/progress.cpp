@@ -25,7 +25,8 @@ size_t terminal_columns() {
 
 std::string scale(double value, const std::array<const char*, 5>& units) {
   size_t unit = 0;
-  while (std::abs(value) >= 1000.0 && unit + 1 < units.size()) {
+  // The limits are those of the rounded value, so that 999960 is 1.0 M and not 1000.0 k.
+  while (std::abs(value) >= (unit == 0 ? 999.5 : 999.95) && unit + 1 < units.size()) {
     value /= 1000.0;
     ++unit;
   }
@@ -38,17 +39,21 @@ std::string scale(double value, const std::array<const char*, 5>& units) {
 Progress::Progress(std::chrono::seconds plain_interval)
     : on_terminal_(::isatty(STDERR_FILENO) == 1), plain_interval_(plain_interval) {}
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+  finish();
+}
 
 void Progress::update(std::string_view line) {
   pending_ = line;
+  const auto interval = on_terminal_ ? Clock::duration(kTerminalInterval) : plain_interval_;
   const auto now = Clock::now();
-  const bool due = now - last_shown_ >= (on_terminal_ ? Clock::duration(kTerminalInterval)
-                                                      : Clock::duration(plain_interval_));
-  if (!due) {
-    return;
+  if (!last_shown_ || now - *last_shown_ >= interval) {
+    last_shown_ = now;
+    show();
   }
-  last_shown_ = now;
+}
+
+void Progress::show() {
   if (on_terminal_) {
     pending_.resize(std::min(pending_.size(), terminal_columns() - 1));
     fmt::print(stderr, "\r\033[K{}", pending_);
@@ -62,8 +67,7 @@ void Progress::update(std::string_view line) {
 
 void Progress::finish() {
   if (!pending_.empty()) {
-    last_shown_ = {};
-    update(std::string(pending_));
+    show();
   }
   if (line_open_) {
     fmt::print(stderr, "\n");
@@ -79,8 +83,12 @@ std::string format_duration(double seconds) {
                    : fmt::format("{}:{:02}", minutes, total % 60);
 }
 
-std::string format_count(double count) { return scale(count, {"", " k", " M", " G", " T"}); }
+std::string format_count(double count) {
+  return scale(count, {"", " k", " M", " G", " T"});
+}
 
-std::string format_bytes(double bytes) { return scale(bytes, {" B", " kB", " MB", " GB", " TB"}); }
+std::string format_bytes(double bytes) {
+  return scale(bytes, {" B", " kB", " MB", " GB", " TB"});
+}
 
 }  // namespace loopbank

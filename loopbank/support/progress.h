@@ -2,6 +2,7 @@
 /// Progress on stderr: one line rewritten in place on a terminal, plain lines in a pipe.
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,9 +25,11 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+  void show();
+
   bool on_terminal_;
-  std::chrono::seconds plain_interval_;
-  Clock::time_point last_shown_;
+  Clock::duration plain_interval_;
+  std::optional<Clock::time_point> last_shown_;
   std::string pending_;  // a line that was not shown yet
   bool line_open_ = false;
 };

@@ -28,7 +28,9 @@ Permutation::Permutation(uint64_t size, uint64_t seed) : size_(size), seed_(seed
 }
 
 uint64_t Permutation::operator[](uint64_t index) const {
-  constexpr int kRounds = 4;
+  // Ten rounds: with four, an element of a handful of documents stood at some places half as often
+  // again as at others (chi-squared over 60000 seeds).
+  constexpr int kRounds = 10;
   const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
   uint64_t value = index;
   do {

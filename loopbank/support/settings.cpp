@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
@@ -52,7 +53,17 @@ Json json_from_toml(const toml::node& node) {
   if (const auto* value = node.as_string()) {
     return value->get();
   }
-  return nullptr;
+  // Dates and times: no setting takes one, and null would mean "not set".
+  std::ostringstream text;
+  text << toml::node_view(node);
+  return text.str();
+}
+
+/// Whole numbers that an int64 holds; JSON can also state larger ones.
+bool is_whole_number(const Json& value) {
+  return value.is_number_integer() &&
+         (!value.is_number_unsigned() ||
+          value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
 }
 
 [[noreturn]] void fail_type(const Located& found, const Field& field, std::string_view expected) {
@@ -63,7 +74,7 @@ Json json_from_toml(const toml::node& node) {
 std::vector<int64_t> integers(const Located& found, const Field& field) {
   std::vector<int64_t> values;
   for (const auto& item : found.value) {
-    if (!item.is_number_integer()) {
+    if (!is_whole_number(item)) {
       fail_type(found, field, "a whole number or a list of whole numbers");
     }
     values.push_back(item.get<int64_t>());
@@ -80,7 +91,7 @@ struct Assign {
   const Field& field;
 
   void operator()(int64_t* target) const {
-    if (!found.value.is_number_integer()) {
+    if (!is_whole_number(found.value)) {
       fail_type(found, field, "a whole number");
     }
     *target = found.value.get<int64_t>();
@@ -114,7 +125,7 @@ struct Assign {
     *target = found.value.get<double>();
   }
   void operator()(IntOrList* target) const {
-    if (found.value.is_number_integer()) {
+    if (is_whole_number(found.value)) {
       *target = {{found.value.get<int64_t>()}, false};
     } else if (found.value.is_array()) {
       *target = {integers(found, field), true};
@@ -168,8 +179,8 @@ std::vector<std::string> names_of(const std::vector<T>& items) {
 
 template <typename T>
 const T* find_by_name(const std::vector<T>& items, std::string_view name) {
-  const auto found = std::find_if(items.begin(), items.end(),
-                                  [&](const T& item) { return item.name == name; });
+  const auto found =
+      std::find_if(items.begin(), items.end(), [&](const T& item) { return item.name == name; });
   return found == items.end() ? nullptr : &*found;
 }
 
@@ -200,23 +211,11 @@ toml::table parse_toml(std::string_view text, const std::string& where) {
   }
 }
 
-void read_file_and_its_bases(const fs::path& path, const std::vector<Section>& sections,
-                             int depth) {
-  constexpr int kMaxBases = 8;
-  if (depth > kMaxBases) {
-    fail(ErrorCode::kConfig, "{}: more than {} files name each other as base.", path.string(),
-         kMaxBases);
-  }
-  const auto root = parse_toml(read_file(path, ErrorCode::kConfig), path.string());
+void assign_tables(const toml::table& root, const std::string& file,
+                   const std::vector<Section>& sections) {
   const auto place = [&](const toml::node& node) {
-    return fmt::format("{}:{}", path.string(), node.source().begin.line);
+    return fmt::format("{}:{}", file, node.source().begin.line);
   };
-  if (const auto* base = root.get("base")) {
-    if (!base->is_string()) {
-      fail(ErrorCode::kConfig, "{}: \"base\" expects a path in quotes.", place(*base));
-    }
-    read_file_and_its_bases(path.parent_path() / base->as_string()->get(), sections, depth + 1);
-  }
   for (const auto& [name, node] : root) {
     if (name == "base") {
       continue;
@@ -238,6 +237,29 @@ void read_file_and_its_bases(const fs::path& path, const std::vector<Section>& s
   }
 }
 
+void read_file_and_its_bases(const fs::path& path, const std::vector<Section>& sections,
+                             int depth) {
+  constexpr int kMaxBases = 8;
+  if (depth > kMaxBases) {
+    fail(ErrorCode::kConfig, "{}: more than {} files name each other as base.", path.string(),
+         kMaxBases);
+  }
+  const auto root = parse_toml(read_file(path, ErrorCode::kConfig), path.string());
+  if (const auto* base = root.get("base")) {
+    if (!base->is_string()) {
+      fail(ErrorCode::kConfig, "{}:{}: \"base\" expects a path in quotes.", path.string(),
+           base->source().begin.line);
+    }
+    const auto base_path = path.parent_path() / base->as_string()->get();
+    if (!fs::exists(base_path)) {
+      fail(ErrorCode::kConfig, "{}:{}: \"base\" expects an existing file, got {}.", path.string(),
+           base->source().begin.line, base_path.string());
+    }
+    read_file_and_its_bases(base_path, sections, depth + 1);
+  }
+  assign_tables(root, path.string(), sections);
+}
+
 /// `section.key=value`; a value that is not TOML (a bare word, a path) is a text.
 void apply_override(const std::string& text, const std::vector<Section>& sections) {
   const auto where = fmt::format("--set {}", text);
@@ -255,7 +277,8 @@ void apply_override(const std::string& text, const std::vector<Section>& section
   } else {
     try {
       const auto table = toml::parse("v = " + value);
-      parsed = json_from_toml(*table.get("v"));
+      // A text with a line break may read as more than one key: then it is a text.
+      parsed = table.size() == 1 ? json_from_toml(*table.get("v")) : Json(value);
     } catch (const toml::parse_error&) {
       parsed = value;
     }
@@ -280,6 +303,16 @@ void read_toml(const fs::path& path, const std::vector<std::string>& overrides,
   for (const auto& text : overrides) {
     apply_override(text, sections);
   }
+}
+
+void read_toml_text(std::string_view text, const std::string& where,
+                    const std::vector<Section>& sections) {
+  const auto root = parse_toml(text, where);
+  if (root.contains("base")) {
+    fail(ErrorCode::kConfig, "{}: \"base\" names a file, which a text without a place has not.",
+         where);
+  }
+  assign_tables(root, where, sections);
 }
 
 std::string write_toml(const std::vector<Section>& sections) {

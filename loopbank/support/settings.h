@@ -47,9 +47,15 @@ struct Section {
 /// Reads a TOML file into the sections. A top-level `base = "other.toml"` (relative to the file)
 /// is read first and overridden key by key. Keys that are absent keep their value.
 /// `overrides` are `section.key=value` texts (value in TOML form; bare words count as strings).
-/// Throws Error kConfig as `path:line: unknown key "max_loop" in [model]. Did you mean "max_loops"?`
+/// Throws Error kConfig as `path:line: unknown key "max_loop" in [model]. Did you mean
+/// "max_loops"?`
 void read_toml(const std::filesystem::path& path, const std::vector<std::string>& overrides,
                const std::vector<Section>& sections);
+
+/// Reads TOML from a text, such as a preset built into the program; `where` names it in errors.
+/// A text has no folder, so `base` is refused.
+void read_toml_text(std::string_view text, const std::string& where,
+                    const std::vector<Section>& sections);
 
 /// The sections as TOML text, every key with its value, readable by read_toml.
 [[nodiscard]] std::string write_toml(const std::vector<Section>& sections);

@@ -37,7 +37,7 @@ std::string suggestion(std::string_view name, const std::vector<std::string>& kn
       known.begin(), known.end(), [&](const std::string& left, const std::string& right) {
         return edit_distance(name, left) < edit_distance(name, right);
       });
-  const int near_enough = std::max<int>(2, static_cast<int>(name.size()) / 3);
+  const int near_enough = std::max<int>(1, static_cast<int>(name.size()) / 3);
   if (edit_distance(name, *nearest) <= near_enough) {
     return fmt::format(" Did you mean \"{}\"?", *nearest);
   }

@@ -11,7 +11,7 @@ namespace loopbank {
 [[nodiscard]] int edit_distance(std::string_view a, std::string_view b);
 
 /// ` Did you mean "max_loops"?` for the known name nearest to `name`, or a list of the known
-/// names where none is near (a distance above a third of the length).
+/// names where none is near (a distance above a third of the length, and above 1).
 [[nodiscard]] std::string suggestion(std::string_view name, const std::vector<std::string>& known);
 
 }  // namespace loopbank
