@@ -1,0 +1,13 @@
+#pragma once
+/// configs/<scale>/base.toml as texts built into the program, so that a study runs from any folder
+/// and from an installed binary. The build copies the files in; they are not written twice.
+
+#include <string_view>
+
+namespace loopbank {
+
+extern const std::string_view kDemoPreset;
+extern const std::string_view kSmallPreset;
+extern const std::string_view kPaperPreset;
+
+}  // namespace loopbank
