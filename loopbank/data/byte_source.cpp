@@ -99,7 +99,7 @@ class GzipSource final : public CompressedSource {
       if (!refill()) {
         return in_member_ ? stop("the gzip stream is truncated") : 0;
       }
-      if (!in_member_ && !start_member()) {
+      if (!in_member_ && !start_next_member()) {
         continue;
       }
       produced = inflate_some(out, capacity);
@@ -108,16 +108,15 @@ class GzipSource final : public CompressedSource {
   }
 
  private:
-  /// Members may be padded with zeros (tapes, some uploaders): these are passed over.
-  bool start_member() {
-    while (started_ && !input_.empty() && input_.front() == '\0') {
+  /// Zeros may follow a member (tapes, some uploaders): these are passed over.
+  bool start_next_member() {
+    while (!input_.empty() && input_.front() == '\0') {
       input_ = input_.subspan(1);
     }
     if (input_.empty()) {
       return false;
     }
     inflateReset(&stream_);
-    started_ = true;
     in_member_ = true;
     return true;
   }
@@ -141,7 +140,6 @@ class GzipSource final : public CompressedSource {
   }
 
   z_stream stream_{};
-  bool started_ = false;
   bool in_member_ = true;  // an empty file is a truncated stream too
 };
 

@@ -13,6 +13,7 @@
 
 #include "loopbank/data/token_file.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
 
 namespace loopbank {
 namespace {
@@ -229,6 +230,9 @@ TokenizeReport tokenize_files(const std::vector<fs::path>& inputs, const Tokeniz
   const int num_threads = options.num_threads > 0
                               ? options.num_threads
                               : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  if (output.has_parent_path()) {
+    loopbank::create_directories(output.parent_path());
+  }
   Job job(tokenizer, output, options, num_threads, bytes_total);
   TokenizeReport report;
   for (const auto& path : inputs) {

@@ -31,7 +31,7 @@ struct TokenizeOptions {
   int num_threads = 0;             ///< threads that encode; 0: the cores of this process
   bool append_end_of_text = true;  ///< each document ends with <|endoftext|>
   /// Called now and then from the calling thread, about every MB of text.
-  std::function<void(const TokenizeProgress&)> on_progress;
+  std::function<void(const TokenizeProgress&)> on_progress = {};
 };
 
 /// One input and what its reader met.
