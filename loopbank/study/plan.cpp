@@ -65,7 +65,8 @@ RunPlan make_plan(const RunConfig& config) {
   const int64_t rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
   plan.memory = training_memory(config.model, {.sequences = std::max<int64_t>(rows, 1),
                                                .sequence_length = plan.sequence_length,
-                                               .low_precision = training.precision == "bf16"});
+                                               .low_precision = training.precision == "bf16",
+                                               .keeps_scores = training.device != "cuda"});
   plan.steps = training.steps;
   plan.tokens = static_cast<double>(training.steps) * static_cast<double>(training.batch) *
                 static_cast<double>(plan.sequence_length);

@@ -176,7 +176,7 @@ std::string format_table(const StudyResult& result) {
   text += fmt::format("{:<12} {:>8} {:>7} {:>9} {:>9} {:>10} {:>11} {:>6} | {:>6} {:>6} {:>8}\n",
                       "system", "accuracy", "BPB", "BPB", "accuracy", "parameters", "a token",
                       "loops", "CS Acc", "CS BPB", "Math BPB");
-  text += std::string(91, '-') + "+" + std::string(23, '-') + "\n";
+  text += std::string(80, '-') + "+" + std::string(23, '-') + "\n";
   for (const auto& row : result.systems) {
     text += fmt::format(
         "{:<12} {:>8.3f} {:>7.3f} {:>9.3f} {:>9.3f} {:>10} {:>11} {:>6.2f} | {:>6.3f} {:>6.3f} "

@@ -119,7 +119,7 @@ TEST(CompareWithPaper, EqualScoresAreNoAgreement) {
   for (auto& system : result.systems) {
     system.facts_bpb = 1.0;
   }
-  EXPECT_NE(compare_with_paper(result).find("facts BPB      0 of 44"), std::string::npos)
+  EXPECT_NE(compare_with_paper(result).find("facts BPB      0 of 43"), std::string::npos)
       << compare_with_paper(result);
 }
 

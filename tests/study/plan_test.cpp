@@ -1,0 +1,105 @@
+#include "loopbank/study/plan.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+
+namespace loopbank {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path write_config(const std::string& name, const std::string& text) {
+  const auto folder = fs::temp_directory_path() / fmt::format("loopbank-plan-{}", ::getpid());
+  fs::create_directories(folder);
+  write_file_atomically(folder / name, text);
+  return folder / name;
+}
+
+constexpr const char* kModel = R"([model]
+vocab_size = 100
+hidden_size = 32
+intermediate_size = 64
+num_hidden_layers = 2
+num_attention_heads = 2
+max_position_embeddings = 48
+)";
+
+constexpr const char* kRest = R"([data]
+train = "train.tokens"
+tokenizer = "bytes"
+[training]
+steps = 10
+batch = 6
+micro_batch = 2
+sequence_length = 16
+)";
+
+TEST(Plan, AModelAloneIsPlannedAtItsLongestSequence) {
+  const auto config = load_plan_config(write_config("model.toml", kModel), {});
+  EXPECT_FALSE(describes_a_run(config));
+  const auto plan = make_plan(config);
+  EXPECT_EQ(plan.sequence_length, 48);
+  EXPECT_EQ(plan.steps, 0);
+  EXPECT_EQ(plan.tokens, 0.0);
+  EXPECT_EQ(describe(plan, 0).find("steps"), std::string::npos);
+}
+
+TEST(Plan, ARunCountsItsTokensAndFlops) {
+  const auto path = write_config("run.toml", std::string(kModel) + kRest);
+  const auto plan = make_plan(load_plan_config(path, {"training.steps=20"}));
+  EXPECT_EQ(plan.steps, 20);
+  EXPECT_EQ(plan.tokens, 20.0 * 6 * 16);
+  EXPECT_EQ(plan.training_flops, plan.tokens * plan.cost.training_flops);
+  EXPECT_NE(describe(plan, 1e9).find("time"), std::string::npos);
+  EXPECT_EQ(describe(plan, 0).find("time"), std::string::npos);
+}
+
+TEST(Plan, MemoryIsThatOfOneMicroBatch) {
+  const auto path = write_config("run.toml", std::string(kModel) + kRest);
+  const auto logits = [&](const std::string& rows) {
+    const auto json = to_json(make_plan(load_plan_config(path, {"training.micro_batch=" + rows})));
+    return json["memory_bytes"]["logits"].get<double>();
+  };
+  EXPECT_EQ(logits("2"), 2.0 * 4 * 2 * 16 * 100);
+  EXPECT_EQ(logits("0"), 3 * logits("2"));
+}
+
+TEST(Plan, AModelsFolderIsPlannedToo) {
+  const auto config = load_plan_config(write_config("model.toml", kModel), {});
+  const auto path = write_config("config.json", to_json(config.model).dump());
+  for (const auto& source : {path, path.parent_path()}) {
+    EXPECT_EQ(load_plan_config(source, {}).model, config.model);
+  }
+  EXPECT_THROW((void)load_plan_config(path, {"model.max_loops=3"}), Error);
+}
+
+TEST(Plan, JsonCarriesTheKeysThatScriptsRead) {
+  const auto json = to_json(make_plan(load_plan_config(write_config("model.toml", kModel), {})));
+  const auto& parameters = json.at("parameters");
+  double sum = 0.0;
+  for (const auto& [part, value] : parameters.items()) {
+    sum += part == "total" ? 0.0 : value.get<double>();
+  }
+  EXPECT_EQ(parameters.at("total").get<double>(), sum);
+  EXPECT_EQ(json.at("flops_per_token").at("training").get<double>(),
+            3 * json.at("flops_per_token").at("forward").get<double>());
+  for (const char* key : {"memory_bytes", "steps", "tokens", "training_flops"}) {
+    EXPECT_TRUE(json.contains(key)) << key;
+  }
+}
+
+TEST(Plan, MistakesAreRefused) {
+  EXPECT_THROW((void)load_plan_config(write_config("bad.toml", "[model]\nmax_loop = 3\n"), {}),
+               Error);
+  EXPECT_THROW((void)load_plan_config("no/such/file.toml", {}), Error);
+  EXPECT_THROW((void)load_plan_config(write_config("model.toml", kModel), {"model.hidden_size=31"}),
+               Error);
+}
+
+}  // namespace
+}  // namespace loopbank
