@@ -31,9 +31,11 @@ ScaleSizes sizes_of(Scale scale) {
   return {kPaperPreset, 1024, 512, 256};
 }
 
-RunConfig base_run(Scale scale, const ScaleSizes& sizes) {
+RunConfig base_run(Scale scale, const ScaleSizes& sizes,
+                   const std::vector<std::string>& overrides) {
   RunConfig run;
-  read_toml_text(sizes.preset, fmt::format("configs/{}/base.toml", name_of(scale)), run.sections());
+  read_toml_text(sizes.preset, fmt::format("configs/{}/base.toml", name_of(scale)), overrides,
+                 run.sections());
   return run;
 }
 
@@ -53,7 +55,8 @@ RunConfig with_memory(const RunConfig& base, const ScaleSizes& sizes, double gat
 /// Makes the systems of one scale; the solver's baselines share its two inputs.
 class Builder {
  public:
-  explicit Builder(Scale scale) : sizes_(sizes_of(scale)), base_(base_run(scale, sizes_)) {}
+  Builder(Scale scale, const std::vector<std::string>& overrides)
+      : sizes_(sizes_of(scale)), base_(base_run(scale, sizes_, overrides)) {}
 
   System dense(std::string name, std::string label, PaperScores paper) const {
     auto run = base_;
@@ -102,8 +105,8 @@ std::string_view name_of(Scale scale) {
   return "paper";
 }
 
-std::vector<System> study_systems(Scale scale) {
-  const Builder make(scale);
+std::vector<System> study_systems(Scale scale, const std::vector<std::string>& overrides) {
+  const Builder make(scale, overrides);
   std::vector<System> systems;
   systems.push_back(make.dense("isopar", "IsoPar", {0.477, 0.859, 2.163}));
   systems.push_back(make.loops("loop3", "Loop-3", 3, {0.501, 0.813, 1.687}));

@@ -39,7 +39,9 @@ struct System {
 };
 
 /// All ten, in the order of the paper's table. Every run has the same data, steps and schedule.
-[[nodiscard]] std::vector<System> study_systems(Scale scale);
+/// @param overrides  `section.key=value` texts on what all share, before the solver matches
+[[nodiscard]] std::vector<System> study_systems(Scale scale,
+                                                const std::vector<std::string>& overrides = {});
 
 /// Those with the given names, in the table's order; all for an empty list.
 /// @throws Error kConfig for an unknown name, with the nearest

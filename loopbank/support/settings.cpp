@@ -306,6 +306,7 @@ void read_toml(const fs::path& path, const std::vector<std::string>& overrides,
 }
 
 void read_toml_text(std::string_view text, const std::string& where,
+                    const std::vector<std::string>& overrides,
                     const std::vector<Section>& sections) {
   const auto root = parse_toml(text, where);
   if (root.contains("base")) {
@@ -313,6 +314,9 @@ void read_toml_text(std::string_view text, const std::string& where,
          where);
   }
   assign_tables(root, where, sections);
+  for (const auto& override_text : overrides) {
+    apply_override(override_text, sections);
+  }
 }
 
 std::string write_toml(const std::vector<Section>& sections) {

@@ -53,8 +53,9 @@ void read_toml(const std::filesystem::path& path, const std::vector<std::string>
                const std::vector<Section>& sections);
 
 /// Reads TOML from a text, such as a preset built into the program; `where` names it in errors.
-/// A text has no folder, so `base` is refused.
+/// A text has no folder, so `base` is refused. `overrides` as in read_toml.
 void read_toml_text(std::string_view text, const std::string& where,
+                    const std::vector<std::string>& overrides,
                     const std::vector<Section>& sections);
 
 /// The sections as TOML text, every key with its value, readable by read_toml.

@@ -109,6 +109,16 @@ TEST(StudySystems, SmallModelsHoldAboutThirtyMillionParameters) {
   EXPECT_NEAR(parameters_in_millions(systems.at("mem-g3")), 33, 2);
 }
 
+TEST(StudySystems, OverridesHoldForEverySystemAndForTheSolver) {
+  const auto systems =
+      study_systems(Scale::kDemo, {"training.steps=3", "model.num_hidden_layers=2"});
+  for (const auto& system : systems) {
+    EXPECT_EQ(system.run.training.steps, 3) << system.name;
+    const bool deep = system.name.starts_with("isoflop");
+    EXPECT_EQ(system.run.model.num_hidden_layers, deep ? 6 : 2) << system.name;
+  }
+}
+
 TEST(ChooseSystems, NamesKeepTheTablesOrderAndMistakesAreNamed) {
   const auto chosen = choose_systems(study_systems(Scale::kDemo), {"mem-g3", "isopar"});
   ASSERT_EQ(chosen.size(), 2U);
