@@ -97,6 +97,12 @@ double accuracy_uncertainty(int64_t instances) {
 
 }  // namespace
 
+nlohmann::ordered_json to_json(const PaperScores& scores) {
+  return {{"commonsense_accuracy", scores.commonsense_accuracy},
+          {"commonsense_bpb", scores.commonsense_bpb},
+          {"math_bpb", scores.math_bpb}};
+}
+
 nlohmann::ordered_json to_json(const SystemResult& result) {
   nlohmann::ordered_json json = {{"name", result.name},
                                  {"label", result.label},
@@ -115,10 +121,7 @@ nlohmann::ordered_json to_json(const SystemResult& result) {
                                  {"steps", result.steps},
                                  {"tokens", result.tokens},
                                  {"seconds", result.seconds},
-                                 {"paper",
-                                  {{"commonsense_accuracy", result.paper.commonsense_accuracy},
-                                   {"commonsense_bpb", result.paper.commonsense_bpb},
-                                   {"math_bpb", result.paper.math_bpb}}}};
+                                 {"paper", to_json(result.paper)}};
   if (result.residuals) {
     json["residuals"] = {{"parameters", result.residuals->parameters},
                          {"forward_flops", result.residuals->forward_flops}};

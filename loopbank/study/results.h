@@ -46,6 +46,7 @@ struct StudyResult {
   std::vector<SystemResult> systems;
 };
 
+[[nodiscard]] nlohmann::ordered_json to_json(const PaperScores& scores);
 [[nodiscard]] nlohmann::ordered_json to_json(const SystemResult& result);
 /// @throws Error kData for a missing key or a value of the wrong type; `where` names the file
 [[nodiscard]] SystemResult system_result_from_json(const nlohmann::json& json,
