@@ -15,6 +15,7 @@
 namespace loopbank {
 
 using TokenId = int32_t;
+struct TokenizerDefinition;
 
 class Tokenizer {
  public:
@@ -30,20 +31,25 @@ class Tokenizer {
   ~Tokenizer();
 
   /// Ids of a text. Special tokens written out in the text are ordinary text here unless
-  /// `parse_special`. Any bytes are accepted: what is not UTF-8 is encoded byte by byte.
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view text, bool parse_special = false) const;
+  /// `parse_special`. Any bytes are accepted: what is not UTF-8 is encoded byte by byte. Decoding
+  /// gives the text back (behind a space, where the file asks for add_prefix_space). Safe to call
+  /// from several threads.
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
+                                            bool parse_special = false) const;
 
   /// The bytes that the ids stand for, special tokens written out.
   /// @throws Error kData for an id outside [0, vocab_size)
   [[nodiscard]] std::string decode(std::span<const TokenId> ids) const;
 
-  /// The bytes of one token.
+  /// The bytes of one token, valid as long as the tokenizer.
+  /// @throws Error kData for an id outside [0, vocab_size)
   [[nodiscard]] std::string_view token_bytes(TokenId id) const;
 
   /// Largest id + 1. A model's vocab_size may be larger (padding), never smaller.
   [[nodiscard]] int64_t vocab_size() const;
 
-  /// The token between documents, <|endoftext|>.
+  /// The token between documents: <|endoftext|>, else </s>, <eos> or <|end_of_text|>.
+  /// @throws Error kData when no added token has one of these names
   [[nodiscard]] TokenId end_of_text() const;
 
   /// 16 hex digits over the vocabulary, merges and pre-tokenizer: equal for tokenizers that
@@ -53,10 +59,12 @@ class Tokenizer {
   /// Writes tokenizer.json atomically.
   void save(const std::filesystem::path& path) const;
 
-  struct Impl;  // defined in tokenizer.cpp, for the files of this folder alone
-  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  /// From its parts (data/tokenizer_definition.h), such as those that training made.
+  /// @throws Error kData when a byte has no token or a pattern does not compile
+  explicit Tokenizer(TokenizerDefinition definition);
 
  private:
+  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

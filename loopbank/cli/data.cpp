@@ -1,0 +1,228 @@
+/// loopbank data: tokenizers and token files. Here: encode, decode and train-tokenizer.
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "loopbank/cli/command.h"
+#include "loopbank/cli/data_command.h"
+#include "loopbank/cli/runtime.h"
+#include "loopbank/data/bpe_trainer.h"
+#include "loopbank/data/text_reader.h"
+#include "loopbank/data/tokenizer.h"
+#include "loopbank/support/error.h"
+#include "loopbank/support/log.h"
+#include "loopbank/support/progress.h"
+
+namespace loopbank::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Tokenizer open_tokenizer(const std::string& name) {
+  return name == "bytes" ? Tokenizer::bytes() : Tokenizer::load(name);
+}
+
+[[noreturn]] void refuse_line(int64_t line, const char* expected, const std::string& got) {
+  fail(ErrorCode::kData, "stdin:{}: expected {}, got {}.", line, expected, got);
+}
+
+/// Calls `convert` with the value of `key` of every line on stdin; blank lines are passed over.
+template <typename Convert>
+void for_each_line(const char* key, const char* expected, Convert&& convert) {
+  std::string text;
+  for (int64_t line = 1; std::getline(std::cin, text); ++line) {
+    if (text.find_first_not_of(" \t\r") == std::string::npos) {
+      continue;
+    }
+    Json json;
+    try {
+      json = Json::parse(text);
+    } catch (const Json::parse_error& error) {
+      refuse_line(line, expected, fmt::format("broken JSON at column {}", error.byte));
+    }
+    if (!json.is_object() || !json.contains(key)) {
+      refuse_line(line, expected, json.is_object() ? "no such key" : "no object");
+    }
+    convert(json[key], line);
+  }
+}
+
+void run_encode(const std::string& tokenizer_name, bool parse_special) {
+  const auto tokenizer = open_tokenizer(tokenizer_name);
+  const char* expected = "{\"text\": \"...\"}";
+  for_each_line("text", expected, [&](const Json& text, int64_t line) {
+    if (!text.is_string()) {
+      refuse_line(line, expected, fmt::format("a {} in \"text\"", text.type_name()));
+    }
+    const auto ids = tokenizer.encode(text.get_ref<const std::string&>(), parse_special);
+    fmt::print("{{\"ids\":[{}]}}\n", fmt::join(ids, ","));
+  });
+}
+
+void run_decode(const std::string& tokenizer_name) {
+  const auto tokenizer = open_tokenizer(tokenizer_name);
+  const char* expected = "{\"ids\": [...]} with ids of the tokenizer";
+  for_each_line("ids", expected, [&](const Json& list, int64_t line) {
+    if (!list.is_array()) {
+      refuse_line(line, expected, fmt::format("a {} in \"ids\"", list.type_name()));
+    }
+    std::vector<TokenId> ids;
+    for (const auto& id : list) {
+      if (!id.is_number_integer() || id < 0 || id >= tokenizer.vocab_size()) {
+        refuse_line(
+            line, expected,
+            fmt::format("{} in \"ids\" (vocabulary of {})", id.dump(), tokenizer.vocab_size()));
+      }
+      ids.push_back(id.get<TokenId>());
+    }
+    const Json text = {{"text", tokenizer.decode(ids)}};
+    fmt::print("{}\n", text.dump(-1, ' ', false, Json::error_handler_t::replace));
+  });
+}
+
+struct TrainTokenizerFlags {
+  std::vector<std::string> files;
+  std::string out;
+  TokenizerTrainingOptions options;
+  bool strict = false;
+  bool json = false;
+};
+
+/// The documents of several files one after another, with what was met on the way.
+class Documents {
+ public:
+  Documents(const std::vector<std::string>& files, bool strict) : files_(files), strict_(strict) {}
+
+  bool next(std::string& document) {
+    while (true) {
+      if (reader_ == nullptr) {
+        if (next_file_ == files_.size()) {
+          return false;
+        }
+        reader_ = std::make_unique<TextReader>(files_[next_file_++], strict_);
+      }
+      if (reader_->next(document)) {
+        ++documents_;
+        bytes_ += static_cast<int64_t>(document.size());
+        return true;
+      }
+      const auto& report = reader_->report();
+      if (report.num_bad_lines() > 0) {
+        bad_lines_ += report.num_bad_lines();
+        log_warning("{}: {} bad lines skipped, the first is line {}", files_[next_file_ - 1],
+                    report.num_bad_lines(), report.first_bad_line);
+      }
+      reader_.reset();
+    }
+  }
+  [[nodiscard]] int64_t documents() const { return documents_; }
+  [[nodiscard]] int64_t bytes() const { return bytes_; }
+  [[nodiscard]] int64_t bad_lines() const { return bad_lines_; }
+
+ private:
+  const std::vector<std::string>& files_;
+  bool strict_;
+  size_t next_file_ = 0;
+  std::unique_ptr<TextReader> reader_;
+  int64_t documents_ = 0;
+  int64_t bytes_ = 0;
+  int64_t bad_lines_ = 0;
+};
+
+void report_training(const TrainTokenizerFlags& flags, const Documents& documents,
+                     const Tokenizer& tokenizer, double seconds) {
+  if (flags.json) {
+    const Json json = {{"out", flags.out},
+                       {"vocab_size", tokenizer.vocab_size()},
+                       {"hash", tokenizer.hash()},
+                       {"documents", documents.documents()},
+                       {"text_bytes", documents.bytes()},
+                       {"bad_lines", documents.bad_lines()},
+                       {"seconds", seconds}};
+    fmt::print("{}\n", json.dump(2));
+  } else {
+    fmt::print("{}: {} tokens from {} documents ({}) in {:.1f} s\n", flags.out,
+               tokenizer.vocab_size(), documents.documents(),
+               format_bytes(static_cast<double>(documents.bytes())), seconds);
+  }
+}
+
+void run_train_tokenizer(const TrainTokenizerFlags& flags) {
+  const auto started = std::chrono::steady_clock::now();
+  Documents documents(flags.files, flags.strict);
+  Progress progress;
+  auto options = flags.options;
+  if (!runtime_settings().quiet) {
+    options.on_progress = [&](int64_t vocab_size) {
+      progress.update(vocab_size == 0
+                          ? fmt::format("words of {} documents, {}", documents.documents(),
+                                        format_bytes(static_cast<double>(documents.bytes())))
+                          : fmt::format("{} of {} tokens", vocab_size, options.vocab_size));
+    };
+  }
+  const auto tokenizer =
+      train_bpe([&](std::string& document) { return documents.next(document); }, options);
+  tokenizer.save(flags.out);
+  progress.finish();
+  if (tokenizer.vocab_size() < options.vocab_size) {
+    log_warning("{}: {} tokens instead of {}: the text has no more pairs met {} times", flags.out,
+                tokenizer.vocab_size(), options.vocab_size, options.min_frequency);
+  }
+  const auto time = std::chrono::steady_clock::now() - started;
+  report_training(flags, documents, tokenizer, std::chrono::duration<double>(time).count());
+}
+
+void add_encode(CLI::App& data) {
+  auto* command = data.add_subcommand("encode", "{\"text\"} lines on stdin to {\"ids\"} lines");
+  const auto tokenizer = std::make_shared<std::string>();
+  const auto parse_special = std::make_shared<bool>(false);
+  command->add_option("--tokenizer", *tokenizer, "tokenizer.json, its folder, or bytes")
+      ->required();
+  command->add_flag("--parse-special", *parse_special,
+                    "Special tokens written out in the text become their ids");
+  command->callback([tokenizer, parse_special] { run_encode(*tokenizer, *parse_special); });
+}
+
+void add_decode(CLI::App& data) {
+  auto* command = data.add_subcommand("decode", "{\"ids\"} lines on stdin to {\"text\"} lines");
+  const auto tokenizer = std::make_shared<std::string>();
+  command->add_option("--tokenizer", *tokenizer, "tokenizer.json, its folder, or bytes")
+      ->required();
+  command->callback([tokenizer] { run_decode(*tokenizer); });
+}
+
+void add_train_tokenizer(CLI::App& data) {
+  auto* command =
+      data.add_subcommand("train-tokenizer", "A byte-level BPE of one's own from text files");
+  const auto flags = std::make_shared<TrainTokenizerFlags>();
+  command->add_option("FILES", flags->files, ".jsonl or .txt, plain, .gz or .zst")->required();
+  command->add_option("--vocab-size", flags->options.vocab_size, "Tokens, <|endoftext|> included")
+      ->required();
+  command->add_option("--out", flags->out, "Where to write tokenizer.json")->required();
+  command->add_flag("--individual-digits", flags->options.individual_digits,
+                    "Every digit is a token of its own");
+  command
+      ->add_option("--min-frequency", flags->options.min_frequency,
+                   "Pairs met less often do not become tokens")
+      ->capture_default_str();
+  command->add_flag("--strict", flags->strict, "Stop at the first bad line");
+  command->add_flag("--json", flags->json, "The result as JSON on stdout");
+  command->callback([flags] { run_train_tokenizer(*flags); });
+}
+
+}  // namespace
+
+void add_data(CLI::App& app) {
+  auto* data = app.add_subcommand("data", "Tokenizers, token files and the embedded benchmark");
+  data->require_subcommand(1);
+  add_train_tokenizer(*data);
+  add_encode(*data);
+  add_decode(*data);
+}
+
+}  // namespace loopbank::cli
