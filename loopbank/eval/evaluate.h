@@ -1,0 +1,79 @@
+#pragma once
+/// A model scored on tasks: the front of this folder.
+///
+///     const auto model = load_model("runs/mem-g3");
+///     const auto tokenizer = Tokenizer::load("runs/mem-g3");
+///     const auto tasks = load_tasks({"commonsense"}, {.directories = {"evaluation/common"}});
+///     const auto report = evaluate(model, tokenizer, tasks, {});
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "loopbank/eval/scorer.h"
+#include "loopbank/eval/task.h"
+
+namespace loopbank {
+
+struct EvalOptions {
+  /// Loop budgets, each giving one result a task; empty: each layer's own N.
+  std::vector<int64_t> max_loops;
+  int64_t batch_tokens = ScoreOptions{}.batch_tokens;
+  at::ScalarType compute_dtype = ScoreOptions{}.compute_dtype;
+  /// Called behind every batch with the task, the windows of it scored and all of them.
+  std::function<void(const std::string& task, int64_t done, int64_t total)> on_progress;
+};
+
+/// The scores of an instance's choices, in their order.
+struct InstanceResult {
+  std::string id;
+  int64_t label = 0;
+  std::vector<ContinuationScore> choices;
+};
+
+/// One metric of a task.
+struct MetricResult {
+  Metric metric = Metric::kAccRaw;
+  Estimate estimate;
+};
+
+/// One task at one loop budget.
+struct TaskResult {
+  std::string task;
+  Metric metric = Metric::kAccRaw;    ///< the headline figure
+  Estimate value;                     ///< of the headline figure
+  Estimate bpb;                       ///< bits a byte of the correct choice, mean over instances
+  std::vector<MetricResult> metrics;  ///< all that the task allows, the headline figure included
+  int64_t shots = 0;
+  int64_t max_loops = 1;     ///< loop budget; 1 for a dense model
+  double mean_loops = 1.0;   ///< expected loops, mean over layers and scored tokens of all choices
+  int64_t contexts_cut = 0;  ///< choices whose context did not fit whole
+  int64_t split_continuations = 0;  ///< choices longer than T, scored in several windows
+  std::vector<InstanceResult> instances;
+};
+
+/// The plain mean over the tasks of a suite at one loop budget.
+struct SuiteResult {
+  std::string suite;
+  Metric metric = Metric::kAccRaw;  ///< kBitsPerByte, or kAccRaw for a mean of accuracies
+  double value = 0.0;
+  double bpb = 0.0;
+  int64_t max_loops = 1;
+  double mean_loops = 1.0;
+};
+
+struct EvalReport {
+  std::vector<TaskResult> results;  ///< by loop budget, then task, in the order asked for
+  std::vector<SuiteResult> suites;  ///< every suite whose tasks were all scored
+};
+
+/// Scores every task at every loop budget. The same input gives the same result; another
+/// batch_tokens changes log-probabilities by at most kBatchTolerance a token.
+/// @throws Error kConfig for a loop budget outside 1 to N (the most of a layer; 1 for a dense
+///   model), batch_tokens under 1 or a tokenizer with more ids than the model's vocabulary; kData
+///   for a task without an instance or a label without a choice
+[[nodiscard]] EvalReport evaluate(const LanguageModel& model, const Tokenizer& tokenizer,
+                                  const std::vector<Task>& tasks, const EvalOptions& options = {});
+
+}  // namespace loopbank

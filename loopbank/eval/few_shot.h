@@ -1,0 +1,40 @@
+#pragma once
+/// Shots: the fixed examples that stand before every query of a task, from a file.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "loopbank/eval/task.h"
+
+namespace loopbank {
+
+/// Rows {"task", "num_shots", "prefix"}; the prefix holds the shots, each ended by a blank line.
+/// A row's task is a name, with any variant behind a colon (`arc_easy:rc::olmes`), or a beginning
+/// of names that ends in `*` (`minerva_math_*`).
+class FewShotFile {
+ public:
+  /// Reads .jsonl, .jsonl.gz or .jsonl.zst.
+  /// @throws Error kData naming file and line for a row of another form
+  explicit FewShotFile(const std::filesystem::path& path);
+
+  /// The first `shots` shots of the task as they stand in the file, up to and with the blank line
+  /// behind the last. A shot may hold blank lines where the shots of its task begin alike
+  /// (shot_opening), otherwise a blank line ends it.
+  /// @throws Error kConfig when the file has no row for the task or fewer shots; kData when the
+  ///   prefix does not part into num_shots shots
+  [[nodiscard]] std::string prefix(const TaskForm& task, int64_t shots) const;
+
+ private:
+  struct Row {
+    std::string task;  ///< without the variant
+    int64_t num_shots = 0;
+    std::string prefix;
+    int64_t line = 0;
+  };
+  std::filesystem::path path_;
+  std::vector<Row> rows_;
+};
+
+}  // namespace loopbank
