@@ -40,7 +40,7 @@ TEST(PreTokenizer, LettersDigitsAndWhiteSpaceAreThoseOfUnicode) {
   EXPECT_EQ(words_of("a\u00A0b\u3000c\u0085"),
             (Words{"a", "\u00A0", "b", "\u3000", "c", "\u0085"}));
   // The Mongolian vowel separator and the zero width space are none.
-  EXPECT_EQ(words_of("\u180E \u200B"), (Words{"\u180E", " \u200B"}));
+  EXPECT_EQ(words_of("!\u180E!\u200B!"), (Words{"!\u180E!\u200B!"}));
 }
 
 TEST(PreTokenizer, DigitsAreCutBeforeTheSpaceJoinsThem) {

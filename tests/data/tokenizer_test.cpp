@@ -77,6 +77,14 @@ TEST(Tokenizer, MergesTheLowestRankFirstAndNotTheLongest) {
   EXPECT_EQ(tokenizer.encode("bc"), (std::vector<TokenId>{256}));
 }
 
+TEST(Tokenizer, AWordThatIsATokenIsTakenWholeWhereMergesAreIgnored) {
+  auto json = small_tokenizer({{"a", "b"}});
+  json["model"]["vocab"]["abc"] = 258;
+  EXPECT_EQ(pieces(load(json), "abc abc"), (Pieces{"ab", "c", " ", "ab", "c"}));
+  json["model"]["ignore_merges"] = true;
+  EXPECT_EQ(pieces(load(json), "abc abc"), (Pieces{"abc", " ", "ab", "c"}));
+}
+
 TEST(Tokenizer, WordsOfEveryLengthMergeAsDefined) {
   const auto merges = overlapping_merges();
   const auto tokenizer = load(small_tokenizer(merges));
@@ -181,7 +189,9 @@ TEST(Tokenizer, SpecialTokensAreTextUnlessAskedFor) {
 TEST(Tokenizer, AddedTokensThatAreNotSpecialAreAlwaysFound) {
   auto json = small_tokenizer({{"a", "b"}});
   json["added_tokens"].push_back(added_token(258, "b  ", false));
-  EXPECT_EQ(pieces(load(json), "ab  ab"), (Pieces{"a", "b  ", "ab"}));
+  const auto tokenizer = load(json);
+  EXPECT_EQ(pieces(tokenizer, "ab  ab"), (Pieces{"a", "b  ", "ab"}));
+  EXPECT_EQ(pieces(tokenizer, "b  <|endoftext|>").size(), 1 + std::string("<|endoftext|>").size());
 }
 
 TEST(Tokenizer, TheTokenBetweenDocumentsHasOneOfFourNames) {
@@ -244,6 +254,7 @@ TEST(Tokenizer, SavingKeepsEveryIdAndTheHash) {
     const auto again = Tokenizer::load(path);
     EXPECT_EQ(again.hash(), tokenizer.hash());
     EXPECT_EQ(again.vocab_size(), tokenizer.vocab_size());
+    EXPECT_EQ(Json::parse(content_of(path))["model"]["vocab"], variant["model"]["vocab"]);
     for (int i = 0; i < 200; ++i) {
       const auto text = random_bytes(random, 60) + "<|endoftext|> ab12\u4E00";
       ASSERT_EQ(again.encode(text), tokenizer.encode(text));
