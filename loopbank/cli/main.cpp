@@ -82,6 +82,7 @@ int run(int argc, char** argv) {
   // each command's line stands where its file exists
   add_plan(app);
   add_match(app);
+  add_data(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
