@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <unordered_set>
@@ -89,7 +90,8 @@ class Part {
   }
   /// Refuses a value that this program would have to ignore.
   void expect_off(const char* key) const {
-    if (has(key) && json_->at(key) != false && json_->at(key) != "" && json_->at(key) != 0.0) {
+    static const std::array<Json, 3> kOff = {false, "", 0.0};
+    if (has(key) && std::find(kOff.begin(), kOff.end(), json_->at(key)) == kOff.end()) {
       at(key).refuse("expected it to be off, got {}: it is not supported", show(json_->at(key)));
     }
   }
