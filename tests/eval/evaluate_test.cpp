@@ -1,0 +1,190 @@
+#include "loopbank/eval/evaluate.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/eval/bigram_model.h"
+#include "tests/support/test_directory.h"
+
+namespace loopbank {
+namespace {
+
+using testing::bigram_config;
+using testing::bigram_model;
+using testing::error_of;
+using testing::expect_contains;
+using testing::kByteVocabulary;
+
+Instance instance(const std::string& context, const std::vector<std::string>& continuations,
+                  int64_t label) {
+  Instance made{.id = "i", .choices = {}, .label = label};
+  for (const auto& continuation : continuations) {
+    made.choices.push_back({.context = context, .continuation = continuation});
+  }
+  return made;
+}
+
+Task task(Metric metric, std::vector<Instance> instances) {
+  return {.name = "own",
+          .metric = metric,
+          .bare_context = {},
+          .shots = 0,
+          .instances = std::move(instances)};
+}
+
+/// Logits 0 but for `strong` behind anything: ln p = bonus - ln Z for it, -ln Z for any other.
+at::Tensor preferring(char strong, double bonus) {
+  auto table = at::zeros({kByteVocabulary, kByteVocabulary});
+  table[static_cast<int64_t>(strong)].fill_(bonus);
+  return table;
+}
+
+TaskResult result_of(const at::Tensor& table, const Task& item) {
+  return evaluate(bigram_model(table, bigram_config()), Tokenizer::bytes(), {item}).results.at(0);
+}
+
+double figure(const TaskResult& result, Metric metric) {
+  for (const auto& item : result.metrics) {
+    if (item.metric == metric) {
+      return item.estimate.mean;
+    }
+  }
+  ADD_FAILURE() << "no " << metric_name(metric);
+  return NAN;
+}
+
+TEST(Evaluate, AUniformModelTakesTheShortestAndTiesGoFirst) {
+  const auto uniform = at::zeros({kByteVocabulary, kByteVocabulary});
+  const auto result = result_of(uniform, task(Metric::kAccRaw, {instance("c", {" ab", " a"}, 1),
+                                                                instance("c", {" ab", " cd"}, 1),
+                                                                instance("c", {" ab", " cd"}, 0)}));
+  EXPECT_NEAR(result.value.mean, 2.0 / 3.0, 1e-12);
+  EXPECT_NEAR(result.bpb.mean, std::log2(257.0), 1e-5);  // one byte a token
+  EXPECT_NEAR(result.bpb.standard_error, 0.0, 1e-5);
+  EXPECT_NEAR(result.value.standard_error, std::sqrt(2.0 / 9.0 / 2.0), 1e-12);
+}
+
+TEST(Evaluate, APreferredByteWinsAndItsProbabilityIsTheOneWorkedByHand) {
+  const double z = 256.0 + std::exp(3.0);
+  const auto result =
+      result_of(preferring('x', 3.0), task(Metric::kAccRaw, {instance("c", {"ya", "xa"}, 1)}));
+  EXPECT_EQ(result.value.mean, 1.0);
+  // ln p("xa") = 3 - 2 ln z over two bytes.
+  EXPECT_NEAR(result.bpb.mean, -(3.0 - 2.0 * std::log(z)) / std::log(2.0) / 2.0, 1e-5);
+  EXPECT_NEAR(result.instances[0].choices[0].log_probability, -2.0 * std::log(z), 1e-4);
+}
+
+TEST(Evaluate, LengthDecidesOnlyWhereTheMetricSaysSo) {
+  // "xxx" is likelier a byte, "a" likelier as a whole.
+  const auto result =
+      result_of(preferring('x', 3.0), task(Metric::kAccPerChar, {instance("c", {"a", "xxx"}, 1)}));
+  EXPECT_EQ(figure(result, Metric::kAccRaw), 0.0);
+  EXPECT_EQ(figure(result, Metric::kAccPerChar), 1.0);
+  EXPECT_EQ(figure(result, Metric::kAccPerToken), 1.0);
+  EXPECT_EQ(figure(result, Metric::kAccPerByte), 1.0);
+  EXPECT_EQ(result.value.mean, 1.0);
+}
+
+TEST(Evaluate, TheUnconditionedTwinIsTakenOff) {
+  // Behind ":" (the end of "Answer:") x is likely anyhow; behind "?" both x and y are.
+  auto table = at::zeros({kByteVocabulary, kByteVocabulary});
+  table['x'][':'] = 4.0;
+  table['x']['?'] = 5.0;
+  table['y']['?'] = 4.5;
+  auto item = task(Metric::kAccUncond, {instance("c?", {"x", "y"}, 1)});
+  item.bare_context = "Answer:";
+  const auto result = result_of(table, item);
+  EXPECT_EQ(figure(result, Metric::kAccRaw), 0.0);
+  EXPECT_EQ(figure(result, Metric::kAccUncond), 1.0);
+  const double z = 256.0 + std::exp(4.0);
+  EXPECT_NEAR(result.instances[0].choices[0].unconditioned, 4.0 - std::log(z), 1e-4);
+  EXPECT_NEAR(result.instances[0].choices[1].unconditioned, -std::log(z), 1e-4);
+}
+
+TEST(Evaluate, OneChoiceHasNoAccuracyButBitsAndGreedy) {
+  const auto result =
+      result_of(preferring('x', 3.0),
+                task(Metric::kBitsPerByte, {instance("c", {"xx"}, 0), instance("c", {"ya"}, 0)}));
+  EXPECT_EQ(result.metrics.size(), 2U);
+  EXPECT_EQ(figure(result, Metric::kAccGreedy), 0.5);
+  EXPECT_EQ(result.value.mean, result.bpb.mean);
+}
+
+TEST(Evaluate, EveryLoopBudgetHasItsRow) {
+  const auto model = bigram_model(preferring('x', 3.0), bigram_config(64, /*loops=*/3));
+  EvalOptions options;
+  options.max_loops = {1, 3};
+  const std::vector<Task> tasks = {task(Metric::kAccRaw, {instance("c", {"x", "y"}, 0)})};
+  const auto report = evaluate(model, Tokenizer::bytes(), tasks, options);
+  ASSERT_EQ(report.results.size(), 2U);
+  EXPECT_EQ(report.results[0].max_loops, 1);
+  EXPECT_NEAR(report.results[0].mean_loops, 1.0, 1e-6);
+  EXPECT_EQ(report.results[1].max_loops, 3);
+  EXPECT_NEAR(report.results[1].mean_loops, 1.75, 1e-5);
+  EXPECT_EQ(evaluate(model, Tokenizer::bytes(), tasks).results.at(0).max_loops, 3);
+}
+
+TEST(Evaluate, ASuiteIsThePlainMeanOverItsTasks) {
+  const auto model = bigram_model(preferring('x', 3.0), bigram_config());
+  std::vector<Task> tasks;
+  for (const auto& name : suites()[0].tasks) {
+    // Tasks of different size weigh the same.
+    auto item = task(Metric::kAccRaw, {instance("c", {"x", "y"}, name == "piqa" ? 1 : 0)});
+    item.instances.resize(name == "piqa" ? 5 : 1, item.instances[0]);
+    item.name = name;
+    tasks.push_back(item);
+  }
+  const auto report = evaluate(model, Tokenizer::bytes(), tasks);
+  ASSERT_EQ(report.suites.size(), 1U);
+  EXPECT_EQ(report.suites[0].suite, "commonsense");
+  EXPECT_NEAR(report.suites[0].value, 5.0 / 6.0, 1e-12);
+  double bpb = 0.0;
+  for (const auto& result : report.results) {
+    bpb += result.bpb.mean / 6.0;
+  }
+  EXPECT_NEAR(report.suites[0].bpb, bpb, 1e-12);
+  tasks.pop_back();
+  EXPECT_TRUE(evaluate(model, Tokenizer::bytes(), tasks).suites.empty());
+}
+
+TEST(Evaluate, WhatDoesNotFitIsCounted) {
+  const auto model = bigram_model(preferring('x', 3.0), bigram_config(/*max_length=*/8));
+  const auto report =
+      evaluate(model, Tokenizer::bytes(),
+               {task(Metric::kAccRaw,
+                     {instance("a context of many tokens", {"x", "y"}, 0),
+                      instance("c", {"x", "y"}, 0), instance("c", {"x", "yyyyyyyyyyyy"}, 0)})});
+  EXPECT_EQ(report.results[0].contexts_cut, 2);
+  EXPECT_EQ(report.results[0].split_continuations, 1);
+}
+
+TEST(Evaluate, MistakesAreNamed) {
+  const auto model = bigram_model(preferring('x', 3.0), bigram_config(64, /*loops=*/3));
+  const auto tokenizer = Tokenizer::bytes();
+  const auto refusal = [&](ErrorCode code, const Task& item, const EvalOptions& options = {}) {
+    return error_of(code, [&] { (void)evaluate(model, tokenizer, {item}, options); });
+  };
+  const auto good = task(Metric::kAccRaw, {instance("c", {"x", "y"}, 0)});
+  EvalOptions options;
+  options.max_loops = {4};
+  expect_contains(refusal(ErrorCode::kConfig, good, options),
+                  "expected a loop budget from 1 to 3, got 4");
+  options.max_loops.clear();
+  options.batch_tokens = 0;
+  expect_contains(refusal(ErrorCode::kConfig, good, options),
+                  "expected batch_tokens of 1 or more, got 0");
+  expect_contains(refusal(ErrorCode::kData, task(Metric::kAccRaw, {})),
+                  "expected at least one instance of own, got none");
+  expect_contains(refusal(ErrorCode::kData, task(Metric::kAccRaw, {instance("c", {"x"}, 1)})),
+                  "instance 0 of own: expected a label of 1 choices, got 1");
+  auto config = bigram_config();
+  config.vocab_size = 200;
+  const LanguageModel small(config);
+  expect_contains(error_of(ErrorCode::kConfig, [&] { (void)evaluate(small, tokenizer, {good}); }),
+                  "expected a tokenizer of at most 200 ids (the model's vocab_size), got 257");
+}
+
+}  // namespace
+}  // namespace loopbank
