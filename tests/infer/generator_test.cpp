@@ -1,0 +1,214 @@
+#include "loopbank/infer/generator.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "tests/eval/bigram_model.h"
+#include "tests/support/test_directory.h"
+
+namespace loopbank {
+namespace {
+
+using testing::bigram_config;
+using testing::bigram_model;
+using testing::error_of;
+using testing::expect_contains;
+using testing::kByteVocabulary;
+using testing::random_model;
+
+constexpr double kCacheTolerance = 1e-4;
+
+/// Behind each byte of the cycle the next one is all but certain.
+at::Tensor chain(std::string_view cycle) {
+  auto table = at::zeros({kByteVocabulary, kByteVocabulary});
+  for (size_t i = 0; i < cycle.size(); ++i) {
+    const auto from = static_cast<int64_t>(static_cast<unsigned char>(cycle[i]));
+    const auto to = static_cast<int64_t>(static_cast<unsigned char>(cycle[(i + 1) % cycle.size()]));
+    table[to][from] = 50.0;
+  }
+  return table;
+}
+
+GenerateOptions greedy(int64_t max_tokens) {
+  GenerateOptions options;
+  options.max_tokens = max_tokens;
+  options.sampling.temperature = 0.0;
+  return options;
+}
+
+TEST(KeyValueCache, LogitsAreThoseOfAFullForward) {
+  const at::NoGradGuard no_grad;
+  const auto model = random_model();
+  auto generator = at::detail::createCPUGenerator(5);
+  const auto tokens = at::randint(0, kByteVocabulary, {2, 24}, generator, at::kLong);
+  for (const int64_t budget : {0, 1, 2}) {
+    const auto full = model.forward(
+        tokens,
+        {.compute_dtype = at::kFloat, .max_loops = budget, .cache = nullptr, .recorder = nullptr});
+    KeyValueCache cache;
+    int64_t at = 0;
+    // A prompt, single tokens, then several at once.
+    for (const int64_t count : {10, 1, 1, 1, 4, 1, 6}) {
+      const auto part = model.forward(
+          tokens.narrow(1, at, count),
+          {.compute_dtype = at::kFloat, .max_loops = budget, .cache = &cache, .recorder = nullptr});
+      const auto expected = full.logits.narrow(1, at, count);
+      EXPECT_LT((part.logits - expected).abs().max().item<double>(), kCacheTolerance)
+          << "position " << at << ", budget " << budget;
+      EXPECT_LT((part.expected_loops - full.expected_loops.narrow(2, at, count))
+                    .abs()
+                    .max()
+                    .item<double>(),
+                kCacheTolerance);
+      at += count;
+      EXPECT_EQ(cache.length(), at);
+    }
+  }
+}
+
+TEST(KeyValueCache, ATokenSeesWhatStandsBeforeIt) {
+  // The comparison above would hold for a model that ignores its context.
+  const at::NoGradGuard no_grad;
+  const auto model = random_model();
+  const auto tokens = at::arange(24).view({1, 24});
+  auto changed = tokens.clone();
+  changed[0][0] = 200;
+  const auto difference = model.forward(tokens).logits - model.forward(changed).logits;
+  EXPECT_GT(difference.select(1, 23).abs().max().item<double>(), 100 * kCacheTolerance);
+}
+
+TEST(Generator, FollowsAKnownModel) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = bigram_model(chain("helo "), bigram_config());
+  const Generator generator(model, tokenizer);
+  std::string streamed;
+  const auto result = generator.generate("he", greedy(9), [&](std::string_view piece) {
+    streamed += piece;
+    return true;
+  });
+  EXPECT_EQ(result.text, "lo helo h");
+  EXPECT_EQ(result.text, streamed);
+  EXPECT_EQ(result.tokens.size(), 9U);
+  EXPECT_EQ(result.prompt_tokens, 2);
+  EXPECT_EQ(result.stop_reason, StopReason::kMaxTokens);
+  EXPECT_NEAR(result.mean_loops, 1.0, 1e-6);
+}
+
+TEST(Generator, GreedyTextIsThatOfFullForwards) {
+  const at::NoGradGuard no_grad;
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = random_model();
+  const auto result = Generator(model, tokenizer).generate("Ada Korin", greedy(20));
+  std::vector<int64_t> tokens;
+  for (const auto id : tokenizer.encode("Ada Korin")) {
+    tokens.push_back(id);
+  }
+  for (const auto token : result.tokens) {
+    const auto logits = model.forward(at::tensor(tokens, at::kLong).unsqueeze(0)).logits;
+    EXPECT_EQ(logits.select(1, -1).argmax().item<int64_t>(), token);
+    tokens.push_back(token);
+  }
+  EXPECT_GE(result.tokens.size(), 1U);
+}
+
+TEST(Generator, TheSeedDecidesTheText) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = random_model();
+  const Generator generator(model, tokenizer);
+  GenerateOptions options;
+  options.max_tokens = 30;
+  options.sampling = {.temperature = 1.0, .top_p = 1.0};
+  options.seed = 4;
+  const auto first = generator.generate("The", options);
+  EXPECT_EQ(generator.generate("The", options).tokens, first.tokens);
+  options.seed = 5;
+  EXPECT_NE(generator.generate("The", options).tokens, first.tokens);
+}
+
+TEST(Generator, StopsAtTheEndOfText) {
+  auto table = chain("ab");
+  const auto tokenizer = Tokenizer::bytes();
+  table[tokenizer.end_of_text()]['b'] = 90.0;
+  const auto model = bigram_model(table, bigram_config());
+  const auto result = Generator(model, tokenizer).generate("a", greedy(20));
+  EXPECT_EQ(result.text, "b");
+  EXPECT_EQ(result.stop_reason, StopReason::kEndOfText);
+}
+
+TEST(Generator, StopsWhereTheModelCanReadNoMore) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = bigram_model(chain("ab"), bigram_config(/*max_length=*/6));
+  const auto result = Generator(model, tokenizer).generate("abab", greedy(20));
+  EXPECT_EQ(result.text, "aba");  // two read, and the one behind them
+  EXPECT_EQ(result.stop_reason, StopReason::kContextFull);
+}
+
+TEST(Generator, AnEmptyPromptStartsANewText) {
+  const auto tokenizer = Tokenizer::bytes();
+  auto table = chain("xy");
+  table['x'][tokenizer.end_of_text()] = 50.0;
+  const auto model = bigram_model(table, bigram_config());
+  const auto result = Generator(model, tokenizer).generate("", greedy(3));
+  EXPECT_EQ(result.text, "xyx");
+  EXPECT_EQ(result.prompt_tokens, 1);
+}
+
+TEST(Generator, HoldsBackTheBeginningOfACharacter) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = bigram_model(chain("\xE2\x82\xAC"), bigram_config());
+  std::vector<std::string> pieces;
+  const auto result =
+      Generator(model, tokenizer).generate("\xE2\x82\xAC", greedy(7), [&](std::string_view piece) {
+        pieces.emplace_back(piece);
+        return true;
+      });
+  EXPECT_EQ(pieces, (std::vector<std::string>{"\xE2\x82\xAC", "\xE2\x82\xAC", "\xEF\xBF\xBD"}));
+  EXPECT_EQ(result.text, "\xE2\x82\xAC\xE2\x82\xAC\xEF\xBF\xBD");
+}
+
+TEST(Generator, TheCallerCanStop) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = bigram_model(chain("ab"), bigram_config());
+  const auto result =
+      Generator(model, tokenizer).generate("a", greedy(20), [](std::string_view) { return false; });
+  EXPECT_EQ(result.text, "b");
+  EXPECT_EQ(result.stop_reason, StopReason::kCancelled);
+}
+
+TEST(Generator, PaddingOfTheVocabularyIsNeverDrawn) {
+  auto config = bigram_config();
+  config.vocab_size = 258;  // one id more than the tokenizer knows
+  auto table = at::zeros({258, 258});
+  table[257].fill_(90.0);
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = bigram_model(table, config);
+  const auto result = Generator(model, tokenizer).generate("a", greedy(5));
+  EXPECT_EQ(result.tokens.size(), 5U);
+}
+
+TEST(Generator, MeanLoopsFollowTheBudget) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = bigram_model(chain("ab"), bigram_config(64, /*loops=*/3));
+  auto options = greedy(5);
+  EXPECT_NEAR(Generator(model, tokenizer).generate("a", options).mean_loops, 1.75, 1e-5);
+  options.max_loops = 2;
+  EXPECT_NEAR(Generator(model, tokenizer).generate("a", options).mean_loops, 1.5, 1e-5);
+}
+
+TEST(Generator, MistakesAreNamed) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = bigram_model(chain("ab"), bigram_config(/*max_length=*/6));
+  const Generator generator(model, tokenizer);
+  expect_contains(
+      error_of(ErrorCode::kConfig, [&] { (void)generator.generate("abababab", greedy(1)); }),
+      "expected a prompt of at most 6 tokens (max_position_embeddings), got 8. Shorten the prompt");
+  auto options = greedy(1);
+  options.max_loops = 2;
+  expect_contains(error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", options); }),
+                  "expected a loop budget from 1 to 1, got 2");
+  expect_contains(error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", greedy(-1)); }),
+                  "expected max_tokens of 0 or more, got -1");
+}
+
+}  // namespace
+}  // namespace loopbank
