@@ -145,6 +145,16 @@ TEST(Evaluate, ASuiteIsThePlainMeanOverItsTasks) {
     bpb += result.bpb.mean / 6.0;
   }
   EXPECT_NEAR(report.suites[0].bpb, bpb, 1e-12);
+  // One figure a loop budget, each over its own results.
+  const auto looped = bigram_model(preferring('x', 3.0), bigram_config(64, /*loops=*/3));
+  EvalOptions options;
+  options.max_loops = {1, 2};
+  const auto budgets = evaluate(looped, Tokenizer::bytes(), tasks, options).suites;
+  ASSERT_EQ(budgets.size(), 2U);
+  EXPECT_NEAR(budgets[0].mean_loops, 1.0, 1e-5);
+  EXPECT_EQ(budgets[1].max_loops, 2);
+  EXPECT_NEAR(budgets[1].mean_loops, 1.5, 1e-5);
+  EXPECT_NEAR(budgets[1].value, 5.0 / 6.0, 1e-12);
   tasks.pop_back();
   EXPECT_TRUE(evaluate(model, Tokenizer::bytes(), tasks).suites.empty());
 }

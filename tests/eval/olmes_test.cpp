@@ -31,7 +31,9 @@ struct Published {
   int64_t characters;
   double uniform_bpb;
 };
-void PrintTo(const Published& item, std::ostream* out) { *out << item.task; }
+void PrintTo(const Published& item, std::ostream* out) {
+  *out << item.task;
+}
 
 const std::array<Published, 9> kPublished = {{
     {"arc_easy", "eval/olmes_requests/arc_easy_rc_5shot.test", 5, 176, 12, 60, 3.123407},

@@ -154,11 +154,13 @@ TEST(Scorer, GreedyMarksTheMostProbableContinuation) {
   auto table = at::zeros({testing::kByteVocabulary, testing::kByteVocabulary});
   table['b']['a'] = 5.0;
   table['c']['b'] = 5.0;
+  table['a']['x'] = 5.0;
   const auto scores = score(bigram_model(table, bigram_config()), Tokenizer::bytes(),
-                            {{"a", "bc"}, {"a", "bd"}, {"a", "b"}});
+                            {{"a", "bc"}, {"a", "bd"}, {"a", "b"}, {"a", "xa"}});
   EXPECT_TRUE(scores[0].greedy);
   EXPECT_FALSE(scores[1].greedy);
   EXPECT_TRUE(scores[2].greedy);
+  EXPECT_FALSE(scores[3].greedy);  // wrong first, right then
 }
 
 TEST(Scorer, LoopsAreCountedOverTheScoredTokens) {
@@ -178,10 +180,13 @@ TEST(Scorer, LoopsAreCountedOverTheScoredTokens) {
 TEST(Scorer, ManyPositionsPassThroughTheHeadInParts) {
   const auto table = random_table();
   const auto model = bigram_model(table, bigram_config(/*max_length=*/1500));
-  const std::string continuation(1300, 'q');
+  std::string continuation;
+  for (int i = 0; i < 1300; ++i) {
+    continuation += static_cast<char>('a' + i * i % 23);
+  }
   const auto scores = score(model, Tokenizer::bytes(), {{"q", continuation}});
-  const double one = bigram_log_probability(table, 'q', "q");
-  EXPECT_NEAR(scores[0].log_probability, 1300 * one, 1e-4 * std::abs(1300 * one));
+  const double expected = bigram_log_probability(table, 'q', continuation);
+  EXPECT_NEAR(scores[0].log_probability, expected, 1e-4 * std::abs(expected));
 }
 
 TEST(Scorer, WeightsThatAreNotFiniteAreRefused) {
