@@ -8,10 +8,10 @@ namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 /// Whether a character begins with these bytes (at least one). The endings tried stand for all:
-/// what may follow a first byte always includes one of 80, 90 and BF (Unicode 15, table 3-7).
+/// what may follow a first byte always includes 80 or BF (Unicode 15, table 3-7).
 bool can_be_completed(std::string_view begin) {
   for (const std::string_view ending :
-       {"\x80", "\x80\x80", "\x80\x80\x80", "\xBF", "\xBF\x80", "\xBF\x80\x80", "\x90\x80\x80"}) {
+       {"\x80", "\x80\x80", "\x80\x80\x80", "\xBF", "\xBF\x80", "\xBF\x80\x80"}) {
     if (is_valid_utf8(std::string(begin) + std::string(ending))) {
       return true;
     }

@@ -72,9 +72,14 @@ TEST(SampleToken, OfEqualProbabilitiesTheLowerIdIsKept) {
 }
 
 TEST(SampleToken, LargeLogitsDoNotOverflow) {
-  RandomStream random(/*seed=*/1);
-  const auto logits = at::tensor(std::vector<double>{1e30, -1e30, 0.0}, at::kFloat);
-  EXPECT_EQ(sample_token(logits, {.temperature = 1.0, .top_p = 1.0}, random), 0);
+  // exp(1000) is beyond fp64; the probabilities are 1 / 5 and 4 / 5.
+  const auto logits = at::tensor(std::vector<double>{1000.0, 1000.0 + std::log(4.0)}, at::kDouble);
+  RandomStream random(/*seed=*/2);
+  double second = 0.0;
+  for (int i = 0; i < kDraws; ++i) {
+    second += sample_token(logits, {.temperature = 1.0, .top_p = 1.0}, random);
+  }
+  EXPECT_NEAR(second / kDraws, 0.8, kTolerance);
 }
 
 TEST(SampleToken, MistakesAreNamed) {
