@@ -39,9 +39,9 @@ struct OptimizerConfig {
   double beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.1;
-  double clip_norm = 1.0;             ///< 0: no clipping
-  double loop_scale_multiplier = 1.0; ///< learning rate of the loop scales over that of the rest
-  double memory_multiplier = 1.0;     ///< learning rate of memory keys and values
+  double clip_norm = 1.0;              ///< 0: no clipping
+  double loop_scale_multiplier = 1.0;  ///< learning rate of the loop scales over that of the rest
+  double memory_multiplier = 1.0;      ///< learning rate of memory keys and values
   std::vector<Field> fields();
   bool operator==(const OptimizerConfig&) const = default;
 };

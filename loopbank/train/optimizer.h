@@ -1,0 +1,90 @@
+#pragma once
+/// AdamW with SPEC's groups: decay on linear weights alone, loop scales and memory with learning
+/// rates of their own.
+///
+/// On the CPU every parameter is cut in slices that stay in the cache while all of a step's
+/// operations pass over them, so that memory is read once a step and not once an operation.
+/// Elsewhere the operations run over lists of tensors, a few kernels for all parameters.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "loopbank/model/parameters.h"
+#include "loopbank/model/safetensors.h"
+#include "loopbank/train/run_config.h"
+
+namespace loopbank {
+
+class AdamW {
+ public:
+  /// Keeps handles to the parameters' tensors; the moments start at 0.
+  AdamW(const Parameters& parameters, const OptimizerConfig& config);
+
+  /// One step from the gradients that the parameters hold (Loshchilov and Hutter 2019), as
+  /// torch.optim.AdamW:
+  ///
+  ///     p <- p (1 - r wd)      m <- b1 m + (1 - b1) g      v <- b2 v + (1 - b2) g^2
+  ///     p <- p - r / (1 - b1^k) * m / (sqrt(v / (1 - b2^k)) + eps)
+  ///
+  /// with k the number of this step, r the learning rate times the parameter's multiplier, and wd
+  /// the decay of linear weights, 0 for all others. A parameter without a gradient stays as it is.
+  /// @param gradient_scale  multiplies every gradient first: the clipping coefficient
+  /// Numerics: fp32; the coefficients in fp64.
+  void step(double learning_rate, double gradient_scale = 1.0);
+
+  /// Steps taken so far, k.
+  [[nodiscard]] int64_t steps() const { return steps_; }
+
+  /// Both moments of every parameter, as `first_moment.<name>` and `second_moment.<name>`.
+  [[nodiscard]] NamedTensors state() const;
+
+  /// Takes over what `state` and `steps` gave; all is checked before anything is written.
+  /// @throws Error kCheckpoint for a missing, unknown or wrongly shaped moment, by its name
+  void restore(const NamedTensors& state, int64_t steps);
+
+ private:
+  /// Parameters that share their settings.
+  struct Group {
+    double rate_multiplier = 1.0;
+    double weight_decay = 0.0;
+    std::vector<size_t> members;
+  };
+  /// A part of a parameter and its moments: views of 1 dimension.
+  struct Slice {
+    size_t parameter = 0;
+    int64_t begin = 0;
+    at::Tensor value, first_moment, second_moment;
+  };
+  struct Coefficients;
+
+  void make_groups();
+  void make_slices();
+  [[nodiscard]] Coefficients coefficients(const Group& group, double learning_rate,
+                                          double gradient_scale) const;
+  void step_in_slices(double learning_rate, double gradient_scale);
+  void step_in_lists(double learning_rate, double gradient_scale);
+
+  OptimizerConfig config_;
+  std::vector<Parameter> parameters_;
+  std::vector<at::Tensor> first_moments_;
+  std::vector<at::Tensor> second_moments_;
+  std::vector<Group> groups_;
+  std::vector<size_t> group_of_;
+  std::vector<Slice> slices_;
+  int64_t steps_ = 0;
+};
+
+/// Norm of all gradients together: sqrt(sum g^2) over every parameter that has one; not finite
+/// where any gradient is not.
+[[nodiscard]] double gradient_norm(const Parameters& parameters);
+
+/// What gradients of this norm are multiplied by, as torch.nn.utils.clip_grad_norm_:
+/// min(1, clip_norm / (norm + 1e-6)); 1 where clip_norm is 0.
+[[nodiscard]] double clip_coefficient(double norm, double clip_norm);
+
+/// Drops every gradient, so that the next backward pass starts from none.
+void clear_gradients(const Parameters& parameters);
+
+}  // namespace loopbank

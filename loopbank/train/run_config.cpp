@@ -1,0 +1,189 @@
+#include "loopbank/train/run_config.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string_view>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/suggest.h"
+
+namespace loopbank {
+namespace {
+
+constexpr int64_t kLargestCount = 1'000'000'000;
+
+void expect_in_range(std::string_view key, int64_t value, int64_t low, int64_t high) {
+  if (value < low || value > high) {
+    fail(ErrorCode::kConfig, "training: \"{}\" expects a whole number from {} to {}, got {}.", key,
+         low, high, value);
+  }
+}
+
+void expect_number(std::string_view section, std::string_view key, double value, bool good,
+                   std::string_view expected) {
+  if (!good || !std::isfinite(value)) {
+    fail(ErrorCode::kConfig, "{}: \"{}\" expects {}, got {}.", section, key, expected, value);
+  }
+}
+
+void expect_choice(std::string_view section, std::string_view key, const std::string& value,
+                   const std::vector<std::string>& choices) {
+  if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+    fail(ErrorCode::kConfig, "{}: \"{}\" expects {}, got \"{}\".{}", section, key,
+         fmt::join(choices, " or "), value, suggestion(value, choices));
+  }
+}
+
+void check_training(const TrainingConfig& training, const ModelConfig& model) {
+  expect_in_range("seed", training.seed, 0, std::numeric_limits<int64_t>::max());
+  expect_in_range("steps", training.steps, 1, kLargestCount);
+  expect_in_range("batch", training.batch, 1, kLargestCount);
+  expect_in_range("micro_batch", training.micro_batch, 0, training.batch);
+  if (training.micro_batch > 0 && training.batch % training.micro_batch != 0) {
+    fail(ErrorCode::kConfig,
+         "training: \"micro_batch\" expects a divisor of \"batch\" ({}) or 0, got {}.",
+         training.batch, training.micro_batch);
+  }
+  expect_in_range("sequence_length", training.sequence_length, 1, kLargestCount);
+  if (training.sequence_length > model.max_position_embeddings) {
+    fail(ErrorCode::kConfig,
+         "training: \"sequence_length\" expects at most the model's \"max_position_embeddings\" "
+         "({}), got {}. Raise the one or lower the other.",
+         model.max_position_embeddings, training.sequence_length);
+  }
+  const double tokens = static_cast<double>(training.steps) * static_cast<double>(training.batch) *
+                        static_cast<double>(training.sequence_length);
+  expect_number("training", "steps", tokens, tokens < 0x1p62,
+                "steps x batch x sequence_length tokens below 2^62");
+  expect_choice("training", "precision", training.precision, {"fp32", "bf16"});
+  expect_in_range("validate_every", training.validate_every, 0, kLargestCount);
+  expect_in_range("validation_rows", training.validation_rows, 1, kLargestCount);
+  expect_in_range("checkpoint_every", training.checkpoint_every, 0, kLargestCount);
+  expect_in_range("keep_checkpoints", training.keep_checkpoints, 1, kLargestCount);
+  expect_choice("training", "device", training.device, {"auto", "cpu", "cuda"});
+}
+
+void check_optimizer(const OptimizerConfig& optimizer) {
+  const auto expect = [](std::string_view key, double value, bool good, std::string_view expected) {
+    expect_number("optimizer", key, value, good, expected);
+  };
+  const auto is_beta = [](double value) { return value >= 0.0 && value < 1.0; };
+  expect("beta1", optimizer.beta1, is_beta(optimizer.beta1), "a number from 0 to below 1");
+  expect("beta2", optimizer.beta2, is_beta(optimizer.beta2), "a number from 0 to below 1");
+  expect("eps", optimizer.eps, optimizer.eps > 0.0, "a number above 0");
+  expect("weight_decay", optimizer.weight_decay, optimizer.weight_decay >= 0.0, "0 or more");
+  expect("clip_norm", optimizer.clip_norm, optimizer.clip_norm >= 0.0, "0 (no clipping) or more");
+  expect("loop_scale_multiplier", optimizer.loop_scale_multiplier,
+         optimizer.loop_scale_multiplier >= 0.0, "0 or more");
+  expect("memory_multiplier", optimizer.memory_multiplier, optimizer.memory_multiplier >= 0.0,
+         "0 or more");
+}
+
+void check_schedule(const ScheduleConfig& schedule) {
+  const auto expect = [](std::string_view key, double value, bool good, std::string_view expected) {
+    expect_number("schedule", key, value, good, expected);
+  };
+  const auto is_fraction = [](double value) { return value >= 0.0 && value <= 1.0; };
+  expect_choice("schedule", "name", schedule.name, {"one_cycle", "warmup_stable_decay"});
+  expect("initial_rate", schedule.initial_rate, schedule.initial_rate >= 0.0, "0 or more");
+  expect("peak_rate", schedule.peak_rate, schedule.peak_rate > 0.0, "a number above 0");
+  expect("final_rate", schedule.final_rate, schedule.final_rate >= 0.0, "0 or more");
+  expect("warmup_fraction", schedule.warmup_fraction, is_fraction(schedule.warmup_fraction),
+         "a fraction of the steps from 0 to 1");
+  expect("decay_fraction", schedule.decay_fraction, is_fraction(schedule.decay_fraction),
+         "a fraction of the steps from 0 to 1");
+  const double both = schedule.warmup_fraction + schedule.decay_fraction;
+  expect("decay_fraction", schedule.decay_fraction,
+         schedule.name != "warmup_stable_decay" || both <= 1.0,
+         fmt::format("at most 1 together with \"warmup_fraction\" ({})", schedule.warmup_fraction));
+}
+
+}  // namespace
+
+std::vector<Field> DataConfig::fields() {
+  return {
+      {"train", &train, "token file to train on; paths are relative to the current directory"},
+      {"validation", &validation, "token file to validate on; empty: no validation"},
+      {"tokenizer", &tokenizer,
+       "tokenizer.json that made the token files; \"bytes\": the byte tokenizer"},
+  };
+}
+
+std::vector<Field> TrainingConfig::fields() {
+  return {
+      {"seed", &seed, "of the initial values and the order of documents"},
+      {"steps", &steps, "optimizer steps"},
+      {"batch", &batch, "sequences a step"},
+      {"micro_batch", &micro_batch, "sequences a forward pass, divides batch; 0: the whole batch"},
+      {"sequence_length", &sequence_length, "T, tokens of a sequence"},
+      {"precision", &precision, "bf16 or fp32 compute; weights and optimizer are fp32 always"},
+      {"validate_every", &validate_every, "steps; 0: only after the last"},
+      {"validation_rows", &validation_rows, "rows of T tokens scored at each validation"},
+      {"checkpoint_every", &checkpoint_every, "steps; 0: only after the last"},
+      {"keep_checkpoints", &keep_checkpoints, "newest checkpoints that are kept, at least 1"},
+      {"device", &device, "auto, cpu or cuda; auto takes a GPU where there is one"},
+  };
+}
+
+std::vector<Field> OptimizerConfig::fields() {
+  return {
+      {"beta1", &beta1, "AdamW, decay of the mean of gradients"},
+      {"beta2", &beta2, "AdamW, decay of the mean of squared gradients"},
+      {"eps", &eps, "AdamW, added to the root of the second moment"},
+      {"weight_decay", &weight_decay, "on linear weights only"},
+      {"clip_norm", &clip_norm, "largest norm of all gradients together; 0: no clipping"},
+      {"loop_scale_multiplier", &loop_scale_multiplier,
+       "learning rate of the loop scales over that of the rest"},
+      {"memory_multiplier", &memory_multiplier,
+       "learning rate of memory keys and values over that of the rest"},
+  };
+}
+
+std::vector<Field> ScheduleConfig::fields() {
+  return {
+      {"name", &name, "one_cycle (cosine up and down) or warmup_stable_decay (straight lines)"},
+      {"initial_rate", &initial_rate, "learning rate of the first step"},
+      {"peak_rate", &peak_rate, "learning rate after the warmup"},
+      {"final_rate", &final_rate, "learning rate of the last step"},
+      {"warmup_fraction", &warmup_fraction, "share of the steps before the peak"},
+      {"decay_fraction", &decay_fraction,
+       "share of the steps in which warmup_stable_decay comes down"},
+  };
+}
+
+std::vector<Section> RunConfig::sections() {
+  return {{"model", model.fields()},
+          {"data", data.fields()},
+          {"training", training.fields()},
+          {"optimizer", optimizer.fields()},
+          {"schedule", schedule.fields()}};
+}
+
+void RunConfig::validate() {
+  model.validate();
+  check_training(training, model);
+  check_optimizer(optimizer);
+  check_schedule(schedule);
+}
+
+RunConfig load_run_config(const std::filesystem::path& path,
+                          const std::vector<std::string>& overrides) {
+  RunConfig config;
+  read_toml(path, overrides, config.sections());
+  try {
+    config.validate();
+  } catch (const Error& error) {
+    throw Error(error.code(), path.string() + ": " + error.what());
+  }
+  return config;
+}
+
+std::string to_toml(const RunConfig& config) {
+  auto copy = config;
+  return write_toml(copy.sections());
+}
+
+}  // namespace loopbank

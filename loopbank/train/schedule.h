@@ -1,0 +1,23 @@
+#pragma once
+/// The learning rate of each step, as a function of the step alone: nothing to save.
+
+#include <cstdint>
+
+#include "loopbank/train/run_config.h"
+
+namespace loopbank {
+
+/// Learning rate of a step, s = step - 1 counted from 0, S = steps.
+///
+///     one_cycle             cosine from initial to peak over s = 0 .. w S - 1, cosine from there
+///     to
+///                           final at s = S - 1 (w = warmup_fraction); as torch's OneCycleLR
+///     warmup_stable_decay   a line from initial to peak over the first w S steps, the peak, and a
+///                           line from the peak to final over the last d S steps (d =
+///                           decay_fraction)
+///
+/// A warmup of less than a step leaves out the rise: the first step has the peak.
+/// @param step  from 1 to steps
+[[nodiscard]] double learning_rate_at(const ScheduleConfig& schedule, int64_t step, int64_t steps);
+
+}  // namespace loopbank
