@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "loopbank/support/error.h"
@@ -96,10 +97,9 @@ TokenScores score_batch(const LanguageModel& model, const Batch& batch,
   for (int64_t begin = 0; begin < states.size(0); begin += kHeadRows) {
     const int64_t rows = std::min(kHeadRows, states.size(0) - begin);
     const auto logits = model.head(states.narrow(0, begin, rows), options);  // [M', V]
-    const auto wanted = targets.narrow(0, begin, rows);                      // [M']
-    const auto chosen = logits.gather(1, wanted.unsqueeze(1)).squeeze(1);    // [M']
-    log_probabilities.push_back(chosen - logits.logsumexp(1));
-    greedy.push_back(logits.argmax(1) == wanted);
+    const auto wanted = targets.narrow(0, begin, rows).unsqueeze(1);         // [M', 1]
+    log_probabilities.push_back(at::log_softmax(logits, 1).gather(1, wanted).squeeze(1));
+    greedy.push_back(std::get<1>(logits.max(1, /*keepdim=*/true)).eq(wanted).squeeze(1));
   }
   const auto loops = hidden.expected_loops.mean(0).flatten().index_select(0, positions);  // [M]
   return {at::cat(log_probabilities).to(at::kCPU, at::kDouble), at::cat(greedy).to(at::kCPU),

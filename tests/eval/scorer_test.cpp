@@ -198,7 +198,7 @@ TEST(Scorer, WeightsThatAreNotFiniteAreRefused) {
           [&] {
             (void)score(bigram_model(table, bigram_config()), Tokenizer::bytes(), {{"a", " b"}});
           }),
-      "expected finite log-probabilities, got nan");
+      "nan. The model's weights hold values that are not finite");
 }
 
 }  // namespace
