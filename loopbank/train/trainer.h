@@ -6,6 +6,13 @@
 ///   run.toml                                          the whole run config
 ///   metrics.jsonl                                     a line a step, and one per validation
 ///   checkpoints/step-000100/                          complete states to resume from
+///
+/// Killed at any instant and resumed, a run gives the same losses and the same weights bit for bit
+/// as one that was never stopped (on the same machine with the same number of threads): a
+/// checkpoint appears whole or not at all, and whatever came after it is done again.
+///
+/// A loss or gradient that is not finite leaves its step out: the weights stay, the batch and its
+/// place in the schedule are gone. kMaxSkippedSteps of them in a row end the run.
 
 #include <cstdint>
 #include <filesystem>
@@ -14,6 +21,9 @@
 #include "loopbank/train/run_config.h"
 
 namespace loopbank {
+
+/// Steps in a row without a finite loss and gradient that end a run.
+constexpr int64_t kMaxSkippedSteps = 10;
 
 enum class ResumeMode {
   kNew,     ///< the directory must not hold a run yet
@@ -40,6 +50,24 @@ struct TrainResult {
 };
 
 /// Runs the config to its end or to `should_stop`.
+/// @throws Error kConfig for a config that does not validate, differs from the resumed run's, or
+///         whose losses are not finite; kData for broken or foreign data; kCheckpoint for a
+///         directory that holds a run already, or that cannot be read or written (a full disk);
+///         kDevice. Whatever was saved before stays.
 TrainResult train(const RunConfig& config, const TrainOptions& options);
+
+/// What a run would start from.
+struct RunCheck {
+  int64_t train_tokens = 0;
+  int64_t train_documents = 0;
+  int64_t validation_tokens = 0;  ///< 0: no validation
+  double epochs = 0.0;            ///< tokens of the run over those of the training file
+  int64_t first_step = 1;         ///< above 1 where a checkpoint would be continued
+};
+
+/// Checks all that `train` checks before its first step, checksums of the token files and of the
+/// checkpoint included, and writes nothing.
+/// @throws Error as `train`
+[[nodiscard]] RunCheck check_run(const RunConfig& config, const TrainOptions& options);
 
 }  // namespace loopbank

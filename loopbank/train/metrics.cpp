@@ -1,0 +1,139 @@
+#include "loopbank/train/metrics.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+
+namespace loopbank {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// JSON has no NaN and no infinity.
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+Json numbers(const std::vector<double>& values) {
+  auto list = Json::array();
+  for (const auto value : values) {
+    list.push_back(number(value));
+  }
+  return list;
+}
+
+/// The rows up to a step, as they stand. A torn line ends the file: nothing was written behind it.
+std::string rows_until(const std::filesystem::path& path, int64_t last_step) {
+  const auto text = read_file(path, ErrorCode::kCheckpoint);
+  std::string kept;
+  size_t begin = 0;
+  while (begin < text.size()) {
+    const auto end = text.find('\n', begin);
+    if (end == std::string::npos) {
+      break;
+    }
+    const auto line = text.substr(begin, end + 1 - begin);
+    const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto step = row.is_object() ? row.find("step") : row.end();
+    if (!row.is_object() || step == row.end() || !step->is_number_integer()) {
+      break;
+    }
+    if (step->get<int64_t>() <= last_step) {
+      kept += line;
+    }
+    begin = end + 1;
+  }
+  return kept;
+}
+
+[[noreturn]] void fail_with_errno(const std::filesystem::path& path, const char* action) {
+  fail(ErrorCode::kCheckpoint,
+       "{}: cannot {}: {}. Nothing saved before is lost: continue with --resume once that is put "
+       "right.",
+       path.string(), action, std::strerror(errno));
+}
+
+}  // namespace
+
+Json to_json(const StepMetrics& metrics) {
+  Json row = {{"step", metrics.step},
+              {"loss", number(metrics.loss)},
+              {"tokens", metrics.tokens},
+              {"tokens_per_second", number(metrics.tokens_per_second)},
+              {"mean_loops", number(metrics.mean_loops)},
+              {"learning_rate", number(metrics.learning_rate)},
+              {"gradient_norm", number(metrics.gradient_norm)},
+              {"ponder", number(metrics.ponder)},
+              {"loops_by_layer", numbers(metrics.loops_by_layer)}};
+  if (metrics.skipped) {
+    row["skipped"] = true;
+  }
+  return row;
+}
+
+Json to_json(const ValidationMetrics& metrics) {
+  Json row = {{"step", metrics.step},
+              {"validation_loss", number(metrics.loss)},
+              {"validation_bpb", number(metrics.bpb)},
+              {"mean_loops", number(metrics.mean_loops)}};
+  if (!metrics.loss_by_loops.empty()) {
+    auto& by_loops = row["validation_loss_by_loops"] = Json::object();
+    for (const auto& [loops, loss] : metrics.loss_by_loops) {
+      by_loops[std::to_string(loops)] = number(loss);
+    }
+  }
+  row["loops_by_layer"] = numbers(metrics.loops_by_layer);
+  if (!metrics.local_gates.empty()) {
+    row["local_gate_by_layer"] = numbers(metrics.local_gates);
+  }
+  if (!metrics.global_gates.empty()) {
+    row["global_gate_by_layer"] = numbers(metrics.global_gates);
+  }
+  return row;
+}
+
+MetricsLog::MetricsLog(std::filesystem::path path, int64_t last_step) : path_(std::move(path)) {
+  if (std::filesystem::exists(path_)) {
+    write_file_atomically(path_, rows_until(path_, last_step), ErrorCode::kCheckpoint);
+  }
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    fail_with_errno(path_, "open");
+  }
+}
+
+MetricsLog::~MetricsLog() {
+  ::close(descriptor_);
+}
+
+void MetricsLog::write(const Json& row) {
+  const auto line = row.dump() + "\n";
+  size_t done = 0;
+  while (done < line.size()) {
+    const auto count = ::write(descriptor_, line.data() + done, line.size() - done);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count <= 0) {
+      fail_with_errno(path_, "write");
+    }
+    done += static_cast<size_t>(count);
+  }
+}
+
+void MetricsLog::sync() {
+  if (::fsync(descriptor_) != 0) {
+    fail_with_errno(path_, "fsync");
+  }
+}
+
+}  // namespace loopbank

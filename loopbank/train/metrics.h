@@ -1,0 +1,66 @@
+#pragma once
+/// metrics.jsonl: one JSON object a step and one a validation, each step once.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <vector>
+
+namespace loopbank {
+
+/// What one step measured. A value that is not finite is written as null.
+struct StepMetrics {
+  int64_t step = 0;              ///< from 1
+  double loss = 0.0;             ///< cross-entropy and ponder term, nats a token
+  int64_t tokens = 0;            ///< trained on so far, this step included
+  double tokens_per_second = 0;  ///< of this step
+  double mean_loops = 1.0;       ///< mean n over layers and tokens; 1 in a dense model
+  double learning_rate = 0.0;
+  double gradient_norm = 0.0;               ///< before clipping
+  double ponder = 0.0;                      ///< (mean n - 1) / (N - 1), not weighted
+  std::vector<double> loops_by_layer = {};  ///< mean n of each layer
+  bool skipped = false;                     ///< the weights stayed as they were
+};
+
+/// What one validation measured, all on the same rows and weights.
+struct ValidationMetrics {
+  int64_t step = 0;
+  double loss = 0.0;        ///< cross-entropy, nats a token
+  double bpb = 0.0;         ///< bits a byte of the targets' text
+  double mean_loops = 1.0;  ///< mean n over layers and tokens
+  /// Loss with at most 1, 2, .. N loops in every layer; empty in a dense model.
+  std::map<int64_t, double> loss_by_loops = {};
+  std::vector<double> loops_by_layer = {};  ///< mean n of each layer
+  std::vector<double> local_gates = {};     ///< mean local gate of each layer; empty without a bank
+  std::vector<double> global_gates = {};    ///< mean global gate of each layer
+};
+
+[[nodiscard]] nlohmann::ordered_json to_json(const StepMetrics& metrics);
+[[nodiscard]] nlohmann::ordered_json to_json(const ValidationMetrics& metrics);
+
+/// The file, written row by row. A row goes out in one write, so that a killed run leaves at most
+/// one torn line, the last, which the next run drops.
+class MetricsLog {
+ public:
+  /// Opens the file and drops, in one atomic step, every row after `last_step`; 0 drops all.
+  /// @throws Error kCheckpoint when it cannot be read or written
+  MetricsLog(std::filesystem::path path, int64_t last_step);
+  ~MetricsLog();
+  MetricsLog(const MetricsLog&) = delete;
+  MetricsLog& operator=(const MetricsLog&) = delete;
+
+  /// Appends one row.
+  /// @throws Error kCheckpoint on a short write, a full disk included
+  void write(const nlohmann::ordered_json& row);
+
+  /// Waits until every row is on the disk: called before a checkpoint, whose rows must outlast a
+  /// loss of power as it does.
+  void sync();
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace loopbank

@@ -1,0 +1,112 @@
+#include "loopbank/train/run_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+
+namespace loopbank {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Keys of [training] and [data] that change no weight.
+bool may_change(const std::string& section, const std::string& key) {
+  static constexpr std::array<std::string_view, 4> kTraining = {
+      "validate_every", "validation_rows", "checkpoint_every", "keep_checkpoints"};
+  if (section == "data") {
+    return key == "validation";
+  }
+  return section == "training" &&
+         std::find(kTraining.begin(), kTraining.end(), key) != kTraining.end();
+}
+
+RunConfig read_stored(const fs::path& path) {
+  try {
+    return load_run_config(path);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kCheckpoint, error.what());
+  }
+}
+
+void remove_temporaries(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with(".") && name.find(".tmp-") != std::string::npos) {
+      fs::remove_all(entry.path(), ignored);
+    }
+  }
+}
+
+}  // namespace
+
+RunLock::RunLock(const fs::path& out) {
+  create_directories(out, ErrorCode::kCheckpoint);
+  const auto path = out / ".lock";
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    fail(ErrorCode::kCheckpoint, "{}: cannot create: {}.", path.string(), std::strerror(errno));
+  }
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    ::close(descriptor_);
+    fail(ErrorCode::kCheckpoint,
+         "{}: expected a folder that no other process trains into, got one that is in use. Wait "
+         "for that run or choose another --out.",
+         out.string());
+  }
+}
+
+RunLock::~RunLock() {
+  ::close(descriptor_);
+}
+
+void expect_no_run(const fs::path& out) {
+  for (const char* name : {"run.toml", "metrics.jsonl", "checkpoints", "model.safetensors"}) {
+    if (fs::exists(out / name)) {
+      fail(ErrorCode::kCheckpoint,
+           "{}: expected a folder without a run, got one that holds {}. Continue that run with "
+           "--resume or choose another --out.",
+           out.string(), name);
+    }
+  }
+}
+
+void expect_same_run(const fs::path& stored_config, const RunConfig& config) {
+  auto stored = read_stored(stored_config);
+  auto wanted = config;
+  wanted.validate();
+  const auto stored_sections = stored.sections();
+  const auto wanted_sections = wanted.sections();
+  for (size_t s = 0; s < wanted_sections.size(); ++s) {
+    const auto& section = wanted_sections[s].name;
+    const auto before = write_json(stored_sections[s].fields);
+    const auto now = write_json(wanted_sections[s].fields);
+    for (const auto& [key, value] : now.items()) {
+      if (value != before.at(key) && !may_change(section, key)) {
+        fail(ErrorCode::kConfig,
+             "{}: expected {}.{} = {}, with which the run was started, got {}. Resume with the "
+             "same value or start a new run in another --out.",
+             stored_config.string(), section, key, before.at(key).dump(), value.dump());
+      }
+    }
+  }
+}
+
+void remove_leftovers(const fs::path& out) {
+  remove_temporaries(out);
+  remove_temporaries(out / "checkpoints");
+}
+
+}  // namespace loopbank

@@ -1,0 +1,38 @@
+#pragma once
+/// The folder of a run: who may write to it, what it holds already, whether a config belongs to it.
+
+#include <filesystem>
+
+#include "loopbank/train/run_config.h"
+
+namespace loopbank {
+
+/// Holds a run directory for one process. The lock goes with the process, however it ends.
+class RunLock {
+ public:
+  /// Creates the folder where there is none.
+  /// @throws Error kCheckpoint when another process trains into it, or it cannot be written
+  explicit RunLock(const std::filesystem::path& out);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
+/// @throws Error kCheckpoint when the folder holds a run already, naming what was found
+void expect_no_run(const std::filesystem::path& out);
+
+/// Whether a stored run.toml describes the run that is asked for now. Keys that decide what is
+/// computed must be equal; how often to validate and to save, how much to keep and where
+/// validation data stands may differ.
+/// @throws Error kConfig naming the first key that differs, with both values; kCheckpoint when
+///         the stored file cannot be read
+void expect_same_run(const std::filesystem::path& stored_config, const RunConfig& config);
+
+/// Removes what a killed process left behind: files under temporary names in the run directory
+/// and among its checkpoints. Only while the lock is held.
+void remove_leftovers(const std::filesystem::path& out);
+
+}  // namespace loopbank

@@ -1,0 +1,47 @@
+#pragma once
+/// Loss and bits per byte on held-out rows, at the model's own loops and at every smaller budget.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "loopbank/data/sampler.h"
+#include "loopbank/data/tokenizer.h"
+#include "loopbank/model/language_model.h"
+#include "loopbank/train/metrics.h"
+#include "loopbank/train/run_config.h"
+
+namespace loopbank {
+
+class Validator {
+ public:
+  /// Takes the first `validation_rows` rows of the file, or all where it holds fewer.
+  /// @throws Error kData when the file holds fewer than two tokens
+  Validator(std::shared_ptr<const TokenFile> file, const Tokenizer& tokenizer,
+            const TrainingConfig& training);
+
+  /// Scores the rows with the weights as they are; draws nothing and changes nothing.
+  ///
+  ///     loss = mean cross-entropy, nats a token        bpb = sum of nats / (ln 2 * bytes)
+  ///
+  /// Bytes are those of the targets in UTF-8; the token between documents counts none, while its
+  /// nats count. Loop budgets run from 1 to N, each layer keeping within its own.
+  /// @param options  the compute dtype; its budget and recorder are not used
+  [[nodiscard]] ValidationMetrics validate(const LanguageModel& model, int64_t step,
+                                           const ForwardOptions& options) const;
+
+  [[nodiscard]] int64_t num_rows() const { return num_rows_; }
+  /// Bytes of all targets.
+  [[nodiscard]] int64_t num_bytes() const { return num_bytes_; }
+
+ private:
+  [[nodiscard]] double loss_at(const LanguageModel& model, ForwardOptions options) const;
+
+  SequentialRows rows_;
+  int64_t rows_a_pass_;
+  int64_t num_rows_ = 0;
+  int64_t num_bytes_ = 0;
+};
+
+}  // namespace loopbank
