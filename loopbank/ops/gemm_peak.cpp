@@ -118,11 +118,11 @@ std::optional<double> onednn_peak(at::ScalarType dtype, const Shape& shape) {
 
 double cpu_peak(at::ScalarType dtype, const Shape& shape) {
 #ifdef LOOPBANK_HAS_ONEDNN
-  if (const auto rate = onednn_peak(dtype, shape)) {
-    return *rate;
-  }
-#endif
+  const auto rate = onednn_peak(dtype, shape);
+  return rate ? *rate : onednn_peak(at::kFloat, shape).value();
+#else
   return aten_peak(dtype, at::kCPU, shape);
+#endif
 }
 
 }  // namespace
