@@ -10,8 +10,8 @@ namespace loopbank::ops {
 ///
 /// On the CPU oneDNN is timed with weights already in the layout that it prefers, on as many
 /// threads as LibTorch computes with. BLAS is no yardstick there: it may be told to behave as on
-/// an old core. A CPU without bf16 units has the peak of fp32 in both. ATen is timed on a GPU and in
-/// a build without oneDNN.
+/// an old core. A CPU without bf16 units has the peak of fp32 in both. ATen is timed on a GPU and
+/// in a build without oneDNN.
 ///
 /// @param dtype  kFloat or kBFloat16
 /// @throws Error kDtype for any other dtype
