@@ -1,0 +1,213 @@
+#include "loopbank/train/optimizer.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "loopbank/support/error.h"
+
+namespace loopbank {
+namespace {
+
+constexpr OptimizerConfig kConfig = {
+    .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip_norm = 1.0};
+constexpr double kRate = 0.1;
+
+const Initial kZeros{};
+
+void set(const Parameters& parameters, const std::string& name, double value, double gradient) {
+  const at::NoGradGuard no_grad;
+  auto tensor = parameters.get(name).value;
+  tensor.fill_(value);
+  tensor.mutable_grad() = at::full_like(tensor, gradient);
+}
+
+double first_value(const Parameters& parameters, const std::string& name) {
+  return parameters.get(name).value.detach().view(-1)[0].item<double>();
+}
+
+// g = 0.5, then -0.25, from p = 1: m / (1 - 0.9) = sqrt(v / (1 - 0.95)) = 0.5 at the first step.
+TEST(AdamW, TwoStepsOfOneWeightAreAsByHand) {
+  Parameters parameters(at::kCPU);
+  parameters.add("w", {1, 1}, ParameterKind::kLinear, kZeros);
+  AdamW optimizer(parameters, kConfig);
+  set(parameters, "w", 1.0, 0.5);
+  optimizer.step(kRate);
+  EXPECT_NEAR(first_value(parameters, "w"), 1.0 * 0.99 - 0.1, 1e-6);
+
+  set(parameters, "w", 0.89, -0.25);
+  optimizer.step(kRate);
+  const double mean = (0.9 * 0.05 - 0.1 * 0.25) / (1 - 0.81);
+  const double square = (0.95 * 0.0125 + 0.05 * 0.0625) / (1 - 0.9025);
+  EXPECT_NEAR(first_value(parameters, "w"), 0.89 * 0.99 - 0.1 * mean / std::sqrt(square), 1e-6);
+  EXPECT_EQ(optimizer.steps(), 2);
+}
+
+// With v = 0 the step is r m / eps: eps stands outside the root.
+TEST(AdamW, EpsStandsOutsideTheRoot) {
+  Parameters parameters(at::kCPU);
+  parameters.add("w", {1}, ParameterKind::kNorm, kZeros);
+  auto config = kConfig;
+  config.eps = 0.5;
+  AdamW optimizer(parameters, config);
+  set(parameters, "w", 0.0, 0.5);
+  optimizer.step(kRate);
+  EXPECT_NEAR(first_value(parameters, "w"), -kRate * 0.5 / (0.5 + 0.5), 1e-7);
+}
+
+TEST(AdamW, OnlyLinearWeightsDecay) {
+  Parameters parameters(at::kCPU);
+  const std::vector<std::pair<std::string, ParameterKind>> kinds = {
+      {"linear", ParameterKind::kLinear},   {"embedding", ParameterKind::kEmbedding},
+      {"norm", ParameterKind::kNorm},       {"bias", ParameterKind::kBias},
+      {"scale", ParameterKind::kLoopScale}, {"memory", ParameterKind::kMemory}};
+  for (const auto& [name, kind] : kinds) {
+    parameters.add(name, {2, 2}, kind, kZeros);
+  }
+  AdamW optimizer(parameters, kConfig);
+  for (const auto& [name, kind] : kinds) {
+    set(parameters, name, 1.0, 0.0);
+  }
+  optimizer.step(kRate);
+  for (const auto& [name, kind] : kinds) {
+    EXPECT_FLOAT_EQ(static_cast<float>(first_value(parameters, name)),
+                    kind == ParameterKind::kLinear ? 0.99F : 1.0F)
+        << name;
+  }
+}
+
+TEST(AdamW, LoopScalesAndMemoryHaveLearningRatesOfTheirOwn) {
+  Parameters parameters(at::kCPU);
+  parameters.add("linear", {1}, ParameterKind::kLinear, kZeros);
+  parameters.add("scale", {3}, ParameterKind::kLoopScale, kZeros);
+  parameters.add("memory", {2, 2}, ParameterKind::kMemory, kZeros);
+  auto config = kConfig;
+  config.loop_scale_multiplier = 10.0;
+  config.memory_multiplier = 0.5;
+  AdamW optimizer(parameters, config);
+  for (const char* name : {"linear", "scale", "memory"}) {
+    set(parameters, name, 0.0, 3.0);  // the first step is r times the sign of the gradient
+  }
+  optimizer.step(kRate);
+  EXPECT_NEAR(first_value(parameters, "linear"), -kRate, 1e-6);
+  EXPECT_NEAR(first_value(parameters, "scale"), -10 * kRate, 1e-5);
+  EXPECT_NEAR(first_value(parameters, "memory"), -0.5 * kRate, 1e-6);
+}
+
+TEST(AdamW, AParameterWithoutAGradientStays) {
+  Parameters parameters(at::kCPU);
+  parameters.add("used", {2}, ParameterKind::kLinear, kZeros);
+  parameters.add("unused", {2}, ParameterKind::kLinear, kZeros);
+  AdamW optimizer(parameters, kConfig);
+  set(parameters, "used", 1.0, 1.0);
+  set(parameters, "unused", 1.0, 1.0);
+  auto unused = parameters.get("unused").value;
+  unused.mutable_grad().reset();
+  optimizer.step(kRate);
+  EXPECT_EQ(first_value(parameters, "unused"), 1.0);
+  EXPECT_LT(first_value(parameters, "used"), 0.9);
+}
+
+// Sizes around the slices that the CPU works in, against the formula on whole tensors in fp64.
+TEST(AdamW, LargeParametersAgreeWithTheFormulaOnWholeTensors) {
+  constexpr double kTolerance = 1e-6;
+  for (const int64_t size : {32767, 32768, 32769, 3 * 32768 + 5}) {
+    auto generator = at::detail::createCPUGenerator(11);
+    Parameters parameters(at::kCPU);
+    auto tensor = parameters.add("w", {size}, ParameterKind::kLinear, kZeros);
+    const auto start = at::randn({size}, generator, at::kFloat);
+    {
+      const at::NoGradGuard no_grad;
+      tensor.copy_(start);
+    }
+    AdamW optimizer(parameters, kConfig);
+    auto p = start.to(at::kDouble);
+    auto m = at::zeros({size}, at::kDouble);
+    auto v = at::zeros({size}, at::kDouble);
+    for (int k = 1; k <= 3; ++k) {
+      const auto gradient = at::randn({size}, generator, at::kFloat);
+      tensor.mutable_grad() = gradient;
+      optimizer.step(kRate, /*gradient_scale=*/0.25);
+      const auto g = gradient.to(at::kDouble) * 0.25;
+      m = 0.9 * m + 0.1 * g;
+      v = 0.95 * v + 0.05 * g * g;
+      p = p * (1 - kRate * 0.1);
+      p = p - kRate * (m / (1 - std::pow(0.9, k))) / ((v / (1 - std::pow(0.95, k))).sqrt() + 1e-8);
+    }
+    const double difference = (tensor.detach().to(at::kDouble) - p).abs().max().item<double>();
+    EXPECT_LT(difference, kTolerance) << size << " values";
+  }
+}
+
+TEST(AdamW, ARestoredOptimizerGoesOnWithTheSameBits) {
+  const auto make = [](Parameters& parameters) {
+    parameters.add("a", {5, 3}, ParameterKind::kLinear, kZeros);
+    parameters.add("b", {3}, ParameterKind::kBias, kZeros);
+    set(parameters, "a", 1.0, 0.3);
+    set(parameters, "b", -1.0, 0.2);
+  };
+  Parameters whole(at::kCPU), again(at::kCPU);
+  make(whole);
+  make(again);
+  AdamW optimizer(whole, kConfig);
+  optimizer.step(kRate);
+  optimizer.step(kRate);
+  AdamW other(again, kConfig);
+  {
+    const at::NoGradGuard no_grad;
+    for (const char* name : {"a", "b"}) {
+      again.get(name).value.detach().copy_(whole.get(name).value);
+    }
+  }
+  other.restore(optimizer.state(), optimizer.steps());
+  optimizer.step(kRate);
+  other.step(kRate);
+  for (const char* name : {"a", "b"}) {
+    EXPECT_TRUE(at::equal(whole.get(name).value, again.get(name).value)) << name;
+  }
+}
+
+TEST(AdamW, AStateOfAnotherModelIsRefusedByName) {
+  Parameters one(at::kCPU), two(at::kCPU), three(at::kCPU);
+  one.add("a", {2}, ParameterKind::kLinear, kZeros);
+  two.add("b", {2}, ParameterKind::kLinear, kZeros);
+  three.add("a", {3}, ParameterKind::kLinear, kZeros);
+  AdamW optimizer(one, kConfig);
+  for (const auto* other : {&two, &three}) {
+    try {
+      optimizer.restore(AdamW(*other, kConfig).state(), 1);
+      FAIL() << "was not refused";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kCheckpoint);
+      EXPECT_NE(std::string(error.what()).find("first_moment.a"), std::string::npos)
+          << error.what();
+    }
+  }
+  EXPECT_EQ(optimizer.steps(), 0);
+}
+
+TEST(GradientNorm, IsThatOfAllGradientsTogether) {
+  Parameters parameters(at::kCPU);
+  parameters.add("a", {2, 2}, ParameterKind::kLinear, kZeros);
+  parameters.add("b", {1}, ParameterKind::kBias, kZeros);
+  parameters.add("c", {7}, ParameterKind::kBias, kZeros);
+  set(parameters, "a", 0.0, 2.0);  // 4 x 4
+  set(parameters, "b", 0.0, 3.0);  // 9
+  EXPECT_DOUBLE_EQ(gradient_norm(parameters), 5.0);
+  set(parameters, "b", 0.0, std::nan(""));
+  EXPECT_FALSE(std::isfinite(gradient_norm(parameters)));
+  clear_gradients(parameters);
+  EXPECT_EQ(gradient_norm(parameters), 0.0);
+}
+
+TEST(ClipCoefficient, IsThatOfTorch) {
+  EXPECT_DOUBLE_EQ(clip_coefficient(4.0, 1.0), 1.0 / (4.0 + 1e-6));
+  EXPECT_EQ(clip_coefficient(0.5, 1.0), 1.0);
+  EXPECT_LT(clip_coefficient(1.0, 1.0), 1.0);
+  EXPECT_EQ(clip_coefficient(100.0, 0.0), 1.0);
+}
+
+}  // namespace
+}  // namespace loopbank

@@ -1,0 +1,133 @@
+#include "loopbank/train/run_config.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "../support/test_directory.h"
+#include "loopbank/support/error.h"
+
+namespace loopbank {
+namespace {
+
+using testing::TestDirectory;
+
+constexpr const char* kRun = R"([model]
+vocab_size = 300
+hidden_size = 16
+intermediate_size = 32
+num_hidden_layers = 2
+num_attention_heads = 2
+max_position_embeddings = 32
+max_loops = [1, 3]
+[data]
+train = "a.tokens"
+tokenizer = "bytes"
+[training]
+steps = 10
+batch = 6
+micro_batch = 2
+sequence_length = 32
+precision = "fp32"
+[schedule]
+name = "warmup_stable_decay"
+peak_rate = 1e-3
+)";
+
+/// The message with which the run is refused after `overrides`; empty where it is not.
+std::string refusal(const std::vector<std::string>& overrides) {
+  const TestDirectory directory;
+  const auto path = directory.write("run.toml", kRun);
+  try {
+    (void)load_run_config(path, overrides);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kConfig);
+    return error.what();
+  }
+  return "";
+}
+
+struct Mistake {
+  std::string override_text;
+  std::vector<std::string> fragments;
+};
+
+TEST(RunConfig, ReadsWhatTheFileSaysAndKeepsDefaults) {
+  const TestDirectory directory;
+  const auto config =
+      load_run_config(directory.write("run.toml", kRun), {"training.batch=8", "data.train=b c"});
+  EXPECT_EQ(config.model.loops(1), 3);
+  EXPECT_EQ(config.training.batch, 8);
+  EXPECT_EQ(config.data.train, "b c");
+  EXPECT_EQ(config.training.keep_checkpoints, TrainingConfig{}.keep_checkpoints);
+  EXPECT_EQ(config.schedule.peak_rate, 1e-3);
+}
+
+TEST(RunConfig, ComesBackFromItsOwnToml) {
+  const TestDirectory directory;
+  auto config = load_run_config(directory.write("run.toml", kRun));
+  config.model.first_loop_scale_init = 0.5413;
+  config.data.validation = "with \"quotes\" and \\ in it.tokens";
+  config.optimizer.eps = 1e-8;
+  config.training.seed = 1234567890123;
+  EXPECT_EQ(load_run_config(directory.write("again.toml", to_toml(config))), config);
+}
+
+TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
+  const std::vector<Mistake> mistakes = {
+      {"training.steps=0", {"\"steps\"", "1", "got 0"}},
+      {"training.batch=-4", {"\"batch\"", "got -4"}},
+      {"training.micro_batch=4", {"\"micro_batch\"", "divisor", "(6)", "got 4"}},
+      {"training.micro_batch=7", {"\"micro_batch\"", "from 0 to 6", "got 7"}},
+      {"training.sequence_length=33",
+       {"\"sequence_length\"", "\"max_position_embeddings\"", "(32)", "got 33"}},
+      {"training.sequence_length=0", {"\"sequence_length\"", "got 0"}},
+      {"training.precision=fp16", {"\"precision\"", "fp32 or bf16", "\"fp16\"", "Did you mean"}},
+      {"training.device=gpu", {"\"device\"", "cpu", "\"gpu\""}},
+      {"training.keep_checkpoints=0", {"\"keep_checkpoints\"", "got 0"}},
+      {"training.validation_rows=0", {"\"validation_rows\"", "got 0"}},
+      {"training.seed=-1", {"\"seed\"", "got -1"}},
+      {"optimizer.beta2=1.0", {"optimizer", "\"beta2\"", "below 1", "got 1"}},
+      {"optimizer.eps=0.0", {"\"eps\"", "above 0", "got 0"}},
+      {"optimizer.weight_decay=-0.1", {"\"weight_decay\"", "got -0.1"}},
+      {"optimizer.clip_norm=-1.0", {"\"clip_norm\"", "got -1"}},
+      {"schedule.name=onecycle", {"\"name\"", "\"onecycle\"", "Did you mean \"one_cycle\"?"}},
+      {"schedule.peak_rate=0.0", {"\"peak_rate\"", "above 0", "got 0"}},
+      {"schedule.warmup_fraction=1.5", {"\"warmup_fraction\"", "got 1.5"}},
+      {"schedule.decay_fraction=0.995", {"\"decay_fraction\"", "0.01", "got 0.995"}},
+      {"training.step=3", {"unknown key \"step\"", "Did you mean \"steps\"?"}},
+  };
+  for (const auto& [text, fragments] : mistakes) {
+    const auto message = refusal({text});
+    for (const auto& fragment : fragments) {
+      EXPECT_NE(message.find(fragment), std::string::npos)
+          << text << "\nexpected: " << fragment << "\nin: " << message;
+    }
+  }
+}
+
+TEST(RunConfig, AMistakeInTheFileNamesTheFile) {
+  const TestDirectory directory;
+  auto text = std::string(kRun);
+  text.replace(text.find("steps = 10"), 10, "steps = -1");
+  const auto path = directory.write("run.toml", text);
+  try {
+    (void)load_run_config(path);
+    FAIL() << "was not refused";
+  } catch (const Error& error) {
+    EXPECT_TRUE(std::string(error.what()).starts_with(path.string() + ": ")) << error.what();
+  }
+}
+
+TEST(RunConfig, EveryKeyIsDocumented) {
+  RunConfig config;
+  for (const auto& section : config.sections()) {
+    EXPECT_FALSE(section.fields.empty()) << section.name;
+    for (const auto& field : section.fields) {
+      EXPECT_FALSE(field.doc.empty()) << section.name << "." << field.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace loopbank
