@@ -32,8 +32,9 @@ void expect_number(std::string_view section, std::string_view key, double value,
 void expect_choice(std::string_view section, std::string_view key, const std::string& value,
                    const std::vector<std::string>& choices) {
   if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+    const auto hint = suggestion(value, choices);  // a list of all of them where none is near
     fail(ErrorCode::kConfig, "{}: \"{}\" expects {}, got \"{}\".{}", section, key,
-         fmt::join(choices, " or "), value, suggestion(value, choices));
+         fmt::join(choices, " or "), value, hint.starts_with(" Did") ? hint : "");
   }
 }
 

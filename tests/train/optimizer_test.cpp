@@ -113,7 +113,7 @@ TEST(AdamW, AParameterWithoutAGradientStays) {
 // Sizes around the slices that the CPU works in, against the formula on whole tensors in fp64.
 TEST(AdamW, LargeParametersAgreeWithTheFormulaOnWholeTensors) {
   constexpr double kTolerance = 1e-6;
-  for (const int64_t size : {32767, 32768, 32769, 3 * 32768 + 5}) {
+  for (const int64_t size : {1, 65535, 65536, 65537, 3 * 65536 + 5}) {
     auto generator = at::detail::createCPUGenerator(11);
     Parameters parameters(at::kCPU);
     auto tensor = parameters.add("w", {size}, ParameterKind::kLinear, kZeros);

@@ -169,7 +169,8 @@ TEST(Train, TenStepsWithoutAFiniteLossEndTheRunAndKeepTheLastGoodCheckpoint) {
   const auto rows = read_rows(out / "metrics.jsonl");
   EXPECT_EQ(static_cast<int64_t>(rows.back()["step"]), last_good + kMaxSkippedSteps);
   verify_checkpoint(checkpoint_path(out, last_good));
-  for (const auto& parameter : load_model(checkpoint_path(out, last_good)).parameters().all()) {
+  const auto model = load_model(checkpoint_path(out, last_good));
+  for (const auto& parameter : model.parameters().all()) {
     EXPECT_TRUE(at::isfinite(parameter.value).all().item<bool>()) << parameter.name;
   }
 }

@@ -1,0 +1,85 @@
+#include "loopbank/train/benchmark_steps.h"
+
+#include <ATen/ATen.h>
+
+#include <fstream>
+#include <string>
+
+#include "loopbank/support/random.h"
+#include "loopbank/train/train_step.h"
+
+#ifdef LOOPBANK_HAS_CUDA
+#include <c10/cuda/CUDACachingAllocator.h>
+#endif
+
+namespace loopbank {
+namespace {
+
+constexpr int64_t kBytesPerKilobyte = 1024;
+
+at::ScalarType compute_dtype(const RunConfig& config) {
+  return config.training.precision == "bf16" ? at::kBFloat16 : at::kFloat;
+}
+
+/// [B, T + 1] tokens drawn evenly from the vocabulary, as inputs and the token after each.
+Batch random_batch(const RunConfig& config, at::Device device) {
+  RandomStream random(derive_seed(static_cast<uint64_t>(config.training.seed), "benchmark"));
+  const auto columns = config.training.sequence_length + 1;
+  auto text = at::empty({config.training.batch, columns}, at::kLong);  // [B, T + 1]
+  auto* ids = text.data_ptr<int64_t>();
+  for (int64_t i = 0; i < text.numel(); ++i) {
+    ids[i] = static_cast<int64_t>(random.below(static_cast<uint64_t>(config.model.vocab_size)));
+  }
+  text = text.to(device);
+  return {text.narrow(1, 0, columns - 1).contiguous(), text.narrow(1, 1, columns - 1).contiguous()};
+}
+
+}  // namespace
+
+BenchmarkSteps::BenchmarkSteps(const RunConfig& config, at::Device device)
+    : config_(config),
+      options_{.compute_dtype = compute_dtype(config)},
+      model_(config.model, device),
+      optimizer_(model_.parameters(), config.optimizer),
+      batch_(random_batch(config, device)) {
+  model_.parameters().initialize(static_cast<uint64_t>(config.training.seed));
+}
+
+double BenchmarkSteps::run() {
+  const auto& training = config_.training;
+  const auto rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
+  const auto& parameters = model_.parameters();
+  const auto measured = accumulate_gradients(model_, batch_, rows, options_);
+  const double norm = gradient_norm(parameters);
+  optimizer_.step(config_.schedule.initial_rate,
+                  clip_coefficient(norm, config_.optimizer.clip_norm));
+  clear_gradients(parameters);
+  // A GPU has done all its work once a value that the step wrote last has been read.
+  (void)parameters.all().back().value.detach().view(-1)[0].item();
+  return measured.loss;
+}
+
+int64_t BenchmarkSteps::tokens_per_step() const {
+  return config_.training.batch * config_.training.sequence_length;
+}
+
+int64_t peak_memory_bytes(at::Device device) {
+#ifdef LOOPBANK_HAS_CUDA
+  if (device.is_cuda()) {
+    const auto index = device.has_index() ? device.index() : c10::DeviceIndex{0};
+    return c10::cuda::CUDACachingAllocator::getDeviceStats(index).allocated_bytes[0].peak;
+  }
+#else
+  (void)device;
+#endif
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.starts_with("VmHWM:")) {
+      return std::stoll(line.substr(6)) * kBytesPerKilobyte;
+    }
+  }
+  return 0;
+}
+
+}  // namespace loopbank

@@ -1,0 +1,43 @@
+#pragma once
+/// Full training steps on random tokens, one at a time: what `loopbank bench train` puts a clock
+/// on.
+///
+/// Not here: reading data, validation, checkpoints (train/trainer.h).
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "loopbank/data/sampler.h"
+#include "loopbank/model/language_model.h"
+#include "loopbank/train/optimizer.h"
+#include "loopbank/train/run_config.h"
+
+namespace loopbank {
+
+class BenchmarkSteps {
+ public:
+  /// A freshly initialised model and one batch of random tokens, both from the config's seed. The
+  /// config's precision and sizes count; its data files are not opened.
+  BenchmarkSteps(const RunConfig& config, at::Device device);
+
+  /// One step: forward and backward over the batch, gradient norm, clipping, AdamW.
+  /// @return the loss before the step
+  double run();
+
+  /// Tokens of one step, B T.
+  [[nodiscard]] int64_t tokens_per_step() const;
+
+ private:
+  RunConfig config_;
+  ForwardOptions options_;
+  LanguageModel model_;
+  AdamW optimizer_;
+  Batch batch_;
+};
+
+/// The most memory that was in use at once since the process started, bytes: of the process itself
+/// (VmHWM) for the CPU, of LibTorch's allocator for a GPU; 0 where the system does not tell.
+[[nodiscard]] int64_t peak_memory_bytes(at::Device device);
+
+}  // namespace loopbank
