@@ -1,0 +1,161 @@
+#include "loopbank/data/reasoning.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "loopbank/data/shuffle.h"
+#include "loopbank/support/error.h"
+#include "loopbank/support/suggest.h"
+
+namespace loopbank {
+namespace {
+
+constexpr int64_t kProblemsPerDocument = 6;
+/// Draws after which a cell counts as having no (further) problem of the side that is wanted.
+constexpr int64_t kMaxDraws = 5000;
+
+/// A kind at one difficulty.
+struct Cell {
+  ReasoningKind kind;
+  int64_t difficulty;
+};
+
+std::vector<Cell> cells_of(const ReasoningRange& range) {
+  std::vector<Cell> cells;
+  for (auto k = range.min_difficulty; k <= range.max_difficulty; ++k) {
+    cells.push_back({range.kind, k});
+  }
+  return cells;
+}
+
+/// A problem of the wanted side of the partition, where the cell has one.
+std::optional<Problem> draw_on_side(const Cell& cell, bool held_out, double share,
+                                    RandomStream& random) {
+  for (int64_t i = 0; i < kMaxDraws; ++i) {
+    auto problem = draw_problem(cell.kind, cell.difficulty, random);
+    if (is_held_out(problem, share) == held_out) {
+      return problem;
+    }
+  }
+  return std::nullopt;
+}
+
+/// Three wrong answers: mistakes of the kind first, then answers with one digit wrong, all as long
+/// as the correct one, so that length tells nothing.
+std::vector<int64_t> wrong_answers(const Problem& problem, RandomStream& random) {
+  const auto correct = std::to_string(problem.answer);
+  std::vector<int64_t> wrong;
+  const auto is_full = [&] { return wrong.size() + 1 == static_cast<size_t>(kBenchmarkChoices); };
+  const auto consider = [&](int64_t value) {
+    if (!is_full() && value != problem.answer && value >= 0 &&
+        std::to_string(value).size() == correct.size() &&
+        std::find(wrong.begin(), wrong.end(), value) == wrong.end()) {
+      wrong.push_back(value);
+    }
+  };
+  auto mistakes = problem.mistakes;
+  shuffle(mistakes, random);
+  std::for_each(mistakes.begin(), mistakes.end(), consider);
+  while (!is_full()) {
+    auto digits = correct;
+    digits[random.below(digits.size())] = static_cast<char>('0' + random.below(10));
+    consider(std::stoll(digits));
+  }
+  return wrong;
+}
+
+BenchmarkInstance instance_of(const Problem& problem, int64_t label, int64_t index,
+                              RandomStream& random) {
+  std::vector<std::string> choices;
+  for (const auto wrong : wrong_answers(problem, random)) {
+    choices.push_back(std::to_string(wrong));
+  }
+  choices.insert(choices.begin() + label, std::to_string(problem.answer));
+  return {.task = "reasoning",
+          .id = fmt::format("reasoning-{}-{}-{}", name_of(problem.kind), problem.difficulty, index),
+          .kind = std::string(name_of(problem.kind)),
+          .difficulty = problem.difficulty,
+          .context = problem.text,
+          .choices = std::move(choices),
+          .label = label};
+}
+
+}  // namespace
+
+void check(const ReasoningOptions& options) {
+  if (options.kinds.empty()) {
+    fail(ErrorCode::kConfig, "reasoning: expected at least one kind of problem, got none");
+  }
+  for (const auto& range : options.kinds) {
+    if (range.min_difficulty < 1 || range.max_difficulty > kMaxDifficulty ||
+        range.min_difficulty > range.max_difficulty) {
+      fail(ErrorCode::kConfig, "reasoning: expected difficulties of {} from 1 to {}, got {} to {}",
+           name_of(range.kind), kMaxDifficulty, range.min_difficulty, range.max_difficulty);
+    }
+  }
+  if (!(options.held_out_share >= 0.01 && options.held_out_share <= 0.5)) {
+    fail(ErrorCode::kConfig, "reasoning: expected a held-out share from 0.01 to 0.5, got {}",
+         options.held_out_share);
+  }
+}
+
+bool is_held_out(const Problem& problem, double held_out_share) {
+  // No seed of a benchmark: see the header.
+  return RandomStream(derive_seed(0, problem.canonical)).uniform() < held_out_share;
+}
+
+std::string reasoning_document(const ReasoningOptions& options, bool held_out,
+                               RandomStream& random) {
+  std::string text;
+  int64_t num_problems = 0;
+  for (int64_t i = 0; num_problems < kProblemsPerDocument; ++i) {
+    const auto cells = cells_of(options.kinds[random.below(options.kinds.size())]);
+    const auto& cell = cells[random.below(cells.size())];
+    const auto problem = draw_on_side(cell, held_out, options.held_out_share, random);
+    if (problem) {
+      text += fmt::format("{} {}\n", problem->text, problem->answer);
+      ++num_problems;
+    } else if (i > 10 * kProblemsPerDocument) {
+      fail(ErrorCode::kConfig,
+           "reasoning: expected {} problems at a held-out share of {}, found none. Allow greater "
+           "difficulties",
+           held_out ? "held-out" : "training", options.held_out_share);
+    }
+  }
+  return text;
+}
+
+std::vector<BenchmarkInstance> reasoning_instances(const ReasoningOptions& options, int64_t count,
+                                                   uint64_t seed) {
+  check(options);
+  RandomStream random(derive_seed(seed, "questions on problems"));
+  std::vector<Cell> cells;
+  for (const auto& range : options.kinds) {
+    const auto more = cells_of(range);
+    cells.insert(cells.end(), more.begin(), more.end());
+  }
+  std::vector<int64_t> made(cells.size());
+  std::set<std::string> seen;
+  std::vector<BenchmarkInstance> instances;
+  for (bool found = true; found;) {
+    found = false;
+    for (size_t i = 0; i < cells.size() && static_cast<int64_t>(instances.size()) < count; ++i) {
+      for (int64_t draw = 0; draw < kMaxDraws; ++draw) {
+        const auto problem = draw_problem(cells[i].kind, cells[i].difficulty, random);
+        if (is_held_out(problem, options.held_out_share) && seen.insert(problem.canonical).second) {
+          const auto label = (made[i] + static_cast<int64_t>(i)) % kBenchmarkChoices;
+          instances.push_back(instance_of(problem, label, made[i]++, random));
+          found = true;
+          break;
+        }
+      }
+    }
+  }
+  return instances;
+}
+
+}  // namespace loopbank
