@@ -1,0 +1,167 @@
+/// loopbank train CONFIG --out DIR: one run, from its config to a model directory.
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "loopbank/cli/command.h"
+#include "loopbank/cli/runtime.h"
+#include "loopbank/study/plan.h"
+#include "loopbank/support/log.h"
+#include "loopbank/support/progress.h"
+#include "loopbank/train/trainer.h"
+
+namespace loopbank::cli {
+namespace {
+
+struct TrainFlags {
+  std::string config;
+  std::string out;
+  std::vector<std::string> overrides;
+  bool resume = false;
+  bool dry_run = false;
+  bool json = false;
+};
+
+/// The signal that asked to stop; 0: none. A handler may do no more than set it.
+volatile std::sig_atomic_t stop_signal = 0;
+
+/// SIGINT and SIGTERM save and stop. A second one ends the program at once, which costs no more
+/// than the steps since the last checkpoint.
+void watch_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int signal) { stop_signal = signal; };
+  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  // A file size limit is to end in an error line, as a full disk does.
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
+/// Ends as a program that the signal ended, with which the caller's status is 130 or 143.
+[[noreturn]] void end_by_signal(int signal) {
+  std::fflush(nullptr);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+  std::_Exit(128 + signal);
+}
+
+/// The command line that goes on with this run.
+std::string resume_command(const TrainFlags& flags) {
+  auto text = fmt::format("loopbank train {} --out {}", flags.config, flags.out);
+  for (const auto& item : flags.overrides) {
+    text += fmt::format(" --set '{}'", item);
+  }
+  return text + " --resume";
+}
+
+nlohmann::ordered_json to_json(const TrainResult& result, const TrainFlags& flags,
+                               bool has_validation) {
+  nlohmann::ordered_json json = {{"out", flags.out},
+                                 {"steps", result.steps},
+                                 {"finished", result.finished},
+                                 {"loss", result.loss},
+                                 {"validation_loss", nullptr},
+                                 {"validation_bpb", nullptr},
+                                 {"mean_loops", result.mean_loops},
+                                 {"tokens_per_second", result.tokens_per_second},
+                                 {"train_seconds", result.train_seconds}};
+  if (has_validation) {
+    json["validation_loss"] = result.validation_loss;
+    json["validation_bpb"] = result.validation_bpb;
+  }
+  return json;
+}
+
+std::string summary(const TrainResult& result, const TrainFlags& flags, bool has_validation) {
+  auto text = fmt::format("{}: {} steps in {}, loss {:.4f}", flags.out, result.steps,
+                          format_duration(result.train_seconds), result.loss);
+  if (has_validation) {
+    text += fmt::format(", validation loss {:.4f}, BPB {:.4f}", result.validation_loss,
+                        result.validation_bpb);
+  }
+  return text + fmt::format(", mean loops {:.2f}, {} tokens/s", result.mean_loops,
+                            format_count(result.tokens_per_second));
+}
+
+void print_plan(const RunConfig& config, const TrainFlags& flags, const RunCheck& check) {
+  const auto plan = make_plan(config);
+  if (flags.json) {
+    auto json = to_json(plan);
+    json["dry_run"] = true;
+    json["first_step"] = check.first_step;
+    json["train_tokens"] = check.train_tokens;
+    json["train_documents"] = check.train_documents;
+    json["validation_tokens"] = check.validation_tokens;
+    json["epochs"] = check.epochs;
+    fmt::print("{}\n", json.dump(2));
+    return;
+  }
+  const auto& training = config.training;
+  fmt::print("{}\n\n{}", flags.config, describe(plan, 0.0));
+  fmt::print("{:<28}{:>12}\n", "  sequences a step", training.batch);
+  fmt::print("{:<28}{:>12}\n", "  of these a pass",
+             training.micro_batch > 0 ? training.micro_batch : training.batch);
+  fmt::print("\n{:<28}{:>12}  {}\n", "training tokens",
+             format_count(static_cast<double>(check.train_tokens)), config.data.train);
+  fmt::print("{:<28}{:>12}\n", "  documents",
+             format_count(static_cast<double>(check.train_documents)));
+  fmt::print("{:<28}{:>12.2f}\n", "  epochs of this run", check.epochs);
+  if (check.validation_tokens > 0) {
+    fmt::print("{:<28}{:>12}  {}\n", "validation tokens",
+               format_count(static_cast<double>(check.validation_tokens)), config.data.validation);
+  }
+  if (check.first_step > 1) {
+    fmt::print("{:<28}{:>12}\n", "resumes at step", check.first_step);
+  }
+  fmt::print("\nEverything is in order; without --dry-run this trains into {}.\n", flags.out);
+}
+
+void run_train(const TrainFlags& flags) {
+  const auto config = load_run_config(flags.config, flags.overrides);
+  const TrainOptions options{.out = flags.out,
+                             .resume = flags.resume ? ResumeMode::kResume : ResumeMode::kNew,
+                             .show_progress = !runtime_settings().quiet,
+                             .should_stop = [] { return stop_signal != 0; }};
+  if (flags.dry_run) {
+    print_plan(config, flags, check_run(config, options));
+    return;
+  }
+  watch_signals();
+  const auto result = train(config, options);
+  const bool has_validation = result.finished && !config.data.validation.empty();
+  if (flags.json) {
+    fmt::print("{}\n", to_json(result, flags, has_validation).dump(2));
+  } else {
+    fmt::print("{}\n", summary(result, flags, has_validation));
+  }
+  if (!result.finished) {
+    log_info("Stopped and saved after step {} of {}. Go on with: {}", result.steps,
+             config.training.steps, resume_command(flags));
+    end_by_signal(stop_signal);
+  }
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto* command = app.add_subcommand("train", "One run: checkpoints, metrics and a model");
+  const auto flags = std::make_shared<TrainFlags>();
+  command
+      ->add_option("CONFIG", flags->config,
+                   "The run's TOML; data paths in it are relative to the current directory")
+      ->required();
+  command->add_option("--out", flags->out, "The run's folder")->required();
+  command->add_option("--set", flags->overrides, "section.key=value, may be given several times")
+      ->allow_extra_args(false);
+  command->add_flag("--resume", flags->resume,
+                    "Continue from the newest complete checkpoint in --out, or start there");
+  command->add_flag("--dry-run", flags->dry_run,
+                    "Check config, files and folder, print the plan and write nothing");
+  command->add_flag("--json", flags->json, "The result or the plan as JSON on stdout");
+  command->callback([flags] { run_train(*flags); });
+}
+
+}  // namespace loopbank::cli
