@@ -72,8 +72,10 @@ Json to_json(const StepMetrics& metrics) {
               {"mean_loops", number(metrics.mean_loops)},
               {"learning_rate", number(metrics.learning_rate)},
               {"gradient_norm", number(metrics.gradient_norm)},
-              {"ponder", number(metrics.ponder)},
-              {"loops_by_layer", numbers(metrics.loops_by_layer)}};
+              {"ponder", number(metrics.ponder)}};
+  if (!metrics.loops_by_layer.empty()) {
+    row["loops_by_layer"] = numbers(metrics.loops_by_layer);
+  }
   if (metrics.skipped) {
     row["skipped"] = true;
   }
@@ -91,7 +93,9 @@ Json to_json(const ValidationMetrics& metrics) {
       by_loops[std::to_string(loops)] = number(loss);
     }
   }
-  row["loops_by_layer"] = numbers(metrics.loops_by_layer);
+  if (!metrics.loops_by_layer.empty()) {
+    row["loops_by_layer"] = numbers(metrics.loops_by_layer);
+  }
   if (!metrics.local_gates.empty()) {
     row["local_gate_by_layer"] = numbers(metrics.local_gates);
   }

@@ -59,7 +59,8 @@ RunLock::RunLock(const fs::path& out) {
   if (descriptor_ < 0) {
     fail(ErrorCode::kCheckpoint, "{}: cannot create: {}.", path.string(), std::strerror(errno));
   }
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+  // Any other failure is a file system without locks: nothing to wait for there.
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     ::close(descriptor_);
     fail(ErrorCode::kCheckpoint,
          "{}: expected a folder that no other process trains into, got one that is in use. Wait "
