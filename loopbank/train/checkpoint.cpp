@@ -97,7 +97,7 @@ std::vector<Checkpoint> list_checkpoints(const fs::path& out) {
 }
 
 fs::path save_checkpoint(const fs::path& out, const RunParts& parts) {
-  const auto destination = checkpoint_path(out, parts.state.step);
+  auto destination = checkpoint_path(out, parts.state.step);
   create_directories(destination.parent_path(), ErrorCode::kCheckpoint);
   AtomicDirectory folder(destination, ErrorCode::kCheckpoint);
   save_model(parts.model, folder.path());
