@@ -48,6 +48,7 @@ pid_t start_program(Words words, const fs::path& directory) {
     argv.push_back(word.data());
   }
   argv.push_back(nullptr);
+  std::fflush(nullptr);  // or the child prints what stands in the buffers again
   const pid_t child = ::fork();
   if (child == 0) {
     if (::chdir(directory.c_str()) == 0 && std::freopen("train.out", "w", stdout) != nullptr &&
