@@ -91,6 +91,20 @@ std::vector<std::string> values_of(const Attribute& attribute, int64_t count,
   return values;
 }
 
+/// A value for each of `count` entities, all values as often as each other but for one: the most
+/// frequent answer is no better than a guess. Values that nobody got go from `values`.
+std::vector<std::string> deal(std::vector<std::string>& values, int64_t count,
+                              RandomStream& random) {
+  shuffle(values, random);
+  values.resize(std::min(values.size(), static_cast<size_t>(count)));
+  std::vector<std::string> dealt;
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    dealt.push_back(values[i % values.size()]);
+  }
+  shuffle(dealt, random);
+  return dealt;
+}
+
 }  // namespace
 
 Facts::Facts(const FactsOptions& options, uint64_t seed) : options_(options) {
@@ -117,12 +131,16 @@ void Facts::add_entities(int64_t count, bool people, RandomStream& random) {
   for (int64_t i = 0; i < count; ++i) {
     asked_.push_back(i < num_asked);
   }
-  const int64_t begin = people ? 0 : num_person_attributes();
-  const int64_t end = people ? num_person_attributes() : static_cast<int64_t>(values_.size());
-  for (int64_t entity = first; entity < first + count; ++entity) {
-    for (int64_t attribute = begin; attribute < end; ++attribute) {
-      const auto& values = values_[static_cast<size_t>(attribute)];
-      facts_.push_back({entity, attribute, values[random.below(values.size())]});
+  const size_t begin = people ? 0 : person_attributes().size();
+  const size_t end = people ? person_attributes().size() : values_.size();
+  std::vector<std::vector<std::string>> dealt;
+  for (size_t attribute = begin; attribute < end; ++attribute) {
+    dealt.push_back(deal(values_[attribute], count, random));
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    for (size_t attribute = begin; attribute < end; ++attribute) {
+      facts_.push_back({first + i, static_cast<int64_t>(attribute),
+                        std::move(dealt[attribute - begin][static_cast<size_t>(i)])});
     }
   }
 }

@@ -18,7 +18,8 @@ namespace loopbank {
 struct FactsOptions {
   int64_t num_people = 96;
   int64_t num_places = 32;
-  /// Different values of an attribute, from 4 to 24; birthplaces are places, at most that many.
+  /// Different values of an attribute, from 4 to 24; never more than entities, and birthplaces are
+  /// places.
   int64_t values_per_attribute = 16;
   /// Statements in which each fact is told, from 1 to kNumWordings (data/fact_templates.h).
   int64_t wordings_per_fact = 8;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <set>
 
@@ -44,8 +43,23 @@ std::optional<Problem> draw_on_side(const Cell& cell, bool held_out, double shar
   return std::nullopt;
 }
 
-/// Three wrong answers: mistakes of the kind first, then answers with one digit wrong, all as long
-/// as the correct one, so that length tells nothing.
+/// A held-out problem of the kind that is not in `seen`, which it joins, where there is one.
+std::optional<Problem> draw_unseen(const ReasoningRange& range, double share,
+                                   std::set<std::string>& seen, RandomStream& random) {
+  const auto cells = cells_of(range);
+  for (int64_t i = 0; i < kMaxDraws; ++i) {
+    const auto& cell = cells[random.below(cells.size())];
+    auto problem = draw_problem(cell.kind, cell.difficulty, random);
+    if (is_held_out(problem, share) && seen.insert(problem.canonical).second) {
+      return problem;
+    }
+  }
+  return std::nullopt;
+}
+
+/// Three wrong answers: a mistake of the kind, then answers with one digit wrong, all as long as
+/// the correct one, so that length tells nothing. More mistakes would put a model that has learned
+/// a part of the steps below one that has learned none.
 std::vector<int64_t> wrong_answers(const Problem& problem, RandomStream& random) {
   const auto correct = std::to_string(problem.answer);
   std::vector<int64_t> wrong;
@@ -59,7 +73,9 @@ std::vector<int64_t> wrong_answers(const Problem& problem, RandomStream& random)
   };
   auto mistakes = problem.mistakes;
   shuffle(mistakes, random);
-  std::for_each(mistakes.begin(), mistakes.end(), consider);
+  for (size_t i = 0; i < mistakes.size() && wrong.empty(); ++i) {
+    consider(mistakes[i]);
+  }
   while (!is_full()) {
     auto digits = correct;
     digits[random.below(digits.size())] = static_cast<char>('0' + random.below(10));
@@ -105,7 +121,8 @@ void check(const ReasoningOptions& options) {
 
 bool is_held_out(const Problem& problem, double held_out_share) {
   // No seed of a benchmark: see the header.
-  return RandomStream(derive_seed(0, problem.canonical)).uniform() < held_out_share;
+  return problem.difficulty > 1 &&
+         RandomStream(derive_seed(0, problem.canonical)).uniform() < held_out_share;
 }
 
 std::string reasoning_document(const ReasoningOptions& options, bool held_out,
@@ -133,25 +150,18 @@ std::vector<BenchmarkInstance> reasoning_instances(const ReasoningOptions& optio
                                                    uint64_t seed) {
   check(options);
   RandomStream random(derive_seed(seed, "questions on problems"));
-  std::vector<Cell> cells;
-  for (const auto& range : options.kinds) {
-    const auto more = cells_of(range);
-    cells.insert(cells.end(), more.begin(), more.end());
-  }
-  std::vector<int64_t> made(cells.size());
   std::set<std::string> seen;
   std::vector<BenchmarkInstance> instances;
+  std::vector<int64_t> made(options.kinds.size());
   for (bool found = true; found;) {
     found = false;
-    for (size_t i = 0; i < cells.size() && static_cast<int64_t>(instances.size()) < count; ++i) {
-      for (int64_t draw = 0; draw < kMaxDraws; ++draw) {
-        const auto problem = draw_problem(cells[i].kind, cells[i].difficulty, random);
-        if (is_held_out(problem, options.held_out_share) && seen.insert(problem.canonical).second) {
-          const auto label = (made[i] + static_cast<int64_t>(i)) % kBenchmarkChoices;
-          instances.push_back(instance_of(problem, label, made[i]++, random));
-          found = true;
-          break;
-        }
+    for (size_t i = 0; i < options.kinds.size(); ++i) {
+      const auto problem = draw_unseen(options.kinds[i], options.held_out_share, seen, random);
+      if (problem && static_cast<int64_t>(instances.size()) < count) {
+        // Another first label for each kind, so that the labels are balanced over all as well.
+        const auto label = (made[i] + static_cast<int64_t>(i)) % kBenchmarkChoices;
+        instances.push_back(instance_of(*problem, label, made[i]++, random));
+        found = true;
       }
     }
   }

@@ -36,7 +36,7 @@ struct ReasoningRange {
 
 struct ReasoningOptions {
   /// Each kind takes an equal share of the problems, and each of its difficulties of that.
-  std::vector<ReasoningRange> kinds = {{ReasoningKind::kAddition, 1, 3},
+  std::vector<ReasoningRange> kinds = {{ReasoningKind::kAddition, 1, 2},
                                        {ReasoningKind::kSum, 1, 4},
                                        {ReasoningKind::kChain, 1, 3},
                                        {ReasoningKind::kComparison, 1, 3},
@@ -57,7 +57,8 @@ struct Problem {
 [[nodiscard]] Problem draw_problem(ReasoningKind kind, int64_t difficulty, RandomStream& random);
 
 /// Whether a problem is kept out of training text: a property of the problem, the same for every
-/// seed, so that no benchmark trains on what another evaluates.
+/// seed, so that no benchmark trains on what another evaluates. Problems of difficulty 1 never are:
+/// they are the tables (7 + 8, 6 * 9) from which the steps of all others are made.
 [[nodiscard]] bool is_held_out(const Problem& problem, double held_out_share);
 
 /// @throws Error kConfig for an empty list, a range or share out of bounds, with both values
@@ -67,8 +68,8 @@ void check(const ReasoningOptions& options);
 [[nodiscard]] std::string reasoning_document(const ReasoningOptions& options, bool held_out,
                                              RandomStream& random);
 
-/// At most `count` different held-out problems, spread evenly over kinds and difficulties as far as
-/// there are enough; labels are balanced within each.
+/// At most `count` different held-out problems, spread evenly over the kinds as far as there are
+/// enough; labels are balanced within each kind.
 [[nodiscard]] std::vector<BenchmarkInstance> reasoning_instances(const ReasoningOptions& options,
                                                                  int64_t count, uint64_t seed);
 
