@@ -8,7 +8,6 @@
 
 #include "loopbank/data/shuffle.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/suggest.h"
 
 namespace loopbank {
 namespace {
@@ -117,12 +116,6 @@ void check(const ReasoningOptions& options) {
     fail(ErrorCode::kConfig, "reasoning: expected a held-out share from 0.01 to 0.5, got {}",
          options.held_out_share);
   }
-}
-
-bool is_held_out(const Problem& problem, double held_out_share) {
-  // No seed of a benchmark: see the header.
-  return problem.difficulty > 1 &&
-         RandomStream(derive_seed(0, problem.canonical)).uniform() < held_out_share;
 }
 
 std::string reasoning_document(const ReasoningOptions& options, bool held_out,

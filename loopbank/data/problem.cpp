@@ -1,4 +1,4 @@
-/// The problems themselves: text, answer and the mistakes that people make with them.
+#include "loopbank/data/problem.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -7,7 +7,6 @@
 #include <array>
 #include <utility>
 
-#include "loopbank/data/reasoning.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/suggest.h"
 
@@ -201,6 +200,12 @@ Problem draw_problem(ReasoningKind kind, int64_t difficulty, RandomStream& rando
   problem.kind = kind;
   problem.difficulty = difficulty;
   return problem;
+}
+
+bool is_held_out(const Problem& problem, double held_out_share) {
+  // No seed of a benchmark: see the header.
+  return problem.difficulty > 1 &&
+         RandomStream(derive_seed(0, problem.canonical)).uniform() < held_out_share;
 }
 
 }  // namespace loopbank
