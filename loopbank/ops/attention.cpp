@@ -1,0 +1,58 @@
+#include "loopbank/ops/attention.h"
+
+#include <ATen/ATen.h>
+#include <torch/version.h>
+
+#include <cmath>
+#include <limits>
+
+#include "loopbank/ops/check.h"
+#include "loopbank/support/error.h"
+
+namespace loopbank::ops {
+namespace {
+
+/// Key heads repeated so that every query head has its own. [B, H_kv, S, d] -> [B, H, S, d]
+at::Tensor repeat_heads(const at::Tensor& x, int64_t num_heads) {
+  const int64_t repeats = num_heads / x.size(1);
+  return repeats == 1 ? x : x.repeat_interleave(repeats, /*dim=*/1);
+}
+
+void check_shapes(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
+  if (query.dim() != 4 || key.dim() != 4 || query.size(1) % key.size(1) != 0 ||
+      key.size(2) < query.size(2) || key.size(3) != query.size(3) || key.size(0) != query.size(0)) {
+    fail(ErrorCode::kShape,
+         "causal_attention: expected query [B, H, T, d] and key [B, H_kv, S >= T, d] with H a "
+         "multiple of H_kv, got {} and {}.",
+         format_shape(query.sizes()), format_shape(key.sizes()));
+  }
+  expect_shape("causal_attention", "value", value, key.sizes());
+}
+
+}  // namespace
+
+at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key,
+                            const at::Tensor& value) {
+  check_shapes(query, key, value);
+  const int64_t num_queries = query.size(2);
+  const int64_t num_keys = key.size(2);
+  const auto keys = repeat_heads(key, query.size(1));      // [B, H, S, d]
+  const auto values = repeat_heads(value, query.size(1));  // [B, H, S, d]
+#if TORCH_VERSION_MAJOR >= 2
+  if (query.is_cuda() && num_queries == num_keys) {
+    return at::scaled_dot_product_attention(query, keys, values, {}, 0.0, /*is_causal=*/true);
+  }
+#endif
+  const double scale = 1.0 / std::sqrt(static_cast<double>(query.size(3)));
+  auto scores = at::matmul(query, keys.transpose(-1, -2));  // [B, H, T, S]
+  scores = scores.to(accumulation_type(query.scalar_type())) * scale;
+  if (num_queries > 1) {
+    const auto future = at::ones({num_queries, num_keys}, scores.options().dtype(at::kBool))
+                            .triu(num_keys - num_queries + 1);  // [T, S]
+    scores = scores.masked_fill(future, -std::numeric_limits<double>::infinity());
+  }
+  const auto weights = at::softmax(scores, -1).to(query.scalar_type());  // [B, H, T, S]
+  return at::matmul(weights, values);                                     // [B, H, T, d]
+}
+
+}  // namespace loopbank::ops

@@ -1,0 +1,22 @@
+#include "loopbank/ops/memory_read.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "loopbank/ops/check.h"
+
+namespace loopbank::ops {
+
+at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values) {
+  const int64_t width = query.size(-1);
+  expect_shape("memory_read", "keys", keys, {keys.size(0), width});
+  expect_shape("memory_read", "values", values, {keys.size(0), width});
+  const double scale = 1.0 / std::sqrt(static_cast<double>(width));
+  const auto scores = at::matmul(query, keys.t());  // [B, T, M]
+  const auto wide = scores.to(accumulation_type(query.scalar_type())) * scale;
+  const auto weights = at::softmax(wide, -1).to(query.scalar_type());  // [B, T, M]
+  return at::matmul(weights, values);                                   // [B, T, D]
+}
+
+}  // namespace loopbank::ops

@@ -1,0 +1,36 @@
+#pragma once
+/// Rotary position embedding, followed by the norm of queries and keys.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace loopbank::ops {
+
+/// Cosines and sines of the rotary angles of positions [first, first + count).
+struct RotaryTable {
+  at::Tensor cosines;  ///< [T, d/2] fp32
+  at::Tensor sines;    ///< [T, d/2] fp32
+};
+
+/// angle(p, i) = p * base^(-2i / d), i = 0 .. d/2 - 1                  (SPEC 1, Attention)
+///
+/// Angles are computed in fp64 and rounded once to fp32 after cosine and sine: rounding the
+/// angle itself to bf16 would be off by 3.7 rad at position 4095.
+RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double base,
+                         at::Device device);
+
+/// Rotates pairs (i, i + d/2), then norms each head.
+///
+///     r = [x1 cos - x2 sin ; x2 cos + x1 sin]     y = rms_norm(r) * w
+///
+/// @param x       [B, H, T, d]  queries or keys, fp32, bf16 or fp64
+/// @param table   angles of the T positions
+/// @param weight  [d] fp32
+/// @return y [B, H, T, d] in the dtype of x; differentiable in x and weight
+/// @throws Error kShape when T or d differ
+/// Numerics: rotation and norm in fp32, one rounding at the end.
+at::Tensor rotary_norm(const at::Tensor& x, const RotaryTable& table, const at::Tensor& weight,
+                       double eps);
+
+}  // namespace loopbank::ops
