@@ -55,9 +55,7 @@ class TextField : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool key(string_t& value) override {
-    if (depth_ == 1) {
-      key_is_text_ = value == "text";
-    }
+    key_is_text_ = value == "text";
     return true;
   }
   bool start_object(size_t) override {

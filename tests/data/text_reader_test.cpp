@@ -189,10 +189,13 @@ TEST(LineReader, MemoryDoesNotGrowWithTheFile) {
 
 TEST(TextReader, GivesTheTextsOfAJsonlFile) {
   const TestDirectory directory;
-  const auto path = directory.write("a.jsonl", R"({"text": "one\nline \u00e9 \ud83d\ude00"}
+  const auto path =
+      directory.write("a.jsonl", R"({"text": "one\nline \u00e9 \ud83d\ude00"}
 {"id": 7, "meta": {"text": "inner", "list": [{"text": "deep"}]}, "text": "two"}
 
-  {"text":"three", "after": null}  )");
+)"
+                                 "  \t \n"
+                                 R"(  {"text":"three", "after": {"text": "inner"}}  )");
   TextReader reader(path, true);
   EXPECT_EQ(documents_of(reader), (Texts{"one\nline \xC3\xA9 \xF0\x9F\x98\x80", "two", "three"}));
   EXPECT_EQ(reader.report().documents, 3);
@@ -214,13 +217,14 @@ TEST(TextReader, SkipsCountsAndNamesEveryBadLine) {
                                     "{\"text\": \"x\"} trailing\n"     // 8
                                     "{\"text\": \"\\ud800\"}\n"        // 9
                                     "{\"a\": {\"text\": \"x\"}}\n"     // 10
-                                    "{\"text\": \"two\"}\n");          // 11
+                                    "{\"text\": {\"a\": \"x\"}}\n"     // 11
+                                    "{\"text\": \"two\"}\n");          // 12
   TextReader reader(path, false);
   EXPECT_EQ(documents_of(reader), (Texts{"one", "two"}));
   const auto& report = reader.report();
   EXPECT_EQ(report.documents, 2);
   EXPECT_EQ(report.empty_documents, 1);
-  EXPECT_EQ(report.invalid_json_lines, 7);
+  EXPECT_EQ(report.invalid_json_lines, 8);
   EXPECT_EQ(report.invalid_utf8_documents, 1);
   EXPECT_EQ(report.first_bad_line, 2);
   Texts bad;
@@ -232,7 +236,8 @@ TEST(TextReader, SkipsCountsAndNamesEveryBadLine) {
                         "5: the field \"text\" must be a string, got a number",
                         "6: expected a JSON object with the field \"text\", got another JSON value",
                         "8: broken JSON at column 17", "9: broken JSON at column 17",
-                        "10: the JSON object has no field \"text\""}));
+                        "10: the JSON object has no field \"text\"",
+                        "11: the field \"text\" must be a string, got an object"}));
 }
 
 TEST(TextReader, StrictStopsAtTheFirstBadLine) {
@@ -318,6 +323,7 @@ TEST(IsValidUtf8, FollowsTable37OfUnicode) {
     EXPECT_EQ(valid_utf8_prefix("12345678 " + bad + " x"), 9U) << ::testing::PrintToString(bad);
   }
   EXPECT_TRUE(is_valid_utf8(std::string_view("\0", 1)));
+  EXPECT_FALSE(is_valid_utf8(std::string_view("\xC3\xA9", 1))) << "the text ends inside a letter";
 }
 
 }  // namespace

@@ -269,6 +269,8 @@ TEST(TokenFile, TheTokensOfAnotherTokenizerAreRefusedWithBothHashesAndTheRemedy)
                         "(300 ids). Make the file again: loopbank data tokenize TEXTS --tokenizer "
                         "FILE --out {0}.",
                         path.string(), tokenizer.hash(), kHash));
+  const auto same_size = write_tokens(directory, {{256}}, tokenizer.vocab_size());
+  error_of(ErrorCode::kData, [&] { TokenFile(same_size).expect_vocabulary(tokenizer); });
   TokenFileWriter writer(path, tokenizer.vocab_size(), tokenizer.hash());
   writer.append(Ids{256});
   writer.finish();

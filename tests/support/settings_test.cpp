@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/test_directory.h"
@@ -211,7 +212,9 @@ TEST(WriteToml, EveryDoubleComesBackBitForBit) {
   for (const double rate : {0.1, 1.0 / 3.0, 2.912e-3, 1e300, 5e-324, 100.0, -0.0}) {
     Example written;
     written.rate = rate;
-    EXPECT_EQ(read(directory, write_toml(written.sections())).rate, rate);
+    const auto read_back = read(directory, write_toml(written.sections())).rate;
+    EXPECT_EQ(read_back, rate);
+    EXPECT_EQ(std::signbit(read_back), std::signbit(rate));
   }
 }
 
