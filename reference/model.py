@@ -14,8 +14,8 @@ router, halting and loss in fp32.
 
 import contextlib
 import math
-from dataclasses import dataclass, field, fields
-from typing import List, Optional, Union
+from dataclasses import dataclass, fields
+from typing import List, NamedTuple, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -293,11 +293,10 @@ class AdaptiveLayer(nn.Module):
         return y, n, torch.stack(halting)
 
 
-@dataclass
-class Output:
+class Output(NamedTuple):
     logits: Tensor  # [B, T, V] fp32
     expected_loops: Tensor  # [L, B, T]
-    halting: List[Optional[Tensor]] = field(default_factory=list)  # [N_l, B, T] each
+    halting: List[Optional[Tensor]]  # [N_l, B, T] each, None for dense layers
 
 
 class LanguageModel(nn.Module):
