@@ -1,0 +1,149 @@
+#include "parity_case.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "loopbank/model/safetensors.h"
+#include "loopbank/train/optimizer.h"
+
+namespace loopbank::testing {
+namespace {
+
+/// Whether max |a - b| / max |b| is within the tolerance; else where the worst value stands.
+::testing::AssertionResult near(const at::Tensor& ours, const at::Tensor& twin, double tolerance) {
+  if (ours.sizes() != twin.sizes()) {
+    return ::testing::AssertionFailure()
+           << fmt::format("shape [{}], the twin has [{}]", fmt::join(ours.sizes(), ", "),
+                          fmt::join(twin.sizes(), ", "));
+  }
+  const auto a = ours.detach().to(at::kCPU, at::kDouble).reshape(-1);
+  const auto b = twin.detach().to(at::kDouble).reshape(-1);
+  const auto difference = (a - b).abs();
+  const double largest = b.abs().max().item<double>();
+  const double worst = difference.max().item<double>();
+  // A tensor of zeros has to be zeros: there is nothing to be relative to.
+  const double allowed = tolerance * largest;
+  if (worst <= allowed) {  // false for NaN
+    return ::testing::AssertionSuccess();
+  }
+  const auto at = difference.argmax().item<int64_t>();
+  return ::testing::AssertionFailure() << fmt::format(
+             "max abs {:.3g}, max rel {:.3g} (allowed {:.3g}) at flat index {}: {:.9g}, the twin "
+             "has {:.9g}",
+             worst, worst / largest, tolerance, at, a[at].item<double>(), b[at].item<double>());
+}
+
+std::string prefix_of(at::ScalarType dtype) {
+  return dtype == at::kFloat ? "fp32." : "bf16.";
+}
+
+LanguageModel model_of(const ParityCase& twin, at::Device device) {
+  LanguageModel model(twin.config, device);
+  const auto initial = twin.with_prefix("initial.");
+  EXPECT_EQ(model.parameters().all().size(), initial.size());
+  const at::NoGradGuard no_grad;
+  for (const auto& parameter : model.parameters().all()) {
+    const auto found = initial.find(parameter.name);
+    if (found == initial.end()) {
+      ADD_FAILURE() << "the twin has no parameter " << parameter.name;
+      continue;
+    }
+    EXPECT_EQ(parameter.value.sizes(), found->second.sizes()) << parameter.name;
+    auto value = parameter.value;
+    value.copy_(found->second);
+  }
+  return model;
+}
+
+}  // namespace
+
+std::map<std::string, at::Tensor> ParityCase::with_prefix(const std::string& prefix) const {
+  std::map<std::string, at::Tensor> found;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with(prefix)) {
+      found.emplace(name.substr(prefix.size()), tensor);
+    }
+  }
+  return found;
+}
+
+ParityCase read_parity_case(const std::filesystem::path& path) {
+  const auto content = read_safetensors(path);
+  const auto number = [&](const std::string& key) { return std::stod(content.metadata.at(key)); };
+  ParityCase twin{.name = path.stem().string(),
+                  .config = {},
+                  .max_loops = static_cast<int64_t>(number("max_loops")),
+                  .steps = static_cast<int64_t>(number("steps")),
+                  .learning_rate = number("learning_rate"),
+                  .weight_decay = number("weight_decay"),
+                  .clip_norm = number("clip_norm"),
+                  .tensors = {content.tensors.begin(), content.tensors.end()}};
+  read_json(nlohmann::json::parse(content.metadata.at("config")), twin.config.fields(),
+            path.string(), {"model_type"});
+  twin.config.validate();
+  return twin;
+}
+
+void expect_same_outputs(const ParityCase& twin, at::ScalarType dtype,
+                         const ParityTolerance& tolerance, at::Device device) {
+  auto model = model_of(twin, device);
+  const auto& expected = twin.tensors;
+  const auto tokens = expected.at("tokens").to(device);    // [B, T]
+  const auto targets = expected.at("targets").to(device);  // [B, T]
+  const ForwardOptions options{.compute_dtype = dtype, .max_loops = twin.max_loops};
+  const auto prefix = prefix_of(dtype);
+  {
+    const at::NoGradGuard no_grad;
+    const auto out = model.forward(tokens, options);
+    EXPECT_TRUE(near(out.logits, expected.at(prefix + "logits"), tolerance.logits)) << "logits";
+    EXPECT_TRUE(near(out.expected_loops, expected.at(prefix + "expected_loops"), tolerance.logits))
+        << "expected loops of forward";
+  }
+  const auto loss = model.loss(tokens, targets, options);
+  EXPECT_TRUE(near(loss.total, expected.at(prefix + "loss"), tolerance.loss)) << "loss";
+  EXPECT_TRUE(near(loss.cross_entropy, expected.at(prefix + "cross_entropy"), tolerance.loss))
+      << "cross-entropy";
+  EXPECT_TRUE(near(loss.ponder, expected.at(prefix + "ponder"), tolerance.loss)) << "ponder term";
+  EXPECT_TRUE(near(loss.expected_loops, expected.at(prefix + "expected_loops"), tolerance.logits))
+      << "expected loops of loss";
+  loss.total.backward();
+  for (const auto& parameter : model.parameters().all()) {
+    const auto gradient =
+        parameter.value.grad().defined() ? parameter.value.grad() : at::zeros_like(parameter.value);
+    EXPECT_TRUE(
+        near(gradient, expected.at(prefix + "gradient." + parameter.name), tolerance.gradients))
+        << "gradient of " << parameter.name;
+  }
+}
+
+void expect_same_training(const ParityCase& twin, at::ScalarType dtype,
+                          const ParityTolerance& tolerance, at::Device device) {
+  auto model = model_of(twin, device);
+  const auto& parameters = model.parameters();
+  const auto tokens = twin.tensors.at("tokens").to(device);    // [B, T]
+  const auto targets = twin.tensors.at("targets").to(device);  // [B, T]
+  OptimizerConfig config;
+  config.weight_decay = twin.weight_decay;
+  AdamW optimizer(parameters, config);
+  std::vector<double> losses;
+  for (int64_t step = 0; step < twin.steps; ++step) {
+    const auto loss = model.loss(tokens, targets, {.compute_dtype = dtype});
+    losses.push_back(loss.total.item<double>());
+    loss.total.backward();
+    optimizer.step(twin.learning_rate, clip_coefficient(gradient_norm(parameters), twin.clip_norm));
+    clear_gradients(parameters);
+  }
+  const auto prefix = prefix_of(dtype);
+  EXPECT_TRUE(near(at::tensor(losses), twin.tensors.at(prefix + "losses"), tolerance.losses))
+      << "loss before each step";
+  for (const auto& parameter : parameters.all()) {
+    EXPECT_TRUE(near(parameter.value, twin.tensors.at(prefix + "trained." + parameter.name),
+                     tolerance.trained))
+        << parameter.name << " after " << twin.steps << " steps";
+  }
+}
+
+}  // namespace loopbank::testing

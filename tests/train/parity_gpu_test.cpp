@@ -1,0 +1,45 @@
+/// The golden files of the PyTorch twin against our model on a GPU.
+
+#include <ATen/Context.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "parity_case.h"
+
+namespace loopbank::testing {
+namespace {
+
+// Products of fp32 on a GPU may sum in another order and in several parts.
+constexpr ParityTolerance kGpuFp32Tolerance{
+    .logits = 2e-5, .loss = 1e-5, .gradients = 2e-4, .losses = 2e-5, .trained = 5e-4};
+
+class ParityOnGpu : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(ParityOnGpu, OutputsGradientsAndOptimizerSteps) {
+  if (!at::hasCUDA()) {
+    GTEST_SKIP() << "LibTorch finds no GPU";
+  }
+  const auto twin = read_parity_case(std::string(LOOPBANK_SOURCE_DIR) + "/tests/golden/" +
+                                     GetParam() + ".safetensors");
+  const at::Device gpu(at::kCUDA, 0);
+  {
+    SCOPED_TRACE("fp32");
+    expect_same_outputs(twin, at::kFloat, kGpuFp32Tolerance, gpu);
+    expect_same_training(twin, at::kFloat, kGpuFp32Tolerance, gpu);
+  }
+  SCOPED_TRACE("bf16");
+  expect_same_outputs(twin, at::kBFloat16, kBf16Tolerance, gpu);
+  expect_same_training(twin, at::kBFloat16, kBf16Tolerance, gpu);
+}
+
+std::string test_name(const ::testing::TestParamInfo<const char*>& info) {
+  return info.param;
+}
+
+INSTANTIATE_TEST_SUITE_P(Systems, ParityOnGpu, ::testing::Values("isopar", "loop3"), test_name);
+INSTANTIATE_TEST_SUITE_P(Memory, ParityOnGpu, ::testing::Values("mem-g3"),
+                         [](const auto&) { return std::string("mem_g3"); });
+
+}  // namespace
+}  // namespace loopbank::testing

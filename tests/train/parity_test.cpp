@@ -1,0 +1,49 @@
+/// Our model and optimizer against what the PyTorch twin computed for a tiny version of each of the
+/// paper's ten systems. The files are written by: /usr/bin/python3 reference/make_golden.py
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "parity_case.h"
+
+namespace loopbank::testing {
+namespace {
+
+ParityCase golden(const std::string& system) {
+  return read_parity_case(std::string(LOOPBANK_SOURCE_DIR) + "/tests/golden/" + system +
+                          ".safetensors");
+}
+
+class Parity : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Parity, OutputsAndGradientsInFp32) {
+  expect_same_outputs(golden(GetParam()), at::kFloat, kFp32Tolerance);
+}
+
+TEST_P(Parity, TenOptimizerStepsInFp32) {
+  expect_same_training(golden(GetParam()), at::kFloat, kFp32Tolerance);
+}
+
+TEST_P(Parity, OutputsAndGradientsInBf16) {
+  expect_same_outputs(golden(GetParam()), at::kBFloat16, kBf16Tolerance);
+}
+
+TEST_P(Parity, TenOptimizerStepsInBf16) {
+  expect_same_training(golden(GetParam()), at::kBFloat16, kBf16Tolerance);
+}
+
+std::string test_name(const ::testing::TestParamInfo<const char*>& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Systems, Parity,
+                         ::testing::Values("isopar", "loop3", "loop5", "loop7", "isoflop",
+                                           "isopar-m", "mem-gm3", "mem-g0", "mem-g3", "isoflop-m"),
+                         test_name);
+
+}  // namespace
+}  // namespace loopbank::testing
