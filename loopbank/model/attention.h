@@ -1,0 +1,35 @@
+#pragma once
+/// Causal self-attention with rotary positions and normed queries and keys (SPEC 1, Attention).
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "loopbank/model/config.h"
+#include "loopbank/model/linear.h"
+
+namespace loopbank {
+
+class Attention {
+ public:
+  Attention(Parameters& parameters, const std::string& name, const ModelConfig& config);
+
+  ///     q, k, v = linear(x) in heads of d = D / H
+  ///     q, k    = rms_norm(rotate(q)), rms_norm(rotate(k))
+  ///     y       = output(softmax(q k^T / sqrt d) v), each token over itself and those before
+  ///
+  /// @param x  [B, T, D] in the compute type
+  /// @return y [B, T, D] in the compute type
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x, Pass& pass) const;
+
+ private:
+  int64_t head_size_;  // d
+  Linear query_;
+  Linear key_;
+  Linear value_;
+  Linear output_;
+  RmsNorm query_norm_;
+  RmsNorm key_norm_;
+};
+
+}  // namespace loopbank

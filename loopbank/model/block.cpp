@@ -1,0 +1,24 @@
+#include "loopbank/model/block.h"
+
+#include <ATen/ATen.h>
+
+#include "loopbank/ops/elementwise.h"
+
+namespace loopbank {
+
+Block::Block(Parameters& parameters, const std::string& name, const ModelConfig& config)
+    : attention_norm_(parameters, name + ".attention_norm", config.hidden_size,
+                      config.rms_norm_eps),
+      attention_(parameters, name + ".attention", config),
+      feed_forward_norm_(parameters, name + ".feed_forward_norm", config.hidden_size,
+                         config.rms_norm_eps),
+      feed_forward_(parameters, name + ".feed_forward", config) {}
+
+at::Tensor Block::forward(const at::Tensor& h, const at::Tensor& scale, Pass& pass) const {
+  const auto attended = attention_.forward(attention_norm_.forward(h, pass), pass);   // [B, T, D]
+  const auto a = ops::scaled_residual(h, attended, scale);                            // [B, T, D]
+  const auto fed = feed_forward_.forward(feed_forward_norm_.forward(a, pass), pass);  // [B, T, D]
+  return ops::scaled_residual(a, fed, scale);                                         // [B, T, D]
+}
+
+}  // namespace loopbank

@@ -1,0 +1,30 @@
+#include "loopbank/model/halting.h"
+
+#include <ATen/ATen.h>
+
+#include "loopbank/model/linear.h"
+#include "loopbank/ops/halting.h"
+
+namespace loopbank {
+
+Halting::Halting(Parameters& parameters, const std::string& layer_name, int64_t hidden_size,
+                 int64_t num_loops)
+    : num_loops_(num_loops),
+      weight_(parameters.add(layer_name + ".router.weight", {1, hidden_size + 1},
+                             ParameterKind::kLinear, {Initial::Kind::kNormal, kInitialDeviation})),
+      bias_(parameters.add(layer_name + ".router.bias", {1}, ParameterKind::kBias,
+                           {Initial::Kind::kConstant, 0.0})) {}
+
+at::Tensor Halting::logit(const at::Tensor& h, int64_t loop) const {
+  const int64_t width = h.size(-1);
+  const double step = num_loops_ > 1 ? static_cast<double>(loop - 1) / (num_loops_ - 1) : 0.0;
+  const auto weight = weight_.to(h.scalar_type())[0];                    // [D + 1]
+  const auto of_state = at::matmul(h, weight.narrow(0, 0, width));       // [B, T]
+  return of_state + (weight[width] * step + bias_.to(h.scalar_type()));  // [B, T]
+}
+
+at::Tensor Halting::distribution(const std::vector<at::Tensor>& logits) {
+  return ops::halting_distribution(logits);  // [N, B, T]
+}
+
+}  // namespace loopbank

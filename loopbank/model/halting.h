@@ -1,0 +1,42 @@
+#pragma once
+/// The halting rule: whether a token has thought enough after loop t (SPEC 1, adaptive layer).
+///
+/// A layer asks `logit` after every loop and gives all answers to `distribution`. Another rule is
+/// another pair of these two functions.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "loopbank/model/parameters.h"
+
+namespace loopbank {
+
+class Halting {
+ public:
+  /// @param num_loops  N, loops that the layer is trained with
+  Halting(Parameters& parameters, const std::string& layer_name, int64_t hidden_size,
+          int64_t num_loops);
+
+  ///     p_t = sigmoid(w . [h ; (t-1)/(N-1)] + b)        step feature 0 when N = 1
+  ///
+  /// @param h     [B, T, D] in the state type: the router decides in fp32
+  /// @param loop  t, from 1
+  /// @return the logit of p_t, [B, T] in the state type
+  [[nodiscard]] at::Tensor logit(const at::Tensor& h, int64_t loop) const;
+
+  ///     P_t = p_t prod_{i<t} (1 - p_i), t < N           the last loop takes the rest
+  ///
+  /// @param logits  one [B, T] a loop that was run; fewer than N under a loop budget
+  /// @return P [N, B, T], summing to 1 over the loops
+  [[nodiscard]] static at::Tensor distribution(const std::vector<at::Tensor>& logits);
+
+ private:
+  int64_t num_loops_;
+  at::Tensor weight_;  // [1, D + 1], the step feature's last
+  at::Tensor bias_;    // [1]
+};
+
+}  // namespace loopbank

@@ -1,0 +1,174 @@
+#include "loopbank/model/language_model.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "loopbank/model/adaptive_layer.h"
+#include "loopbank/ops/check.h"
+#include "loopbank/ops/cross_entropy.h"
+#include "loopbank/support/error.h"
+
+namespace loopbank {
+namespace {
+
+ModelConfig validated(ModelConfig config) {
+  config.validate();
+  return config;
+}
+
+void check_tokens(const at::Tensor& tokens, int64_t cached, const ModelConfig& config) {
+  if (tokens.dim() != 2 || tokens.scalar_type() != at::kLong || tokens.numel() == 0) {
+    fail(ErrorCode::kShape, "forward: expected tokens [B, T] int64 with at least one, got {} {}.",
+         ops::format_shape(tokens.sizes()), c10::toString(tokens.scalar_type()));
+  }
+  if (cached + tokens.size(1) > config.max_position_embeddings) {
+    fail(ErrorCode::kShape,
+         "forward: expected at most {} tokens a sequence (max_position_embeddings), got {}. "
+         "Shorten the sequence or train a model with more positions.",
+         config.max_position_embeddings, cached + tokens.size(1));
+  }
+}
+
+}  // namespace
+
+struct LanguageModel::Parts {
+  Parts(ModelConfig model_config, at::Device device)
+      : config(validated(std::move(model_config))), parameters(device) {
+    const Initial normal{Initial::Kind::kNormal, kInitialDeviation};
+    embedding = parameters.add("embedding.weight", {config.vocab_size, config.hidden_size},
+                               ParameterKind::kEmbedding, normal);
+    final_norm.emplace(parameters, "final_norm", config.hidden_size, config.rms_norm_eps);
+    head = config.tie_word_embeddings
+               ? embedding
+               : parameters.add("head.weight", {config.vocab_size, config.hidden_size},
+                                ParameterKind::kLinear, normal);
+    if (config.has_memory()) {
+      memory.emplace(parameters, "memory", config);
+    }
+    for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
+      layers.push_back(make_layer(l));
+    }
+  }
+
+  std::unique_ptr<Layer> make_layer(int64_t l) {
+    const auto name = fmt::format("layers.{}", l);
+    if (config.loops(l) == 0) {
+      return std::make_unique<DenseLayer>(parameters, name, config, l);
+    }
+    return std::make_unique<AdaptiveLayer>(parameters, name, config, l,
+                                           memory ? &*memory : nullptr);
+  }
+
+  ModelConfig config;
+  Parameters parameters;
+  at::Tensor embedding;  // [V, D]
+  std::optional<RmsNorm> final_norm;
+  at::Tensor head;  // [V, D]
+  std::optional<SharedMemory> memory;
+  std::vector<std::unique_ptr<Layer>> layers;
+
+  /// After the final norm, with the pass's cache and recorder served.
+  Hidden hidden(const at::Tensor& tokens, const ForwardOptions& options, Pass& pass) const {
+    const int64_t cached = options.cache != nullptr ? options.cache->length() : 0;
+    check_tokens(tokens, cached, config);
+    if (options.recorder != nullptr) {
+      *options.recorder = {};
+      options.recorder->halting.resize(layers.size());
+      options.recorder->local_gate.resize(layers.size());
+      options.recorder->global_gate.resize(layers.size());
+    }
+    pass.angles = ops::rotary_table(cached, tokens.size(1), config.head_size(), config.rope_theta,
+                                    parameters.device());
+    if (memory) {
+      pass.global_bank = memory->open(pass);
+    }
+    auto h = at::embedding(embedding, tokens).to(pass.state_dtype());  // [B, T, D]
+    std::vector<at::Tensor> expected_loops;
+    for (const auto& layer : layers) {
+      const auto out = layer->forward(h, pass);
+      h = out.state;  // [B, T, D]
+      expected_loops.push_back(out.expected_loops);
+    }
+    if (options.cache != nullptr) {
+      options.cache->advance(tokens.size(1));
+    }
+    return {.states = final_norm->forward(h, pass),        // [B, T, D]
+            .expected_loops = at::stack(expected_loops)};  // [L, B, T]
+  }
+
+  /// [..., D] to [..., V], in the compute type.
+  at::Tensor logits(const at::Tensor& states, Pass& pass) const {
+    return at::linear(states, pass.weight(head));
+  }
+
+  /// (mean n - 1) / (N - 1), the mean over the layers that may loop more than once.
+  at::Tensor ponder(const at::Tensor& expected_loops) const {
+    std::vector<at::Tensor> terms;
+    for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
+      if (config.loops(l) > 1) {
+        terms.push_back((expected_loops[l].mean() - 1.0) /
+                        static_cast<double>(config.loops(l) - 1));
+      }
+    }
+    return terms.empty() ? at::zeros({}, expected_loops.options()) : at::stack(terms).mean();
+  }
+};
+
+LanguageModel::LanguageModel(ModelConfig config, at::Device device)
+    : parts_(std::make_unique<Parts>(std::move(config), device)) {}
+LanguageModel::~LanguageModel() = default;
+LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
+
+ModelOutput LanguageModel::forward(const at::Tensor& tokens, const ForwardOptions& options) const {
+  Pass pass(options);
+  const auto out = parts_->hidden(tokens, options, pass);
+  return {.logits = parts_->logits(out.states, pass).to(pass.state_dtype()),  // [B, T, V]
+          .expected_loops = out.expected_loops};                              // [L, B, T]
+}
+
+LanguageModel::Hidden LanguageModel::hidden(const at::Tensor& tokens,
+                                            const ForwardOptions& options) const {
+  Pass pass(options);
+  return parts_->hidden(tokens, options, pass);
+}
+
+at::Tensor LanguageModel::head(const at::Tensor& states, const ForwardOptions& options) const {
+  Pass pass(options);
+  return parts_->logits(states.to(pass.compute_dtype()), pass).to(pass.state_dtype());
+}
+
+LossOutput LanguageModel::loss(const at::Tensor& tokens, const at::Tensor& targets,
+                               const ForwardOptions& options) const {
+  ops::expect_shape("loss", "targets", targets, tokens.sizes());
+  Pass pass(options);
+  const auto out = parts_->hidden(tokens, options, pass);
+  const auto logits = parts_->logits(out.states, pass).flatten(0, 1);  // [B T, V]
+  LossOutput loss;
+  loss.cross_entropy = ops::cross_entropy(logits, targets.reshape(-1), kIgnoreTarget);
+  loss.ponder = parts_->ponder(out.expected_loops);
+  loss.total = loss.cross_entropy;
+  if (parts_->config.ponder_weight > 0.0) {
+    loss.total = loss.total + loss.ponder * parts_->config.ponder_weight;
+  }
+  loss.expected_loops = out.expected_loops;  // [L, B, T]
+  return loss;
+}
+
+const ModelConfig& LanguageModel::config() const {
+  return parts_->config;
+}
+Parameters& LanguageModel::parameters() {
+  return parts_->parameters;
+}
+const Parameters& LanguageModel::parameters() const {
+  return parts_->parameters;
+}
+at::Device LanguageModel::device() const {
+  return parts_->parameters.device();
+}
+
+}  // namespace loopbank

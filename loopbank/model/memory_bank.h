@@ -1,0 +1,105 @@
+#pragma once
+/// Memory banks: learned key/value slots, one bank a layer and one for all, read through gates
+/// (paper eq. 6-9; SPEC 1, Memory). They are parameters, not a cache of the text.
+///
+///        h ------------------------------------------------+
+///        |                                                 |
+///     memory_norm_l, query_norm                   sigmoid(W_g h + b_g)
+///        |                                                 |
+///        q --> softmax(q key_norm(K)^T / sqrt D) V --> W m * g --> memory(h)
+///                       a bank's slots                 local and global add
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+
+#include "loopbank/model/config.h"
+#include "loopbank/model/linear.h"
+
+namespace loopbank {
+
+/// M slots of keys and values.
+class MemoryBank {
+ public:
+  MemoryBank(Parameters& parameters, const std::string& name, int64_t num_slots,
+             int64_t hidden_size);
+
+  /// The bank ready to be read: once a pass, however many loops read it.
+  [[nodiscard]] OpenBank open(const LayerNorm& key_norm, Pass& pass) const;
+
+ private:
+  at::Tensor keys_;    // [M, D]
+  at::Tensor values_;  // [M, D]
+};
+
+/// What all layers share: the global bank and the norms of queries and keys.
+class SharedMemory {
+ public:
+  SharedMemory(Parameters& parameters, const std::string& name, const ModelConfig& config);
+
+  /// The global bank ready to be read; undefined tensors where there is none.
+  [[nodiscard]] OpenBank open(Pass& pass) const;
+
+  [[nodiscard]] const LayerNorm& query_norm() const { return query_norm_; }
+  [[nodiscard]] const LayerNorm& key_norm() const { return key_norm_; }
+
+ private:
+  std::optional<MemoryBank> bank_;
+  LayerNorm query_norm_;
+  LayerNorm key_norm_;
+};
+
+/// What one bank adds to the hidden state of a layer: g * (W m).
+class GatedRead {
+ public:
+  /// @param which  "local" or "global", in front of `_gate` and `_projection`
+  GatedRead(Parameters& parameters, const std::string& name, const std::string& which,
+            const ModelConfig& config);
+
+  struct Output {
+    at::Tensor value;  ///< g * (W m) [B, T, D] in the state type
+    at::Tensor gate;   ///< g [B, T, D] in the state type
+  };
+  /// @param h      [B, T, D]  what the gate looks at
+  /// @param query  [B, T, D]  in the compute type
+  [[nodiscard]] Output forward(const at::Tensor& h, const at::Tensor& query, const OpenBank& bank,
+                               Pass& pass) const;
+
+ private:
+  Linear gate_;
+  at::Tensor gate_bias_;  // [D]
+  Linear projection_;
+};
+
+/// The memory of one layer: its own bank, its reads of both banks.
+class LayerMemory {
+ public:
+  /// @param shared  outlives the layer
+  LayerMemory(Parameters& parameters, const std::string& name, const ModelConfig& config,
+              const SharedMemory& shared);
+
+  /// The layer's own bank ready to be read; undefined tensors where there is none.
+  [[nodiscard]] OpenBank open(Pass& pass) const;
+
+  struct Output {
+    at::Tensor value;        ///< memory(h) [B, T, D] in the state type
+    at::Tensor local_gate;   ///< g_L [B, T, D]; undefined without a local bank
+    at::Tensor global_gate;  ///< g_G [B, T, D]; undefined without a global bank
+  };
+  ///     q         = query_norm(memory_norm_l(h))
+  ///     memory(h) = g_L * (W_L m_L) + g_G * (W_G m_G)
+  ///
+  /// @param h           [B, T, D] in the state type
+  /// @param local_bank  what `open` gave in this pass
+  [[nodiscard]] Output forward(const at::Tensor& h, const OpenBank& local_bank, Pass& pass) const;
+
+ private:
+  const SharedMemory* shared_;
+  LayerNorm norm_;
+  std::optional<MemoryBank> bank_;
+  std::optional<GatedRead> local_;
+  std::optional<GatedRead> global_;
+};
+
+}  // namespace loopbank

@@ -1,0 +1,41 @@
+#include "loopbank/model/pass.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "loopbank/ops/check.h"
+#include "loopbank/support/error.h"
+
+namespace loopbank {
+
+Pass::Pass(const ForwardOptions& options)
+    : options_(options), state_dtype_(ops::accumulation_type(options.compute_dtype)) {
+  const auto type = options.compute_dtype;
+  if (type != at::kFloat && type != at::kBFloat16 && type != at::kDouble) {
+    fail(ErrorCode::kDtype, "forward: expected compute in Float, BFloat16 or Double, got {}.",
+         c10::toString(type));
+  }
+}
+
+const at::Tensor& Pass::weight(const at::Tensor& master) {
+  if (master.scalar_type() == options_.compute_dtype) {
+    return master;
+  }
+  auto& cast = cast_weights_[master.unsafeGetTensorImpl()];
+  if (!cast.defined()) {
+    cast = master.to(options_.compute_dtype);
+  }
+  return cast;
+}
+
+int64_t Pass::loops(int64_t trained_loops) const {
+  return options_.max_loops > 0 ? std::min(options_.max_loops, trained_loops) : trained_loops;
+}
+
+std::pair<at::Tensor, at::Tensor> Pass::remember(const at::Tensor& keys, const at::Tensor& values) {
+  return options_.cache == nullptr ? std::pair(keys, values)
+                                   : options_.cache->append(layer_, loop_, keys, values);
+}
+
+}  // namespace loopbank

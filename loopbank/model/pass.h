@@ -1,0 +1,62 @@
+#pragma once
+/// One forward pass while it runs: the number types, the weights in the compute type, the angles of
+/// its positions, the opened global bank, and where the pass stands (layer and loop).
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "loopbank/model/context.h"
+#include "loopbank/ops/rotary.h"
+
+namespace loopbank {
+
+/// A memory bank ready to be read: keys normed, both in the compute type.
+struct OpenBank {
+  at::Tensor keys;    ///< [M, D]
+  at::Tensor values;  ///< [M, D]
+};
+
+class Pass {
+ public:
+  /// @throws Error kDtype for a compute type other than fp32, bf16 and fp64
+  explicit Pass(const ForwardOptions& options);
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
+
+  /// The type of matrix products.
+  [[nodiscard]] at::ScalarType compute_dtype() const { return options_.compute_dtype; }
+  /// The type of the hidden state, norms, softmax and router: fp32, or fp64 for fp64 compute.
+  [[nodiscard]] at::ScalarType state_dtype() const { return state_dtype_; }
+
+  /// A weight in the compute type, cast once a pass however many loops read it.
+  const at::Tensor& weight(const at::Tensor& master);
+
+  /// Loops that a layer trained with N loops runs in this pass.
+  [[nodiscard]] int64_t loops(int64_t trained_loops) const;
+
+  /// The pass stands in loop `loop` (from 1) of a layer (from 0).
+  void enter(int64_t layer, int64_t loop) {
+    layer_ = layer;
+    loop_ = loop;
+  }
+
+  /// Keys and values of all tokens so far: those given, behind the cached ones where there is a
+  /// cache. [B, H_kv, T, d] to [B, H_kv, S, d]
+  std::pair<at::Tensor, at::Tensor> remember(const at::Tensor& keys, const at::Tensor& values);
+
+  [[nodiscard]] Recorder* recorder() const { return options_.recorder; }
+
+  ops::RotaryTable angles;  ///< of the pass's T positions
+  OpenBank global_bank;     ///< undefined tensors where the model has none
+
+ private:
+  ForwardOptions options_;
+  at::ScalarType state_dtype_;
+  int64_t layer_ = 0;
+  int64_t loop_ = 1;
+  std::unordered_map<const void*, at::Tensor> cast_weights_;
+};
+
+}  // namespace loopbank
