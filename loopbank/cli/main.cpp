@@ -83,6 +83,7 @@ int run(int argc, char** argv) {
   add_plan(app);
   add_match(app);
   add_data(app);
+  add_study(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <csignal>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/runtime.h"
+#include "loopbank/cli/stop_signal.h"
 #include "loopbank/study/plan.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
@@ -24,29 +23,6 @@ struct TrainFlags {
   bool dry_run = false;
   bool json = false;
 };
-
-/// The signal that asked to stop; 0: none. A handler may do no more than set it.
-volatile std::sig_atomic_t stop_signal = 0;
-
-/// SIGINT and SIGTERM save and stop. A second one ends the program at once, which costs no more
-/// than the steps since the last checkpoint.
-void watch_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int signal) { stop_signal = signal; };
-  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  // A file size limit is to end in an error line, as a full disk does.
-  std::signal(SIGXFSZ, SIG_IGN);
-}
-
-/// Ends as a program that the signal ended, with which the caller's status is 130 or 143.
-[[noreturn]] void end_by_signal(int signal) {
-  std::fflush(nullptr);
-  std::signal(signal, SIG_DFL);
-  std::raise(signal);
-  std::_Exit(128 + signal);
-}
 
 /// The command line that goes on with this run.
 std::string resume_command(const TrainFlags& flags) {
@@ -124,7 +100,7 @@ void run_train(const TrainFlags& flags) {
   const TrainOptions options{.out = flags.out,
                              .resume = flags.resume ? ResumeMode::kResume : ResumeMode::kNew,
                              .show_progress = !runtime_settings().quiet,
-                             .should_stop = [] { return stop_signal != 0; }};
+                             .should_stop = [] { return stop_signal() != 0; }};
   if (flags.dry_run) {
     print_plan(config, flags, check_run(config, options));
     return;
@@ -140,7 +116,7 @@ void run_train(const TrainFlags& flags) {
   if (!result.finished) {
     log_info("Stopped and saved after step {} of {}. Go on with: {}", result.steps,
              config.training.steps, resume_command(flags));
-    end_by_signal(stop_signal);
+    end_by_signal();
   }
 }
 

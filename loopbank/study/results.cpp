@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "loopbank/data/benchmark_instance.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/progress.h"
 
@@ -19,14 +20,17 @@ struct Column {
   const char* paper_name;
   bool lower_is_better;
   double SystemResult::*measured;
+  double SystemResult::Errors::*error;
   double PaperScores::*paper;
 };
 
 constexpr std::array<Column, 3> kColumns = {
     {{"facts accuracy", "CS Acc", false, &SystemResult::facts_accuracy,
-      &PaperScores::commonsense_accuracy},
-     {"facts BPB", "CS BPB", true, &SystemResult::facts_bpb, &PaperScores::commonsense_bpb},
-     {"reasoning BPB", "Math BPB", true, &SystemResult::reasoning_bpb, &PaperScores::math_bpb}}};
+      &SystemResult::Errors::facts_accuracy, &PaperScores::commonsense_accuracy},
+     {"facts BPB", "CS BPB", true, &SystemResult::facts_bpb, &SystemResult::Errors::facts_bpb,
+      &PaperScores::commonsense_bpb},
+     {"reasoning BPB", "Math BPB", true, &SystemResult::reasoning_bpb,
+      &SystemResult::Errors::reasoning_bpb, &PaperScores::math_bpb}}};
 constexpr const Column& kFactsBpb = kColumns[1];
 constexpr const Column& kReasoningBpb = kColumns[2];
 
@@ -84,15 +88,24 @@ std::string describe_claim(const Claim& claim, const SystemResult& better,
   const double here = better.*claim.column.measured;
   const double there = worse.*claim.column.measured;
   const int sign = sign_of(here, there, claim.column.lower_is_better);
-  const char* verdict = sign > 0 ? "as in the paper" : "NOT as in the paper";
+  const double error =
+      std::hypot(better.errors.*claim.column.error, worse.errors.*claim.column.error);
+  const char* verdict = error > 0 && std::abs(here - there) < 2 * error ? "too near to tell"
+                        : sign > 0                                      ? "as in the paper"
+                                                                        : "NOT as in the paper";
   return fmt::format("  {:<19} {}: {} {} {:.3f} against {} {:.3f} (paper {:.3f} against {:.3f})\n",
                      verdict, claim.text, claim.column.name, better.label, here, worse.label, there,
                      better.paper.*claim.column.paper, worse.paper.*claim.column.paper);
 }
 
-/// Half the width of a 95 % interval of an accuracy near one half, the widest there is.
-double accuracy_uncertainty(int64_t instances) {
-  return instances > 0 ? 1.96 * 0.5 / std::sqrt(static_cast<double>(instances)) : 1.0;
+/// A score with its standard error: `0.412+-.031`.
+std::string with_error(double score, double error) {
+  const auto digits = fmt::format("{:.3f}", error);
+  return fmt::format("{:.3f}+-{}", score, digits.starts_with("0") ? digits.substr(1) : digits);
+}
+
+nlohmann::ordered_json parsed(const std::string& text) {
+  return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(text);
 }
 
 }  // namespace
@@ -115,12 +128,18 @@ nlohmann::ordered_json to_json(const SystemResult& result) {
                                  {"reasoning_accuracy", result.reasoning_accuracy},
                                  {"reasoning_bpb", result.reasoning_bpb},
                                  {"reasoning_instances", result.reasoning_instances},
+                                 {"standard_errors",
+                                  {{"facts_accuracy", result.errors.facts_accuracy},
+                                   {"facts_bpb", result.errors.facts_bpb},
+                                   {"reasoning_accuracy", result.errors.reasoning_accuracy},
+                                   {"reasoning_bpb", result.errors.reasoning_bpb}}},
                                  {"mean_loops", result.mean_loops},
                                  {"validation_loss", result.validation_loss},
                                  {"tokens_per_second", result.tokens_per_second},
                                  {"steps", result.steps},
                                  {"tokens", result.tokens},
                                  {"seconds", result.seconds},
+                                 {"evaluation_seconds", result.evaluation_seconds},
                                  {"paper", to_json(result.paper)}};
   if (result.residuals) {
     json["residuals"] = {{"parameters", result.residuals->parameters},
@@ -143,12 +162,18 @@ SystemResult system_result_from_json(const nlohmann::json& json, const std::stri
     json.at("reasoning_accuracy").get_to(result.reasoning_accuracy);
     json.at("reasoning_bpb").get_to(result.reasoning_bpb);
     json.at("reasoning_instances").get_to(result.reasoning_instances);
+    const auto& errors = json.at("standard_errors");
+    errors.at("facts_accuracy").get_to(result.errors.facts_accuracy);
+    errors.at("facts_bpb").get_to(result.errors.facts_bpb);
+    errors.at("reasoning_accuracy").get_to(result.errors.reasoning_accuracy);
+    errors.at("reasoning_bpb").get_to(result.errors.reasoning_bpb);
     json.at("mean_loops").get_to(result.mean_loops);
     json.at("validation_loss").get_to(result.validation_loss);
     json.at("tokens_per_second").get_to(result.tokens_per_second);
     json.at("steps").get_to(result.steps);
     json.at("tokens").get_to(result.tokens);
     json.at("seconds").get_to(result.seconds);
+    json.at("evaluation_seconds").get_to(result.evaluation_seconds);
     json.at("paper").at("commonsense_accuracy").get_to(result.paper.commonsense_accuracy);
     json.at("paper").at("commonsense_bpb").get_to(result.paper.commonsense_bpb);
     json.at("paper").at("math_bpb").get_to(result.paper.math_bpb);
@@ -169,24 +194,36 @@ nlohmann::ordered_json to_json(const StudyResult& result) {
   for (const auto& system : result.systems) {
     systems.push_back(to_json(system));
   }
-  return {{"scale", result.scale}, {"seed", result.seed}, {"systems", systems}};
+  return {{"scale", result.scale},
+          {"seed", result.seed},
+          {"command", result.command},
+          {"threads", result.threads},
+          {"chance_accuracy", 1.0 / kBenchmarkChoices},
+          {"data", parsed(result.data)},
+          {"settings", result.settings},
+          {"systems", systems}};
 }
 
 std::string format_table(const StudyResult& result) {
-  std::string text =
-      fmt::format("{:<12} {:>8} {:>7} {:>9} {:>9} {:>10} {:>11} {:>6} | {}\n", "", "facts", "facts",
-                  "reasoning", "reasoning", "", "FLOPs", "mean", "paper's own, on other data:");
-  text += fmt::format("{:<12} {:>8} {:>7} {:>9} {:>9} {:>10} {:>11} {:>6} | {:>6} {:>6} {:>8}\n",
-                      "system", "accuracy", "BPB", "BPB", "accuracy", "parameters", "a token",
-                      "loops", "CS Acc", "CS BPB", "Math BPB");
-  text += std::string(80, '-') + "+" + std::string(23, '-') + "\n";
+  std::string text = fmt::format(
+      "{:<12} {:>11} {:>11} {:>11} {:>11} {:>10} {:>7} {:>5} {:>8} | {}\n", "", "facts", "facts",
+      "reasoning", "reasoning", "", "FLOPs", "mean", "tokens", "paper's own, on other data:");
+  text += fmt::format(
+      "{:<12} {:>11} {:>11} {:>11} {:>11} {:>10} {:>7} {:>5} {:>8} | {:>6} {:>6} {:>8}\n", "system",
+      "accuracy", "BPB", "BPB", "accuracy", "parameters", "a token", "loops", "a second", "CS Acc",
+      "CS BPB", "Math BPB");
+  text += std::string(95, '-') + "+" + std::string(23, '-') + "\n";
   for (const auto& row : result.systems) {
     text += fmt::format(
-        "{:<12} {:>8.3f} {:>7.3f} {:>9.3f} {:>9.3f} {:>10} {:>11} {:>6.2f} | {:>6.3f} {:>6.3f} "
+        "{:<12} {:>11} {:>11} {:>11} {:>11} {:>10} {:>7} {:>5.2f} {:>8} | {:>6.3f} {:>6.3f} "
         "{:>8.3f}\n",
-        row.label, row.facts_accuracy, row.facts_bpb, row.reasoning_bpb, row.reasoning_accuracy,
+        row.label, with_error(row.facts_accuracy, row.errors.facts_accuracy),
+        with_error(row.facts_bpb, row.errors.facts_bpb),
+        with_error(row.reasoning_bpb, row.errors.reasoning_bpb),
+        with_error(row.reasoning_accuracy, row.errors.reasoning_accuracy),
         format_count(row.parameters), format_count(row.forward_flops), row.mean_loops,
-        row.paper.commonsense_accuracy, row.paper.commonsense_bpb, row.paper.math_bpb);
+        format_count(row.tokens_per_second), row.paper.commonsense_accuracy,
+        row.paper.commonsense_bpb, row.paper.math_bpb);
   }
   for (const auto& row : result.systems) {
     if (row.residuals) {
@@ -216,9 +253,10 @@ std::string compare_with_paper(const StudyResult& result) {
     }
   }
   text += fmt::format(
-      "One seed ({}). Accuracies of {} facts carry +- {:.3f}: nearer ones are not told apart.\n",
-      result.seed, result.systems.front().facts_instances,
-      accuracy_uncertainty(result.systems.front().facts_instances));
+      "+- is one standard error over {} questions on facts and {} on problems, of one seed ({}): "
+      "another seed moves\nthe scores further. Guessing has an accuracy of {:.3f}.\n",
+      result.systems.front().facts_instances, result.systems.front().reasoning_instances,
+      result.seed, 1.0 / kBenchmarkChoices);
   return text;
 }
 
