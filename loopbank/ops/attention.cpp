@@ -19,7 +19,7 @@ at::Tensor repeat_heads(const at::Tensor& x, int64_t num_heads) {
 }
 
 void check_shapes(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
-  if (query.dim() != 4 || key.dim() != 4 || query.size(1) % key.size(1) != 0 ||
+  if (query.dim() != 4 || key.dim() != 4 || key.size(1) == 0 || query.size(1) % key.size(1) != 0 ||
       key.size(2) < query.size(2) || key.size(3) != query.size(3) || key.size(0) != query.size(0)) {
     fail(ErrorCode::kShape,
          "causal_attention: expected query [B, H, T, d] and key [B, H_kv, S >= T, d] with H a "
@@ -52,7 +52,7 @@ at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key,
     scores = scores.masked_fill(future, -std::numeric_limits<double>::infinity());
   }
   const auto weights = at::softmax(scores, -1).to(query.scalar_type());  // [B, H, T, S]
-  return at::matmul(weights, values);                                     // [B, H, T, d]
+  return at::matmul(weights, values);                                    // [B, H, T, d]
 }
 
 }  // namespace loopbank::ops

@@ -1,8 +1,10 @@
 #pragma once
-/// Checks that ops share: the accumulation type, shapes with a sentence that names both.
+/// What ops share: the accumulation type, how far a result may be off, shapes with a sentence that
+/// names both.
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <string_view>
 
 namespace loopbank::ops {
@@ -11,6 +13,22 @@ namespace loopbank::ops {
 inline at::ScalarType accumulation_type(at::ScalarType type) {
   return type == at::kDouble ? at::kDouble : at::kFloat;
 }
+
+/// How far an element of a result in each dtype may lie from the value in exact arithmetic on the
+/// same inputs, as |result - exact| / max(1, |exact|).
+struct Tolerance {
+  double fp32;
+  double bf16;
+  double fp64 = 1e-12;
+
+  [[nodiscard]] double of(at::ScalarType type) const {
+    return type == at::kDouble ? fp64 : type == at::kBFloat16 ? bf16 : fp32;
+  }
+};
+
+/// Half a unit in the last of bf16's 8 bits, and a little for the fp32 before it: what is left when
+/// everything is computed in fp32 and rounded once.
+inline constexpr double kOneRoundingToBf16 = 0.00391;
 
 /// `[2, 3, 4]`.
 std::string format_shape(at::IntArrayRef shape);

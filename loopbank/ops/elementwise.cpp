@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "loopbank/ops/check.h"
+#include "loopbank/support/error.h"
 
 namespace loopbank::ops {
 
@@ -15,6 +16,10 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
 at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
                            const at::Tensor& scale) {
   expect_shape("scaled_residual", "branch", branch, state.sizes());
+  if (scale.defined() && scale.numel() != 1) {
+    fail(ErrorCode::kShape, "scaled_residual: expected scale of one element, got {}.",
+         format_shape(scale.sizes()));
+  }
   const auto wide = branch.to(state.scalar_type());
   return scale.defined() ? state + wide * scale : state + wide;  // [..., D]
 }

@@ -5,19 +5,30 @@
 
 #include <vector>
 
+#include "loopbank/ops/check.h"
+
 namespace loopbank::ops {
+
+/// A chance against exact arithmetic, and the sum of a token's chances against 1.
+inline constexpr Tolerance kHaltingDistributionTolerance{.fp32 = 1e-6, .bf16 = 1e-6};
+
+/// The mixture against exact arithmetic; n, in fp32, within its fp32 part.
+inline constexpr Tolerance kHaltingMixTolerance{.fp32 = 2e-6, .bf16 = kOneRoundingToBf16};
 
 /// The chance that a token stops after each loop; the last loop takes the rest.
 ///
 ///     P_t = p_t prod_{i<t} (1 - p_i), t < N       P_N = prod_{i<N} (1 - p_i)   (SPEC 1)
 ///
-/// @param logits  N tensors [B, T] fp32, p_t = sigmoid(logit_t); the last one is not used
-/// @return P [N, B, T] fp32, summing to 1 over N; differentiable in every used logit
-/// Numerics: the products are sums of log-sigmoids, so that no chance underflows to a wrong 0.
+/// @param logits  N tensors [B, T], p_t = sigmoid(logit_t); the last one is not used
+/// @return P [N, B, T] fp32 (fp64 for fp64), summing to 1 over N; differentiable in every used
+/// logit
+/// @throws Error kShape when there is no loop or the shapes differ
+/// Numerics: the products are sums of log-sigmoids, so that no chance underflows to a wrong 0;
+/// within kHaltingDistributionTolerance.
 at::Tensor halting_distribution(const std::vector<at::Tensor>& logits);
 
 struct HaltingMix {
-  at::Tensor state;           ///< y [B, T, D]
+  at::Tensor state;           ///< y [B, T, D] in the dtype of the states
   at::Tensor expected_loops;  ///< n [B, T] in loops, 1 to N, fp32
 };
 
@@ -27,8 +38,9 @@ struct HaltingMix {
 ///
 /// @param states   N tensors [B, T, D], the state after each loop
 /// @param halting  [N, B, T] fp32, P_t in [0, 1], summing to 1 over N
-/// @throws Error kShape when N, B or T differ
-/// Numerics: sums in fp32 (fp64 for fp64 states).
+/// @throws Error kShape when there is no loop or N, B, T or D differ
+/// Numerics: sums in fp32 (fp64 for fp64 states), one rounding at the end; within
+/// kHaltingMixTolerance.
 HaltingMix mix_by_halting(const std::vector<at::Tensor>& states, const at::Tensor& halting);
 
 }  // namespace loopbank::ops

@@ -16,7 +16,7 @@ at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at
   const auto scores = at::matmul(query, keys.t());  // [B, T, M]
   const auto wide = scores.to(accumulation_type(query.scalar_type())) * scale;
   const auto weights = at::softmax(wide, -1).to(query.scalar_type());  // [B, T, M]
-  return at::matmul(weights, values);                                   // [B, T, D]
+  return at::matmul(weights, values);                                  // [B, T, D]
 }
 
 }  // namespace loopbank::ops

@@ -8,9 +8,9 @@ namespace loopbank::ops {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out) {
   expect_shape("rms_norm", "weight", weight, {x.size(-1)});
-  const auto wide = x.to(accumulation_type(x.scalar_type()));        // [..., D]
+  const auto wide = x.to(accumulation_type(x.scalar_type()));         // [..., D]
   const auto mean_square = wide.square().mean(-1, /*keepdim=*/true);  // [..., 1]
-  return (wide * at::rsqrt(mean_square + eps) * weight).to(out);     // [..., D]
+  return (wide * at::rsqrt(mean_square + eps) * weight).to(out);      // [..., D]
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

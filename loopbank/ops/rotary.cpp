@@ -4,28 +4,35 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/norm.h"
+#include "loopbank/support/error.h"
 
 namespace loopbank::ops {
 
 RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double base,
                          at::Device device) {
   const auto exponents = at::arange(0, head_size, 2, at::kDouble) / static_cast<double>(head_size);
-  const auto frequencies = at::pow(base, -exponents);                      // [d/2]
-  const auto positions = at::arange(first, first + count, at::kDouble);    // [T]
-  const auto angles = positions.unsqueeze(1) * frequencies.unsqueeze(0);   // [T, d/2]
+  const auto frequencies = at::pow(base, -exponents);                     // [d/2]
+  const auto positions = at::arange(first, first + count, at::kDouble);   // [T]
+  const auto angles = positions.unsqueeze(1) * frequencies.unsqueeze(0);  // [T, d/2]
   return {angles.cos().to(device, at::kFloat), angles.sin().to(device, at::kFloat)};
 }
 
 at::Tensor rotary_norm(const at::Tensor& x, const RotaryTable& table, const at::Tensor& weight,
                        double eps) {
   const int64_t half = x.size(-1) / 2;
-  expect_shape("rotary_norm", "angles", table.cosines, {x.size(-2), half});
+  if (x.size(-1) % 2 != 0) {
+    fail(ErrorCode::kShape, "rotary_norm: expected heads of even width (pairs), got {}.",
+         x.size(-1));
+  }
+  expect_shape("rotary_norm", "cosines", table.cosines, {x.size(-2), half});
+  expect_shape("rotary_norm", "sines", table.sines, {x.size(-2), half});
+  expect_shape("rotary_norm", "weight", weight, {x.size(-1)});
   const auto wide = x.to(accumulation_type(x.scalar_type()));
-  const auto first = wide.narrow(-1, 0, half);                             // [B, H, T, d/2]
-  const auto second = wide.narrow(-1, half, half);                         // [B, H, T, d/2]
-  const auto rotated = at::cat({first * table.cosines - second * table.sines,
-                                second * table.cosines + first * table.sines},
-                               -1);                                        // [B, H, T, d]
+  const auto first = wide.narrow(-1, 0, half);      // [B, H, T, d/2]
+  const auto second = wide.narrow(-1, half, half);  // [B, H, T, d/2]
+  const auto rotated = at::cat(
+      {first * table.cosines - second * table.sines, second * table.cosines + first * table.sines},
+      -1);  // [B, H, T, d]
   return rms_norm(rotated, weight, eps, x.scalar_type());
 }
 

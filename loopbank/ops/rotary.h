@@ -5,7 +5,15 @@
 
 #include <cstdint>
 
+#include "loopbank/ops/check.h"
+
 namespace loopbank::ops {
+
+/// A cosine or sine of a table against exact arithmetic: one rounding to fp32.
+inline constexpr double kRotaryTableTolerance = 6.1e-8;
+
+/// rotary_norm against exact arithmetic on the table's angles.
+inline constexpr Tolerance kRotaryNormTolerance{.fp32 = 2e-6, .bf16 = kOneRoundingToBf16};
 
 /// Cosines and sines of the rotary angles of positions [first, first + count).
 struct RotaryTable {
@@ -16,7 +24,7 @@ struct RotaryTable {
 /// angle(p, i) = p * base^(-2i / d), i = 0 .. d/2 - 1                  (SPEC 1, Attention)
 ///
 /// Angles are computed in fp64 and rounded once to fp32 after cosine and sine: rounding the
-/// angle itself to bf16 would be off by 3.7 rad at position 4095.
+/// angle itself to bf16 would be off by 3.7 rad at position 4095. Within kRotaryTableTolerance.
 RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double base,
                          at::Device device);
 
@@ -28,8 +36,8 @@ RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double
 /// @param table   angles of the T positions
 /// @param weight  [d] fp32
 /// @return y [B, H, T, d] in the dtype of x; differentiable in x and weight
-/// @throws Error kShape when T or d differ
-/// Numerics: rotation and norm in fp32, one rounding at the end.
+/// @throws Error kShape when T or d differ or d is odd
+/// Numerics: rotation and norm in fp32, one rounding at the end; within kRotaryNormTolerance.
 at::Tensor rotary_norm(const at::Tensor& x, const RotaryTable& table, const at::Tensor& weight,
                        double eps);
 
