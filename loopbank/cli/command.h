@@ -14,5 +14,6 @@ void add_match(CLI::App& app);
 void add_data(CLI::App& app);
 void add_study(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_settings(CLI::App& app);
 
 }  // namespace loopbank::cli

@@ -223,6 +223,8 @@ void add_data(CLI::App& app) {
   add_train_tokenizer(*data);
   add_encode(*data);
   add_decode(*data);
+  add_data_tokenize(*data);
+  add_data_inspect(*data);
   add_data_make_benchmark(*data);
 }
 

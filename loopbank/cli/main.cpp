@@ -79,11 +79,16 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "loopbank " LOOPBANK_VERSION);
   add_runtime_flags(app);
-  // each command's line stands where its file exists
+  add_train(app);
+  add_eval(app);
+  add_generate(app);
+  add_probe(app);
   add_plan(app);
   add_match(app);
   add_data(app);
   add_study(app);
+  add_bench(app);
+  add_settings(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

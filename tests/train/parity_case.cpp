@@ -36,6 +36,28 @@ namespace {
              worst, worst / largest, tolerance, at, a[at].item<double>(), b[at].item<double>());
 }
 
+/// Whether |a - b| / |b - start| in the Euclidean norm is within the tolerance: how far apart two
+/// trainings are beside how far they went. One value whose gradient is all rounding may step either
+/// way in AdamW, so the largest difference would measure luck.
+::testing::AssertionResult went_alike(const at::Tensor& ours, const at::Tensor& twin,
+                                      const at::Tensor& start, double tolerance) {
+  const auto b = twin.to(at::kDouble);
+  const double apart = (ours.detach().to(at::kCPU, at::kDouble) - b).norm().item<double>();
+  const double way = (b - start.to(at::kDouble)).norm().item<double>();
+  if (apart <= tolerance * way) {  // false for NaN
+    return ::testing::AssertionSuccess();
+  }
+  return ::testing::AssertionFailure()
+         << fmt::format("apart by {:.3g} after a way of {:.3g}: {:.3g} (allowed {:.3g})", apart,
+                        way, apart / way, tolerance);
+}
+
+/// The bias of the key norm adds the same to every score of a query, which softmax does not see:
+/// its gradient is zero, and what is computed for it is rounding, in which no two programs agree.
+bool has_zero_gradient(const std::string& parameter) {
+  return parameter == "memory.key_norm.bias";
+}
+
 std::string prefix_of(at::ScalarType dtype) {
   return dtype == at::kFloat ? "fp32." : "bf16.";
 }
@@ -62,9 +84,9 @@ LanguageModel model_of(const ParityCase& twin, at::Device device) {
 
 std::map<std::string, at::Tensor> ParityCase::with_prefix(const std::string& prefix) const {
   std::map<std::string, at::Tensor> found;
-  for (const auto& [name, tensor] : tensors) {
-    if (name.starts_with(prefix)) {
-      found.emplace(name.substr(prefix.size()), tensor);
+  for (const auto& [key, tensor] : tensors) {
+    if (key.starts_with(prefix)) {
+      found.emplace(key.substr(prefix.size()), tensor);
     }
   }
   return found;
@@ -113,6 +135,10 @@ void expect_same_outputs(const ParityCase& twin, at::ScalarType dtype,
   for (const auto& parameter : model.parameters().all()) {
     const auto gradient =
         parameter.value.grad().defined() ? parameter.value.grad() : at::zeros_like(parameter.value);
+    if (has_zero_gradient(parameter.name)) {
+      EXPECT_LE(gradient.abs().max().item<double>(), tolerance.zero_gradient) << parameter.name;
+      continue;
+    }
     EXPECT_TRUE(
         near(gradient, expected.at(prefix + "gradient." + parameter.name), tolerance.gradients))
         << "gradient of " << parameter.name;
@@ -140,9 +166,11 @@ void expect_same_training(const ParityCase& twin, at::ScalarType dtype,
   EXPECT_TRUE(near(at::tensor(losses), twin.tensors.at(prefix + "losses"), tolerance.losses))
       << "loss before each step";
   for (const auto& parameter : parameters.all()) {
-    EXPECT_TRUE(near(parameter.value, twin.tensors.at(prefix + "trained." + parameter.name),
-                     tolerance.trained))
-        << parameter.name << " after " << twin.steps << " steps";
+    if (!has_zero_gradient(parameter.name)) {
+      EXPECT_TRUE(went_alike(parameter.value, twin.tensors.at(prefix + "trained." + parameter.name),
+                             twin.tensors.at("initial." + parameter.name), tolerance.trained))
+          << parameter.name << " after " << twin.steps << " steps";
+    }
   }
 }
 

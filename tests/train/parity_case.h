@@ -35,18 +35,28 @@ struct ParityTolerance {
   double logits = 0.0;  ///< also of expected loops
   double loss = 0.0;
   double gradients = 0.0;
-  double losses = 0.0;   ///< before each optimizer step
-  double trained = 0.0;  ///< weights after the optimizer steps
+  double losses = 0.0;  ///< before each optimizer step
+  /// Weights after the optimizer steps: |a - b| / |b - start|, a share of the way they went.
+  double trained = 0.0;
+  double zero_gradient = 0.0;  ///< largest rounding where the gradient is zero by its equation
 };
 
 /// fp32 differs by the order of sums alone.
-inline constexpr ParityTolerance kFp32Tolerance{
-    .logits = 1e-5, .loss = 1e-5, .gradients = 1e-4, .losses = 1e-5, .trained = 1e-4};
+inline constexpr ParityTolerance kFp32Tolerance{.logits = 1e-5,
+                                                .loss = 1e-5,
+                                                .gradients = 1e-4,
+                                                .losses = 1e-5,
+                                                .trained = 2e-3,
+                                                .zero_gradient = 1e-6};
 
 /// In bf16 both round every product to 8 bits, but not the same sums in the same order: a hidden
 /// state or a gradient that passed through several such roundings differs by a few times 2^-8.
-inline constexpr ParityTolerance kBf16Tolerance{
-    .logits = 3e-2, .loss = 1e-2, .gradients = 8e-2, .losses = 3e-2, .trained = 8e-2};
+inline constexpr ParityTolerance kBf16Tolerance{.logits = 3e-2,
+                                                .loss = 1e-2,
+                                                .gradients = 8e-2,
+                                                .losses = 6e-2,
+                                                .trained = 5e-1,
+                                                .zero_gradient = 1e-2};
 
 /// Logits, loss, ponder term, expected loops and every gradient.
 void expect_same_outputs(const ParityCase& twin, at::ScalarType dtype,

@@ -1,0 +1,110 @@
+/// Mistyped flags and configs: each ends in one line that names the place, the value and what
+/// would be right.
+
+#include <gtest/gtest.h>
+
+#include "bad_input.h"
+#include "fixtures.h"
+
+namespace loopbank::testing {
+namespace {
+
+using Path = std::filesystem::path;
+
+/// Replaces a text in run.toml.
+auto change(const std::string& from, const std::string& to) {
+  return [=](const Path& directory) { replace_in_file(directory / "run.toml", from, to); };
+}
+
+const std::vector<BadInput> kMistakes = {
+    {.name = "UnknownCommand",
+     .arguments = {"plna", "run.toml"},
+     .status = 2,
+     .fragments = {"unknown command \"plna\"", "Did you mean \"plan\"?"}},
+    {.name = "UnknownFlag",
+     .arguments = {"plan", "run.toml", "--jsn"},
+     .status = 2,
+     .fragments = {"loopbank plan: unknown flag \"--jsn\"", "Did you mean \"--json\"?"}},
+    {.name = "UnknownFlagWithValue",
+     .arguments = {"plan", "run.toml", "--thread=2"},
+     .status = 2,
+     .fragments = {"unknown flag \"--thread\"", "Did you mean \"--threads\"?"}},
+    {.name = "FlagOfAnotherType",
+     .arguments = {"plan", "run.toml", "--threads", "many"},
+     .status = 2,
+     .fragments = {"--threads", "many", "loopbank plan --help"}},
+    {.name = "FlagOutsideItsRange",
+     .arguments = {"plan", "run.toml", "--threads", "0"},
+     .status = 2,
+     .fragments = {"--threads", "0", "1"}},
+    {.name = "FlagOutsideItsChoices",
+     .arguments = {"match", "run.toml", "--by", "size"},
+     .status = 2,
+     .fragments = {"--by", "size", "parameters", "flops"}},
+    {.name = "MissingArgument",
+     .arguments = {"plan"},
+     .status = 2,
+     .fragments = {"loopbank plan: CONFIG is required", "loopbank plan --help"}},
+    {.name = "OneArgumentTooMany",
+     .arguments = {"plan", "run.toml", "other.toml"},
+     .status = 2,
+     .fragments = {"unexpected argument \"other.toml\""}},
+    {.name = "MissingConfig",
+     .arguments = {"plan", "absent.toml"},
+     .status = 2,
+     .fragments = {"absent.toml", "No such file or directory"}},
+    {.name = "MissingBase",
+     .arguments = {"plan", "run.toml"},
+     .status = 2,
+     .fragments = {"run.toml:1: \"base\" expects an existing file", "absent.toml"},
+     .spoil = change("# A run of seconds.", "base = \"absent.toml\"")},
+    {.name = "BrokenToml",
+     .arguments = {"plan", "run.toml"},
+     .status = 2,
+     .fragments = {"run.toml:3: "},
+     .spoil = change("vocab_size = 257", "vocab_size = = 257")},
+    {.name = "UnknownKey",
+     .arguments = {"plan", "run.toml"},
+     .status = 2,
+     .fragments = {"run.toml:9: unknown key \"max_loop\" in [model]",
+                   "Did you mean \"max_loops\"?"},
+     .spoil = change("max_loops", "max_loop")},
+    {.name = "UnknownSection",
+     .arguments = {"plan", "run.toml"},
+     .status = 2,
+     .fragments = {"unknown section [trainig]", "Did you mean \"training\"?"},
+     .spoil = change("[training]", "[trainig]")},
+    {.name = "UnknownKeyOnTheCommandLine",
+     .arguments = {"plan", "run.toml", "--set", "training.step=3"},
+     .status = 2,
+     .fragments = {"training.step=3", "unknown key \"step\"", "Did you mean \"steps\"?"}},
+    {.name = "ValueOfAnotherType",
+     .arguments = {"plan", "run.toml"},
+     .status = 2,
+     .fragments = {"run.toml:4: \"hidden_size\" expects", "\"wide\""},
+     .spoil = change("hidden_size = 16", "hidden_size = \"wide\"")},
+    {.name = "ValueThatDoesNotDivide",
+     .arguments = {"plan", "run.toml", "--set", "model.num_attention_heads=3"},
+     .status = 2,
+     .fragments = {"num_attention_heads", "3", "16"}},
+    {.name = "UnknownChoice",
+     .arguments = {"plan", "run.toml", "--set", "model.depth_scale=inverted"},
+     .status = 2,
+     .fragments = {"depth_scale", "\"inverted\"", "inverse"}},
+    {.name = "SequenceLongerThanTheModels",
+     .arguments = {"plan", "run.toml", "--set", "training.sequence_length=64"},
+     .status = 2,
+     .fragments = {"sequence_length", "64", "max_position_embeddings", "32"}},
+};
+
+class Mistake : public ::testing::TestWithParam<BadInput> {};
+
+TEST_P(Mistake, EndsInOneLineThatNamesIt) {
+  expect_refused(GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Program, Mistake, ::testing::ValuesIn(kMistakes),
+                         [](const auto& item) { return item.param.name; });
+
+}  // namespace
+}  // namespace loopbank::testing

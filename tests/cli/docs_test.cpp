@@ -1,0 +1,69 @@
+/// The documentation says what the program says.
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "loopbank/support/files.h"
+#include "program.h"
+
+namespace loopbank::testing {
+namespace {
+
+std::string source_file(const std::string& name) {
+  return read_file(std::filesystem::path(LOOPBANK_SOURCE_DIR) / name);
+}
+
+/// The commands that --help lists.
+std::vector<std::string> commands() {
+  const auto help = run_program({"--help"}).out;
+  std::vector<std::string> names;
+  std::istringstream lines(help.substr(help.find("Subcommands:")));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    if (line.size() > 2 && line.starts_with("  ") && line[2] != ' ') {
+      names.push_back(line.substr(2, line.find(' ', 2) - 2));
+    }
+  }
+  return names;
+}
+
+TEST(Docs, SettingsAreThoseOfTheProgram) {
+  const auto printed = run_program({"settings"});
+  ASSERT_EQ(printed.status, 0) << printed.err;
+  EXPECT_EQ(source_file("docs/settings.md"), printed.out)
+      << "run: build/release/loopbank settings > docs/settings.md";
+}
+
+TEST(Docs, EveryCommandHasItsChapter) {
+  const auto text = source_file("docs/cli.md");
+  const auto names = commands();
+  ASSERT_GE(names.size(), 3U);
+  for (const auto& name : names) {
+    EXPECT_NE(text.find("\n## loopbank " + name + "\n"), std::string::npos) << name;
+  }
+}
+
+TEST(Docs, EveryFlagIsExplained) {
+  const auto text = source_file("docs/cli.md");
+  for (const auto& name : commands()) {
+    std::istringstream words(run_program({name, "--help"}).out);
+    for (std::string word; words >> word;) {
+      if (word.starts_with("--") && word != "--help") {
+        const auto flag = word.substr(0, word.find_first_not_of("-abcdefghijklmnopqrstuvwxyz"));
+        EXPECT_NE(text.find("`" + flag), std::string::npos) << name << " " << flag;
+      }
+    }
+  }
+}
+
+TEST(Docs, ReadmeShowsTheExampleAsItIsBuilt) {
+  EXPECT_NE(source_file("README.md").find(source_file("examples/forward.cpp")), std::string::npos)
+      << "README.md's library example differs from examples/forward.cpp";
+}
+
+}  // namespace
+}  // namespace loopbank::testing
