@@ -101,7 +101,15 @@ void make(const fs::path& directory, const Benchmark& benchmark, const Json& rec
 BenchmarkOptions study_benchmark(Scale scale, uint64_t seed) {
   BenchmarkOptions options;
   options.seed = seed;
-  if (scale != Scale::kDemo) {
+  if (scale == Scale::kDemo) {
+    // What two layers learn in a minute: products and chains would stay at chance that long.
+    options.facts.num_people = 48;
+    options.facts.num_places = 16;
+    options.facts.values_per_attribute = 12;
+    options.reasoning.kinds = {{ReasoningKind::kAddition, 1, 2},
+                               {ReasoningKind::kSum, 1, 3},
+                               {ReasoningKind::kComparison, 1, 3}};
+  } else {
     options.facts.num_people = 384;
     options.facts.num_places = 128;
     options.facts.values_per_attribute = 24;

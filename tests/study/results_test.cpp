@@ -41,6 +41,8 @@ TEST(SystemResult, JsonReturnsWhatWasWritten) {
   auto row = as_in_the_paper().systems[5];
   row.steps = 12;
   row.seconds = 3.5;
+  row.evaluation_seconds = 0.25;
+  row.errors = {0.01, 0.02, 0.03, 0.04};
   row.residuals = {0.0075, -0.25};
   const auto json = to_json(row);
   const auto back = system_result_from_json(json, "here");
@@ -91,6 +93,19 @@ TEST(FormatTable, MeasuredAndPaperScoresStandInOneRow) {
   EXPECT_NE(row.find("1.5 M"), std::string::npos) << row;
 }
 
+TEST(FormatTable, StandardErrorsAndSpeedStandInTheRow) {
+  auto result = as_in_the_paper();
+  result.systems[1].facts_accuracy = 0.412;
+  result.systems[1].errors.facts_accuracy = 0.031;
+  result.systems[1].errors.facts_bpb = 1.25;
+  result.systems[1].tokens_per_second = 15'400;
+  const auto text = format_table(result);
+  const auto row = text.substr(text.find("Loop-3"), text.find("Loop-5") - text.find("Loop-3"));
+  EXPECT_NE(row.find("0.412+-.031"), std::string::npos) << row;
+  EXPECT_NE(row.find("0.813+-1.250"), std::string::npos) << row;
+  EXPECT_NE(row.find("15.4 k"), std::string::npos) << row;
+}
+
 TEST(FormatTable, ResidualsOfTheSolverAreShown) {
   auto result = as_in_the_paper();
   result.systems[5].residuals = {0.0075, -0.65};
@@ -112,6 +127,19 @@ TEST(CompareWithPaper, AClaimThatDoesNotComeOutIsSaid) {
   const auto text = compare_with_paper(result);
   EXPECT_EQ(count_of(text, "NOT as in the paper"), 2U) << text;
   EXPECT_EQ(count_of(text, "the order differs"), 1U) << text;
+}
+
+TEST(CompareWithPaper, ScoresWithinTwoErrorsOfTheirDifferenceAreTooNearToTell) {
+  auto result = as_in_the_paper();
+  auto& isopar = result.systems[0];
+  auto& loop3 = result.systems[1];
+  // 2.163 against 1.687 is a difference of 0.476; sqrt(3^2 + 4^2) = 5.
+  isopar.errors.reasoning_bpb = 0.3 * 0.476 / 2 / 0.5;
+  loop3.errors.reasoning_bpb = 0.4 * 0.476 / 2 / 0.5 * 1.01;
+  EXPECT_EQ(count_of(compare_with_paper(result), "too near to tell    Loops help reasoning"), 1U);
+  loop3.errors.reasoning_bpb = 0.4 * 0.476 / 2 / 0.5 * 0.99;
+  EXPECT_EQ(count_of(compare_with_paper(result), "as in the paper     Loops help reasoning"), 1U)
+      << compare_with_paper(result);
 }
 
 TEST(CompareWithPaper, EqualScoresAreNoAgreement) {

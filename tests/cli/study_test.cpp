@@ -1,0 +1,175 @@
+/// A study as a user runs it: a table and files, stopped and killed and continued, mistakes.
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "loopbank/support/files.h"
+#include "program.h"
+
+namespace loopbank::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+/// Models of one layer on the demo's data.
+Words study_words(const std::string& systems, int64_t steps) {
+  Words words = {"study", "--systems", systems, "--out", "study"};
+  for (const char* item :
+       {"model.hidden_size=16", "model.intermediate_size=32", "model.num_hidden_layers=1",
+        "model.num_attention_heads=2", "training.batch=2", "training.sequence_length=32",
+        "training.validation_rows=2", "training.checkpoint_every=5", "training.device=cpu"}) {
+    words.emplace_back("--set");
+    words.emplace_back(item);
+  }
+  words.emplace_back("--set");
+  words.push_back(fmt::format("training.steps={}", steps));
+  return words;
+}
+
+Words with(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+/// Starts a study, sends the signal once `file` exists, and gives the wait status.
+int signal_when_there(Words words, const fs::path& directory, const fs::path& file, int signal) {
+  words.insert(words.begin(), LOOPBANK_PROGRAM);
+  std::vector<char*> argv;
+  for (auto& word : words) {
+    argv.push_back(word.data());
+  }
+  argv.push_back(nullptr);
+  std::fflush(nullptr);  // or the child prints what stands in the buffers again
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::chdir(directory.c_str()) == 0 && std::freopen("study.out", "w", stdout) != nullptr &&
+        std::freopen("study.err", "w", stderr) != nullptr) {
+      ::execv(argv[0], argv.data());
+    }
+    ::_exit(127);
+  }
+  int status = 0;
+  while (!fs::exists(directory / file)) {
+    if (::waitpid(child, &status, WNOHANG) == child) {
+      return status;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ::kill(child, signal);
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+TEST(StudyCommand, PrintsTheTableAndWritesResultsAndPage) {
+  const TemporaryDirectory directory;
+  const auto run = run_program(study_words("isopar,loop3", 3), "", directory.path());
+  ASSERT_EQ(run.status, 0) << run.err;
+  for (const char* part : {"IsoPar", "Loop-3", "paper's own", "Order of the systems"}) {
+    EXPECT_NE(run.out.find(part), std::string::npos) << part << " in\n" << run.out;
+  }
+  // A line a system and nothing else, since stderr is no terminal here.
+  EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 2) << run.err;
+  EXPECT_NE(run.err.find("[2/2] Loop-3: facts accuracy 0."), std::string::npos) << run.err;
+  const auto out = directory.path() / "study";
+  const auto json = nlohmann::json::parse(read_file(out / "results.json"));
+  EXPECT_EQ(json["systems"].size(), 2U);
+  EXPECT_NE(read_file(out / "report.html").find("<td>Loop-3</td>"), std::string::npos);
+
+  // The command that results.json shows goes on with the study, from the same folder.
+  auto command = json["command"].get<std::string>();
+  const auto again =
+      run_command({"/bin/sh", "-c", LOOPBANK_PROGRAM + command.substr(8)}, "", directory.path());
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_NE(again.err.find("[2/2] Loop-3: "), std::string::npos) << again.err;
+  EXPECT_NE(again.err.find("(done before)"), std::string::npos) << again.err;
+  EXPECT_EQ(again.out, run.out);
+}
+
+TEST(StudyCommand, JsonStandsAloneOnStdout) {
+  const TemporaryDirectory directory;
+  const auto run =
+      run_program(with(study_words("mem-g3", 2), {"--json", "--quiet"}), "", directory.path());
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(run.err, "");
+  EXPECT_EQ(nlohmann::json::parse(run.out),
+            nlohmann::json::parse(read_file(directory.path() / "study/results.json")));
+}
+
+TEST(StudyCommand, KilledOrStoppedItGoesOnToTheSameWeights) {
+  const TemporaryDirectory directory;
+  const auto whole = run_program(study_words("isopar", 200), "", directory.path());
+  ASSERT_EQ(whole.status, 0) << whole.err;
+  const auto model = fs::path("study/systems/isopar/model.safetensors");
+  const auto expected = read_file(directory.path() / model);
+  for (const int signal : {SIGKILL, SIGTERM}) {
+    SCOPED_TRACE(signal);
+    fs::remove_all(directory.path() / "study/systems");
+    const auto status = signal_when_there(study_words("isopar", 200), directory.path(),
+                                          "study/systems/isopar/checkpoints/step-000005", signal);
+    ASSERT_TRUE(WIFSIGNALED(status)) << read_file(directory.path() / "study.err");
+    EXPECT_EQ(WTERMSIG(status), signal);
+    EXPECT_FALSE(fs::exists(directory.path() / model));
+    if (signal == SIGTERM) {
+      EXPECT_NE(read_file(directory.path() / "study.err").find("Go on with: loopbank study"),
+                std::string::npos);
+    }
+    const auto again = run_program(study_words("isopar", 200), "", directory.path());
+    ASSERT_EQ(again.status, 0) << again.err;
+    EXPECT_EQ(read_file(directory.path() / model), expected);
+  }
+}
+
+TEST(StudyCommand, DryRunPlansAndWritesNothing) {
+  const TemporaryDirectory directory;
+  const auto plan =
+      run_program({"study", "--scale", "paper", "--dry-run", "--json"}, "", directory.path());
+  ASSERT_EQ(plan.status, 0) << plan.err;
+  const auto json = nlohmann::json::parse(plan.out);
+  EXPECT_EQ(json["systems"].size(), 10U);
+  EXPECT_GT(json["gpu_hours"], 100.0);
+  const auto table =
+      run_program(with(study_words("loop5", 3), {"--dry-run"}), "", directory.path());
+  EXPECT_EQ(table.status, 0) << table.err;
+  EXPECT_NE(table.out.find("Loop-5"), std::string::npos) << table.out;
+  EXPECT_TRUE(fs::is_empty(directory.path()));
+}
+
+TEST(StudyCommand, MistakesEndInOneLineAndAStatus) {
+  const TemporaryDirectory directory;
+  const std::vector<std::pair<Words, std::string>> mistakes = {
+      {{"study", "--systems", "lop3", "--out", "x"}, "\"lop3\". Did you mean \"loop3\"?"},
+      {{"study", "--scale", "paper", "--out", "x"}, "--scale paper --dry-run"},
+      {{"study", "--scale", "dmo", "--out", "x"}, "--scale"},
+      {{"study"}, "expected --out DIR"},
+      {{"study", "--seed", "-1", "--out", "x"}, "--seed"},
+      {{"study", "--out", "x", "--set", "training.step=1"}, "Did you mean \"steps\"?"},
+      {{"study", "--out", "x", "--set", "data.train=y"}, "\"data.train=y\""},
+      {{"study", "--sytems", "loop3"}, "Did you mean \"--systems\"?"}};
+  for (const auto& [words, part] : mistakes) {
+    const auto run = run_program(words, "", directory.path());
+    EXPECT_EQ(run.status, 2) << run.err;
+    EXPECT_NE(run.err.find(part), std::string::npos) << "expected: " << part << "\nin: " << run.err;
+    EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
+    EXPECT_EQ(run.out, "");
+  }
+  EXPECT_TRUE(fs::is_empty(directory.path()));
+}
+
+TEST(StudyCommand, AFolderThatCannotBeWrittenIsNamed) {
+  const TemporaryDirectory directory;
+  write_text(directory.path() / "study", "a file");
+  const auto run = run_program(study_words("isopar", 1), "", directory.path());
+  EXPECT_EQ(run.status, 5) << run.err;
+  EXPECT_NE(run.err.find("study"), std::string::npos) << run.err;
+  EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
+}
+
+}  // namespace
+}  // namespace loopbank::testing
