@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "loopbank/ops/memory_pool.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
 
@@ -68,6 +69,7 @@ int wanted_threads(int flag) {
 void apply_runtime_settings() {
   // LibTorch may start with one thread on a machine of two cores, so it is always told.
   at::set_num_threads(wanted_threads(settings().threads));
+  ops::install_memory_pool();
   if (settings().quiet) {
     set_log_level(LogLevel::kWarning);
   }
