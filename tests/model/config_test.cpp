@@ -1,21 +1,23 @@
 #include "loopbank/model/config.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::TestDirectory;
 
 fs::path fresh_folder(const std::string& name) {
-  const auto path = fs::temp_directory_path() / fmt::format("loopbank-{}-{}", name, ::getpid());
+  static const TestDirectory directory;
+  const auto path = directory.path() / name;
   fs::remove_all(path);
   fs::create_directories(path);
   return path;

@@ -2,23 +2,24 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::TestDirectory;
 
 fs::path fresh_file() {
-  const auto folder = fs::temp_directory_path() / fmt::format("loopbank-tensors-{}", ::getpid());
-  fs::remove_all(folder);
-  fs::create_directories(folder);
-  return folder / "model.safetensors";
+  static const TestDirectory directory;
+  const auto path = directory.path() / "model.safetensors";
+  fs::remove(path);
+  return path;
 }
 
 std::string length_bytes(uint64_t length) {

@@ -1,23 +1,22 @@
 #include "loopbank/study/plan.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::TestDirectory;
 
 fs::path write_config(const std::string& name, const std::string& text) {
-  const auto folder = fs::temp_directory_path() / fmt::format("loopbank-plan-{}", ::getpid());
-  fs::create_directories(folder);
-  write_file_atomically(folder / name, text);
-  return folder / name;
+  static const TestDirectory directory;
+  return directory.write(name, text);
 }
 
 constexpr const char* kModel = R"([model]
