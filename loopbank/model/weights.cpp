@@ -97,8 +97,7 @@ LanguageModel load_model(const fs::path& directory, at::Device device) {
     fail(ErrorCode::kCheckpoint,
          "{}: expected a model directory with config.json, model.safetensors and tokenizer.json, "
          "got {}.",
-         directory.string(),
-         fs::exists(directory) ? "no config.json there" : "no such directory");
+         directory.string(), fs::exists(directory) ? "no config.json there" : "no such directory");
   }
   LanguageModel model(load_config(directory / "config.json"), device);
   load_weights(model, directory / "model.safetensors");
