@@ -19,12 +19,14 @@
 #include "loopbank/support/log.h"
 #include "loopbank/train/benchmark_steps.h"
 #include "loopbank/train/device.h"
+#include "loopbank/train/op_times.h"
 
 namespace loopbank::cli {
 namespace {
 
 constexpr double kGiga = 1e9;
 constexpr int64_t kWarmupSteps = 2;
+constexpr size_t kOpsShown = 20;
 constexpr int64_t kAlternations = 5;  // turns of ours and the twin's, so that noise meets both
 
 struct BenchFlags {
@@ -107,6 +109,23 @@ Timings time_steps(BenchmarkSteps& ours, PytorchTwin* twin, int64_t num_steps) {
   return timings;
 }
 
+/// Shares of the time of one more step by operator; watching slows it, so it is not timed.
+nlohmann::ordered_json measure_ops(BenchmarkSteps& steps) {
+  OpTimes times;
+  (void)steps.run();
+  const auto ops = times.finish();
+  double total = 0.0;
+  for (const auto& op : ops) {
+    total += op.seconds;
+  }
+  auto json = nlohmann::ordered_json::array();
+  for (size_t i = 0; i < std::min(ops.size(), kOpsShown); ++i) {
+    json.push_back(
+        {{"op", ops[i].name}, {"share", ops[i].seconds / total}, {"calls", ops[i].calls}});
+  }
+  return json;
+}
+
 RunConfig bench_config(const BenchFlags& flags) {
   auto config = load_run_config(flags.config, flags.overrides);
   if (!flags.dtype.empty()) {
@@ -152,6 +171,7 @@ nlohmann::ordered_json measure_training(const BenchFlags& flags) {
                                  {"gemm_peak_flops", peak},
                                  {"utilization", rate * flops / peak},
                                  {"peak_memory_bytes", peak_memory_bytes(device)}};
+  json["ops"] = measure_ops(ours);
   if (twin != nullptr) {
     const double theirs = tokens / median(timings.pytorch);
     json["pytorch_tokens_per_second"] = theirs;
@@ -185,12 +205,21 @@ void print_training(const nlohmann::ordered_json& json) {
   }
 }
 
+void print_ops(const nlohmann::ordered_json& ops) {
+  fmt::print("share of a step by operator, the largest\n");
+  for (const auto& op : ops) {
+    fmt::print("  {:>5.1f} %  {:<40} {:>6} calls\n", 100 * op.at("share").get<double>(),
+               op.at("op").get<std::string>(), op.at("calls").get<int64_t>());
+  }
+}
+
 void run_train(const BenchFlags& flags) {
   const auto json = measure_training(flags);
   if (flags.json) {
     fmt::print("{}\n", json.dump());
   } else {
     print_training(json);
+    print_ops(json.at("ops"));
   }
 }
 

@@ -1,0 +1,91 @@
+#include "loopbank/train/op_times.h"
+
+#include <ATen/record_function.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace loopbank {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// All that was measured; LibTorch calls plain functions, which can reach it here alone.
+struct Sums {
+  std::mutex mutex;
+  std::map<std::string, OpTime> by_name;
+};
+
+Sums& sums() {
+  static Sums instance;
+  return instance;
+}
+
+/// An operator that is running: when it began, and the time of what it called.
+struct Running : at::ObserverContext {
+  explicit Running(Running* outer) : caller(outer), start(Clock::now()) {}
+  Running* caller;
+  Clock::time_point start;
+  double inner_seconds = 0.0;
+};
+
+thread_local Running* innermost = nullptr;
+
+std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& /*function*/) {
+  auto running = std::make_unique<Running>(innermost);
+  innermost = running.get();
+  return running;
+}
+
+void end(const at::RecordFunction& function, at::ObserverContext* context) {
+  auto* running = static_cast<Running*>(context);
+  const double seconds = std::chrono::duration<double>(Clock::now() - running->start).count();
+  innermost = running->caller;
+  if (running->caller != nullptr) {
+    running->caller->inner_seconds += seconds;
+  }
+  const std::lock_guard lock(sums().mutex);
+  auto& op = sums().by_name[function.name()];
+  ++op.calls;
+  op.seconds += seconds - running->inner_seconds;
+}
+
+}  // namespace
+
+OpTimes::OpTimes() {
+  {
+    const std::lock_guard lock(sums().mutex);
+    sums().by_name.clear();
+  }
+  handle_ = at::addGlobalCallback(
+      at::RecordFunctionCallback(&begin, &end)
+          .scopes({at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION}));
+}
+
+OpTimes::~OpTimes() {
+  stop();
+}
+
+void OpTimes::stop() {
+  if (watching_) {
+    at::removeCallback(handle_);
+    watching_ = false;
+  }
+}
+
+std::vector<OpTime> OpTimes::finish() {
+  stop();
+  const std::lock_guard lock(sums().mutex);
+  std::vector<OpTime> ops;
+  for (const auto& [name, op] : sums().by_name) {
+    ops.push_back({.name = name, .calls = op.calls, .seconds = op.seconds});
+  }
+  std::sort(ops.begin(), ops.end(),
+            [](const OpTime& a, const OpTime& b) { return a.seconds > b.seconds; });
+  return ops;
+}
+
+}  // namespace loopbank
