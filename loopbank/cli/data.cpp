@@ -23,10 +23,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Tokenizer open_tokenizer(const std::string& name) {
-  return name == "bytes" ? Tokenizer::bytes() : Tokenizer::load(name);
-}
-
 [[noreturn]] void refuse_line(int64_t line, const char* expected, const std::string& got) {
   fail(ErrorCode::kData, "stdin:{}: expected {}, got {}.", line, expected, got);
 }
@@ -216,6 +212,10 @@ void add_train_tokenizer(CLI::App& data) {
 }
 
 }  // namespace
+
+Tokenizer open_tokenizer(const std::string& name) {
+  return name == "bytes" ? Tokenizer::bytes() : Tokenizer::load(name);
+}
 
 void add_data(CLI::App& app) {
   auto* data = app.add_subcommand("data", "Tokenizers, token files and the embedded benchmark");

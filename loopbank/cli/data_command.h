@@ -2,8 +2,14 @@
 /// The parts of `loopbank data` that stand in files of their own.
 
 #include <CLI/CLI.hpp>
+#include <string>
+
+#include "loopbank/data/tokenizer.h"
 
 namespace loopbank::cli {
+
+/// What --tokenizer names: a tokenizer.json, the folder of one, or the word `bytes`.
+[[nodiscard]] Tokenizer open_tokenizer(const std::string& name);
 
 /// Each declares one subcommand on `data`.
 void add_data_tokenize(CLI::App& data);

@@ -23,10 +23,6 @@ using Json = nlohmann::ordered_json;
 constexpr double kMega = 1e6;
 constexpr size_t kBadLinesShown = 5;  // of a file; the rest is counted
 
-Tokenizer open_tokenizer(const std::string& name) {
-  return name == "bytes" ? Tokenizer::bytes() : Tokenizer::load(name);
-}
-
 struct TokenizeFlags {
   std::vector<std::string> files;
   std::string tokenizer;

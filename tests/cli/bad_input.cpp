@@ -6,11 +6,12 @@
 
 #include "fixtures.h"
 #include "program.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank::testing {
 
 void expect_refused(const BadInput& item) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   write_fixture(directory.path());
   if (item.spoil) {
     item.spoil(directory.path());

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "program.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank::testing {
 namespace {
@@ -61,7 +62,7 @@ TEST(DataDecode, IdsOutsideTheVocabularyAreNamedWithTheirLine) {
 }
 
 TEST(DataTrainTokenizer, WritesATokenizerThatEncodes) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   write_text(directory.path() / "a.jsonl", "{\"text\": \"ab ab ab 11\"}\nbroken\n");
   write_text(directory.path() / "b.txt", "ab ab 11");
   const auto trained =
@@ -82,7 +83,7 @@ TEST(DataTrainTokenizer, WritesATokenizerThatEncodes) {
 }
 
 TEST(DataTrainTokenizer, StopsAtABadLineWhereStrict) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   write_text(directory.path() / "a.jsonl", "{\"text\": \"ab\"}\nbroken\n");
   const auto result = run_program({"data", "train-tokenizer", "a.jsonl", "--vocab-size", "300",
                                    "--out", "tokenizer.json", "--strict"},

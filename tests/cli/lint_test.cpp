@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "program.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank::testing {
 namespace {
@@ -39,7 +40,7 @@ class CheckSources : public ::testing::TestWithParam<Plant> {
   [[nodiscard]] const std::filesystem::path& root() const { return directory_.path(); }
 
  private:
-  TemporaryDirectory directory_;
+  TestDirectory directory_;
 };
 
 TEST_P(CheckSources, NamesThePlantedFault) {

@@ -11,6 +11,8 @@
 #include <system_error>
 #include <utility>
 
+#include "tests/support/test_directory.h"
+
 namespace loopbank::testing {
 namespace {
 
@@ -45,7 +47,7 @@ ProgramResult run_command(std::vector<std::string> words, const std::string& inp
                           const std::filesystem::path& directory,
                           const std::map<std::string, std::string>& environment) {
   // Files instead of pipes: no reader has to keep up, whatever the program prints.
-  const TemporaryDirectory streams;
+  const TestDirectory streams;
   const auto in = write_text(streams.path() / "in", input);
   const auto out = streams.path() / "out";
   const auto err = streams.path() / "err";
@@ -82,17 +84,25 @@ ProgramResult run_command(std::vector<std::string> words, const std::string& inp
   return result;
 }
 
-TemporaryDirectory::TemporaryDirectory() {
-  auto name = (std::filesystem::temp_directory_path() / "loopbank-cli-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) {
-    throw_system_error("mkdtemp");
+pid_t start_program(std::vector<std::string> arguments, const std::filesystem::path& directory,
+                    const std::string& name) {
+  std::string program = LOOPBANK_PROGRAM;
+  std::vector<char*> argv = {program.data()};
+  for (auto& word : arguments) {
+    argv.push_back(word.data());
   }
-  path_ = name;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
+  argv.push_back(nullptr);
+  std::fflush(nullptr);  // or the child prints what stands in the buffers again
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::chdir(directory.c_str()) == 0 &&
+        std::freopen((name + ".out").c_str(), "w", stdout) != nullptr &&
+        std::freopen((name + ".err").c_str(), "w", stderr) != nullptr) {
+      ::execv(argv[0], argv.data());
+    }
+    ::_exit(127);
+  }
+  return child;
 }
 
 std::filesystem::path write_text(const std::filesystem::path& path, const std::string& text) {

@@ -1,6 +1,8 @@
 #pragma once
 /// Runs the built program as a user would and keeps what it printed.
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <map>
 #include <string>
@@ -25,18 +27,10 @@ ProgramResult run_command(std::vector<std::string> words, const std::string& inp
                           const std::filesystem::path& directory = ".",
                           const std::map<std::string, std::string>& environment = {});
 
-/// A fresh directory that goes with the object.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+/// Starts `loopbank ARGUMENTS...` in `directory` and gives its process. What it prints lands there
+/// in NAME.out and NAME.err.
+pid_t start_program(std::vector<std::string> arguments, const std::filesystem::path& directory,
+                    const std::string& name);
 
 /// Writes a text file under a directory, making the folders above it, and gives its path.
 std::filesystem::path write_text(const std::filesystem::path& path, const std::string& text);

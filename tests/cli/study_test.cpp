@@ -11,6 +11,7 @@
 
 #include "loopbank/support/files.h"
 #include "program.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank::testing {
 namespace {
@@ -40,21 +41,7 @@ Words with(Words words, const Words& more) {
 
 /// Starts a study, sends the signal once `file` exists, and gives the wait status.
 int signal_when_there(Words words, const fs::path& directory, const fs::path& file, int signal) {
-  words.insert(words.begin(), LOOPBANK_PROGRAM);
-  std::vector<char*> argv;
-  for (auto& word : words) {
-    argv.push_back(word.data());
-  }
-  argv.push_back(nullptr);
-  std::fflush(nullptr);  // or the child prints what stands in the buffers again
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::chdir(directory.c_str()) == 0 && std::freopen("study.out", "w", stdout) != nullptr &&
-        std::freopen("study.err", "w", stderr) != nullptr) {
-      ::execv(argv[0], argv.data());
-    }
-    ::_exit(127);
-  }
+  const pid_t child = start_program(std::move(words), directory, "study");
   int status = 0;
   while (!fs::exists(directory / file)) {
     if (::waitpid(child, &status, WNOHANG) == child) {
@@ -68,7 +55,7 @@ int signal_when_there(Words words, const fs::path& directory, const fs::path& fi
 }
 
 TEST(StudyCommand, PrintsTheTableAndWritesResultsAndPage) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto run = run_program(study_words("isopar,loop3", 3), "", directory.path());
   ASSERT_EQ(run.status, 0) << run.err;
   for (const char* part : {"IsoPar", "Loop-3", "paper's own", "Order of the systems"}) {
@@ -93,7 +80,7 @@ TEST(StudyCommand, PrintsTheTableAndWritesResultsAndPage) {
 }
 
 TEST(StudyCommand, JsonStandsAloneOnStdout) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto run =
       run_program(with(study_words("mem-g3", 2), {"--json", "--quiet"}), "", directory.path());
   ASSERT_EQ(run.status, 0) << run.err;
@@ -103,7 +90,7 @@ TEST(StudyCommand, JsonStandsAloneOnStdout) {
 }
 
 TEST(StudyCommand, KilledOrStoppedItGoesOnToTheSameWeights) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto whole = run_program(study_words("isopar", 200), "", directory.path());
   ASSERT_EQ(whole.status, 0) << whole.err;
   const auto model = fs::path("study/systems/isopar/model.safetensors");
@@ -127,7 +114,7 @@ TEST(StudyCommand, KilledOrStoppedItGoesOnToTheSameWeights) {
 }
 
 TEST(StudyCommand, DryRunPlansAndWritesNothing) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto plan =
       run_program({"study", "--scale", "paper", "--dry-run", "--json"}, "", directory.path());
   ASSERT_EQ(plan.status, 0) << plan.err;
@@ -142,7 +129,7 @@ TEST(StudyCommand, DryRunPlansAndWritesNothing) {
 }
 
 TEST(StudyCommand, MistakesEndInOneLineAndAStatus) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const std::vector<std::pair<Words, std::string>> mistakes = {
       {{"study", "--systems", "lop3", "--out", "x"}, "\"lop3\". Did you mean \"loop3\"?"},
       {{"study", "--scale", "paper", "--out", "x"}, "--scale paper --dry-run"},
@@ -163,7 +150,7 @@ TEST(StudyCommand, MistakesEndInOneLineAndAStatus) {
 }
 
 TEST(StudyCommand, AFolderThatCannotBeWrittenIsNamed) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   write_text(directory.path() / "study", "a file");
   const auto run = run_program(study_words("isopar", 1), "", directory.path());
   EXPECT_EQ(run.status, 5) << run.err;

@@ -13,6 +13,7 @@
 #include "fixtures.h"
 #include "loopbank/support/files.h"
 #include "program.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank::testing {
 namespace {
@@ -38,26 +39,6 @@ Words train_words(const std::string& out, bool resume) {
     words.emplace_back("--resume");
   }
   return words;
-}
-
-/// Starts the program in `directory` and gives its process.
-pid_t start_program(Words words, const fs::path& directory) {
-  words.insert(words.begin(), LOOPBANK_PROGRAM);
-  std::vector<char*> argv;
-  for (auto& word : words) {
-    argv.push_back(word.data());
-  }
-  argv.push_back(nullptr);
-  std::fflush(nullptr);  // or the child prints what stands in the buffers again
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::chdir(directory.c_str()) == 0 && std::freopen("train.out", "w", stdout) != nullptr &&
-        std::freopen("train.err", "w", stderr) != nullptr) {
-      ::execv(argv[0], argv.data());
-    }
-    ::_exit(127);
-  }
-  return child;
 }
 
 int64_t count_lines(const fs::path& path) {
@@ -104,7 +85,7 @@ void expect_same_run(const fs::path& whole, const fs::path& other) {
 }
 
 TEST(TrainCommand, KilledAtManyMomentsAndResumedEndsWithTheSameBits) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   write_fixture(directory.path());
   const auto reference = run_program(train_words("whole", false), "", directory.path());
   ASSERT_EQ(reference.status, 0) << reference.err;
@@ -112,7 +93,7 @@ TEST(TrainCommand, KilledAtManyMomentsAndResumedEndsWithTheSameBits) {
   // Rows more at each start; the pauses fall into steps, validations and checkpoints alike.
   int kills = 0;
   for (int attempt = 0; attempt < 8; ++attempt) {
-    const auto child = start_program(train_words("killed", true), directory.path());
+    const auto child = start_program(train_words("killed", true), directory.path(), "train");
     const auto status = signal_at(child, SIGKILL, out / "metrics.jsonl", 1 + 5 * attempt,
                                   std::chrono::microseconds(900 * attempt));
     if (!WIFSIGNALED(status)) {
@@ -134,13 +115,13 @@ TEST(TrainCommand, KilledAtManyMomentsAndResumedEndsWithTheSameBits) {
 class StopSignal : public ::testing::TestWithParam<int> {};
 
 TEST_P(StopSignal, SavesAndTellsHowToGoOn) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   write_fixture(directory.path());
   auto words = train_words("run", false);
   words.erase(std::find(words.begin(), words.end(), "--quiet"));
   words.insert(words.end(), {"--set", "training.checkpoint_every=0"});
   words.insert(words.end(), {"--set", "training.steps=100000"});
-  const auto child = start_program(words, directory.path());
+  const auto child = start_program(words, directory.path(), "train");
   const auto out = directory.path() / "run";
   const auto status =
       signal_at(child, GetParam(), out / "metrics.jsonl", 5, std::chrono::microseconds(0));
@@ -159,7 +140,7 @@ INSTANTIATE_TEST_SUITE_P(TrainCommand, StopSignal, ::testing::Values(SIGINT, SIG
                          [](const auto& item) { return item.param == SIGINT ? "Int" : "Term"; });
 
 TEST(TrainCommand, JsonStandsAloneOnStdout) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   write_fixture(directory.path());
   const auto result =
       run_program({"train", "run.toml", "--out", "run", "--json"}, "", directory.path());
@@ -174,7 +155,7 @@ TEST(TrainCommand, JsonStandsAloneOnStdout) {
 }
 
 TEST(TrainCommand, ADryRunPlansAndWritesNothing) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   write_fixture(directory.path());
   const Words words = {"train", "run.toml", "--out", "run", "--dry-run"};
   const auto text = run_program(words, "", directory.path());
@@ -193,7 +174,7 @@ TEST(TrainCommand, ADryRunPlansAndWritesNothing) {
 }
 
 TEST(TrainCommand, ChangedConfigsAndHeldFoldersAreRefused) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   write_fixture(directory.path());
   const Words words = {"train", "run.toml", "--out", "run"};
   ASSERT_EQ(run_program(words, "", directory.path()).status, 0);
