@@ -26,6 +26,7 @@ struct StudyFlags {
   std::string out;
   std::vector<std::string> systems;
   int64_t seed = 1;
+  int64_t at_once = 0;
   std::vector<std::string> overrides;
   bool dry_run = false;
   bool json = false;
@@ -73,6 +74,7 @@ void run_study_command(const StudyFlags& flags) {
       .overrides = flags.overrides,
       .benchmark = {},
       .command = command_of(flags),
+      .at_once = flags.at_once,
       // A pipe gets a line a system and no more.
       .show_progress = !runtime_settings().quiet && ::isatty(STDERR_FILENO) == 1,
       .should_stop = [] { return stop_signal() != 0; },
@@ -121,6 +123,11 @@ void add_study(CLI::App& app) {
       ->add_option("--set", flags->overrides,
                    "section.key=value for all systems, may be given several times")
       ->allow_extra_args(false);
+  command
+      ->add_option("--at-once", flags->at_once,
+                   "Systems in work at a time, each on its share of the threads (demo: one a "
+                   "thread; small: one)")
+      ->check(CLI::PositiveNumber);
   command->add_flag("--dry-run", flags->dry_run, "What each system would cost; nothing is written");
   command->add_flag("--json", flags->json, "The results or the plan as JSON on stdout");
   command->callback([flags] { run_study_command(*flags); });

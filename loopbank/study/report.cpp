@@ -170,7 +170,7 @@ std::string make_report(const StudyResult& result) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<title>Think harder or know more? {} study, seed {}</title>\n<style>{}</style>\n</head>\n"
       "<body>\n<h1>Think harder or know more?</h1>\n<p>Adaptive loops and memory banks at {} "
-      "scale, seed {}, {} threads.</p>\n",
+      "scale, seed {}, {} thread(s) a system.</p>\n",
       scale, result.seed, kStyle, scale, result.seed, result.threads);
   page += introduction() + table(result);
   if (!result.systems.empty()) {

@@ -56,7 +56,7 @@ struct StudyResult {
   std::string command = {};           ///< that goes on with the study
   std::string settings = {};          ///< what all systems share, as TOML
   std::string data = {};              ///< what they were trained on and asked, as JSON
-  int threads = 0;                    ///< that computed
+  int threads = 0;                    ///< that computed a system
 };
 
 [[nodiscard]] nlohmann::ordered_json to_json(const PaperScores& scores);

@@ -3,8 +3,12 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <exception>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "loopbank/eval/evaluate.h"
 #include "loopbank/eval/json_lines.h"
@@ -90,23 +94,21 @@ class Study {
       expect_same_system(system);
     }
     write_results();
-    for (size_t i = 0; i < chosen_.size(); ++i) {
-      const auto& system = chosen_[i];
-      const bool was_done = is_done(system);
-      if (!was_done) {
-        if (stop_asked() || !train_and_score(system)) {
-          return {.result = collect(), .finished = false};
-        }
-        write_results();
+    if (at_once_ == 1) {
+      work(threads_of_a_system_);
+    } else {
+      std::vector<std::thread> workers;
+      for (int64_t i = 0; i < at_once_; ++i) {
+        workers.emplace_back([this] { work(threads_of_a_system_); });
       }
-      if (options_.on_system) {
-        options_.on_system({.result = read_result(system),
-                            .number = static_cast<int64_t>(i) + 1,
-                            .total = static_cast<int64_t>(chosen_.size()),
-                            .was_done = was_done});
+      for (auto& worker : workers) {
+        worker.join();
       }
     }
-    return {.result = collect(), .finished = true};
+    if (failure_) {
+      std::rethrow_exception(failure_);
+    }
+    return {.result = collect(), .finished = !stopped_};
   }
 
  private:
@@ -123,7 +125,55 @@ class Study {
     return folder(system) / "result.json";
   }
   [[nodiscard]] bool is_done(const System& system) const { return fs::exists(result_file(system)); }
-  [[nodiscard]] bool stop_asked() const { return options_.should_stop && options_.should_stop(); }
+  /// Asked by every worker: one that failed or was stopped stops the others.
+  [[nodiscard]] bool stop_asked() const {
+    return stopped_ || (options_.should_stop && options_.should_stop());
+  }
+
+  /// Takes system after system until none is left; of these threads there are several.
+  void work(int threads) {
+    at::set_num_threads(threads);  // of this thread; the number is its own
+    try {
+      for (size_t i = next_++; i < chosen_.size(); i = next_++) {
+        if (!complete(chosen_[i])) {
+          stopped_ = true;
+          return;
+        }
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      stopped_ = true;
+      failure_ = failure_ ? failure_ : std::current_exception();
+    }
+  }
+
+  /// False where the study was stopped before the system was done.
+  bool complete(const System& system) {
+    const bool was_done = is_done(system);
+    if (!was_done && (stop_asked() || !train_and_score(system))) {
+      return false;
+    }
+    const std::lock_guard lock(mutex_);
+    if (!was_done) {
+      write_results();
+    }
+    ++num_done_;
+    if (options_.on_system) {
+      options_.on_system({.result = read_result(system),
+                          .number = num_done_,
+                          .total = static_cast<int64_t>(chosen_.size()),
+                          .was_done = was_done});
+    }
+    return true;
+  }
+
+  /// Systems in work at the same time: at most one a thread, and no more than there are.
+  [[nodiscard]] int64_t choose_at_once() const {
+    const int64_t threads = at::get_num_threads();
+    const int64_t usual = options_.scale == Scale::kDemo ? threads : 1;
+    const int64_t wanted = options_.at_once > 0 ? options_.at_once : usual;
+    return std::max<int64_t>(1, std::min({wanted, threads, static_cast<int64_t>(chosen_.size())}));
+  }
 
   /// A system trained before with other settings must not stand in one table with these. Where its
   /// data lies is no such setting: the folder may have been moved, and what the data is made from
@@ -145,10 +195,11 @@ class Study {
 
   /// False where it was stopped before the last step; the checkpoint is saved then.
   bool train_and_score(const System& system) {
-    const auto trained = train(system.run, {.out = folder(system),
-                                            .resume = ResumeMode::kResume,
-                                            .show_progress = options_.show_progress,
-                                            .should_stop = options_.should_stop});
+    const auto trained =
+        train(system.run, {.out = folder(system),
+                           .resume = ResumeMode::kResume,
+                           .show_progress = options_.show_progress && at_once_ == 1,
+                           .should_stop = [this] { return stop_asked(); }});
     if (!trained.finished) {
       return false;
     }
@@ -216,7 +267,7 @@ class Study {
                        .command = options_.command,
                        .settings = shared_settings(),
                        .data = data_.description,
-                       .threads = at::get_num_threads()};
+                       .threads = threads_of_a_system_};
     for (const auto& system : everyone_) {
       if (is_done(system)) {
         result.systems.push_back(read_result(system));
@@ -245,6 +296,13 @@ class Study {
   RunLock lock_;
   StudyData data_;
   std::vector<Task> tasks_;
+  int64_t at_once_ = choose_at_once();
+  int threads_of_a_system_ = at::get_num_threads() / static_cast<int>(at_once_);
+  std::atomic<size_t> next_ = 0;  // of chosen_
+  std::atomic<bool> stopped_ = false;
+  std::mutex mutex_;  // of what follows, results.json and on_system
+  int64_t num_done_ = 0;
+  std::exception_ptr failure_;
 };
 
 }  // namespace

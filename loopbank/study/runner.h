@@ -27,7 +27,7 @@ namespace loopbank {
 /// A system that a study is done with.
 struct SystemDone {
   SystemResult result;
-  int64_t number = 0;  ///< from 1, of the systems of this call
+  int64_t number = 0;  ///< how many are done, this one included, of the systems of this call
   int64_t total = 0;   ///< systems of this call
   bool was_done = false;
 };
@@ -40,8 +40,12 @@ struct StudyOptions {
   std::vector<std::string> overrides;         ///< `section.key=value`, on what all systems share
   std::optional<BenchmarkOptions> benchmark;  ///< instead of the scale's own
   std::string command;                        ///< shown in results.json and report.html
-  bool show_progress = true;                  ///< of each training run
-  std::function<bool()> should_stop;          ///< asked after every step and between systems
+  /// Systems in work at the same time, each on its share of the threads; 0: one a thread at demo
+  /// scale, whose products are too small to share, else one. Results depend on the threads of a
+  /// system by rounding.
+  int64_t at_once = 0;
+  bool show_progress = true;          ///< of each training run, where one is in work at a time
+  std::function<bool()> should_stop;  ///< asked after every step and between systems
   std::function<void(const SystemDone&)> on_system;
 };
 

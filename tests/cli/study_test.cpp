@@ -79,6 +79,40 @@ TEST(StudyCommand, PrintsTheTableAndWritesResultsAndPage) {
   EXPECT_EQ(again.out, run.out);
 }
 
+TEST(StudyCommand, SystemsAtOnceEndAsOneAfterAnother) {
+  const TestDirectory directory;
+  const auto words = study_words("isopar,loop3,mem-g3", 6);
+  const auto model = [&](const std::string& system) {
+    return read_file(directory.path() / "study/systems" / system / "model.safetensors");
+  };
+  const auto alone = run_program(with(words, {"--threads", "1"}), "", directory.path());
+  ASSERT_EQ(alone.status, 0) << alone.err;
+  std::map<std::string, std::string> expected;
+  for (const auto* system : {"isopar", "loop3", "mem-g3"}) {
+    expected[system] = model(system);
+  }
+  fs::remove_all(directory.path() / "study/systems");
+  const auto together =
+      run_program(with(words, {"--threads", "2", "--at-once", "2"}), "", directory.path());
+  ASSERT_EQ(together.status, 0) << together.err;
+  EXPECT_NE(together.err.find("[3/3] "), std::string::npos) << together.err;
+  for (const auto& [system, weights] : expected) {
+    EXPECT_TRUE(model(system) == weights) << system;
+  }
+}
+
+TEST(StudyCommand, ASystemThatFailsEndsTheOthersAndIsTold) {
+  const TestDirectory directory;
+  const auto words = with(study_words("isopar,loop3", 2), {"--threads", "2", "--at-once", "2"});
+  ASSERT_EQ(run_program(words, "", directory.path()).status, 0);
+  fs::remove_all(directory.path() / "study/systems");
+  write_text(directory.path() / "study/systems/loop3", "in the way of the run's folder");
+  const auto run = run_program(words, "", directory.path());
+  EXPECT_NE(run.status, 0);
+  EXPECT_NE(run.err.find("error: "), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("systems/loop3"), std::string::npos) << run.err;
+}
+
 TEST(StudyCommand, JsonStandsAloneOnStdout) {
   const TestDirectory directory;
   const auto run =
