@@ -41,6 +41,9 @@ std::string command_of(const StudyFlags& flags) {
   if (!flags.systems.empty()) {
     text += fmt::format(" --systems {}", fmt::join(flags.systems, ","));
   }
+  if (flags.at_once > 0) {
+    text += fmt::format(" --at-once {}", flags.at_once);
+  }
   for (const auto& item : flags.overrides) {
     text += fmt::format(" --set '{}'", item);
   }

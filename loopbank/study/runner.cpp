@@ -98,7 +98,7 @@ class Study {
       work(threads_of_a_system_);
     } else {
       std::vector<std::thread> workers;
-      for (int64_t i = 0; i < at_once_; ++i) {
+      for (size_t i = 0; i < std::min(chosen_.size(), static_cast<size_t>(at_once_)); ++i) {
         workers.emplace_back([this] { work(threads_of_a_system_); });
       }
       for (auto& worker : workers) {
@@ -167,12 +167,13 @@ class Study {
     return true;
   }
 
-  /// Systems in work at the same time: at most one a thread, and no more than there are.
+  /// Systems in work at the same time, at most one a thread. How many are asked for makes no
+  /// difference: a system has the same share of the threads, and so the same weights, alone.
   [[nodiscard]] int64_t choose_at_once() const {
     const int64_t threads = at::get_num_threads();
     const int64_t usual = options_.scale == Scale::kDemo ? threads : 1;
     const int64_t wanted = options_.at_once > 0 ? options_.at_once : usual;
-    return std::max<int64_t>(1, std::min({wanted, threads, static_cast<int64_t>(chosen_.size())}));
+    return std::max<int64_t>(1, std::min(wanted, threads));
   }
 
   /// A system trained before with other settings must not stand in one table with these. Where its

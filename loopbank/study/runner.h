@@ -44,8 +44,9 @@ struct StudyOptions {
   /// scale, whose products are too small to share, else one. Results depend on the threads of a
   /// system by rounding.
   int64_t at_once = 0;
-  bool show_progress = true;          ///< of each training run, where one is in work at a time
-  std::function<bool()> should_stop;  ///< asked after every step and between systems
+  bool show_progress = true;  ///< of each training run, where one is in work at a time
+  /// Asked after every step and between systems, by several threads where several are in work.
+  std::function<bool()> should_stop;
   std::function<void(const SystemDone&)> on_system;
 };
 

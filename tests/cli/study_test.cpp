@@ -99,6 +99,14 @@ TEST(StudyCommand, SystemsAtOnceEndAsOneAfterAnother) {
   for (const auto& [system, weights] : expected) {
     EXPECT_TRUE(model(system) == weights) << system;
   }
+  // A system that is asked for alone keeps its share of the threads.
+  fs::remove_all(directory.path() / "study/systems");
+  const auto one = run_program(
+      with(study_words("loop3", 6), {"--threads", "2", "--at-once", "2", "--json", "--quiet"}), "",
+      directory.path());
+  ASSERT_EQ(one.status, 0) << one.err;
+  EXPECT_EQ(nlohmann::json::parse(one.out)["threads"], 1);
+  EXPECT_TRUE(model("loop3") == expected["loop3"]);
 }
 
 TEST(StudyCommand, ASystemThatFailsEndsTheOthersAndIsTold) {
