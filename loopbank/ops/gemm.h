@@ -1,0 +1,68 @@
+#pragma once
+/// Matrix products of the CPU through oneDNN: c = a b and c += a b.
+///
+/// Goals: any strides of row- and column-major views, bf16 and fp32, from any thread and from
+/// inside a parallel region; oneDNN's primitives are made once a shape and thread. Not for a GPU,
+/// and not differentiable: ops/linear.h and its like build on it. Where oneDNN has no kernel for
+/// bf16 (before AVX-512), or the build has no oneDNN, the product is computed in fp32 and rounded
+/// once.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+
+namespace loopbank::ops {
+
+/// A matrix in memory, not owned. One of the strides is 1.
+struct Matrix {
+  void* data = nullptr;
+  at::ScalarType dtype = at::kFloat;  ///< fp32 or bf16
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t row_stride = 0;     ///< elements from a row to the next
+  int64_t column_stride = 1;  ///< elements from a column to the next
+
+  [[nodiscard]] Matrix transposed() const {
+    return {data, dtype, columns, rows, column_stride, row_stride};
+  }
+  /// Rows `first` to `first + count`.
+  [[nodiscard]] Matrix row_range(int64_t first, int64_t count) const;
+  /// Columns `first` to `first + count`.
+  [[nodiscard]] Matrix column_range(int64_t first, int64_t count) const;
+};
+
+/// A tensor of 2 dimensions, or the rows [..., D] of a contiguous one, as a matrix.
+[[nodiscard]] Matrix as_matrix(const at::Tensor& x);
+
+/// c = a b, or c += a b with `accumulate`.
+///
+/// @param a  [M, K]  fp32 or bf16
+/// @param b  [K, N]  the dtype of a
+/// @param c  [M, N]  fp32, or bf16 for bf16 a; fp32 where it accumulates
+/// @throws Error kShape when the sizes do not fit, kDtype when the dtypes do not
+/// Numerics: sums in fp32, one rounding at the end.
+/// Inside a parallel region one thread computes it, outside all do.
+void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate = false);
+
+/// A right factor b [K, N] in the layout that oneDNN reads fastest, for several products with the
+/// same b. Made for left factors of `rows` rows; other numbers of rows work, too.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  /// @param b     [K, N]  fp32 or bf16, of which a copy is kept
+  /// @param rows  M of the products to come
+  PackedMatrix(const Matrix& b, int64_t rows);
+
+  [[nodiscard]] bool defined() const { return state_ != nullptr; }
+
+ private:
+  friend void gemm(const Matrix& a, const PackedMatrix& b, const Matrix& c);
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+
+/// c = a b, as above.
+void gemm(const Matrix& a, const PackedMatrix& b, const Matrix& c);
+
+}  // namespace loopbank::ops

@@ -1,0 +1,40 @@
+#pragma once
+/// Which of an op's two versions runs: its reference in plain ATen, which is its definition, or the
+/// fused one beside it, equal in value and gradient within the op's tolerance.
+///
+/// Chosen for the whole program and not a call or a pass: every signature of an op stays that of
+/// its reference, and the backward pass needs no choice, since autograd keeps what the forward pass
+/// chose. Fused versions exist for fp32 and bf16 on the CPU; everything else takes the reference.
+
+#include <ATen/core/Tensor.h>
+
+namespace loopbank::ops {
+
+enum class Kernels { kReference, kFused };
+
+/// The choice in force; fused at the start of the program.
+[[nodiscard]] Kernels kernels();
+
+/// From now on, in every thread.
+void set_kernels(Kernels kernels);
+
+/// Another choice until the end of a scope, in every thread.
+class KernelsScope {
+ public:
+  explicit KernelsScope(Kernels kernels) : before_(ops::kernels()) { set_kernels(kernels); }
+  ~KernelsScope() { set_kernels(before_); }
+  KernelsScope(const KernelsScope&) = delete;
+  KernelsScope& operator=(const KernelsScope&) = delete;
+
+ private:
+  Kernels before_;
+};
+
+/// Whether a fused version takes this input: fused kernels chosen, on the CPU, fp32 or bf16, not
+/// empty.
+[[nodiscard]] bool takes_fused(const at::Tensor& x);
+
+/// The input as a fused kernel reads it: its values in rows without gaps.
+[[nodiscard]] at::Tensor dense(const at::Tensor& x);
+
+}  // namespace loopbank::ops

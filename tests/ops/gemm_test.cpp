@@ -1,0 +1,133 @@
+#include "loopbank/ops/gemm.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "gradient_check.h"
+
+namespace loopbank::ops {
+namespace {
+
+using namespace loopbank::testing;
+
+/// Sums of up to 200 products of standard normal values, in fp32 and once rounded.
+constexpr double kFp32 = 2e-5;
+constexpr double kBf16 = kOneRoundingToBf16 + kFp32;
+
+double tolerance_of(at::ScalarType type) {
+  return type == at::kFloat ? kFp32 : kBf16;
+}
+
+struct Sizes {
+  int64_t M, K, N;
+};
+constexpr Sizes kShapes[] = {{1, 1, 1},    {1, 7, 3},     {7, 1, 9},   {5, 16, 1},
+                             {33, 17, 65}, {64, 200, 48}, {2, 3, 128}, {31, 64, 17}};
+
+at::Tensor exact(const at::Tensor& a, const at::Tensor& b) {
+  return at::mm(a.to(at::kDouble), b.to(at::kDouble));
+}
+
+TEST(Gemm, IsTheProductInEveryLayoutDtypeAndSize) {
+  RandomTensors random;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const auto [M, K, N] : kShapes) {
+      const auto a = random.normal({M, K}, dtype);
+      const auto b = random.normal({K, N}, dtype);
+      const auto a_columns = a.t().contiguous();  // [K, M]
+      const auto b_columns = b.t().contiguous();  // [N, K]
+      for (const auto out : {at::kFloat, dtype}) {
+        for (const auto& left : {as_matrix(a), as_matrix(a_columns).transposed()}) {
+          for (const auto& right : {as_matrix(b), as_matrix(b_columns).transposed()}) {
+            const auto c = at::full({M, N}, std::nan(""), at::TensorOptions().dtype(out));
+            gemm(left, right, as_matrix(c));
+            expect_close(c, exact(a, b), tolerance_of(out));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Gemm, AddsUpInFp32) {
+  RandomTensors random;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto a = random.normal({9, 33}, dtype);
+    const auto b = random.normal({33, 17}, dtype);
+    const auto c = random.normal({9, 17}, at::kFloat);
+    const auto expected = c.to(at::kDouble) + exact(a, b);
+    gemm(as_matrix(a), as_matrix(b), as_matrix(c), /*accumulate=*/true);
+    expect_close(c, expected, kFp32);
+  }
+}
+
+TEST(Gemm, ReadsAndWritesPartsAndNothingElse) {
+  RandomTensors random;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto a = random.normal({20, 40}, dtype);
+    const auto b = random.normal({40, 30}, dtype);
+    const auto c = at::zeros({20, 30}, at::TensorOptions().dtype(dtype));
+    gemm(as_matrix(a).row_range(3, 8).column_range(5, 16),
+         as_matrix(b).row_range(10, 16).column_range(1, 9),
+         as_matrix(c).row_range(2, 8).column_range(4, 9));
+    const auto expected = at::zeros({20, 30}, at::kDouble);
+    expected.narrow(0, 2, 8).narrow(1, 4, 9).copy_(
+        exact(a.narrow(0, 3, 8).narrow(1, 5, 16), b.narrow(0, 10, 16).narrow(1, 1, 9)));
+    expect_close(c, expected, tolerance_of(dtype));
+  }
+}
+
+TEST(Gemm, IsTheSameInsideAParallelRegion) {
+  RandomTensors random;
+  const auto a = random.normal({64, 48}, at::kBFloat16);
+  const auto b = random.normal({48, 32}, at::kBFloat16);
+  constexpr int64_t kProducts = 8;
+  const auto c = at::zeros({kProducts, 64, 32}, at::kFloat);
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  at::parallel_for(0, kProducts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      gemm(as_matrix(a), as_matrix(b), as_matrix(c[i]));
+    }
+  });
+  EXPECT_EQ(at::get_num_threads(), 2);
+  at::set_num_threads(before);
+  for (int64_t i = 0; i < kProducts; ++i) {
+    expect_close(c[i], exact(a, b), kFp32);
+  }
+}
+
+TEST(Gemm, APackedFactorGivesTheSameForAnyNumberOfRows) {
+  RandomTensors random;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const auto [M, K, N] : kShapes) {
+      const auto weight = random.normal({N, K}, dtype);
+      const PackedMatrix packed(as_matrix(weight).transposed(), M);
+      for (const auto rows : {M, M + 3}) {
+        const auto a = random.normal({rows, K}, dtype);
+        const auto c = at::empty({rows, N}, at::TensorOptions().dtype(dtype));
+        gemm(as_matrix(a), packed, as_matrix(c));
+        expect_close(c, exact(a, weight.t()), tolerance_of(dtype));
+      }
+    }
+  }
+}
+
+TEST(Gemm, RefusesSizesAndDtypesThatDoNotFit) {
+  const auto a = at::zeros({2, 3});
+  const auto b = at::zeros({4, 5});
+  const auto c = at::zeros({2, 5});
+  expect_error(ErrorCode::kShape,
+               "gemm: expected [M, K] times [K, N] into [M, N], got [2, 3] times [4, 5] into "
+               "[2, 5].",
+               [&] { gemm(as_matrix(a), as_matrix(b), as_matrix(c)); });
+  const auto low = at::zeros({2, 2}, at::kBFloat16);
+  expect_error(ErrorCode::kDtype,
+               "gemm: expected factors of one dtype, Float or BFloat16, into Float (or, not adding "
+               "up, into their own), got BFloat16 times BFloat16 into BFloat16 adding up.",
+               [&] { gemm(as_matrix(low), as_matrix(low), as_matrix(low), true); });
+}
+
+}  // namespace
+}  // namespace loopbank::ops
