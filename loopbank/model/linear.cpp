@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <vector>
 
+#include "loopbank/ops/linear.h"
 #include "loopbank/ops/norm.h"
 
 namespace loopbank {
@@ -26,7 +28,16 @@ Linear::Linear(Parameters& parameters, const std::string& name, int64_t in, int6
     : weight_(parameters.add(name + ".weight", {out, in}, ParameterKind::kLinear, initial)) {}
 
 at::Tensor Linear::forward(const at::Tensor& x, Pass& pass) const {
-  return at::linear(x.to(pass.compute_dtype()), pass.weight(weight_));
+  return forward_side_by_side({*this}, x, pass);
+}
+
+at::Tensor forward_side_by_side(std::initializer_list<std::reference_wrapper<const Linear>> linears,
+                                const at::Tensor& x, Pass& pass) {
+  std::vector<at::Tensor> masters;
+  for (const Linear& linear : linears) {
+    masters.push_back(linear.weight());
+  }
+  return ops::linear(x.to(pass.compute_dtype()), pass.linear_weights(masters));  // [..., out]
 }
 
 RmsNorm::RmsNorm(Parameters& parameters, const std::string& name, int64_t size, double eps)

@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+#include <initializer_list>
 #include <string>
 
 #include "loopbank/model/parameters.h"
@@ -25,9 +27,17 @@ class Linear {
   /// [..., in] to [..., out], both in the compute type; x is cast to it.
   [[nodiscard]] at::Tensor forward(const at::Tensor& x, Pass& pass) const;
 
+  [[nodiscard]] const at::Tensor& weight() const { return weight_; }
+
  private:
   at::Tensor weight_;  // [out, in]
 };
+
+/// Linear layers that read one input, as one product: their outputs side by side.
+/// [..., in] to [..., out_1 + out_2 + ...], in the compute type; x is cast to it.
+[[nodiscard]] at::Tensor forward_side_by_side(
+    std::initializer_list<std::reference_wrapper<const Linear>> linears, const at::Tensor& x,
+    Pass& pass);
 
 /// x / sqrt(mean(x^2) + eps) * w.
 class RmsNorm {

@@ -29,6 +29,26 @@ const at::Tensor& Pass::weight(const at::Tensor& master) {
   return cast;
 }
 
+const std::shared_ptr<ops::LinearWeights>& Pass::linear_weights(
+    const std::vector<at::Tensor>& masters) {
+  auto& prepared = linear_weights_[masters.front().unsafeGetTensorImpl()];
+  if (prepared == nullptr) {
+    prepared = std::make_shared<ops::LinearWeights>(masters, options_.compute_dtype);
+  }
+  return prepared;
+}
+
+void Pass::enter(int64_t layer, int64_t loop) {
+  if (layer != layer_) {
+    for (const auto& [master, prepared] : linear_weights_) {
+      prepared->forget_forward();  // autograd keeps the rest for the backward pass
+    }
+    linear_weights_.clear();
+  }
+  layer_ = layer;
+  loop_ = loop;
+}
+
 int64_t Pass::loops(int64_t trained_loops) const {
   return options_.max_loops > 0 ? std::min(options_.max_loops, trained_loops) : trained_loops;
 }

@@ -5,9 +5,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "loopbank/model/context.h"
+#include "loopbank/ops/linear.h"
 #include "loopbank/ops/rotary.h"
 
 namespace loopbank {
@@ -30,17 +33,19 @@ class Pass {
   /// The type of the hidden state, norms, softmax and router: fp32, or fp64 for fp64 compute.
   [[nodiscard]] at::ScalarType state_dtype() const { return state_dtype_; }
 
-  /// A weight in the compute type, cast once a pass however many loops read it.
+  /// A parameter in the compute type, cast once a pass however many loops read it.
   const at::Tensor& weight(const at::Tensor& master);
+
+  /// The weights of linear layers that read one input, prepared for its products once a pass,
+  /// however many loops read them; `masters` differ between calls in their first.
+  const std::shared_ptr<ops::LinearWeights>& linear_weights(const std::vector<at::Tensor>& masters);
 
   /// Loops that a layer trained with N loops runs in this pass.
   [[nodiscard]] int64_t loops(int64_t trained_loops) const;
 
-  /// The pass stands in loop `loop` (from 1) of a layer (from 0).
-  void enter(int64_t layer, int64_t loop) {
-    layer_ = layer;
-    loop_ = loop;
-  }
+  /// The pass stands in loop `loop` (from 1) of a layer (from 0). What was prepared for the
+  /// products of the layer before goes.
+  void enter(int64_t layer, int64_t loop);
 
   /// Keys and values of all tokens so far: those given, behind the cached ones where there is a
   /// cache. [B, H_kv, T, d] to [B, H_kv, S, d]
@@ -57,6 +62,7 @@ class Pass {
   int64_t layer_ = 0;
   int64_t loop_ = 1;
   std::unordered_map<const void*, at::Tensor> cast_weights_;
+  std::unordered_map<const void*, std::shared_ptr<ops::LinearWeights>> linear_weights_;
 };
 
 }  // namespace loopbank

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
+#include <numeric>
 #include <string>
 
 #include "loopbank/support/error.h"
@@ -14,9 +16,36 @@
 namespace loopbank {
 namespace {
 
-// Five slices of fp32 (value, gradient, two moments, a temporary) in 1.3 MB: within the L2 of a
-// server core. Half as many take longer: the cost of calls then shows.
-constexpr int64_t kSliceValues = int64_t{1} << 16;
+// Work for a thread at a time: 1 MB of values, gradients and moments.
+constexpr int64_t kRangeValues = int64_t{1} << 16;
+
+struct Part {
+  size_t tensor = 0;
+  int64_t begin = 0;
+  int64_t count = 0;
+};
+
+/// All values of the defined tensors in parts of at most kRangeValues.
+std::vector<Part> parts_of(const std::vector<at::Tensor>& tensors) {
+  std::vector<Part> parts;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const int64_t size = tensors[i].defined() ? tensors[i].numel() : 0;
+    for (int64_t begin = 0; begin < size; begin += kRangeValues) {
+      parts.push_back({i, begin, std::min(kRangeValues, size - begin)});
+    }
+  }
+  return parts;
+}
+
+/// Calls visit(i) for i below n, the threads sharing them.
+template <typename Visit>
+void for_each_in_parallel(size_t n, const Visit& visit) {
+  at::parallel_for(0, static_cast<int64_t>(n), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      visit(static_cast<size_t>(i));
+    }
+  });
+}
 
 double rate_multiplier(const Parameter& parameter, const OptimizerConfig& config) {
   switch (parameter.kind) {
@@ -29,24 +58,22 @@ double rate_multiplier(const Parameter& parameter, const OptimizerConfig& config
   }
 }
 
-std::vector<at::Tensor> gradients_of(const Parameters& parameters) {
+/// By parameter; undefined where there is none.
+std::vector<at::Tensor> gradients_of(const std::vector<Parameter>& parameters) {
   std::vector<at::Tensor> gradients;
-  for (const auto& parameter : parameters.all()) {
-    if (const auto& gradient = parameter.value.grad(); gradient.defined()) {
-      gradients.push_back(gradient.detach());
-    }
+  for (const auto& parameter : parameters) {
+    const auto& gradient = parameter.value.grad();
+    gradients.push_back(gradient.defined() ? gradient.detach() : at::Tensor());
   }
   return gradients;
 }
 
-}  // namespace
+bool is_plain(const at::Tensor& gradient) {
+  return !gradient.defined() ||
+         (gradient.is_cpu() && gradient.is_contiguous() && gradient.scalar_type() == at::kFloat);
+}
 
-struct AdamW::Coefficients {
-  double decay = 1.0;            ///< 1 - r wd
-  double step_size = 0.0;        ///< r / (1 - b1^k)
-  double root_correction = 1.0;  ///< sqrt(1 - b2^k)
-  double gradient_scale = 1.0;
-};
+}  // namespace
 
 AdamW::AdamW(const Parameters& parameters, const OptimizerConfig& config)
     : config_(config), parameters_(parameters.all()) {
@@ -55,9 +82,6 @@ AdamW::AdamW(const Parameters& parameters, const OptimizerConfig& config)
     second_moments_.push_back(at::zeros_like(parameter.value.detach()));
   }
   make_groups();
-  if (parameters.device().is_cpu()) {
-    make_slices();
-  }
 }
 
 void AdamW::make_groups() {
@@ -76,81 +100,60 @@ void AdamW::make_groups() {
   }
 }
 
-void AdamW::make_slices() {
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    const auto value = parameters_[i].value.detach().view(-1);
-    for (int64_t begin = 0; begin < value.numel(); begin += kSliceValues) {
-      const auto end = std::min(begin + kSliceValues, value.numel());
-      slices_.push_back({i, begin, value.slice(0, begin, end),
-                         first_moments_[i].view(-1).slice(0, begin, end),
-                         second_moments_[i].view(-1).slice(0, begin, end)});
-    }
-  }
-}
-
-AdamW::Coefficients AdamW::coefficients(const Group& group, double learning_rate,
-                                        double gradient_scale) const {
+AdamwCoefficients AdamW::coefficients(const Group& group, double learning_rate,
+                                      double gradient_scale) const {
   const double rate = learning_rate * group.rate_multiplier;
   const auto k = static_cast<double>(steps_);
-  return {.decay = 1.0 - rate * group.weight_decay,
-          .step_size = rate / (1.0 - std::pow(config_.beta1, k)),
-          .root_correction = std::sqrt(1.0 - std::pow(config_.beta2, k)),
-          .gradient_scale = gradient_scale};
+  const auto rounded = [](double x) { return static_cast<float>(x); };
+  return {.beta1 = rounded(config_.beta1),
+          .beta2 = rounded(config_.beta2),
+          .rest1 = rounded(1.0 - config_.beta1),
+          .rest2 = rounded(1.0 - config_.beta2),
+          .eps = rounded(config_.eps),
+          .decay = rounded(1.0 - rate * group.weight_decay),
+          .step_size = rounded(rate / (1.0 - std::pow(config_.beta1, k))),
+          .root_correction = rounded(1.0 / std::sqrt(1.0 - std::pow(config_.beta2, k))),
+          .gradient_scale = rounded(gradient_scale)};
 }
 
 void AdamW::step(double learning_rate, double gradient_scale) {
   const at::NoGradGuard no_grad;
   ++steps_;
-  if (slices_.empty()) {
-    step_in_lists(learning_rate, gradient_scale);
+  const auto gradients = gradients_of(parameters_);
+  if (std::all_of(gradients.begin(), gradients.end(), is_plain)) {
+    step_in_ranges(gradients, learning_rate, gradient_scale);
   } else {
-    step_in_slices(learning_rate, gradient_scale);
+    step_in_lists(gradients, learning_rate, gradient_scale);
   }
 }
 
-void AdamW::step_in_slices(double learning_rate, double gradient_scale) {
-  std::vector<Coefficients> by_group;
+void AdamW::step_in_ranges(const std::vector<at::Tensor>& gradients, double learning_rate,
+                           double gradient_scale) {
+  std::vector<AdamwCoefficients> by_group;
   for (const auto& group : groups_) {
     by_group.push_back(coefficients(group, learning_rate, gradient_scale));
   }
-  std::vector<at::Tensor> gradients;
-  for (const auto& parameter : parameters_) {
-    const auto& gradient = parameter.value.grad();
-    gradients.push_back(gradient.defined() ? gradient.detach().reshape(-1) : at::Tensor());
-  }
-  const auto update = [&](const Slice& slice) {
-    const auto& whole = gradients[slice.parameter];
-    if (!whole.defined()) {
-      return;
-    }
-    const auto& by = by_group[group_of_[slice.parameter]];
-    auto gradient = whole.slice(0, slice.begin, slice.begin + slice.value.numel());
-    if (by.gradient_scale != 1.0) {
-      gradient = gradient.mul(by.gradient_scale);
-    }
-    if (by.decay != 1.0) {
-      slice.value.mul_(by.decay);
-    }
-    slice.first_moment.mul_(config_.beta1).add_(gradient, 1.0 - config_.beta1);
-    slice.second_moment.mul_(config_.beta2).addcmul_(gradient, gradient, 1.0 - config_.beta2);
-    const auto root = slice.second_moment.sqrt().div_(by.root_correction).add_(config_.eps);
-    slice.value.addcdiv_(slice.first_moment, root, -by.step_size);
-  };
-  at::parallel_for(0, static_cast<int64_t>(slices_.size()), 1, [&](int64_t begin, int64_t end) {
-    const at::NoGradGuard no_grad;  // holds for one thread alone
-    for (int64_t i = begin; i < end; ++i) {
-      update(slices_[static_cast<size_t>(i)]);
-    }
+  const auto parts = parts_of(gradients);
+  for_each_in_parallel(parts.size(), [&](size_t i) {
+    const auto [tensor, begin, count] = parts[i];
+    const auto at = [begin = begin](const at::Tensor& x) { return x.data_ptr<float>() + begin; };
+    adamw_step({.value = at(parameters_[tensor].value),
+                .gradient = at(gradients[tensor]),
+                .first_moment = at(first_moments_[tensor]),
+                .second_moment = at(second_moments_[tensor]),
+                .count = static_cast<size_t>(count)},
+               by_group[group_of_[tensor]]);
   });
 }
 
-void AdamW::step_in_lists(double learning_rate, double gradient_scale) {
+void AdamW::step_in_lists(const std::vector<at::Tensor>& gradients, double learning_rate,
+                          double gradient_scale) {
   for (const auto& group : groups_) {
-    std::vector<at::Tensor> values, gradients, first, second;
+    std::vector<at::Tensor> values, slopes, first, second;
     for (const auto i : group.members) {
-      if (const auto& gradient = parameters_[i].value.grad(); gradient.defined()) {
+      if (gradients[i].defined()) {
         values.push_back(parameters_[i].value.detach());
-        gradients.push_back(gradient.detach());
+        slopes.push_back(gradients[i]);
         first.push_back(first_moments_[i]);
         second.push_back(second_moments_[i]);
       }
@@ -159,19 +162,19 @@ void AdamW::step_in_lists(double learning_rate, double gradient_scale) {
       continue;
     }
     const auto by = coefficients(group, learning_rate, gradient_scale);
-    if (by.gradient_scale != 1.0) {
-      gradients = at::_foreach_mul(gradients, by.gradient_scale);
+    if (by.gradient_scale != 1.0F) {
+      slopes = at::_foreach_mul(slopes, by.gradient_scale);
     }
-    if (by.decay != 1.0) {
+    if (by.decay != 1.0F) {
       at::_foreach_mul_(values, by.decay);
     }
-    at::_foreach_mul_(first, config_.beta1);
-    at::_foreach_add_(first, gradients, 1.0 - config_.beta1);
-    at::_foreach_mul_(second, config_.beta2);
-    at::_foreach_addcmul_(second, gradients, gradients, 1.0 - config_.beta2);
+    at::_foreach_mul_(first, by.beta1);
+    at::_foreach_add_(first, slopes, by.rest1);
+    at::_foreach_mul_(second, by.beta2);
+    at::_foreach_addcmul_(second, slopes, slopes, by.rest2);
     const auto roots = at::_foreach_sqrt(second);
-    at::_foreach_div_(roots, by.root_correction);
-    at::_foreach_add_(roots, config_.eps);
+    at::_foreach_mul_(roots, by.root_correction);
+    at::_foreach_add_(roots, by.eps);
     at::_foreach_addcdiv_(values, first, roots, -by.step_size);
   }
 }
@@ -211,11 +214,20 @@ void AdamW::restore(const NamedTensors& state, int64_t steps) {
 }
 
 double gradient_norm(const Parameters& parameters) {
-  const auto gradients = gradients_of(parameters);
-  if (gradients.empty()) {
-    return 0.0;
+  const auto gradients = gradients_of(parameters.all());
+  if (!std::all_of(gradients.begin(), gradients.end(), is_plain)) {
+    std::vector<at::Tensor> defined;
+    std::copy_if(gradients.begin(), gradients.end(), std::back_inserter(defined),
+                 [](const at::Tensor& gradient) { return gradient.defined(); });
+    return at::linalg_vector_norm(at::stack(at::_foreach_norm(defined))).item<double>();
   }
-  return at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).item<double>();
+  const auto parts = parts_of(gradients);
+  std::vector<double> sums(parts.size());  // added in one order, whatever the threads
+  for_each_in_parallel(parts.size(), [&](size_t i) {
+    sums[i] = sum_of_squares(gradients[parts[i].tensor].data_ptr<float>() + parts[i].begin,
+                             static_cast<size_t>(parts[i].count));
+  });
+  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
 }
 
 double clip_coefficient(double norm, double clip_norm) {

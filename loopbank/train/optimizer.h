@@ -2,9 +2,9 @@
 /// AdamW with SPEC's groups: decay on linear weights alone, loop scales and memory with learning
 /// rates of their own.
 ///
-/// On the CPU every parameter is cut in slices that stay in the cache while all of a step's
-/// operations pass over them, so that memory is read once a step and not once an operation.
-/// Elsewhere the operations run over lists of tensors, a few kernels for all parameters.
+/// On the CPU one vector loop does all of a step's operations, so that memory is read once a step
+/// and not once an operation. Elsewhere the operations run over lists of tensors, a few kernels for
+/// all parameters.
 
 #include <ATen/core/Tensor.h>
 
@@ -13,6 +13,7 @@
 
 #include "loopbank/model/parameters.h"
 #include "loopbank/model/safetensors.h"
+#include "loopbank/train/adamw_kernels.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank {
@@ -31,7 +32,7 @@ class AdamW {
   /// with k the number of this step, r the learning rate times the parameter's multiplier, and wd
   /// the decay of linear weights, 0 for all others. A parameter without a gradient stays as it is.
   /// @param gradient_scale  multiplies every gradient first: the clipping coefficient
-  /// Numerics: fp32; the coefficients in fp64.
+  /// Numerics: fp32; the coefficients are worked out in fp64.
   void step(double learning_rate, double gradient_scale = 1.0);
 
   /// Steps taken so far, k.
@@ -51,20 +52,13 @@ class AdamW {
     double weight_decay = 0.0;
     std::vector<size_t> members;
   };
-  /// A part of a parameter and its moments: views of 1 dimension.
-  struct Slice {
-    size_t parameter = 0;
-    int64_t begin = 0;
-    at::Tensor value, first_moment, second_moment;
-  };
-  struct Coefficients;
-
   void make_groups();
-  void make_slices();
-  [[nodiscard]] Coefficients coefficients(const Group& group, double learning_rate,
-                                          double gradient_scale) const;
-  void step_in_slices(double learning_rate, double gradient_scale);
-  void step_in_lists(double learning_rate, double gradient_scale);
+  [[nodiscard]] AdamwCoefficients coefficients(const Group& group, double learning_rate,
+                                               double gradient_scale) const;
+  void step_in_ranges(const std::vector<at::Tensor>& gradients, double learning_rate,
+                      double gradient_scale);
+  void step_in_lists(const std::vector<at::Tensor>& gradients, double learning_rate,
+                     double gradient_scale);
 
   OptimizerConfig config_;
   std::vector<Parameter> parameters_;
@@ -72,7 +66,6 @@ class AdamW {
   std::vector<at::Tensor> second_moments_;
   std::vector<Group> groups_;
   std::vector<size_t> group_of_;
-  std::vector<Slice> slices_;
   int64_t steps_ = 0;
 };
 

@@ -1,0 +1,93 @@
+#include "loopbank/ops/linear.h"
+
+#include <ATen/ATen.h>
+
+#include "loopbank/ops/check.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/ops/linear_fused.h"
+#include "loopbank/support/error.h"
+
+namespace loopbank::ops {
+namespace {
+
+// Below this many rows laying out a weight takes longer than it saves: generation, a token at a
+// time.
+constexpr int64_t kFewestRowsToPack = 128;
+
+}  // namespace
+
+LinearWeights::LinearWeights(std::vector<at::Tensor> masters, at::ScalarType compute)
+    : masters_(std::move(masters)), compute_(compute) {
+  if (masters_.empty()) {
+    fail(ErrorCode::kShape, "linear: expected at least one weight, got none.");
+  }
+  for (const auto& master : masters_) {
+    expect_shape("linear", "weight", master, {master.size(0), in()});
+    out_ += master.size(0);
+  }
+}
+
+const at::Tensor& LinearWeights::joined() {
+  if (!joined_.defined()) {
+    joined_ = (masters_.size() == 1 ? masters_.front() : at::cat(masters_)).to(compute_);
+  }
+  return joined_;
+}
+
+at::Tensor LinearWeights::joined_copy() const {
+  if (masters_.size() == 1 && masters_.front().scalar_type() == compute_) {
+    return masters_.front().detach();
+  }
+  auto copy = at::empty({out_, in()}, masters_.front().options().dtype(compute_));
+  int64_t row = 0;
+  for (const auto& master : masters_) {
+    copy.narrow(0, row, master.size(0)).copy_(master.detach());
+    row += master.size(0);
+  }
+  return copy;
+}
+
+void LinearWeights::multiply(const Matrix& x, const Matrix& y) {
+  if (x.rows >= kFewestRowsToPack) {
+    if (!forward_.defined()) {
+      forward_ = PackedMatrix(as_matrix(joined_copy()).transposed(), x.rows);
+    }
+    gemm(x, forward_, y);
+    return;
+  }
+  const at::NoGradGuard no_grad;
+  int64_t column = 0;
+  for (const auto& master : masters_) {
+    const auto weight = master.detach().to(compute_);
+    gemm(x, as_matrix(weight).transposed(), y.column_range(column, master.size(0)));
+    column += master.size(0);
+  }
+}
+
+void LinearWeights::multiply_back(const Matrix& dy, const Matrix& dx) {
+  if (dy.rows < kFewestRowsToPack) {
+    gemm(dy, as_matrix(joined_copy()), dx);
+    return;
+  }
+  if (!backward_.defined()) {
+    backward_ = PackedMatrix(as_matrix(joined_copy()), dy.rows);
+  }
+  gemm(dy, backward_, dx);
+}
+
+void LinearWeights::forget_forward() {
+  forward_ = {};
+}
+
+at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& weights) {
+  if (x.dim() == 0 || x.size(-1) != weights->in()) {
+    fail(ErrorCode::kShape, "linear: expected x [..., {}] for weights {}, got {}.", weights->in(),
+         format_shape({weights->out(), weights->in()}), format_shape(x.sizes()));
+  }
+  if (takes_fused(x) && x.scalar_type() == weights->compute_dtype()) {
+    return fused_linear(x, weights);
+  }
+  return at::linear(x, weights->joined());  // [..., out]
+}
+
+}  // namespace loopbank::ops

@@ -1,0 +1,76 @@
+#pragma once
+/// Linear layers without bias, those that read one input joined into one product.
+///
+/// A weight is prepared once a pass, however many loops read it: cast to the compute dtype, joined
+/// with its neighbours, laid out for oneDNN. The layout of the forward pass can be dropped when its
+/// layer is done; that of the backward pass is made when the first gradient arrives and goes with
+/// the last. Prepared weights of one layer at a time are thus in memory, not those of the whole
+/// model.
+///
+/// Rejected: copies kept from step to step. They cost twice the memory of the weights in bf16, and
+/// preparing them takes 1 to 2 % of a step.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "loopbank/ops/check.h"
+#include "loopbank/ops/gemm.h"
+
+namespace loopbank::ops {
+
+/// linear against exact arithmetic on the same inputs, for sums of up to 200 terms about 1.
+inline constexpr Tolerance kLinearTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16 + 2e-5};
+
+/// The weights of linear layers that read one input, prepared for one pass.
+class LinearWeights {
+ public:
+  /// @param masters  one [out_k, in] a layer, fp32 (or the compute dtype)
+  /// @param compute  dtype of the products
+  /// @throws Error kShape when `in` differs or there is no weight
+  LinearWeights(std::vector<at::Tensor> masters, at::ScalarType compute);
+
+  [[nodiscard]] const std::vector<at::Tensor>& masters() const { return masters_; }
+  [[nodiscard]] at::ScalarType compute_dtype() const { return compute_; }
+  /// Width of the input.
+  [[nodiscard]] int64_t in() const { return masters_.front().size(1); }
+  /// Widths of the outputs together.
+  [[nodiscard]] int64_t out() const { return out_; }
+
+  /// W [out, in] in the compute dtype, cast and joined once; differentiable in the masters.
+  [[nodiscard]] const at::Tensor& joined();
+
+  /// y = x W^T, not differentiable.
+  /// @param x [rows, in], y [rows, out], both in the compute dtype
+  void multiply(const Matrix& x, const Matrix& y);
+
+  /// dx = dy W, not differentiable.
+  void multiply_back(const Matrix& dy, const Matrix& dx);
+
+  /// Frees what the forward pass prepared; another product prepares it anew.
+  void forget_forward();
+
+ private:
+  [[nodiscard]] at::Tensor joined_copy() const;
+
+  std::vector<at::Tensor> masters_;
+  at::ScalarType compute_;
+  int64_t out_ = 0;
+  at::Tensor joined_;
+  PackedMatrix forward_;   // W^T [in, out]
+  PackedMatrix backward_;  // W [out, in]
+};
+
+/// [x W_1^T | x W_2^T | ...], the outputs side by side.
+///
+/// @param x        [..., in]  in the weights' compute dtype
+/// @param weights  of layers with the same input
+/// @return [..., out_1 + out_2 + ...] in that dtype; differentiable in x and in every master
+/// @throws Error kShape when the last axis of x differs from `in`
+/// Numerics: sums in fp32, one rounding; gradients of the masters in fp32, without rounding to
+/// bf16 in the fused version; within kLinearTolerance.
+at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& weights);
+
+}  // namespace loopbank::ops

@@ -1,0 +1,36 @@
+#pragma once
+/// AdamW and the norm of gradients as vector loops over plain memory; the equations stand in
+/// optimizer.h.
+
+#include <cstddef>
+
+namespace loopbank {
+
+/// Values of a parameter next to each other, and what belongs to each.
+struct AdamwRange {
+  float* value = nullptr;
+  const float* gradient = nullptr;
+  float* first_moment = nullptr;
+  float* second_moment = nullptr;
+  size_t count = 0;
+};
+
+struct AdamwCoefficients {
+  float beta1 = 0.9F;
+  float beta2 = 0.95F;
+  float rest1 = 0.1F;   ///< 1 - beta1
+  float rest2 = 0.05F;  ///< 1 - beta2
+  float eps = 1e-8F;
+  float decay = 1.0F;            ///< 1 - r wd
+  float step_size = 0.0F;        ///< r / (1 - b1^k)
+  float root_correction = 1.0F;  ///< 1 / sqrt(1 - b2^k)
+  float gradient_scale = 1.0F;
+};
+
+/// One step of every value in the range: memory is read and written once.
+void adamw_step(const AdamwRange& range, const AdamwCoefficients& by);
+
+/// The sum of x^2: fp32 within a few thousand values, fp64 over them.
+double sum_of_squares(const float* x, size_t count);
+
+}  // namespace loopbank

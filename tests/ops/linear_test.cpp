@@ -1,0 +1,120 @@
+#include "loopbank/ops/linear.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "gradient_check.h"
+#include "loopbank/ops/kernels.h"
+
+namespace loopbank::ops {
+namespace {
+
+using namespace loopbank::testing;
+
+std::shared_ptr<LinearWeights> prepare(const std::vector<at::Tensor>& masters,
+                                          at::ScalarType compute) {
+  return std::make_shared<LinearWeights>(masters, compute);
+}
+
+/// Rows below and above the number from which weights are packed.
+constexpr int64_t kRows[] = {1, 5, 127, 128, 131};
+
+TEST(Linear, IsTheProductInEveryDtypeAndSize) {
+  RandomTensors random;
+  for (const auto dtype : kDtypes) {
+    for (const auto rows : kRows) {
+      const auto x = random.normal({1, rows, 17}, dtype);
+      const auto first = random.normal({9, 17}, dtype);
+      const auto second = random.normal({1, 17}, dtype);
+      const auto exact =
+          at::matmul(x.to(at::kDouble), at::cat({first, second}).to(at::kDouble).t());
+      const auto y = linear(
+          x, prepare({first.to(accumulation_type(dtype)), second.to(accumulation_type(dtype))},
+                     dtype));
+      EXPECT_EQ(y.scalar_type(), dtype);
+      expect_close(y, exact, kLinearTolerance.of(dtype));
+      expect_close(linear(with_gaps(x), prepare({first, second}, dtype)), exact,
+                   kLinearTolerance.of(dtype));
+    }
+  }
+}
+
+TEST(Linear, GradientsMatch) {
+  RandomTensors random;
+  expect_gradients_match(
+      [](const auto& in) {
+        return linear(in[0], prepare({in[1], in[2]}, at::kDouble));
+      },
+      {random.normal({2, 3, 5}), random.normal({4, 5}), random.normal({2, 5})});
+}
+
+/// Gradients of x and of every master, weighed with fixed random numbers, of two uses of one set of
+/// weights: the loops of a layer.
+std::vector<at::Tensor> gradients(Kernels choice, at::Tensor x, std::vector<at::Tensor> masters,
+                                  at::ScalarType compute) {
+  const KernelsScope scope(choice);
+  x = x.detach().clone().requires_grad_(true);
+  for (auto& master : masters) {
+    master = master.detach().clone().requires_grad_(true);
+  }
+  const auto weights = prepare(masters, compute);
+  RandomTensors random;
+  for (const double scale : {1.0, 0.5}) {
+    const auto y = linear(x * scale, weights);
+    (y * random.normal(y.sizes(), compute)).sum().backward({}, /*retain_graph=*/true);
+    weights->forget_forward();
+  }
+  std::vector<at::Tensor> result = {x.grad()};
+  for (const auto& master : masters) {
+    result.push_back(master.grad());
+  }
+  return result;
+}
+
+TEST(Linear, FusedGradientsAreTheReferences) {
+  RandomTensors random;
+  for (const auto compute : {at::kFloat, at::kBFloat16}) {
+    for (const auto rows : kRows) {
+      const auto x = random.normal({rows, 33}, compute);
+      const std::vector<at::Tensor> masters = {random.normal({16, 33}, at::kFloat),
+                                               random.normal({7, 33}, at::kFloat)};
+      const auto fused = gradients(Kernels::kFused, x, masters, compute);
+      const auto reference = gradients(Kernels::kReference, x, masters, compute);
+      ASSERT_EQ(fused.size(), reference.size());
+      for (size_t i = 0; i < fused.size(); ++i) {
+        EXPECT_EQ(fused[i].scalar_type(), reference[i].scalar_type());
+        // Two gradients of the reference are rounded to bf16 and so is their sum.
+        const double scale = reference[i].abs().max().item<double>();
+        const double tolerance = compute == at::kFloat ? 2e-6 : 3 * kOneRoundingToBf16;
+        expect_close(fused[i] / scale, reference[i] / scale, tolerance);
+      }
+    }
+  }
+}
+
+TEST(Linear, AFrozenMasterReceivesNoGradient) {
+  RandomTensors random;
+  const auto x = random.normal({5, 3}, at::kFloat).requires_grad_(true);
+  const auto trained = random.normal({4, 3}, at::kFloat).requires_grad_(true);
+  const auto frozen = random.normal({2, 3}, at::kFloat);
+  linear(x, prepare({frozen, trained}, at::kFloat)).sum().backward();
+  EXPECT_FALSE(frozen.grad().defined());
+  expect_close(trained.grad(), x.detach().sum(0).expand({4, 3}), kLinearTolerance.fp32);
+  expect_close(x.grad(), at::cat({frozen, trained.detach()}).sum(0).expand({5, 3}),
+               kLinearTolerance.fp32);
+}
+
+TEST(Linear, RefusesShapesThatDoNotFit) {
+  expect_error(ErrorCode::kShape, "linear: expected at least one weight, got none.",
+               [] { prepare({}, at::kFloat); });
+  expect_error(ErrorCode::kShape, "linear: expected weight of shape [2, 3], got [2, 4].", [] {
+    prepare({at::zeros({5, 3}), at::zeros({2, 4})}, at::kFloat);
+  });
+  expect_error(ErrorCode::kShape, "linear: expected x [..., 3] for weights [5, 3], got [2, 4].",
+               [] {
+                 linear(at::zeros({2, 4}), prepare({at::zeros({5, 3})}, at::kFloat));
+               });
+}
+
+}  // namespace
+}  // namespace loopbank::ops
