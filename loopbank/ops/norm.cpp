@@ -3,11 +3,27 @@
 #include <ATen/ATen.h>
 
 #include "loopbank/ops/check.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/ops/norm_fused.h"
 
 namespace loopbank::ops {
+namespace {
+
+bool is_fp32(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat;
+}
+
+bool is_fp32_or_bf16(at::ScalarType type) {
+  return type == at::kFloat || type == at::kBFloat16;
+}
+
+}  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out) {
   expect_shape("rms_norm", "weight", weight, {x.size(-1)});
+  if (takes_fused(x) && is_fp32(weight) && is_fp32_or_bf16(out)) {
+    return fused_rms_norm(x, weight, eps, out);
+  }
   const auto wide = x.to(accumulation_type(x.scalar_type()));         // [..., D]
   const auto mean_square = wide.square().mean(-1, /*keepdim=*/true);  // [..., 1]
   return (wide * at::rsqrt(mean_square + eps) * weight).to(out);      // [..., D]
@@ -17,6 +33,9 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
                       double eps, at::ScalarType out) {
   expect_shape("layer_norm", "weight", weight, {x.size(-1)});
   expect_shape("layer_norm", "bias", bias, {x.size(-1)});
+  if (takes_fused(x) && is_fp32(weight) && is_fp32(bias) && is_fp32_or_bf16(out)) {
+    return fused_layer_norm(x, weight, bias, eps, out);
+  }
   const auto type = accumulation_type(x.scalar_type());
   return at::layer_norm(x.to(type), {x.size(-1)}, weight.to(type), bias.to(type), eps)
       .to(out);  // [..., D]

@@ -112,6 +112,36 @@ HWY_INLINE float max_of_lanes(FloatVector v) {
   return hn::GetLane(hn::MaxOfLanes(Floats(), v));
 }
 
+/// The first `count` lanes, the others 0.
+HWY_INLINE FloatVector keep_first(FloatVector v, size_t count) {
+  return count >= lanes() ? v : hn::IfThenElseZero(hn::FirstN(Floats(), count), v);
+}
+
+/// The sum over a row of n values in four partial sums, so that none waits for the one before:
+/// add_to(sum, i, count) is `sum` plus the vector of `count` values from i on, its other lanes 0.
+template <typename AddTo>
+HWY_INLINE float sum_over(size_t n, const AddTo& add_to) {
+  const size_t step = lanes();
+  auto sum0 = set(0.0F);
+  auto sum1 = sum0;
+  auto sum2 = sum0;
+  auto sum3 = sum0;
+  size_t i = 0;
+  for (; i + 4 * step <= n; i += 4 * step) {
+    sum0 = add_to(sum0, i, step);
+    sum1 = add_to(sum1, i + step, step);
+    sum2 = add_to(sum2, i + 2 * step, step);
+    sum3 = add_to(sum3, i + 3 * step, step);
+  }
+  for (; i + step <= n; i += step) {
+    sum0 = add_to(sum0, i, step);
+  }
+  if (i < n) {
+    sum1 = add_to(sum1, i, n - i);
+  }
+  return sum_of_lanes(hn::Add(hn::Add(sum0, sum1), hn::Add(sum2, sum3)));
+}
+
 HWY_INLINE FloatVector exp(FloatVector x) {
   return hn::Exp(Floats(), x);
 }
