@@ -3,14 +3,32 @@
 #include <ATen/ATen.h>
 
 #include "loopbank/ops/check.h"
+#include "loopbank/ops/elementwise_fused.h"
+#include "loopbank/ops/kernels.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {
+namespace {
 
-at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
-  expect_shape("swiglu", "up", up, gate.sizes());
-  const auto wide = accumulation_type(gate.scalar_type());
-  return (at::silu(gate.to(wide)) * up.to(wide)).to(gate.scalar_type());  // [..., F]
+/// What a fused residual takes; a GPU's scale or one in fp64 goes to the reference.
+bool takes_fused_residual(const at::Tensor& state, const at::Tensor& branch,
+                          const at::Tensor& scale) {
+  return takes_fused(state) && state.scalar_type() == at::kFloat && takes_fused(branch) &&
+         (!scale.defined() || (scale.is_cpu() && scale.scalar_type() == at::kFloat));
+}
+
+}  // namespace
+
+at::Tensor swiglu(const at::Tensor& gate_up) {
+  if (gate_up.size(-1) % 2 != 0) {
+    fail(ErrorCode::kShape, "swiglu: expected gate and up side by side, an even width, got {}.",
+         gate_up.size(-1));
+  }
+  if (takes_fused(gate_up)) {
+    return fused_swiglu(gate_up);
+  }
+  const auto halves = gate_up.to(accumulation_type(gate_up.scalar_type())).chunk(2, -1);
+  return (at::silu(halves[0]) * halves[1]).to(gate_up.scalar_type());  // [..., F]
 }
 
 at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
@@ -20,16 +38,11 @@ at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
     fail(ErrorCode::kShape, "scaled_residual: expected scale of one element, got {}.",
          format_shape(scale.sizes()));
   }
+  if (takes_fused_residual(state, branch, scale)) {
+    return fused_scaled_residual(state, branch, scale);
+  }
   const auto wide = branch.to(state.scalar_type());
   return scale.defined() ? state + wide * scale : state + wide;  // [..., D]
-}
-
-Gated gate_memory(const at::Tensor& logits, const at::Tensor& bias, const at::Tensor& memory) {
-  expect_shape("gate_memory", "memory", memory, logits.sizes());
-  expect_shape("gate_memory", "bias", bias, {logits.size(-1)});
-  const auto wide = accumulation_type(logits.scalar_type());
-  auto gate = at::sigmoid(logits.to(wide) + bias);  // [..., D]
-  return {gate * memory.to(wide), gate};
 }
 
 }  // namespace loopbank::ops

@@ -1,5 +1,5 @@
 #pragma once
-/// The elementwise equations of the block and the memory: SwiGLU, residual with scale, gate.
+/// The elementwise equations of the block: SwiGLU, residual with scale.
 
 #include <ATen/core/Tensor.h>
 
@@ -7,16 +7,16 @@
 
 namespace loopbank::ops {
 
-/// swiglu, scaled_residual and gate_memory against exact arithmetic.
+/// swiglu, scaled_residual and gated_sum against exact arithmetic.
 inline constexpr Tolerance kElementwiseTolerance{.fp32 = 1e-6, .bf16 = kOneRoundingToBf16};
 
 /// silu(gate) * up                                                     (SPEC 1, Feed-forward)
 ///
-/// @param gate, up  [..., F], one dtype
-/// @return [..., F] in that dtype; differentiable in both
-/// @throws Error kShape when the shapes differ
+/// @param gate_up  [..., 2F] = [gate | up] side by side, as one matrix product makes them
+/// @return [..., F] in that dtype; differentiable
+/// @throws Error kShape when the last axis is odd
 /// Numerics: in fp32 (fp64 for fp64), one rounding at the end; within kElementwiseTolerance.
-at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+at::Tensor swiglu(const at::Tensor& gate_up);
 
 /// h + s * branch                                                      (SPEC 1, Block)
 ///
@@ -29,18 +29,5 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 /// Numerics: in the dtype of state; within kElementwiseTolerance.
 at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
                            const at::Tensor& scale);
-
-/// g * m with g = sigmoid(logits + bias)                               (SPEC 1, Memory)
-struct Gated {
-  at::Tensor value;  ///< [..., D] fp32
-  at::Tensor gate;   ///< [..., D] fp32, g itself
-};
-
-/// @param logits  [..., D]  W_g h, fp32 or bf16
-/// @param bias    [D]       fp32; added in fp32, so that g0 = 3 is not rounded
-/// @param memory  [..., D]  W m, fp32 or bf16
-/// @throws Error kShape when the shapes differ
-/// Numerics: in fp32 (fp64 for fp64); within kElementwiseTolerance.
-Gated gate_memory(const at::Tensor& logits, const at::Tensor& bias, const at::Tensor& memory);
 
 }  // namespace loopbank::ops

@@ -1,0 +1,105 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "elementwise_fused_check.h"
+#include "gradient_check.h"
+#include "loopbank/ops/elementwise.h"
+#include "loopbank/ops/kernels.h"
+
+namespace loopbank::ops {
+namespace {
+
+using namespace loopbank::testing;
+
+constexpr at::ScalarType kFusedDtypes[] = {at::kFloat, at::kBFloat16};
+
+/// Results and gradients; the scale's is a sum over all values.
+constexpr Tolerance kFusedTolerance{.fp32 = 2e-6, .bf16 = kOneRoundingToBf16};
+constexpr Tolerance kScaleTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16};
+
+/// Enough values for two threads.
+const std::vector<int64_t> kForTwoThreads = {100, 9, 38};
+
+std::vector<at::Tensor> swiglu_alone(const std::vector<at::Tensor>& in) {
+  return {swiglu(in[0])};
+}
+
+std::vector<at::Tensor> residual_with_scale(const std::vector<at::Tensor>& in) {
+  return {scaled_residual(in[0], in[1], in[2])};
+}
+
+std::vector<at::Tensor> residual_without_scale(const std::vector<at::Tensor>& in) {
+  return {scaled_residual(in[0], in[1], at::Tensor())};
+}
+
+TEST(SwigluFused, IsTheReferenceInValueAndGradients) {
+  RandomTensors random;
+  for (const auto dtype : kFusedDtypes) {
+    for (const auto width : kSizes) {
+      const auto gate_up = 3.0 * random.normal({2, 3, 2 * width}, dtype);
+      expect_fused_is_reference(swiglu_alone, {gate_up}, kFusedTolerance);
+      expect_fused_is_reference(swiglu_alone, {with_gaps(gate_up)}, kFusedTolerance);
+    }
+    expect_fused_is_reference(swiglu_alone, {random.normal(kForTwoThreads, dtype)},
+                              kFusedTolerance);
+  }
+}
+
+TEST(SwigluFused, GradientsStayFiniteFarOut) {
+  const auto gate_up = at::tensor({-1e4, -100.0, 0.0, 100.0, 1e4, 1.0, 1.0, 1.0, 1.0, 1.0})
+                           .to(at::kFloat)
+                           .requires_grad_(true);
+  swiglu(gate_up).sum().backward();
+  expect_close(gate_up.grad(), {0.0, 0.0, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0, 100.0, 1e4},
+               kFusedTolerance.fp32);
+}
+
+TEST(ScaledResidualFused, IsTheReferenceInValueAndGradients) {
+  RandomTensors random;
+  const auto scale = at::full({1}, 0.3, at::kFloat);
+  for (const auto dtype : kFusedDtypes) {
+    for (const auto width : kSizes) {
+      const auto state = random.normal({2, 3, width}, at::kFloat);
+      const auto branch = random.normal({2, 3, width}, dtype);
+      expect_fused_is_reference(residual_with_scale, {state, branch, scale}, kScaleTolerance);
+      expect_fused_is_reference(residual_with_scale, {with_gaps(state), with_gaps(branch), scale},
+                                kScaleTolerance);
+      expect_fused_is_reference(residual_without_scale, {state, branch}, kFusedTolerance);
+    }
+    const auto state = random.normal(kForTwoThreads, at::kFloat);
+    const auto branch = random.normal(kForTwoThreads, dtype);
+    expect_fused_is_reference(residual_with_scale, {state, branch, scale}, kScaleTolerance);
+    expect_fused_is_reference(residual_without_scale, {state, branch}, kFusedTolerance);
+  }
+}
+
+TEST(ScaledResidualFused, GivesGradientsToThoseThatAskOnly) {
+  RandomTensors random;
+  const auto gradient_of = [&](size_t asks) {
+    std::vector<at::Tensor> in = {random.normal({2, 9}, at::kFloat),
+                                  random.normal({2, 9}, at::kBFloat16),
+                                  at::scalar_tensor(0.5F, at::kFloat)};
+    in[asks].requires_grad_(true);
+    scaled_residual(in[0], in[1], in[2]).sum().backward();
+    for (size_t i = 0; i < in.size(); ++i) {
+      EXPECT_EQ(in[i].grad().defined(), i == asks) << "input " << i << ", asked " << asks;
+    }
+    // The gradient of the scale, from a sum, is the sum of the branch.
+    if (asks == 2) {
+      expect_close(in[2].grad(), in[1].to(at::kDouble).sum(), kScaleTolerance.fp32);
+    }
+    return in[asks].grad();
+  };
+  expect_close(gradient_of(0), at::ones({2, 9}), 0.0);
+  expect_close(gradient_of(1), at::full({2, 9}, 0.5), 0.0);
+  EXPECT_EQ(gradient_of(2).dim(), 0);
+}
+
+TEST(ScaledResidualFused, OneTensorMayBeStateAndBranch) {
+  const auto x = RandomTensors().normal({2, 9}, at::kFloat).requires_grad_(true);
+  scaled_residual(x, x, at::Tensor()).sum().backward();
+  expect_close(x.grad(), at::full({2, 9}, 2.0), 0.0);
+}
+
+}  // namespace
+}  // namespace loopbank::ops
