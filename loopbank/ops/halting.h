@@ -1,5 +1,5 @@
 #pragma once
-/// Halting: from the chance to stop at each loop to the mixture of the loops' states.
+/// Halting: from the logit and the chance to stop at each loop to the mixture of the loops' states.
 
 #include <ATen/core/Tensor.h>
 
@@ -11,6 +11,9 @@ namespace loopbank::ops {
 
 /// A chance against exact arithmetic, and the sum of a token's chances against 1.
 inline constexpr Tolerance kHaltingDistributionTolerance{.fp32 = 1e-6, .bf16 = 1e-6};
+
+/// A logit of D = 4096 standard normal values against exact arithmetic.
+inline constexpr Tolerance kRouterTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16};
 
 /// The mixture against exact arithmetic; n, in fp32, within its fp32 part.
 inline constexpr Tolerance kHaltingMixTolerance{.fp32 = 2e-6, .bf16 = kOneRoundingToBf16};
@@ -26,6 +29,20 @@ inline constexpr Tolerance kHaltingMixTolerance{.fp32 = 2e-6, .bf16 = kOneRoundi
 /// Numerics: the products are sums of log-sigmoids, so that no chance underflows to a wrong 0;
 /// within kHaltingDistributionTolerance.
 at::Tensor halting_distribution(const std::vector<at::Tensor>& logits);
+
+/// How much a token wants to stop after a loop.
+///
+///     logit = w . [h ; step] + b                                      (SPEC 1, adaptive layer)
+///
+/// @param state   [B, T, D]   fp32 (fp64 for fp64), h after the loop
+/// @param weight  [1, D + 1]  fp32, w
+/// @param bias    [1]         fp32, b
+/// @param step    (t - 1) / (N - 1), the part of the loops that lies behind; 0 when N = 1
+/// @return [B, T] in the dtype of state; differentiable in state, weight and bias
+/// @throws Error kShape when D differs or there is more than one bias
+/// Numerics: sums in fp32 (fp64 for fp64); within kRouterTolerance.
+at::Tensor router_logits(const at::Tensor& state, const at::Tensor& weight, const at::Tensor& bias,
+                         double step);
 
 struct HaltingMix {
   at::Tensor state;           ///< y [B, T, D] in the dtype of the states

@@ -144,6 +144,60 @@ TEST(HaltingDistribution, RefusesNoLoopsAndTwoShapes) {
                });
 }
 
+/// w . [h ; step] + b, token by token.
+std::vector<double> logits_by_hand(const at::Tensor& state, const at::Tensor& weight,
+                                   const at::Tensor& bias, double step) {
+  const auto h = values_of(state);
+  const auto w = values_of(weight);
+  const size_t width = w.size() - 1;
+  std::vector<double> logits(h.size() / width, w[width] * step + values_of(bias)[0]);
+  for (size_t i = 0; i < h.size(); ++i) {
+    logits[i / width] += h[i] * w[i % width];
+  }
+  return logits;
+}
+
+TEST(RouterLogits, AreTheFormulaInBothDtypesAndEverySize) {
+  RandomTensors random;
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    for (const int64_t width : {1, 7, 8, 9, 15, 16, 17, 37, 4096}) {
+      const auto state = random.normal({2, 3, width}, dtype);
+      const auto weight = random.normal({1, width + 1}, at::kFloat);
+      const auto bias = random.normal({1}, at::kFloat);
+      for (const double step : {0.0, 0.5, 1.0}) {
+        const auto expected = logits_by_hand(state, weight, bias, step);
+        const auto logits = router_logits(state, weight, bias, step);
+        EXPECT_EQ(logits.scalar_type(), dtype);
+        EXPECT_EQ(logits.sizes(), at::IntArrayRef({2, 3}));
+        expect_close(logits, expected, kRouterTolerance.of(dtype));
+        expect_close(router_logits(with_gaps(state), with_gaps(weight), with_gaps(bias), step),
+                     expected, kRouterTolerance.of(dtype));
+      }
+    }
+  }
+}
+
+TEST(RouterLogits, GradientsMatch) {
+  RandomTensors random;
+  for (const double step : {0.0, 0.5}) {
+    // A step of 0 gives the step's weight a gradient of 0, not none.
+    expect_gradients_match(
+        [step](const auto& in) { return router_logits(in[0], in[1], in[2], step); },
+        {random.normal({2, 3, 9}), random.normal({1, 10}), random.normal({1})});
+  }
+}
+
+TEST(RouterLogits, RefuseAWeightOrABiasThatDoesNotFit) {
+  const auto state = at::zeros({2, 3, 8});
+  expect_error(ErrorCode::kShape, "router_logits: expected weight of shape [1, 9], got [1, 8].",
+               [&] {
+                 router_logits(state, at::zeros({1, 8}), at::zeros({1}), 0.0);
+               });
+  expect_error(ErrorCode::kShape, "router_logits: expected bias of shape [1], got [2].", [&] {
+    router_logits(state, at::zeros({1, 9}), at::zeros({2}), 0.0);
+  });
+}
+
 TEST(MixByHalting, IsTheFormulaInEveryDtypeAndSize) {
   RandomTensors random;
   for (const auto dtype : kDtypes) {
