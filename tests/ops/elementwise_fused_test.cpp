@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "elementwise_fused_check.h"
 #include "gradient_check.h"
 #include "loopbank/ops/elementwise.h"
@@ -52,6 +54,28 @@ TEST(SwigluFused, GradientsStayFiniteFarOut) {
   swiglu(gate_up).sum().backward();
   expect_close(gate_up.grad(), {0.0, 0.0, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0, 100.0, 1e4},
                kFusedTolerance.fp32);
+}
+
+TEST(SwigluFused, RoundsToBf16LikeEveryOtherConversion) {
+  // silu(g) = g in fp32 for g of 100 and more: the gradient of `up` is dy * g, rounded, ties and
+  // all. Values above 2^-126; below, some CPUs store 0.
+  RandomTensors random;
+  const auto normal = random.normal({64, 33}, at::kFloat);
+  for (const double exponent : {-100.0, -30.0, 0.0, 30.0, 100.0}) {
+    const auto dy = (normal * std::exp2(exponent)).to(at::kBFloat16);
+    const auto gate = (128.0 + random.normal({64, 33}, at::kFloat).abs()).to(at::kBFloat16);
+    const auto gate_up = at::cat({gate, at::ones_like(gate)}, -1).requires_grad_(true);
+    swiglu(gate_up).backward(dy);
+    const auto expected = dy.to(at::kFloat) * gate.to(at::kFloat);
+    EXPECT_TRUE(gate_up.grad().chunk(2, -1)[1].equal(expected.to(at::kBFloat16))) << exponent;
+  }
+}
+
+TEST(SwigluFused, KeepsWhatIsNotANumber) {
+  for (const auto dtype : kFusedDtypes) {
+    const auto nan = at::full({2, 34}, std::nan(""), dtype);
+    EXPECT_TRUE(swiglu(nan).isnan().all().item<bool>());
+  }
 }
 
 TEST(ScaledResidualFused, IsTheReferenceInValueAndGradients) {

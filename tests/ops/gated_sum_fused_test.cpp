@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "elementwise_fused_check.h"
 #include "gradient_check.h"
 #include "loopbank/ops/gated_sum.h"
@@ -74,6 +76,12 @@ TEST(GatedSumFused, TakesAGradientThatIsOneNumberExpanded) {
   one_bank(inputs)[0].sum().backward();
   expect_close(inputs[0].grad(), at::ones({2, 3, 17}), 0.0);
   expect_close(inputs[3].grad(), memory_gate(inputs[1], inputs[2]).detach(), kFusedTolerance.fp32);
+}
+
+TEST(GatedSumFused, AGateThatIsNotANumberShows) {
+  const auto x = at::ones({1, 17});
+  const auto nan = at::full({1, 17}, std::nan(""));
+  EXPECT_TRUE(one_bank({x, nan, at::zeros({17}), x})[0].isnan().all().item<bool>());
 }
 
 }  // namespace
