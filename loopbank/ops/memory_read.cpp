@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "loopbank/ops/check.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/ops/memory_read_fused.h"
 
 namespace loopbank::ops {
 
@@ -12,6 +14,11 @@ at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at
   const int64_t width = query.size(-1);
   expect_shape("memory_read", "keys", keys, {keys.size(0), width});
   expect_shape("memory_read", "values", values, {keys.size(0), width});
+  const bool same_dtype =
+      keys.scalar_type() == query.scalar_type() && values.scalar_type() == query.scalar_type();
+  if (takes_fused(query) && takes_fused(keys) && same_dtype) {
+    return fused_memory_read(query, keys, values);
+  }
   const double scale = 1.0 / std::sqrt(static_cast<double>(width));
   const auto scores = at::matmul(query, keys.t());  // [B, T, M]
   const auto wide = scores.to(accumulation_type(query.scalar_type())) * scale;
