@@ -19,6 +19,7 @@
 #include "loopbank/study/report.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/statistics.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/run_directory.h"
 #include "loopbank/train/trainer.h"
@@ -46,15 +47,6 @@ std::vector<std::string> all_overrides(const StudyOptions& options) {
     all.push_back(item);
   }
   return all;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) {
-    return 0.0;
-  }
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 /// Over all steps of a run, however often it was interrupted.
@@ -219,7 +211,7 @@ class Study {
                                  {.max_loops = {},
                                   .compute_dtype = is_bf16 ? at::kBFloat16 : at::kFloat,
                                   .on_progress = {}});
-    write_results_of(system, report);
+    loopbank::write_results(report, folder(system) / "scores");
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
 
     const auto plan = make_plan(system.run);
@@ -254,10 +246,6 @@ class Study {
                           .forward_flops = system.baseline->forward_flops.residual()};
     }
     return result;
-  }
-
-  void write_results_of(const System& system, const EvalReport& report) const {
-    loopbank::write_results(report, folder(system) / "scores");
   }
 
   /// Every system of the folder that is done, those of earlier calls included.
