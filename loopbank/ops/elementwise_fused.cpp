@@ -111,11 +111,13 @@ class ScaledResidual : public torch::autograd::Function<ScaledResidual> {
 }  // namespace
 
 at::Tensor fused_swiglu(const at::Tensor& gate_up) {
+  const ProfiledOp op("loopbank::swiglu");
   return Swiglu::apply(gate_up);
 }
 
 at::Tensor fused_scaled_residual(const at::Tensor& state, const at::Tensor& branch,
                                  const at::Tensor& scale) {
+  const ProfiledOp op("loopbank::scaled_residual");
   return ScaledResidual::apply(state, branch,
                                scale.defined() ? c10::make_optional(scale) : c10::nullopt);
 }

@@ -82,6 +82,7 @@ class GatedSum : public torch::autograd::Function<GatedSum> {
 at::Tensor fused_gated_sum(const at::Tensor& state, const at::Tensor& logits,
                            const std::vector<at::Tensor>& biases,
                            const std::vector<at::Tensor>& memories) {
+  const ProfiledOp op("loopbank::gated_sum");
   return GatedSum::apply(state, logits, at::TensorList(biases), at::TensorList(memories));
 }
 

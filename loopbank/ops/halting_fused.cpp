@@ -130,12 +130,14 @@ class RouterLogits : public torch::autograd::Function<RouterLogits> {
 }  // namespace
 
 HaltingMix fused_mix_by_halting(const std::vector<at::Tensor>& states, const at::Tensor& halting) {
+  const ProfiledOp op("loopbank::mix_by_halting");
   const auto mix = MixByHalting::apply(at::TensorList(states), halting);
   return {.state = mix[0], .expected_loops = mix[1]};
 }
 
 at::Tensor fused_router_logits(const at::Tensor& state, const at::Tensor& weight,
                                const at::Tensor& bias, double step) {
+  const ProfiledOp op("loopbank::router_logits");
   return RouterLogits::apply(state, weight, bias, step);
 }
 

@@ -1,14 +1,26 @@
 #include "loopbank/ops/kernels.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 
+#include <hwy/targets.h>
 #include <atomic>
+#include <cstdlib>
+#include <string_view>
 
 namespace loopbank::ops {
 namespace {
 
+Kernels at_start() {
+  const char* simd = std::getenv("LOOPBANK_SIMD");
+  if (simd != nullptr && std::string_view(simd) == "avx2") {
+    hwy::DisableTargets(HWY_AVX3 | HWY_AVX3_DL);
+  }
+  return Kernels::kFused;
+}
+
 std::atomic<Kernels>& choice() {
-  static std::atomic<Kernels> instance{Kernels::kFused};
+  static std::atomic<Kernels> instance{at_start()};
   return instance;
 }
 
@@ -26,6 +38,18 @@ bool takes_fused(const at::Tensor& x) {
   return kernels() == Kernels::kFused && x.is_cpu() && x.numel() > 0 &&
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
+
+struct ProfiledOp::Record {
+  at::RecordFunction guard{at::RecordScope::FUNCTION};
+};
+
+ProfiledOp::ProfiledOp(const char* name) : record_(std::make_unique<Record>()) {
+  if (record_->guard.isActive()) {
+    record_->guard.before(name);
+  }
+}
+
+ProfiledOp::~ProfiledOp() = default;
 
 at::Tensor dense(const at::Tensor& x) {
   return x.detach().contiguous();

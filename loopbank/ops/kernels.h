@@ -8,8 +8,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
+
 namespace loopbank::ops {
 
+/// LOOPBANK_SIMD=avx2 in the environment keeps the vector loops to what machines without AVX-512
+/// have, for tests; it is read with the first op.
 enum class Kernels { kReference, kFused };
 
 /// The choice in force; fused at the start of the program.
@@ -33,6 +37,20 @@ class KernelsScope {
 /// Whether a fused version takes this input: fused kernels chosen, on the CPU, fp32 or bf16, not
 /// empty.
 [[nodiscard]] bool takes_fused(const at::Tensor& x);
+
+/// While it lives, profilers and `loopbank bench train` see this op run, as they do those of ATen.
+class ProfiledOp {
+ public:
+  /// @param name  such as "loopbank::linear"
+  explicit ProfiledOp(const char* name);
+  ~ProfiledOp();
+  ProfiledOp(const ProfiledOp&) = delete;
+  ProfiledOp& operator=(const ProfiledOp&) = delete;
+
+ private:
+  struct Record;
+  std::unique_ptr<Record> record_;
+};
 
 /// The input as a fused kernel reads it: its values in rows without gaps.
 [[nodiscard]] at::Tensor dense(const at::Tensor& x);

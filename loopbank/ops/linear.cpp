@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "loopbank/ops/cast.h"
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/linear_fused.h"
@@ -41,7 +42,7 @@ at::Tensor LinearWeights::joined_copy() const {
   auto copy = at::empty({out_, in()}, masters_.front().options().dtype(compute_));
   int64_t row = 0;
   for (const auto& master : masters_) {
-    copy.narrow(0, row, master.size(0)).copy_(master.detach());
+    copy_into(copy.narrow(0, row, master.size(0)), master.detach());
     row += master.size(0);
   }
   return copy;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "loopbank/ops/cast.h"
 #include "loopbank/ops/elementwise_rows.h"
 #include "loopbank/ops/gemm.h"
 #include "loopbank/ops/kernels.h"
@@ -137,7 +138,7 @@ Matrix Head::weight_of(const Block& block) {
     return as_matrix(rows);
   }
   const auto copy = weight_block_.narrow(0, 0, block.words);  // [words, D]
-  copy.copy_(rows);
+  copy_into(copy, rows);
   return as_matrix(copy);
 }
 
@@ -183,7 +184,7 @@ void Head::add_chunk_gradients(int64_t first, int64_t rows) {
     }
   }
   if (wanted_.states) {
-    states_gradient_.narrow(0, first, rows).copy_(states_sums_.narrow(0, 0, rows));
+    copy_into(states_gradient_.narrow(0, first, rows), states_sums_.narrow(0, 0, rows));
   }
 }
 
@@ -243,6 +244,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
 
 at::Tensor fused_linear_cross_entropy(const at::Tensor& states, const at::Tensor& weight,
                                       const at::Tensor& targets, int64_t ignore) {
+  const ProfiledOp op("loopbank::linear_cross_entropy");
   const bool differentiable = at::GradMode::is_enabled();
   const Wanted wanted{.states = differentiable && states.requires_grad(),
                       .weight = differentiable && weight.requires_grad()};

@@ -24,7 +24,7 @@ WeightsHandle weights_of(AutogradContext* context) {
       ->weights;
 }
 
-class FusedLinear : public torch::autograd::Function<FusedLinear> {
+class Linear : public torch::autograd::Function<Linear> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
                             const WeightsHandle& weights, at::TensorList /*masters*/) {
@@ -66,7 +66,8 @@ class FusedLinear : public torch::autograd::Function<FusedLinear> {
 }  // namespace
 
 at::Tensor fused_linear(const at::Tensor& x, const WeightsHandle& weights) {
-  return FusedLinear::apply(x, weights, at::TensorList(weights->masters()));
+  const ProfiledOp op("loopbank::linear");
+  return Linear::apply(x, weights, at::TensorList(weights->masters()));
 }
 
 }  // namespace loopbank::ops

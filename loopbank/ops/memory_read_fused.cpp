@@ -207,6 +207,7 @@ class MemoryRead : public torch::autograd::Function<MemoryRead> {
 
 at::Tensor fused_memory_read(const at::Tensor& query, const at::Tensor& keys,
                              const at::Tensor& values) {
+  const ProfiledOp op("loopbank::memory_read");
   const bool differentiable =
       at::GradMode::is_enabled() &&
       (query.requires_grad() || keys.requires_grad() || values.requires_grad());

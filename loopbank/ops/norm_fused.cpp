@@ -107,11 +107,13 @@ class LayerNorm : public torch::autograd::Function<LayerNorm> {
 
 at::Tensor fused_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
                           at::ScalarType out) {
+  const ProfiledOp op("loopbank::rms_norm");
   return RmsNorm::apply(x, weight, eps, out);
 }
 
 at::Tensor fused_layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                             double eps, at::ScalarType out) {
+  const ProfiledOp op("loopbank::layer_norm");
   return LayerNorm::apply(x, weight, bias, eps, out);
 }
 

@@ -107,6 +107,7 @@ class SelfAttention : public torch::autograd::Function<SelfAttention> {
 
 at::Tensor fused_self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                                 const RotaryTable& angles, const HeadNorm& norm) {
+  const ProfiledOp op("loopbank::self_attention");
   return SelfAttention::apply(qkv, norm.query_weight, norm.key_weight, heads, angles, norm.eps);
 }
 

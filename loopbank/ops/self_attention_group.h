@@ -153,8 +153,9 @@ class AttentionGroup {
   float* weight_slopes_ = nullptr;
   void* weights_ = nullptr;
   void* score_slopes_ = nullptr;
-  float* rotated_ = nullptr;  // [kRotaryChunk, d]
-  float* dweight_ = nullptr;  // [d]
+  // [d] fp32
+  float* rotated_ = nullptr;
+  float* dweight_ = nullptr;
 };
 
 }  // namespace loopbank::ops

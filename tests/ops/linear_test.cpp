@@ -12,7 +12,7 @@ namespace {
 using namespace loopbank::testing;
 
 std::shared_ptr<LinearWeights> prepare(const std::vector<at::Tensor>& masters,
-                                          at::ScalarType compute) {
+                                       at::ScalarType compute) {
   return std::make_shared<LinearWeights>(masters, compute);
 }
 

@@ -1,0 +1,46 @@
+#pragma once
+/// Every op that has a fused version, as a case: inputs of a stated size, what it computes, and the
+/// FLOPs and bytes that this takes at the least. One list serves the test that compares both
+/// versions and `loopbank bench ops`, which times them.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace loopbank::ops {
+
+/// SPEC's letters; M slots of a memory bank, N loops.
+struct OpSizes {
+  int64_t B = 2, T = 512, D = 768, H = 12, H_kv = 12, F = 2048, V = 50304, M = 1024, N = 3;
+};
+
+using OpFunction = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
+
+struct OpCase {
+  std::string name;                ///< `rms_norm [2, 512, 768] bf16`
+  std::vector<at::Tensor> inputs;  ///< those that are floating point are differentiated
+  OpFunction run;
+  double forward_flops = 0.0;   ///< of matrix products; 0 where there are none
+  double backward_flops = 0.0;  ///< without what is computed again
+  double forward_bytes = 0.0;   ///< every input read and every result written once
+  double backward_bytes = 0.0;  ///< inputs and the result's gradient read, gradients written
+};
+
+/// @param dtype  of products: fp32 or bf16
+[[nodiscard]] std::vector<OpCase> op_cases(const OpSizes& sizes, at::ScalarType dtype);
+
+/// The result and the gradient of every differentiated input, weighed with fixed random numbers, of
+/// the kernels in force.
+[[nodiscard]] std::vector<at::Tensor> result_and_gradients(const OpCase& op);
+
+/// The largest max |fused - reference| / max |reference| over the result and the gradients.
+[[nodiscard]] double largest_difference(const OpCase& op);
+
+/// What largest_difference may be: sums in another order in fp32; in bf16 the reference rounds sums
+/// of gradients and weights of a softmax that fused versions keep in fp32.
+[[nodiscard]] double allowed_difference(at::ScalarType dtype);
+
+}  // namespace loopbank::ops
