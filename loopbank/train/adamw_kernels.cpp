@@ -30,7 +30,8 @@ void step(const AdamwRange& range, const AdamwCoefficients& by) {
   const auto root_correction = set(by.root_correction);
   const auto eps = set(by.eps);
   for_each_vector(range.count, [&](size_t i, size_t count) HWY_ATTR {
-    const auto g = hn::Mul(load(range.gradient + i, count), scale);
+    const auto g =
+        range.gradient == nullptr ? set(0.0F) : hn::Mul(load(range.gradient + i, count), scale);
     const auto m = hn::MulAdd(load(range.first_moment + i, count), beta1, hn::Mul(g, rest1));
     const auto v =
         hn::MulAdd(load(range.second_moment + i, count), beta2, hn::Mul(hn::Mul(g, g), rest2));

@@ -9,7 +9,7 @@ namespace loopbank {
 /// Values of a parameter next to each other, and what belongs to each.
 struct AdamwRange {
   float* value = nullptr;
-  const float* gradient = nullptr;
+  const float* gradient = nullptr;  ///< null for zeros
   float* first_moment = nullptr;
   float* second_moment = nullptr;
   size_t count = 0;

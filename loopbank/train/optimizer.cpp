@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <numeric>
@@ -19,22 +20,58 @@ namespace {
 // Work for a thread at a time: 1 MB of values, gradients and moments.
 constexpr int64_t kRangeValues = int64_t{1} << 16;
 
+/// Values next to each other, with their gradient.
 struct Part {
   size_t tensor = 0;
   int64_t begin = 0;
   int64_t count = 0;
+  const float* gradient = nullptr;  // null for zeros
 };
 
-/// All values of the defined tensors in parts of at most kRangeValues.
-std::vector<Part> parts_of(const std::vector<at::Tensor>& tensors) {
+/// The whole gradient in parts of at most kRangeValues.
+void add_dense_parts(size_t tensor, const at::Tensor& gradient, std::vector<Part>& parts) {
+  for (int64_t begin = 0; begin < gradient.numel(); begin += kRangeValues) {
+    parts.push_back({tensor, begin, std::min(kRangeValues, gradient.numel() - begin),
+                     gradient.data_ptr<float>() + begin});
+  }
+}
+
+/// A part for each row that has a gradient.
+void add_row_parts(size_t tensor, const at::Tensor& gradient, std::vector<Part>& parts) {
+  const auto rows = gradient._indices();   // [1, n]
+  const auto slopes = gradient._values();  // [n, D]
+  const auto width = gradient.size(1);
+  for (int64_t i = 0; i < rows.size(1); ++i) {
+    parts.push_back(
+        {tensor, rows.data_ptr<int64_t>()[i] * width, width, slopes.data_ptr<float>() + i * width});
+  }
+}
+
+std::vector<Part> parts_of(const std::vector<at::Tensor>& gradients) {
   std::vector<Part> parts;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const int64_t size = tensors[i].defined() ? tensors[i].numel() : 0;
-    for (int64_t begin = 0; begin < size; begin += kRangeValues) {
-      parts.push_back({i, begin, std::min(kRangeValues, size - begin)});
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].defined()) {
+      gradients[i].is_sparse() ? add_row_parts(i, gradients[i], parts)
+                               : add_dense_parts(i, gradients[i], parts);
     }
   }
   return parts;
+}
+
+/// Zeros in memory that the system has not handed out yet: rows that no gradient ever reaches,
+/// words that the data do not hold, take none.
+at::Tensor untouched_zeros_like(const at::Tensor& x) {
+  if (!x.is_cpu()) {
+    return at::zeros_like(x);
+  }
+  auto* const data =
+      std::calloc(static_cast<size_t>(std::max<int64_t>(1, x.numel())), sizeof(float));
+  if (data == nullptr) {
+    fail(ErrorCode::kDevice, "optimizer: expected room for {} moments, the system has none.",
+         x.numel());
+  }
+  return at::from_blob(
+      data, x.sizes(), [](void* zeros) { std::free(zeros); }, x.options().requires_grad(false));
 }
 
 /// Calls visit(i) for i below n, the threads sharing them.
@@ -63,14 +100,17 @@ std::vector<at::Tensor> gradients_of(const std::vector<Parameter>& parameters) {
   std::vector<at::Tensor> gradients;
   for (const auto& parameter : parameters) {
     const auto& gradient = parameter.value.grad();
-    gradients.push_back(gradient.defined() ? gradient.detach() : at::Tensor());
+    gradients.push_back(!gradient.defined()    ? at::Tensor()
+                        : gradient.is_sparse() ? gradient.detach().coalesce()
+                                               : gradient.detach());
   }
   return gradients;
 }
 
+/// Whether the vector loops take it: fp32 on the CPU, dense or in rows.
 bool is_plain(const at::Tensor& gradient) {
-  return !gradient.defined() ||
-         (gradient.is_cpu() && gradient.is_contiguous() && gradient.scalar_type() == at::kFloat);
+  return !gradient.defined() || (gradient.is_cpu() && gradient.scalar_type() == at::kFloat &&
+                                 (gradient.is_sparse() || gradient.is_contiguous()));
 }
 
 }  // namespace
@@ -78,9 +118,10 @@ bool is_plain(const at::Tensor& gradient) {
 AdamW::AdamW(const Parameters& parameters, const OptimizerConfig& config)
     : config_(config), parameters_(parameters.all()) {
   for (const auto& parameter : parameters_) {
-    first_moments_.push_back(at::zeros_like(parameter.value.detach()));
-    second_moments_.push_back(at::zeros_like(parameter.value.detach()));
+    first_moments_.push_back(untouched_zeros_like(parameter.value));
+    second_moments_.push_back(untouched_zeros_like(parameter.value));
   }
+  moved_rows_.resize(parameters_.size());
   make_groups();
 }
 
@@ -133,17 +174,48 @@ void AdamW::step_in_ranges(const std::vector<at::Tensor>& gradients, double lear
   for (const auto& group : groups_) {
     by_group.push_back(coefficients(group, learning_rate, gradient_scale));
   }
-  const auto parts = parts_of(gradients);
+  auto parts = parts_of(gradients);
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].defined() && gradients[i].is_sparse()) {
+      const auto width = gradients[i].size(1);
+      for (const auto row : rows_still_in_motion(i, gradients[i])) {
+        parts.push_back({i, row * width, width, nullptr});
+      }
+    }
+  }
   for_each_in_parallel(parts.size(), [&](size_t i) {
-    const auto [tensor, begin, count] = parts[i];
-    const auto at = [begin = begin](const at::Tensor& x) { return x.data_ptr<float>() + begin; };
-    adamw_step({.value = at(parameters_[tensor].value),
-                .gradient = at(gradients[tensor]),
-                .first_moment = at(first_moments_[tensor]),
-                .second_moment = at(second_moments_[tensor]),
-                .count = static_cast<size_t>(count)},
-               by_group[group_of_[tensor]]);
+    const auto& part = parts[i];
+    const auto at = [&](const at::Tensor& x) { return x.data_ptr<float>() + part.begin; };
+    adamw_step({.value = at(parameters_[part.tensor].value),
+                .gradient = part.gradient,
+                .first_moment = at(first_moments_[part.tensor]),
+                .second_moment = at(second_moments_[part.tensor]),
+                .count = static_cast<size_t>(part.count)},
+               by_group[group_of_[part.tensor]]);
   });
+}
+
+std::vector<int64_t> AdamW::rows_still_in_motion(size_t i, const at::Tensor& gradient) {
+  auto& moved = moved_rows_[i];
+  if (moved.empty()) {
+    const auto found = second_moments_[i].ne(0).any(1);  // [rows], after a restore
+    moved.assign(found.data_ptr<bool>(), found.data_ptr<bool>() + found.numel());
+  }
+  std::vector<bool> has_gradient(moved.size());
+  const auto with_gradient = gradient._indices();  // [1, n]
+  for (int64_t k = 0; k < with_gradient.size(1); ++k) {
+    const auto row = static_cast<size_t>(with_gradient.data_ptr<int64_t>()[k]);
+    has_gradient[row] = true;
+    moved[row] = true;
+  }
+  const bool decays = groups_[group_of_[i]].weight_decay != 0.0;
+  std::vector<int64_t> rows;
+  for (size_t row = 0; row < moved.size(); ++row) {
+    if (!has_gradient[row] && (moved[row] || decays)) {
+      rows.push_back(static_cast<int64_t>(row));
+    }
+  }
+  return rows;
 }
 
 void AdamW::step_in_lists(const std::vector<at::Tensor>& gradients, double learning_rate,
@@ -153,7 +225,7 @@ void AdamW::step_in_lists(const std::vector<at::Tensor>& gradients, double learn
     for (const auto i : group.members) {
       if (gradients[i].defined()) {
         values.push_back(parameters_[i].value.detach());
-        slopes.push_back(gradients[i]);
+        slopes.push_back(gradients[i].is_sparse() ? gradients[i].to_dense() : gradients[i]);
         first.push_back(first_moments_[i]);
         second.push_back(second_moments_[i]);
       }
@@ -210,6 +282,9 @@ void AdamW::restore(const NamedTensors& state, int64_t steps) {
   for (const auto& [name, tensor] : own) {
     tensor.copy_(stored.at(name));
   }
+  for (auto& moved : moved_rows_) {
+    moved.clear();
+  }
   steps_ = steps;
 }
 
@@ -219,13 +294,15 @@ double gradient_norm(const Parameters& parameters) {
     std::vector<at::Tensor> defined;
     std::copy_if(gradients.begin(), gradients.end(), std::back_inserter(defined),
                  [](const at::Tensor& gradient) { return gradient.defined(); });
+    std::transform(defined.begin(), defined.end(), defined.begin(), [](const at::Tensor& gradient) {
+      return gradient.is_sparse() ? gradient._values() : gradient;
+    });
     return at::linalg_vector_norm(at::stack(at::_foreach_norm(defined))).item<double>();
   }
   const auto parts = parts_of(gradients);
   std::vector<double> sums(parts.size());  // added in one order, whatever the threads
   for_each_in_parallel(parts.size(), [&](size_t i) {
-    sums[i] = sum_of_squares(gradients[parts[i].tensor].data_ptr<float>() + parts[i].begin,
-                             static_cast<size_t>(parts[i].count));
+    sums[i] = sum_of_squares(parts[i].gradient, static_cast<size_t>(parts[i].count));
   });
   return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
 }

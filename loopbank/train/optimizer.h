@@ -2,6 +2,9 @@
 /// AdamW with SPEC's groups: decay on linear weights alone, loop scales and memory with learning
 /// rates of their own.
 ///
+/// A gradient may be sparse, with the rows that a batch reached: an embedding's. The step is that
+/// of a dense gradient of zeros elsewhere.
+///
 /// On the CPU one vector loop does all of a step's operations, so that memory is read once a step
 /// and not once an operation. Elsewhere the operations run over lists of tensors, a few kernels for
 /// all parameters.
@@ -57,6 +60,9 @@ class AdamW {
                                                double gradient_scale) const;
   void step_in_ranges(const std::vector<at::Tensor>& gradients, double learning_rate,
                       double gradient_scale);
+  /// Rows of parameter i without a gradient in this step that move all the same: by the moments of
+  /// earlier steps or by decay. All others would move by 0.
+  [[nodiscard]] std::vector<int64_t> rows_still_in_motion(size_t i, const at::Tensor& gradient);
   void step_in_lists(const std::vector<at::Tensor>& gradients, double learning_rate,
                      double gradient_scale);
 
@@ -64,6 +70,7 @@ class AdamW {
   std::vector<Parameter> parameters_;
   std::vector<at::Tensor> first_moments_;
   std::vector<at::Tensor> second_moments_;
+  std::vector<std::vector<bool>> moved_rows_;  // by parameter; empty where not known
   std::vector<Group> groups_;
   std::vector<size_t> group_of_;
   int64_t steps_ = 0;

@@ -141,6 +141,52 @@ TEST(AdamW, LargeParametersAgreeWithTheFormulaOnWholeTensors) {
   }
 }
 
+/// A gradient of the rows 0 to 5 in which every row of `rows` is its number plus k, sparse with
+/// rows that come twice, or dense.
+at::Tensor row_gradient(const std::vector<int64_t>& rows, int k, bool sparse) {
+  const auto indices = at::tensor(rows, at::kLong);
+  const auto slopes = (indices.to(at::kFloat) + k).unsqueeze(1).expand({-1, 3}).contiguous();
+  const auto gradient = at::sparse_coo_tensor(indices.unsqueeze(0), slopes, {6, 3});
+  return sparse ? gradient : gradient.to_dense();
+}
+
+// The second case decays the rows that never had a gradient as well.
+TEST(AdamW, ASparseGradientIsADenseOneOfZerosElsewhere) {
+  for (const auto kind : {ParameterKind::kEmbedding, ParameterKind::kLinear}) {
+    std::vector<at::Tensor> results;
+    std::vector<double> norms;
+    for (const bool sparse : {false, true}) {
+      Parameters parameters(at::kCPU);
+      auto value = parameters.add("rows", {6, 3}, kind, kZeros);
+      {
+        const at::NoGradGuard no_grad;
+        value.fill_(1.0);
+      }
+      AdamW optimizer(parameters, kConfig);
+      int k = 0;
+      for (const auto& rows : std::vector<std::vector<int64_t>>{{1, 4, 1}, {2}, {4, 2}, {5}}) {
+        value.mutable_grad() = row_gradient(rows, ++k, sparse);
+        norms.push_back(gradient_norm(parameters));
+        optimizer.step(kRate, 0.5);
+        if (k == 2) {  // which rows move is found again from the moments
+          const auto state = optimizer.state();
+          NamedTensors copy;
+          for (const auto& [name, tensor] : state) {
+            copy.emplace_back(name, tensor.clone());
+          }
+          optimizer.restore(copy, optimizer.steps());
+        }
+      }
+      results.push_back(value.detach().clone());
+    }
+    EXPECT_TRUE(at::allclose(results[1], results[0], 0.0, 1e-6)) << results[1] << results[0];
+    for (size_t i = 0; i < norms.size() / 2; ++i) {
+      EXPECT_NEAR(norms[i], norms[i + norms.size() / 2], 1e-5);
+    }
+    EXPECT_EQ(results[1][0][0].item<float>() < 1.0F, kind == ParameterKind::kLinear);
+  }
+}
+
 TEST(AdamW, ARestoredOptimizerGoesOnWithTheSameBits) {
   const auto make = [](Parameters& parameters) {
     parameters.add("a", {5, 3}, ParameterKind::kLinear, kZeros);
