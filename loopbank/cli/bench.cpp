@@ -1,4 +1,4 @@
-/// loopbank bench: the speed of matrix products and of training steps on this machine.
+/// loopbank bench: the speed of matrix products, ops and training steps on this machine.
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -11,12 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "loopbank/cli/bench_ops.h"
 #include "loopbank/cli/bench_pytorch.h"
 #include "loopbank/cli/command.h"
 #include "loopbank/model/cost.h"
 #include "loopbank/ops/gemm_peak.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
+#include "loopbank/support/statistics.h"
 #include "loopbank/train/benchmark_steps.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/op_times.h"
@@ -41,15 +43,6 @@ struct BenchFlags {
   bool compile = false;
   bool json = false;
 };
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) {
-    return *middle;
-  }
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
 
 at::ScalarType dtype_of(const std::string& name) {
   return name == "fp32" ? at::kFloat : at::kBFloat16;
@@ -223,6 +216,13 @@ void run_train(const BenchFlags& flags) {
   }
 }
 
+void run_ops(const BenchFlags& flags) {
+  const auto json = bench_ops(bench_config(flags), /*print=*/!flags.json);
+  if (flags.json) {
+    fmt::print("{}\n", json.dump());
+  }
+}
+
 void add_common_flags(CLI::App& command, BenchFlags& flags) {
   command.add_option("--dtype", flags.dtype, "fp32 | bf16")->check(CLI::IsMember({"fp32", "bf16"}));
   command.add_option("--device", flags.device, "auto | cpu | cuda")
@@ -233,13 +233,19 @@ void add_common_flags(CLI::App& command, BenchFlags& flags) {
 }  // namespace
 
 void add_bench(CLI::App& app) {
-  auto* bench = app.add_subcommand("bench", "Speed on this machine: gemm, train");
+  auto* bench = app.add_subcommand("bench", "Speed on this machine: gemm, ops, train");
   bench->require_subcommand(1);
 
   const auto flags = std::make_shared<BenchFlags>();
   auto* gemm = bench->add_subcommand("gemm", "The peak of matrix products");
   add_common_flags(*gemm, *flags);
   gemm->callback([flags] { run_gemm(*flags); });
+
+  auto* ops = bench->add_subcommand("ops", "Every fused op against its reference");
+  ops->add_option("--config", flags->config, "A run's TOML: the sizes of the ops")->required();
+  ops->add_option("--set", flags->overrides, "section.key=value, may be given several times");
+  add_common_flags(*ops, *flags);
+  ops->callback([flags] { run_ops(*flags); });
 
   auto* train = bench->add_subcommand("train", "Full training steps on random tokens");
   train->add_option("--config", flags->config, "A run's TOML; its data files are not opened")

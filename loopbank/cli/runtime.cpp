@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "loopbank/ops/kernels.h"
 #include "loopbank/ops/memory_pool.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
@@ -70,6 +71,8 @@ void apply_runtime_settings() {
   // LibTorch may start with one thread on a machine of two cores, so it is always told.
   at::set_num_threads(wanted_threads(settings().threads));
   ops::install_memory_pool();
+  ops::set_kernels(settings().kernels == "reference" ? ops::Kernels::kReference
+                                                     : ops::Kernels::kFused);
   if (settings().quiet) {
     set_log_level(LogLevel::kWarning);
   }
@@ -82,6 +85,9 @@ void add_runtime_flags(CLI::App& app) {
   app.add_option("--threads", settings().threads,
                  "Threads that compute (LOOPBANK_THREADS, else all cores available)")
       ->check(CLI::Range(1, kMaxThreads));
+  app.add_option("--kernels", settings().kernels,
+                 "fused | reference: every op as plain ATen, its definition (slow)")
+      ->check(CLI::IsMember({"fused", "reference"}));
   app.add_flag("--quiet", settings().quiet, "Only warnings and errors on stderr, no progress");
   app.parse_complete_callback(apply_runtime_settings);
 }

@@ -1,17 +1,21 @@
 #pragma once
-/// What every command shares: how many threads compute and how much is said on stderr.
+/// What every command shares: how many threads compute, by which kernels, and how much is said on
+/// stderr.
 
 #include <CLI/CLI.hpp>
+#include <string>
 
 namespace loopbank::cli {
 
 /// Settings that stand beside every command, filled by the parser before the command runs.
 struct RuntimeSettings {
-  int threads = 0;     ///< threads that compute; 0: LOOPBANK_THREADS, OMP_NUM_THREADS, all cores
-  bool quiet = false;  ///< warnings and errors alone on stderr, no progress
+  int threads = 0;  ///< threads that compute; 0: LOOPBANK_THREADS, OMP_NUM_THREADS, all cores
+  std::string kernels = "fused";  ///< or "reference": every op as plain ATen
+  bool quiet = false;             ///< warnings and errors alone on stderr, no progress
 };
 
-/// Declares --threads and --quiet on the program; they hold after any command's name as well.
+/// Declares --threads, --kernels and --quiet on the program; they hold after any command's name as
+/// well.
 void add_runtime_flags(CLI::App& app);
 
 /// The settings of this process, as the flags left them.

@@ -121,8 +121,9 @@ void add_gradients(const LanguageModel& model, const at::Tensor& loss, NamedTens
       torch::autograd::grad({loss}, values, /*grad_outputs=*/{}, /*retain_graph=*/false,
                             /*create_graph=*/false, /*allow_unused=*/true);
   for (size_t i = 0; i < values.size(); ++i) {
-    named.emplace_back("grad." + model.parameters().all()[i].name,
-                       gradients[i].defined() ? gradients[i] : at::zeros_like(values[i]));
+    named.emplace_back("grad." + model.parameters().all()[i].name, gradients[i].defined()
+                                                                       ? gradients[i].to_dense()
+                                                                       : at::zeros_like(values[i]));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "loopbank/model/recompute.h"
 #include "loopbank/ops/halting.h"
 
 namespace loopbank {
@@ -47,26 +48,50 @@ AdaptiveLayer::AdaptiveLayer(Parameters& parameters, const std::string& name,
   }
 }
 
+/// The gates of a layer's loops, for a recorder.
+struct AdaptiveLayer::GateRecords {
+  GateRecord local;
+  GateRecord global;
+};
+
+at::Tensor AdaptiveLayer::loop(const at::Tensor& h, int64_t t, const OpenBank& bank, Pass& pass,
+                               GateRecords* gates) const {
+  auto e = h;
+  if (memory_) {
+    const auto memory = memory_->forward(h, bank, pass);
+    e = memory.state;  // h + memory(h) [B, T, D]
+    if (gates != nullptr) {
+      gates->local.add(memory.local_gate);
+      gates->global.add(memory.global_gate);
+    }
+  }
+  return block_.forward(e, at::softplus(loop_scale_[t - 1]), pass);  // [B, T, D]
+}
+
+at::Tensor AdaptiveLayer::recomputed_loop(const at::Tensor& h, int64_t t, const OpenBank& bank,
+                                          const Pass& pass) const {
+  const auto again = [this, t, first = pass.fork()](const std::vector<at::Tensor>& in) {
+    const auto inner = first->fork();
+    inner->global_bank = {.keys = in[3], .values = in[4]};
+    return std::vector<at::Tensor>{
+        loop(in[0], t, {.keys = in[1], .values = in[2]}, *inner, /*gates=*/nullptr)};
+  };
+  const auto& global = pass.global_bank;
+  return recomputed(again, {h, bank.keys, bank.values, global.keys, global.values}).front();
+}
+
 LayerOutput AdaptiveLayer::forward(const at::Tensor& x, Pass& pass) const {
   const auto bank = memory_ ? memory_->open(pass) : OpenBank{};
   std::vector<at::Tensor> states;
   std::vector<at::Tensor> logits;
-  GateRecord local_gates;
-  GateRecord global_gates;
+  GateRecords gates;
 
   auto h = x;  // h^(0) [B, T, D]
   for (int64_t t = 1; t <= pass.loops(num_loops_); ++t) {
     pass.enter(layer_, t);
-    auto e = h;
-    if (memory_) {
-      const auto memory = memory_->forward(h, bank, pass);
-      e = h + memory.value;  // [B, T, D]
-      if (pass.recorder() != nullptr) {
-        local_gates.add(memory.local_gate);
-        global_gates.add(memory.global_gate);
-      }
-    }
-    h = block_.forward(e, at::softplus(loop_scale_[t - 1]), pass);  // [B, T, D]
+    h = pass.recomputes(Recompute::kLoop)
+            ? recomputed_loop(h, t, bank, pass)
+            : loop(h, t, bank, pass, pass.recorder() != nullptr ? &gates : nullptr);  // [B, T, D]
     states.push_back(h);
     logits.push_back(halting_.logit(h, t));  // [B, T]
   }
@@ -75,8 +100,8 @@ LayerOutput AdaptiveLayer::forward(const at::Tensor& x, Pass& pass) const {
   const auto [y, n] = ops::mix_by_halting(states, halting);  // [B, T, D], [B, T]
   if (auto* recorder = pass.recorder(); recorder != nullptr) {
     recorder->halting[static_cast<size_t>(layer_)] = halting.detach();
-    recorder->local_gate[static_cast<size_t>(layer_)] = local_gates.stacked();
-    recorder->global_gate[static_cast<size_t>(layer_)] = global_gates.stacked();
+    recorder->local_gate[static_cast<size_t>(layer_)] = gates.local.stacked();
+    recorder->global_gate[static_cast<size_t>(layer_)] = gates.global.stacked();
   }
   return {.state = y, .expected_loops = n};
 }

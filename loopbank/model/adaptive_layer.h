@@ -38,6 +38,16 @@ class AdaptiveLayer : public Layer {
   [[nodiscard]] LayerOutput forward(const at::Tensor& x, Pass& pass) const override;
 
  private:
+  struct GateRecords;
+
+  /// h^(t) of h^(t-1).
+  /// @param gates  where the gates are recorded, or null
+  [[nodiscard]] at::Tensor loop(const at::Tensor& h, int64_t t, const OpenBank& bank, Pass& pass,
+                                GateRecords* gates) const;
+  /// The same, computed again in the backward pass.
+  [[nodiscard]] at::Tensor recomputed_loop(const at::Tensor& h, int64_t t, const OpenBank& bank,
+                                           const Pass& pass) const;
+
   int64_t layer_;
   int64_t num_loops_;  // N
   Block block_;

@@ -4,13 +4,14 @@
 
 #include "loopbank/ops/attention.h"
 #include "loopbank/ops/rotary.h"
+#include "loopbank/ops/self_attention.h"
 
 namespace loopbank {
 namespace {
 
-/// [B, T, H d] to [B, H, T, d].
-at::Tensor split_heads(const at::Tensor& x, int64_t head_size) {
-  return x.view({x.size(0), x.size(1), -1, head_size}).transpose(1, 2);
+/// [B, T, n d] to [B, n, T, d].
+at::Tensor split_heads(const at::Tensor& x, int64_t num_heads) {
+  return x.reshape({x.size(0), x.size(1), num_heads, -1}).transpose(1, 2);
 }
 
 /// [B, H, T, d] to [B, T, H d].
@@ -21,7 +22,7 @@ at::Tensor merge_heads(const at::Tensor& x) {
 }  // namespace
 
 Attention::Attention(Parameters& parameters, const std::string& name, const ModelConfig& config)
-    : head_size_(config.head_size()),
+    : heads_{.query = config.num_attention_heads, .key = config.num_key_value_heads},
       query_(parameters, name + ".query", config.hidden_size, config.hidden_size,
              {Initial::Kind::kNormal, kInitialDeviation}),
       key_(parameters, name + ".key", config.hidden_size,
@@ -36,16 +37,30 @@ Attention::Attention(Parameters& parameters, const std::string& name, const Mode
       key_norm_(parameters, name + ".key_norm", config.head_size(), config.rms_norm_eps) {}
 
 at::Tensor Attention::forward(const at::Tensor& x, Pass& pass) const {
-  const auto rotated = [&](const Linear& linear, const RmsNorm& norm) {
-    const auto heads = split_heads(linear.forward(x, pass), head_size_);
-    return ops::rotary_norm(heads, pass.angles, norm.weight(), norm.eps());
+  const auto qkv = forward_side_by_side({query_, key_, value_}, x, pass);  // [B, T, (H + 2 H_kv) d]
+  const auto mixed = pass.has_cache()
+                         ? attend_over_cache(qkv, pass)
+                         : ops::self_attention(qkv, heads_, pass.angles, norm());  // [B, T, D]
+  return output_.forward(mixed, pass);                                             // [B, T, D]
+}
+
+at::Tensor Attention::attend_over_cache(const at::Tensor& qkv, Pass& pass) const {
+  const auto of_key = heads_.key * query_norm_.weight().size(0);  // H_kv d
+  const auto parts = qkv.split_with_sizes({qkv.size(-1) - 2 * of_key, of_key, of_key}, -1);
+  const auto rotated = [&](const at::Tensor& x, int64_t num_heads, const RmsNorm& norm) {
+    return ops::rotary_norm(split_heads(x, num_heads), pass.angles, norm.weight(), norm.eps());
   };
-  const auto q = rotated(query_, query_norm_);                             // [B, H, T, d]
-  const auto k = rotated(key_, key_norm_);                                 // [B, H_kv, T, d]
-  const auto v = split_heads(value_.forward(x, pass), head_size_);         // [B, H_kv, T, d]
-  const auto [keys, values] = pass.remember(k, v);                         // [B, H_kv, S, d]
-  const auto mixed = merge_heads(ops::causal_attention(q, keys, values));  // [B, T, D]
-  return output_.forward(mixed, pass);                                     // [B, T, D]
+  const auto q = rotated(parts[0], heads_.query, query_norm_);  // [B, H, T, d]
+  const auto k = rotated(parts[1], heads_.key, key_norm_);      // [B, H_kv, T, d]
+  const auto v = split_heads(parts[2], heads_.key);             // [B, H_kv, T, d]
+  const auto [keys, values] = pass.remember(k, v);              // [B, H_kv, S, d]
+  return merge_heads(ops::causal_attention(q, keys, values));   // [B, T, D]
+}
+
+ops::HeadNorm Attention::norm() const {
+  return {.query_weight = query_norm_.weight(),
+          .key_weight = key_norm_.weight(),
+          .eps = query_norm_.eps()};
 }
 
 }  // namespace loopbank

@@ -7,6 +7,7 @@
 
 #include "loopbank/model/config.h"
 #include "loopbank/model/linear.h"
+#include "loopbank/ops/self_attention.h"
 
 namespace loopbank {
 
@@ -23,7 +24,12 @@ class Attention {
   [[nodiscard]] at::Tensor forward(const at::Tensor& x, Pass& pass) const;
 
  private:
-  int64_t head_size_;  // d
+  /// The same attention where the pass has a cache: over the tokens that it holds as well.
+  [[nodiscard]] at::Tensor attend_over_cache(const at::Tensor& qkv, Pass& pass) const;
+
+  [[nodiscard]] ops::HeadNorm norm() const;
+
+  ops::AttentionHeads heads_;
   Linear query_;
   Linear key_;
   Linear value_;

@@ -45,11 +45,19 @@ struct Recorder {
   std::vector<at::Tensor> global_gate;  ///< per layer [N_l, B, T], mean over D; undefined if none
 };
 
+/// What a training step computes again in its backward pass instead of keeping it.
+enum class Recompute {
+  kNone,
+  kLoop,   ///< every loop of an adaptive layer, every dense layer: their inputs are kept
+  kLayer,  ///< every layer: its input is kept
+};
+
 struct ForwardOptions {
   at::ScalarType compute_dtype = at::kFloat;  ///< kFloat or kBFloat16 (kDouble in tests)
   int64_t max_loops = 0;                      ///< loop budget; 0: each layer's own N
   KeyValueCache* cache = nullptr;             ///< inference only
   Recorder* recorder = nullptr;
+  Recompute recompute = Recompute::kNone;  ///< without a cache or a recorder, with gradients
 };
 
 }  // namespace loopbank

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "loopbank/model/config.h"
+#include "loopbank/model/context.h"
 
 namespace loopbank {
 
@@ -33,10 +34,11 @@ struct ModelCost {
 
 /// One forward and backward pass.
 struct BatchShape {
-  int64_t sequences = 1;        ///< rows of a pass (micro-batch)
-  int64_t sequence_length = 1;  ///< T, tokens
-  bool low_precision = false;   ///< bf16 compute over fp32 master weights
-  bool keeps_scores = true;     ///< attention weights [H, T, T] stay for the backward pass
+  int64_t sequences = 1;                   ///< rows of a pass (micro-batch)
+  int64_t sequence_length = 1;             ///< T, tokens
+  bool low_precision = false;              ///< bf16 compute over fp32 master weights
+  bool fused = false;                      ///< fused ops: what they keep, and never all logits
+  Recompute recompute = Recompute::kNone;  ///< what the backward pass computes again
 };
 
 /// Bytes that training holds at its peak, by part: weights, low_precision_weights, gradients,

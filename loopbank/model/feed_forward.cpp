@@ -15,8 +15,9 @@ FeedForward::FeedForward(Parameters& parameters, const std::string& name, const 
             {Initial::Kind::kNormal, residual_deviation(config.num_hidden_layers)}) {}
 
 at::Tensor FeedForward::forward(const at::Tensor& x, Pass& pass) const {
-  const auto inner = ops::swiglu(gate_.forward(x, pass), up_.forward(x, pass));  // [B, T, F]
-  return down_.forward(inner, pass);                                             // [B, T, D]
+  const auto gate_up = forward_side_by_side({gate_, up_}, x, pass);  // [B, T, 2 F]
+  const auto inner = ops::swiglu(gate_up);                           // [B, T, F]
+  return down_.forward(inner, pass);                                 // [B, T, D]
 }
 
 }  // namespace loopbank

@@ -16,11 +16,8 @@ Halting::Halting(Parameters& parameters, const std::string& layer_name, int64_t 
                            {Initial::Kind::kConstant, 0.0})) {}
 
 at::Tensor Halting::logit(const at::Tensor& h, int64_t loop) const {
-  const int64_t width = h.size(-1);
   const double step = num_loops_ > 1 ? static_cast<double>(loop - 1) / (num_loops_ - 1) : 0.0;
-  const auto weight = weight_.to(h.scalar_type())[0];                    // [D + 1]
-  const auto of_state = at::matmul(h, weight.narrow(0, 0, width));       // [B, T]
-  return of_state + (weight[width] * step + bias_.to(h.scalar_type()));  // [B, T]
+  return ops::router_logits(h, weight_, bias_, step);  // [B, T]
 }
 
 at::Tensor Halting::distribution(const std::vector<at::Tensor>& logits) {

@@ -9,7 +9,9 @@
 
 #include "loopbank/model/adaptive_layer.h"
 #include "loopbank/ops/check.h"
-#include "loopbank/ops/cross_entropy.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/ops/linear.h"
+#include "loopbank/ops/linear_cross_entropy.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
@@ -71,6 +73,14 @@ struct LanguageModel::Parts {
   std::optional<SharedMemory> memory;
   std::vector<std::unique_ptr<Layer>> layers;
 
+  /// [B, T] to [B, T, D]. The gradient holds the rows of the batch's words alone, unless the head
+  /// adds to it.
+  at::Tensor embed(const at::Tensor& tokens) const {
+    const bool sparse = !config.tie_word_embeddings && ops::takes_fused(embedding);
+    return at::embedding(embedding, tokens, /*padding_idx=*/-1, /*scale_grad_by_freq=*/false,
+                         sparse);
+  }
+
   /// After the final norm, with the pass's cache and recorder served.
   Hidden hidden(const at::Tensor& tokens, const ForwardOptions& options, Pass& pass) const {
     const int64_t cached = options.cache != nullptr ? options.cache->length() : 0;
@@ -86,10 +96,10 @@ struct LanguageModel::Parts {
     if (memory) {
       pass.global_bank = memory->open(pass);
     }
-    auto h = at::embedding(embedding, tokens).to(pass.state_dtype());  // [B, T, D]
+    auto h = embed(tokens).to(pass.state_dtype());  // [B, T, D]
     std::vector<at::Tensor> expected_loops;
     for (const auto& layer : layers) {
-      const auto out = layer->forward(h, pass);
+      const auto out = forward_layer(*layer, h, pass);
       h = out.state;  // [B, T, D]
       expected_loops.push_back(out.expected_loops);
     }
@@ -102,7 +112,7 @@ struct LanguageModel::Parts {
 
   /// [..., D] to [..., V], in the compute type.
   at::Tensor logits(const at::Tensor& states, Pass& pass) const {
-    return at::linear(states, pass.weight(head));
+    return ops::linear(states, pass.linear_weights({head}));
   }
 
   /// (mean n - 1) / (N - 1), the mean over the layers that may loop more than once.
@@ -146,9 +156,9 @@ LossOutput LanguageModel::loss(const at::Tensor& tokens, const at::Tensor& targe
   ops::expect_shape("loss", "targets", targets, tokens.sizes());
   Pass pass(options);
   const auto out = parts_->hidden(tokens, options, pass);
-  const auto logits = parts_->logits(out.states, pass).flatten(0, 1);  // [B T, V]
   LossOutput loss;
-  loss.cross_entropy = ops::cross_entropy(logits, targets.reshape(-1), kIgnoreTarget);
+  loss.cross_entropy = ops::linear_cross_entropy(out.states.flatten(0, 1), parts_->head,
+                                                 targets.reshape(-1), kIgnoreTarget);
   loss.ponder = parts_->ponder(out.expected_loops);
   loss.total = loss.cross_entropy;
   if (parts_->config.ponder_weight > 0.0) {

@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <vector>
+
+#include "loopbank/model/recompute.h"
 
 namespace loopbank {
 namespace {
@@ -18,6 +21,21 @@ at::Tensor depth_scale(const std::string& rule, int64_t l, at::Device device) {
 }
 
 }  // namespace
+
+LayerOutput forward_layer(const Layer& layer, const at::Tensor& x, Pass& pass) {
+  if (!pass.recomputes(Recompute::kLayer) &&
+      !(layer.is_dense() && pass.recomputes(Recompute::kLoop))) {
+    return layer.forward(x, pass);
+  }
+  const auto again = [&layer, first = pass.fork()](const std::vector<at::Tensor>& in) {
+    const auto inner = first->fork();
+    inner->global_bank = {.keys = in[1], .values = in[2]};
+    const auto out = layer.forward(in[0], *inner);
+    return std::vector<at::Tensor>{out.state, out.expected_loops};
+  };
+  const auto out = recomputed(again, {x, pass.global_bank.keys, pass.global_bank.values});
+  return {.state = out[0], .expected_loops = out[1]};
+}
 
 DenseLayer::DenseLayer(Parameters& parameters, const std::string& name, const ModelConfig& config,
                        int64_t layer)

@@ -23,7 +23,14 @@ class Layer {
 
   /// @param x  [B, T, D] in the state type
   [[nodiscard]] virtual LayerOutput forward(const at::Tensor& x, Pass& pass) const = 0;
+
+  /// Whether it runs its block once: what is computed again by loop is then the layer.
+  [[nodiscard]] virtual bool is_dense() const { return false; }
 };
+
+/// The layer's forward pass, with what the backward pass needs kept or computed again as the pass
+/// says.
+[[nodiscard]] LayerOutput forward_layer(const Layer& layer, const at::Tensor& x, Pass& pass);
 
 /// A dense layer: f(h; 1), or f(h; 1/l), f(h; 1/sqrt l) by `depth_scale`.
 class DenseLayer : public Layer {
@@ -33,6 +40,7 @@ class DenseLayer : public Layer {
              int64_t layer);
 
   [[nodiscard]] LayerOutput forward(const at::Tensor& x, Pass& pass) const override;
+  [[nodiscard]] bool is_dense() const override { return true; }
 
  private:
   int64_t layer_;

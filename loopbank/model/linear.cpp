@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <vector>
 
 #include "loopbank/ops/linear.h"
 #include "loopbank/ops/norm.h"
@@ -31,7 +30,7 @@ at::Tensor Linear::forward(const at::Tensor& x, Pass& pass) const {
   return forward_side_by_side({*this}, x, pass);
 }
 
-at::Tensor forward_side_by_side(std::initializer_list<std::reference_wrapper<const Linear>> linears,
+at::Tensor forward_side_by_side(const std::vector<std::reference_wrapper<const Linear>>& linears,
                                 const at::Tensor& x, Pass& pass) {
   std::vector<at::Tensor> masters;
   for (const Linear& linear : linears) {

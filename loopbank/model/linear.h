@@ -4,8 +4,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
-#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "loopbank/model/parameters.h"
 #include "loopbank/model/pass.h"
@@ -36,7 +36,7 @@ class Linear {
 /// Linear layers that read one input, as one product: their outputs side by side.
 /// [..., in] to [..., out_1 + out_2 + ...], in the compute type; x is cast to it.
 [[nodiscard]] at::Tensor forward_side_by_side(
-    std::initializer_list<std::reference_wrapper<const Linear>> linears, const at::Tensor& x,
+    const std::vector<std::reference_wrapper<const Linear>>& linears, const at::Tensor& x,
     Pass& pass);
 
 /// x / sqrt(mean(x^2) + eps) * w.

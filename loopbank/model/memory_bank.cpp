@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
-#include "loopbank/ops/elementwise.h"
+#include <functional>
+#include <vector>
+
+#include "loopbank/ops/gated_sum.h"
 #include "loopbank/ops/memory_read.h"
 
 namespace loopbank {
@@ -42,12 +45,9 @@ GatedRead::GatedRead(Parameters& parameters, const std::string& name, const std:
       projection_(parameters, name + "." + which + "_projection", config.hidden_size,
                   config.hidden_size, {Initial::Kind::kXavierUniform}) {}
 
-GatedRead::Output GatedRead::forward(const at::Tensor& h, const at::Tensor& query,
-                                     const OpenBank& bank, Pass& pass) const {
+at::Tensor GatedRead::read(const at::Tensor& query, const OpenBank& bank, Pass& pass) const {
   const auto m = ops::memory_read(query, bank.keys, bank.values);  // [B, T, D]
-  const auto gated = ops::gate_memory(gate_.forward(h, pass), gate_bias_,
-                                      projection_.forward(m, pass));  // [B, T, D]
-  return {.value = gated.value, .gate = gated.gate};
+  return projection_.forward(m, pass);                             // [B, T, D]
 }
 
 LayerMemory::LayerMemory(Parameters& parameters, const std::string& name, const ModelConfig& config,
@@ -70,17 +70,31 @@ LayerMemory::Output LayerMemory::forward(const at::Tensor& h, const OpenBank& lo
                                          Pass& pass) const {
   const auto normed = norm_.forward(h, pass.state_dtype());                        // [B, T, D]
   const auto query = shared_->query_norm().forward(normed, pass.compute_dtype());  // [B, T, D]
-  const auto low = h.to(pass.compute_dtype());                                     // [B, T, D]
-  Output out;
+  std::vector<std::reference_wrapper<const Linear>> gates;
+  std::vector<at::Tensor> biases;    // b_g [D] of each bank
+  std::vector<at::Tensor> memories;  // W m [B, T, D] of each bank
+  const auto read = [&](const GatedRead& from, const OpenBank& bank) {
+    gates.emplace_back(from.gate());
+    biases.push_back(from.gate_bias());
+    memories.push_back(from.read(query, bank, pass));
+  };
   if (local_) {
-    auto local = local_->forward(low, query, local_bank, pass);
-    out.value = local.value;
-    out.local_gate = local.gate;
+    read(*local_, local_bank);
   }
   if (global_) {
-    auto global = global_->forward(low, query, pass.global_bank, pass);
-    out.value = out.value.defined() ? out.value + global.value : global.value;
-    out.global_gate = global.gate;
+    read(*global_, pass.global_bank);
+  }
+  const auto logits = forward_side_by_side(gates, h, pass);  // [B, T, D] a bank, side by side
+  Output out{
+      .state = ops::gated_sum(h, logits, biases, memories), .local_gate = {}, .global_gate = {}};
+  if (pass.recorder() != nullptr) {
+    const auto by_bank = logits.chunk(static_cast<int64_t>(gates.size()), -1);  // [B, T, D]
+    if (local_) {
+      out.local_gate = ops::memory_gate(by_bank.front(), biases.front());
+    }
+    if (global_) {
+      out.global_gate = ops::memory_gate(by_bank.back(), biases.back());
+    }
   }
   return out;
 }

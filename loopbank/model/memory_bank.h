@@ -50,21 +50,20 @@ class SharedMemory {
   LayerNorm key_norm_;
 };
 
-/// What one bank adds to the hidden state of a layer: g * (W m).
+/// What a layer needs to read one bank: the projection W of what was read, the gate W_g, b_g.
 class GatedRead {
  public:
   /// @param which  "local" or "global", in front of `_gate` and `_projection`
   GatedRead(Parameters& parameters, const std::string& name, const std::string& which,
             const ModelConfig& config);
 
-  struct Output {
-    at::Tensor value;  ///< g * (W m) [B, T, D] in the state type
-    at::Tensor gate;   ///< g [B, T, D] in the state type
-  };
-  /// @param h      [B, T, D]  what the gate looks at
-  /// @param query  [B, T, D]  in the compute type
-  [[nodiscard]] Output forward(const at::Tensor& h, const at::Tensor& query, const OpenBank& bank,
-                               Pass& pass) const;
+  /// W m with m = softmax(q K^T / sqrt D) V.
+  /// @param query  [B, T, D] in the compute type
+  /// @return [B, T, D] in the compute type
+  [[nodiscard]] at::Tensor read(const at::Tensor& query, const OpenBank& bank, Pass& pass) const;
+
+  [[nodiscard]] const Linear& gate() const { return gate_; }
+  [[nodiscard]] const at::Tensor& gate_bias() const { return gate_bias_; }
 
  private:
   Linear gate_;
@@ -83,12 +82,12 @@ class LayerMemory {
   [[nodiscard]] OpenBank open(Pass& pass) const;
 
   struct Output {
-    at::Tensor value;        ///< memory(h) [B, T, D] in the state type
-    at::Tensor local_gate;   ///< g_L [B, T, D]; undefined without a local bank
-    at::Tensor global_gate;  ///< g_G [B, T, D]; undefined without a global bank
+    at::Tensor state;        ///< e [B, T, D] in the state type
+    at::Tensor local_gate;   ///< g_L [B, T, D] for a recorder; undefined without one or a bank
+    at::Tensor global_gate;  ///< g_G likewise
   };
-  ///     q         = query_norm(memory_norm_l(h))
-  ///     memory(h) = g_L * (W_L m_L) + g_G * (W_G m_G)
+  ///     q = query_norm(memory_norm_l(h))
+  ///     e = h + g_L * (W_L m_L) + g_G * (W_G m_G)
   ///
   /// @param h           [B, T, D] in the state type
   /// @param local_bank  what `open` gave in this pass

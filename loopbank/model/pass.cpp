@@ -38,6 +38,19 @@ const std::shared_ptr<ops::LinearWeights>& Pass::linear_weights(
   return prepared;
 }
 
+std::shared_ptr<Pass> Pass::fork() const {
+  auto options = options_;
+  options.recompute = Recompute::kNone;
+  auto other = std::make_shared<Pass>(options);
+  other->angles = angles;
+  return other;
+}
+
+bool Pass::recomputes(Recompute part) const {
+  return options_.recompute == part && options_.cache == nullptr && options_.recorder == nullptr &&
+         at::GradMode::is_enabled();
+}
+
 void Pass::enter(int64_t layer, int64_t loop) {
   if (layer != layer_) {
     for (const auto& [master, prepared] : linear_weights_) {

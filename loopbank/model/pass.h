@@ -43,9 +43,18 @@ class Pass {
   /// Loops that a layer trained with N loops runs in this pass.
   [[nodiscard]] int64_t loops(int64_t trained_loops) const;
 
+  /// Another pass of the same options over the same positions, with nothing prepared: what is
+  /// computed again starts from one. It computes nothing again itself.
+  [[nodiscard]] std::shared_ptr<Pass> fork() const;
+
+  /// Whether this part is to be computed again in the backward pass.
+  [[nodiscard]] bool recomputes(Recompute part) const;
+
   /// The pass stands in loop `loop` (from 1) of a layer (from 0). What was prepared for the
   /// products of the layer before goes.
   void enter(int64_t layer, int64_t loop);
+
+  [[nodiscard]] bool has_cache() const { return options_.cache != nullptr; }
 
   /// Keys and values of all tokens so far: those given, behind the cached ones where there is a
   /// cache. [B, H_kv, T, d] to [B, H_kv, S, d]

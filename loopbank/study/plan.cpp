@@ -66,7 +66,8 @@ RunPlan make_plan(const RunConfig& config) {
   plan.memory = training_memory(config.model, {.sequences = std::max<int64_t>(rows, 1),
                                                .sequence_length = plan.sequence_length,
                                                .low_precision = training.precision == "bf16",
-                                               .keeps_scores = training.device != "cuda"});
+                                               .fused = training.device != "cuda",
+                                               .recompute = training.forward_options().recompute});
   plan.steps = training.steps;
   plan.tokens = static_cast<double>(training.steps) * static_cast<double>(training.batch) *
                 static_cast<double>(plan.sequence_length);

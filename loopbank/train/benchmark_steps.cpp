@@ -17,10 +17,6 @@ namespace {
 
 constexpr int64_t kBytesPerKilobyte = 1024;
 
-at::ScalarType compute_dtype(const RunConfig& config) {
-  return config.training.precision == "bf16" ? at::kBFloat16 : at::kFloat;
-}
-
 /// [B, T + 1] tokens drawn evenly from the vocabulary, as inputs and the token after each.
 Batch random_batch(const RunConfig& config, at::Device device) {
   RandomStream random(derive_seed(static_cast<uint64_t>(config.training.seed), "benchmark"));
@@ -38,7 +34,7 @@ Batch random_batch(const RunConfig& config, at::Device device) {
 
 BenchmarkSteps::BenchmarkSteps(const RunConfig& config, at::Device device)
     : config_(config),
-      options_{.compute_dtype = compute_dtype(config)},
+      options_(config.training.forward_options()),
       model_(config.model, device),
       optimizer_(model_.parameters(), config.optimizer),
       batch_(random_batch(config, device)) {

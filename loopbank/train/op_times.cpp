@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 
 namespace loopbank {
 namespace {
@@ -40,6 +42,17 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& /*function*
   return running;
 }
 
+/// `loopbank::Linear backward` of the node that autograd names
+/// torch::autograd::CppNode<loopbank::ops::(anonymous namespace)::Linear>; others as they are.
+std::string readable(const std::string& name) {
+  constexpr std::string_view kNode = "torch::autograd::CppNode<";
+  if (!name.starts_with(kNode)) {
+    return name;
+  }
+  const auto last = name.rfind("::");
+  return "loopbank::" + name.substr(last + 2, name.size() - last - 3) + " backward";
+}
+
 void end(const at::RecordFunction& function, at::ObserverContext* context) {
   auto* running = static_cast<Running*>(context);
   const double seconds = std::chrono::duration<double>(Clock::now() - running->start).count();
@@ -48,7 +61,7 @@ void end(const at::RecordFunction& function, at::ObserverContext* context) {
     running->caller->inner_seconds += seconds;
   }
   const std::lock_guard lock(sums().mutex);
-  auto& op = sums().by_name[function.name()];
+  auto& op = sums().by_name[readable(function.name())];
   ++op.calls;
   op.seconds += seconds - running->inner_seconds;
 }

@@ -60,6 +60,7 @@ void check_training(const TrainingConfig& training, const ModelConfig& model) {
   expect_number("training", "steps", tokens, tokens < 0x1p62,
                 "steps x batch x sequence_length tokens below 2^62");
   expect_choice("training", "precision", training.precision, {"fp32", "bf16"});
+  expect_choice("training", "recompute", training.recompute, {"none", "loop", "layer"});
   expect_in_range("validate_every", training.validate_every, 0, kLargestCount);
   expect_in_range("validation_rows", training.validation_rows, 1, kLargestCount);
   expect_in_range("checkpoint_every", training.checkpoint_every, 0, kLargestCount);
@@ -121,6 +122,8 @@ std::vector<Field> TrainingConfig::fields() {
       {"micro_batch", &micro_batch, "sequences a forward pass, divides batch; 0: the whole batch"},
       {"sequence_length", &sequence_length, "T, tokens of a sequence"},
       {"precision", &precision, "bf16 or fp32 compute; weights and optimizer are fp32 always"},
+      {"recompute", &recompute,
+       "none, loop or layer: what the backward pass computes again instead of keeping it"},
       {"validate_every", &validate_every, "steps; 0: only after the last"},
       {"validation_rows", &validation_rows, "rows of T tokens scored at each validation"},
       {"checkpoint_every", &checkpoint_every, "steps; 0: only after the last"},
@@ -185,6 +188,13 @@ RunConfig load_run_config(const std::filesystem::path& path,
 std::string to_toml(const RunConfig& config) {
   auto copy = config;
   return write_toml(copy.sections());
+}
+
+ForwardOptions TrainingConfig::forward_options() const {
+  return {.compute_dtype = precision == "bf16" ? at::kBFloat16 : at::kFloat,
+          .recompute = recompute == "loop"    ? Recompute::kLoop
+                       : recompute == "layer" ? Recompute::kLayer
+                                              : Recompute::kNone};
 }
 
 }  // namespace loopbank

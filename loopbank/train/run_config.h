@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "loopbank/model/config.h"
+#include "loopbank/model/context.h"
 
 namespace loopbank {
 
@@ -25,6 +26,7 @@ struct TrainingConfig {
   int64_t micro_batch = 0;      ///< sequences a forward pass; 0: the whole batch
   int64_t sequence_length = 0;  ///< T, tokens
   std::string precision = "bf16";
+  std::string recompute = "none";  ///< none | loop | layer
   int64_t validate_every = 100;
   int64_t validation_rows = 64;  ///< rows of T tokens scored at each validation
   int64_t checkpoint_every = 0;  ///< steps; 0: only at the end
@@ -32,6 +34,9 @@ struct TrainingConfig {
   std::string device = "auto";  ///< auto | cpu | cuda
   std::vector<Field> fields();
   bool operator==(const TrainingConfig&) const = default;
+
+  /// The forward pass of a training step.
+  [[nodiscard]] ForwardOptions forward_options() const;
 };
 
 struct OptimizerConfig {

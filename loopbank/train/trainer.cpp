@@ -17,6 +17,7 @@
 #include "loopbank/support/files.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/support/statistics.h"
 #include "loopbank/train/checkpoint.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/metrics.h"
@@ -92,15 +93,6 @@ Found find_start(const RunConfig& config, const TrainOptions& options) {
   return found;
 }
 
-double median(std::vector<double> values) {
-  if (values.empty()) {
-    return 0.0;
-  }
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 class Run {
  public:
   Run(const RunConfig& config, const TrainOptions& options)
@@ -112,8 +104,7 @@ class Run {
         model_(config_.model, device_),
         optimizer_(model_.parameters(), config_.optimizer),
         sampler_(data_.train, static_cast<uint64_t>(config_.training.seed)),
-        forward_{.compute_dtype =
-                     config_.training.precision == "bf16" ? at::kBFloat16 : at::kFloat} {
+        forward_(config_.training.forward_options()) {
     if (data_.validation) {
       validator_.emplace(data_.validation, data_.tokenizer, config_.training);
     }

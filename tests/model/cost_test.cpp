@@ -125,6 +125,23 @@ TEST(TrainingMemory, ActivationsGrowWithLoopsAndLinearlyWithSequences) {
   EXPECT_GT(activations(3, 1), 2.5 * activations(1, 1));
 }
 
+TEST(TrainingMemory, FusedOpsKeepLessAndWhatIsComputedAgainIsNotKept) {
+  const auto activations = [](bool fused, Recompute recompute) {
+    return by_name(training_memory(paper(12, 2048, 3, true), {.sequences = 2,
+                                                              .sequence_length = 512,
+                                                              .low_precision = true,
+                                                              .fused = fused,
+                                                              .recompute = recompute}))
+        .at("activations");
+  };
+  const double all = activations(true, Recompute::kNone);
+  EXPECT_LT(all, activations(false, Recompute::kNone));
+  // 36 states of 768 in fp32 and the values of one loop; 12 states and those of three loops.
+  EXPECT_LT(activations(true, Recompute::kLoop), all / 5);
+  EXPECT_LT(activations(true, Recompute::kLayer), all / 5);
+  EXPECT_GT(activations(true, Recompute::kLoop), 36.0 * 4 * 768 * 1024);
+}
+
 TEST(CostByPart, JsonHoldsTheTotalAndEveryPart) {
   const auto json = to_json(CostByPart{{{"a", 1.0}, {"b", 2.5}}});
   EXPECT_EQ(json.dump(), R"({"total":3.5,"a":1.0,"b":2.5})");

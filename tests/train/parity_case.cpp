@@ -59,7 +59,7 @@ bool has_zero_gradient(const std::string& parameter) {
 }
 
 std::string prefix_of(at::ScalarType dtype) {
-  return dtype == at::kFloat ? "fp32." : "bf16.";
+  return dtype != at::kBFloat16 ? "fp32." : "bf16.";
 }
 
 LanguageModel model_of(const ParityCase& twin, at::Device device) {
@@ -78,6 +78,16 @@ LanguageModel model_of(const ParityCase& twin, at::Device device) {
     value.copy_(found->second);
   }
   return model;
+}
+
+/// Whether ours in bf16 is at least as close to the gradient in fp32 as the twin's in bf16 is: two
+/// gradients that are both rounded may lie on either side of it. Never in fp32, where the twin's is
+/// the measure itself.
+bool is_no_further_than(const at::Tensor& twin, const at::Tensor& ours, const at::Tensor& exact) {
+  const auto distance = [&](const at::Tensor& gradient) {
+    return (gradient.to(at::kCPU, at::kDouble) - exact.to(at::kDouble)).norm().item<double>();
+  };
+  return distance(ours) < distance(twin);
 }
 
 }  // namespace
@@ -133,14 +143,17 @@ void expect_same_outputs(const ParityCase& twin, at::ScalarType dtype,
       << "expected loops of loss";
   loss.total.backward();
   for (const auto& parameter : model.parameters().all()) {
-    const auto gradient =
-        parameter.value.grad().defined() ? parameter.value.grad() : at::zeros_like(parameter.value);
+    const auto gradient = parameter.value.grad().defined() ? parameter.value.grad().to_dense()
+                                                           : at::zeros_like(parameter.value);
     if (has_zero_gradient(parameter.name)) {
       EXPECT_LE(gradient.abs().max().item<double>(), tolerance.zero_gradient) << parameter.name;
       continue;
     }
-    EXPECT_TRUE(
-        near(gradient, expected.at(prefix + "gradient." + parameter.name), tolerance.gradients))
+    const auto name = "gradient." + parameter.name;
+    if (is_no_further_than(expected.at(prefix + name), gradient, expected.at("fp32." + name))) {
+      continue;
+    }
+    EXPECT_TRUE(near(gradient, expected.at(prefix + name), tolerance.gradients))
         << "gradient of " << parameter.name;
   }
 }

@@ -1,0 +1,15 @@
+#pragma once
+/// loopbank bench ops: every fused op against its reference, at the sizes of a run's config.
+
+#include <nlohmann/json.hpp>
+
+#include "loopbank/train/run_config.h"
+
+namespace loopbank::cli {
+
+/// Compares each op's versions in value and gradients, then times both, one op after the other.
+/// @param print  a line an op on stdout as it is measured
+/// @throws Error kData where the versions differ by more than ops::allowed_difference
+[[nodiscard]] nlohmann::ordered_json bench_ops(const RunConfig& config, bool print);
+
+}  // namespace loopbank::cli

@@ -1,0 +1,82 @@
+#include "loopbank/model/recompute.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <memory>
+
+namespace loopbank {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// What autograd can keep between the passes.
+struct KeptFunction : torch::CustomClassHolder {
+  explicit KeptFunction(TensorsFunction kept) : function(std::move(kept)) {}
+  TensorsFunction function;
+};
+
+class Recomputed : public torch::autograd::Function<Recomputed> {
+ public:
+  static variable_list forward(AutogradContext* context, const TensorsFunction& function,
+                               at::TensorList inputs) {
+    context->save_for_backward(inputs.vec());
+    context->saved_data["function"] =
+        c10::IValue::make_capsule(c10::make_intrusive<KeptFunction>(function));
+    return function(inputs.vec());
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto kept = c10::static_intrusive_pointer_cast<KeptFunction>(
+        context->saved_data["function"].toCapsule());
+    variable_list inputs;
+    for (const auto& saved : context->get_saved_variables()) {
+      inputs.push_back(saved.detach().requires_grad_(saved.requires_grad()));
+    }
+    variable_list outputs, slopes;
+    {
+      const at::AutoGradMode with_gradients(true);
+      const auto all = kept->function(inputs);
+      for (size_t i = 0; i < all.size(); ++i) {
+        if (gradients[i].defined() && all[i].requires_grad()) {
+          outputs.push_back(all[i]);
+          slopes.push_back(gradients[i]);
+        }
+      }
+    }
+    torch::autograd::backward(outputs, slopes);
+    variable_list result(1);  // of the function itself
+    for (const auto& input : inputs) {
+      result.push_back(input.grad());
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+std::vector<at::Tensor> recomputed(const TensorsFunction& function,
+                                   const std::vector<at::Tensor>& inputs) {
+  // Autograd takes defined inputs alone.
+  std::vector<bool> is_defined;
+  std::vector<at::Tensor> defined;
+  for (const auto& input : inputs) {
+    is_defined.push_back(input.defined());
+    if (input.defined()) {
+      defined.push_back(input);
+    }
+  }
+  const auto of_all = [function, is_defined](const std::vector<at::Tensor>& some) {
+    std::vector<at::Tensor> all;
+    auto next = some.begin();
+    for (const bool present : is_defined) {
+      all.push_back(present ? *next++ : at::Tensor());
+    }
+    return function(all);
+  };
+  return Recomputed::apply(TensorsFunction(of_all), at::TensorList(defined));
+}
+
+}  // namespace loopbank
