@@ -68,7 +68,7 @@ size_t AttentionGroup::place_buffers(char* memory, bool backward) {
   place(weights_, is_narrow ? scores : 0, element_bytes_);
   place(max_, rows, sizeof(float));
   place(sum_, rows, sizeof(float));
-  place(rotated_, shape_.width, sizeof(float));
+  place(rotated_, static_cast<int64_t>(kRotaryChunk) * shape_.width, sizeof(float));
   if (backward) {
     place(key_sums_, head, sizeof(float));
     place(value_sums_, head, sizeof(float));

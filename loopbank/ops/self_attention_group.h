@@ -153,9 +153,8 @@ class AttentionGroup {
   float* weight_slopes_ = nullptr;
   void* weights_ = nullptr;
   void* score_slopes_ = nullptr;
-  // [d] fp32
-  float* rotated_ = nullptr;
-  float* dweight_ = nullptr;
+  float* rotated_ = nullptr;  // [kRotaryChunk, d]
+  float* dweight_ = nullptr;  // [d]
 };
 
 }  // namespace loopbank::ops

@@ -8,7 +8,7 @@
 #define HWY_TARGET_INCLUDE "loopbank/ops/self_attention_kernels.cpp"
 #include <hwy/foreach_target.h>
 
-#include "loopbank/ops/simd-inl.h"
+#include "loopbank/ops/self_attention-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace loopbank::ops::HWY_NAMESPACE {
@@ -34,36 +34,8 @@ HWY_INLINE FloatVector exp2_below_zero(FloatVector x) {
   return hn::IfThenZeroElse(hn::Lt(x, set(-125.0F)), hn::BitCast(Floats(), bits));
 }
 
-/// Two neighbouring vectors.
-struct Vectors {
-  FloatVector a;
-  FloatVector b;
-};
-
 HWY_INLINE Vectors load_two(const float* from) {
   return {load(from), load(from + lanes())};
-}
-
-HWY_INLINE void store_two(Vectors v, float* to) {
-  store(v.a, to);
-  store(v.b, to + lanes());
-}
-
-/// Rounded to the nearest, ties to even; NaN as arithmetic makes it stays NaN.
-HWY_INLINE void store_two(Vectors v, uint16_t* to) {
-#if HWY_TARGET == HWY_SCALAR
-  store(v.a, to);
-  store(v.b, to + lanes());
-#else
-  const hn::RebindToUnsigned<Floats> d32;
-  const hn::Repartition<uint16_t, Floats> d16;
-  const auto rounded = [=](FloatVector x) HWY_ATTR {
-    const auto bits = hn::BitCast(d32, x);
-    const auto even = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
-    return hn::BitCast(d16, hn::Add(bits, hn::Add(even, hn::Set(d32, 0x7FFF))));
-  };
-  hn::StoreU(hn::ConcatOdd(d16, rounded(v.b), rounded(v.a)), d16, to);
-#endif
 }
 
 /// The first `count` of both, the others `other`.

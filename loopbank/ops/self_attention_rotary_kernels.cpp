@@ -1,126 +1,170 @@
 #include "loopbank/ops/self_attention_rotary_kernels.h"
 
-#include <cmath>
+#include <algorithm>
 #include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "loopbank/ops/self_attention_rotary_kernels.cpp"
 #include <hwy/foreach_target.h>
 
-#include "loopbank/ops/simd-inl.h"
+#include "loopbank/ops/self_attention-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace loopbank::ops::HWY_NAMESPACE {
 
 /// Values i .. i + count of both halves of a row.
-struct Pair {
-  FloatVector first;
-  FloatVector second;
-};
-
 template <typename T>
-HWY_INLINE Pair load_pair(const T* row, size_t half, size_t i, size_t count) {
+HWY_INLINE Vectors load_pair(const T* row, size_t half, size_t i, size_t count) {
   return {load(row + i, count), load(row + half + i, count)};
 }
 
 template <typename T>
-HWY_INLINE void store_pair(Pair v, T* row, size_t half, size_t i, size_t count) {
-  store(v.first, row + i, count);
-  store(v.second, row + half + i, count);
+HWY_INLINE void store_pair(Vectors v, T* row, size_t half, size_t i, size_t count) {
+  if (count >= lanes()) {
+    store_each(v, row + i, row + half + i);
+    return;
+  }
+  store(v.a, row + i, count);
+  store(v.b, row + half + i, count);
 }
 
-HWY_INLINE Pair rotate(Pair x, FloatVector cosine, FloatVector sine) {
-  return {hn::NegMulAdd(x.second, sine, hn::Mul(x.first, cosine)),
-          hn::MulAdd(x.first, sine, hn::Mul(x.second, cosine))};
+HWY_INLINE Vectors rotate(Vectors x, FloatVector cosine, FloatVector sine) {
+  return {hn::NegMulAdd(x.b, sine, hn::Mul(x.a, cosine)),
+          hn::MulAdd(x.a, sine, hn::Mul(x.b, cosine))};
 }
 
-/// Rotates row r into `rows.rotated` and gives 1 / sqrt(mean square + eps). visit(i, count, pair)
-/// sees each rotated pair.
-template <typename T, typename Visit>
-HWY_INLINE float rotate_row(const RotaryRows& rows, const T* x, size_t r, const Visit& visit) {
+/// A few rows at a time, step by step: done row by row, each would wait for its own square root.
+struct Chunk {
+  size_t first = 0;
+  size_t count = 0;
+  HWY_ALIGN float squares[kRotaryChunk] = {};   // sums of a row
+  HWY_ALIGN float products[kRotaryChunk] = {};  // sums of slope * weight * rotated
+};
+
+template <typename Visit>
+HWY_INLINE void for_each_chunk(const RotaryRows& rows, const Visit& visit) {
+  for (size_t first = 0; first < rows.rows; first += kRotaryChunk) {
+    Chunk chunk;
+    chunk.first = first;
+    chunk.count = std::min(kRotaryChunk, rows.rows - first);
+    visit(chunk);
+  }
+}
+
+/// Rotates the rows of a chunk into `rows.rotated` and sums their squares; with slopes also the
+/// products.
+template <bool kWithProducts, typename T>
+HWY_INLINE void rotate_chunk(const RotaryRows& rows, const T* x, const float* slopes,
+                             Chunk& chunk) {
   const size_t half = rows.width / 2;
-  const auto* const cosines = rows.cosines + r * half;
-  const auto* const sines = rows.sines + r * half;
-  auto squares = set(0.0F);
+  for (size_t r = 0; r < chunk.count; ++r) {
+    const size_t row = chunk.first + r;
+    const auto* const from = x + row * rows.stride;
+    const auto* const cosines = rows.cosines + row * half;
+    const auto* const sines = rows.sines + row * half;
+    auto* const rotated = rows.rotated + r * rows.width;
+    Vectors squares = {set(0.0F), set(0.0F)};
+    Vectors products = squares;
+    for_each_vector(half, [&](size_t i, size_t count) HWY_ATTR {
+      const auto u =
+          rotate(load_pair(from, half, i, count), load(cosines + i, count), load(sines + i, count));
+      store_pair(u, rotated, half, i, count);
+      squares = {hn::MulAdd(u.a, u.a, squares.a), hn::MulAdd(u.b, u.b, squares.b)};
+      if constexpr (kWithProducts) {
+        const auto slope = load_pair(slopes + row * rows.width, half, i, count);
+        const auto weight = load_pair(rows.weight, half, i, count);
+        products = {hn::MulAdd(hn::Mul(slope.a, weight.a), u.a, products.a),
+                    hn::MulAdd(hn::Mul(slope.b, weight.b), u.b, products.b)};
+      }
+    });
+    chunk.squares[r] = sum_of_lanes(hn::Add(squares.a, squares.b));
+    if constexpr (kWithProducts) {
+      chunk.products[r] = sum_of_lanes(hn::Add(products.a, products.b));
+    }
+  }
+}
+
+/// 1 / sqrt(mean square + eps) of the rows from r on.
+HWY_INLINE FloatVector inverses_of(const RotaryRows& rows, const Chunk& chunk, size_t r) {
+  const auto mean_square = hn::Div(load(chunk.squares + r), set(static_cast<float>(rows.width)));
+  return hn::Div(set(1.0F), hn::Sqrt(hn::Add(mean_square, set(rows.eps))));
+}
+
+/// visit(r, count) for vectors over the rows of a chunk, all their lanes inside its arrays.
+template <typename Visit>
+HWY_INLINE void for_each_row_vector(const Visit& visit) {
+  static_assert(kRotaryChunk * sizeof(float) % HWY_MAX_BYTES == 0);
+  for (size_t r = 0; r < kRotaryChunk; r += lanes()) {
+    visit(r);
+  }
+}
+
+template <typename T>
+HWY_INLINE void norm_chunk(const RotaryRows& rows, const T* x, Chunk& chunk, T* y) {
+  rotate_chunk</*kWithProducts=*/false>(rows, x, nullptr, chunk);
+  HWY_ALIGN float inverses[kRotaryChunk];
+  for_each_row_vector([&](size_t r) HWY_ATTR { store(inverses_of(rows, chunk, r), inverses + r); });
+  const size_t half = rows.width / 2;
   for_each_vector(half, [&](size_t i, size_t count) HWY_ATTR {
-    const auto rotated = rotate(load_pair(x + r * rows.stride, half, i, count),
-                                load(cosines + i, count), load(sines + i, count));
-    store_pair(rotated, rows.rotated, half, i, count);
-    squares = hn::MulAdd(rotated.first, rotated.first, squares);
-    squares = hn::MulAdd(rotated.second, rotated.second, squares);
-    visit(i, count, rotated);
-  });
-  const float mean_square = sum_of_lanes(squares) / static_cast<float>(rows.width);
-  return 1.0F / std::sqrt(mean_square + rows.eps);
-}
-
-template <typename T>
-HWY_INLINE void norm_row(const RotaryRows& rows, const T* x, size_t r, T* y) {
-  const float inverse = rotate_row(rows, x, r, [](size_t, size_t, Pair) HWY_ATTR {});
-  const auto scale = set(inverse);
-  for_each_vector(rows.width, [&, scale](size_t i, size_t count) HWY_ATTR {
-    const auto normed = hn::Mul(load(rows.rotated + i, count), scale);
-    store(hn::Mul(normed, load(rows.weight + i, count)), y + r * rows.width + i, count);
-  });
-}
-
-/// With u the rotated row, g = dy w and n = 1 / sqrt(mean square): du = n (g - u n^2 mean(g u)),
-/// dweight += dy u n, and dx = du rotated back.
-template <typename T>
-HWY_INLINE void norm_backward_row(const RotaryRows& rows, const RotaryGradient& gradient,
-                                  const T* x, size_t r, T* dx) {
-  const size_t half = rows.width / 2;
-  const auto* const dy = gradient.dy + r * rows.width;
-  const auto scale = set(gradient.scale);
-  const auto slope_at = [=](size_t i, size_t count) HWY_ATTR {
-    const auto slope = load_pair(dy, half, i, count);
-    return Pair{hn::Mul(slope.first, scale), hn::Mul(slope.second, scale)};
-  };
-  const auto weighted = [&](Pair slope, size_t i, size_t count) HWY_ATTR {
     const auto weight = load_pair(rows.weight, half, i, count);
-    return Pair{hn::Mul(slope.first, weight.first), hn::Mul(slope.second, weight.second)};
-  };
-  auto product = set(0.0F);
-  const float inverse = rotate_row(rows, x, r, [&](size_t i, size_t count, Pair u) HWY_ATTR {
-    const auto g = weighted(slope_at(i, count), i, count);
-    product = hn::MulAdd(g.first, u.first, product);
-    product = hn::MulAdd(g.second, u.second, product);
+    for (size_t r = 0; r < chunk.count; ++r) {
+      const auto u = load_pair(rows.rotated + r * rows.width, half, i, count);
+      const auto scale = set(inverses[r]);
+      store_pair({hn::Mul(hn::Mul(u.a, scale), weight.a), hn::Mul(hn::Mul(u.b, scale), weight.b)},
+                 y + (chunk.first + r) * rows.width, half, i, count);
+    }
   });
-  const auto norm = set(inverse);
-  const auto along =
-      set(sum_of_lanes(product) / static_cast<float>(rows.width) * inverse * inverse);
-  const auto* const cosines = rows.cosines + r * half;
-  const auto* const sines = rows.sines + r * half;
-  for_each_vector(half, [&, norm, along](size_t i, size_t count) HWY_ATTR {
-    const auto u = load_pair(rows.rotated, half, i, count);
-    const auto slope = slope_at(i, count);
-    const auto g = weighted(slope, i, count);
-    const auto sum = load_pair(gradient.dweight, half, i, count);
-    store_pair({hn::MulAdd(slope.first, hn::Mul(u.first, norm), sum.first),
-                hn::MulAdd(slope.second, hn::Mul(u.second, norm), sum.second)},
-               gradient.dweight, half, i, count);
-    const Pair du = {hn::Mul(norm, hn::NegMulAdd(u.first, along, g.first)),
-                     hn::Mul(norm, hn::NegMulAdd(u.second, along, g.second))};
-    const auto back = rotate(du, load(cosines + i, count), hn::Neg(load(sines + i, count)));
-    store_pair(back, dx + r * rows.stride, half, i, count);
+}
+
+/// With u the rotated row, dy the scaled slope, w the weight and n = 1 / sqrt(mean square):
+/// du = n dy w - n^3 mean(dy w u) u, dweight += n dy u, and dx = du rotated back.
+template <typename T>
+HWY_INLINE void norm_backward_chunk(const RotaryRows& rows, const RotaryGradient& gradient,
+                                    const T* x, Chunk& chunk, T* dx) {
+  rotate_chunk</*kWithProducts=*/true>(rows, x, gradient.dy, chunk);
+  HWY_ALIGN float scales[kRotaryChunk];  // n, and the factor of the slope
+  HWY_ALIGN float alongs[kRotaryChunk];  // n^3 mean(dy w u)
+  for_each_row_vector([&](size_t r) HWY_ATTR {
+    const auto inverse = inverses_of(rows, chunk, r);
+    const auto scale = hn::Mul(inverse, set(gradient.scale));
+    const auto product = hn::Div(load(chunk.products + r), set(static_cast<float>(rows.width)));
+    store(scale, scales + r);
+    store(hn::Mul(hn::Mul(inverse, inverse), hn::Mul(scale, product)), alongs + r);
+  });
+  const size_t half = rows.width / 2;
+  for_each_vector(half, [&](size_t i, size_t count) HWY_ATTR {
+    const auto weight = load_pair(rows.weight, half, i, count);
+    auto sum = load_pair(gradient.dweight, half, i, count);
+    for (size_t r = 0; r < chunk.count; ++r) {
+      const size_t row = chunk.first + r;
+      const auto u = load_pair(rows.rotated + r * rows.width, half, i, count);
+      const auto dy = load_pair(gradient.dy + row * rows.width, half, i, count);
+      const auto scale = set(scales[r]);
+      const auto along = set(alongs[r]);
+      const Vectors slope = {hn::Mul(dy.a, scale), hn::Mul(dy.b, scale)};
+      sum = {hn::MulAdd(slope.a, u.a, sum.a), hn::MulAdd(slope.b, u.b, sum.b)};
+      const Vectors du = {hn::NegMulAdd(u.a, along, hn::Mul(slope.a, weight.a)),
+                          hn::NegMulAdd(u.b, along, hn::Mul(slope.b, weight.b))};
+      const auto cosine = load(rows.cosines + row * half + i, count);
+      const auto sine = load(rows.sines + row * half + i, count);
+      store_pair(rotate(du, cosine, hn::Neg(sine)), dx + row * rows.stride, half, i, count);
+    }
+    store_pair(sum, gradient.dweight, half, i, count);
   });
 }
 
 void RotaryNormRows(const RotaryRows& rows, Values y) {
   with_type(y, [&](auto* to) HWY_ATTR {
     const auto* const x = static_cast<const std::remove_pointer_t<decltype(to)>*>(rows.x.data);
-    for (size_t r = 0; r < rows.rows; ++r) {
-      norm_row(rows, x, r, to);
-    }
+    for_each_chunk(rows, [&](Chunk& chunk) HWY_ATTR { norm_chunk(rows, x, chunk, to); });
   });
 }
 
 void RotaryNormBackwardRows(const RotaryRows& rows, const RotaryGradient& gradient) {
   with_type(gradient.dx, [&](auto* dx) HWY_ATTR {
     const auto* const x = static_cast<const std::remove_pointer_t<decltype(dx)>*>(rows.x.data);
-    for (size_t r = 0; r < rows.rows; ++r) {
-      norm_backward_row(rows, gradient, x, r, dx);
-    }
+    for_each_chunk(
+        rows, [&](Chunk& chunk) HWY_ATTR { norm_backward_chunk(rows, gradient, x, chunk, dx); });
   });
 }
 

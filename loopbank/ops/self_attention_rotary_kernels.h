@@ -8,6 +8,9 @@
 
 namespace loopbank::ops {
 
+/// Rows that the kernels work on together.
+inline constexpr size_t kRotaryChunk = 16;
+
 /// Rows of one head, `stride` elements apart, and their angles.
 struct RotaryRows {
   ConstValues x = {};
@@ -18,7 +21,7 @@ struct RotaryRows {
   size_t rows = 0;
   size_t width = 0;  ///< d
   float eps = 0.0F;
-  float* rotated = nullptr;  ///< [width] fp32 to work in
+  float* rotated = nullptr;  ///< [kRotaryChunk, width] to work in
 };
 
 /// y = rotary_norm(x), dense rows.
