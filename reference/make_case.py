@@ -3,7 +3,7 @@
     python3 reference/make_case.py CASES.json
 
 CASES.json is a list of {"path": FILE.safetensors, "config_json": {config.json's keys}, "seed": 7,
-"batch": 2, "num_tokens": 9, "max_loops": 0}; the last three may be left out.
+"batch": 2, "num_tokens": 9, "max_loops": 0, "ponder_warmup_fraction": 0.0}; the last four may be left out.
 
 Tensors: `tokens`, `targets`; `initial.<parameter>`; and for each of fp32 and bf16 (the prefix)
 `logits`, `loss`, `cross_entropy`, `ponder`, `expected_loops`, `gradient.<parameter>`, `losses` (before each
@@ -39,6 +39,8 @@ def scatter_parameters(model: LanguageModel, seed: int) -> None:
             p.copy_(0.3 * noise)  # softplus around 0.7
             if model.config.first_loop_scale_init is not None:
                 p[0] = model.config.first_loop_scale_init
+        elif name.endswith("router.bias"):
+            p.copy_(model.config.router_bias_init + 0.3 * noise)
         elif name.endswith("gate.bias"):
             p.copy_(model.config.memory_gate_bias_init / 3 + 0.3 * noise)
         elif name.endswith("norm.weight"):
@@ -51,7 +53,14 @@ def scatter_parameters(model: LanguageModel, seed: int) -> None:
             p.copy_(noise / width**0.5)
 
 
-def make_case(config: Config, seed: int, batch: int, num_tokens: int, max_loops: int = 0) -> dict:
+def make_case(
+    config: Config,
+    seed: int,
+    batch: int,
+    num_tokens: int,
+    max_loops: int = 0,
+    ponder_warmup_fraction: float = 0.0,
+) -> dict:
     """All tensors of a case by name; the optimizer steps run without a loop budget."""
     start = LanguageModel(config)
     scatter_parameters(start, seed)
@@ -76,16 +85,34 @@ def make_case(config: Config, seed: int, batch: int, num_tokens: int, max_loops:
             gradient = torch.zeros_like(p) if p.grad is None else p.grad
             case[f"{dtype}.gradient.{name}"] = gradient
         model = copy.deepcopy(start)
-        losses = train(model, tokens, targets, STEPS, LEARNING_RATE, WEIGHT_DECAY, CLIP_NORM, dtype)
+        losses = train(
+            model,
+            tokens,
+            targets,
+            STEPS,
+            LEARNING_RATE,
+            WEIGHT_DECAY,
+            CLIP_NORM,
+            dtype,
+            ponder_warmup_fraction,
+        )
         case[f"{dtype}.losses"] = torch.tensor(losses)
         case.update({f"{dtype}.trained.{name}": p for name, p in model.named_parameters()})
     return case
 
 
 def write_case(
-    path: str, config_json: dict, seed: int, batch: int = 2, num_tokens: int = 9, max_loops: int = 0
+    path: str,
+    config_json: dict,
+    seed: int,
+    batch: int = 2,
+    num_tokens: int = 9,
+    max_loops: int = 0,
+    ponder_warmup_fraction: float = 0.0,
 ) -> None:
-    case = make_case(Config.from_json(config_json), seed, batch, num_tokens, max_loops)
+    case = make_case(
+        Config.from_json(config_json), seed, batch, num_tokens, max_loops, ponder_warmup_fraction
+    )
     metadata = {
         "config": json.dumps(config_json),
         "max_loops": str(max_loops),
@@ -93,6 +120,7 @@ def write_case(
         "learning_rate": str(LEARNING_RATE),
         "weight_decay": str(WEIGHT_DECAY),
         "clip_norm": str(CLIP_NORM),
+        "ponder_warmup_fraction": str(ponder_warmup_fraction),
     }
     tensors.save(path, case, metadata)
 

@@ -42,6 +42,7 @@ class Config:
     max_loops: Union[int, List[int]] = 0  # 0: dense
     loop_scale_init: float = -7.0
     first_loop_scale_init: Optional[float] = None
+    router_bias_init: float = 0.0
     ponder_weight: float = 0.0
     depth_scale: str = "none"
     local_memory_slots: int = 0
@@ -329,8 +330,15 @@ class LanguageModel(nn.Module):
         logits = F.linear(self.final_norm(h), head).float()
         return Output(logits, torch.stack(loops), halting)
 
-    def loss(self, tokens: Tensor, targets: Tensor, max_loops: int = 0):
-        """CE + lambda * mean over the adaptive layers of (mean n - 1) / (N - 1)."""
+    def loss(
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        max_loops: int = 0,
+        ponder_weight: Optional[float] = None,
+    ):
+        """CE + lambda * mean over the adaptive layers of (mean n - 1) / (N - 1); lambda is the config's
+        unless another is given."""
         out = self(tokens, max_loops)
         ce = F.cross_entropy(
             out.logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE_TARGET
@@ -341,7 +349,8 @@ class LanguageModel(nn.Module):
             if self.config.loops(l) > 1
         ]
         ponder = torch.stack(terms).mean() if terms else torch.zeros((), device=ce.device)
-        return ce + self.config.ponder_weight * ponder, ce, ponder, out
+        weight = self.config.ponder_weight if ponder_weight is None else ponder_weight
+        return ce + weight * ponder, ce, ponder, out
 
     @torch.no_grad()
     def initialize(self, seed: int) -> None:
@@ -357,6 +366,8 @@ class LanguageModel(nn.Module):
                 p.fill_(c.loop_scale_init)
                 if c.first_loop_scale_init is not None:
                     p[0] = c.first_loop_scale_init
+            elif name.endswith("router.bias"):
+                p.fill_(c.router_bias_init)
             elif name.endswith(("local_gate.bias", "global_gate.bias")):
                 p.fill_(c.memory_gate_bias_init)
             elif name.endswith(("local_gate.weight", "global_gate.weight")):

@@ -26,6 +26,12 @@ def make_optimizer(model: LanguageModel, weight_decay: float = 0.1, **options):
     return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=EPS, **options)
 
 
+def ponder_weight_at(ponder_weight: float, warmup_fraction: float, step: int, steps: int) -> float:
+    """The weight in force at a step (from 1): 0 at the first, whole after that share of the steps."""
+    warmup = warmup_fraction * steps
+    return ponder_weight * min(1.0, (step - 1) / warmup) if warmup > 0 else ponder_weight
+
+
 def train_step(
     loss_of, parameters: List[Tensor], optimizer, learning_rate: float, clip_norm: float
 ) -> Tensor:
@@ -49,16 +55,20 @@ def train(
     weight_decay: float = 0.1,
     clip_norm: float = 1.0,
     dtype: str = "fp32",
+    ponder_warmup_fraction: float = 0.0,
 ) -> List[float]:
     """Steps on one batch at one learning rate; returns the loss before each."""
     optimizer = make_optimizer(model, weight_decay)
     parameters = list(model.parameters())
 
-    def loss_of() -> Tensor:
+    def loss_at(step: int) -> Tensor:
+        weight = ponder_weight_at(model.config.ponder_weight, ponder_warmup_fraction, step, steps)
         with compute(dtype, str(tokens.device)):
-            return model.loss(tokens, targets)[0]
+            return model.loss(tokens, targets, ponder_weight=weight)[0]
 
     return [
-        train_step(loss_of, parameters, optimizer, learning_rate, clip_norm).item()
-        for _ in range(steps)
+        train_step(
+            lambda: loss_at(step), parameters, optimizer, learning_rate, clip_norm
+        ).item()
+        for step in range(1, steps + 1)
     ]

@@ -42,7 +42,7 @@ AdaptiveLayer::AdaptiveLayer(Parameters& parameters, const std::string& name,
       block_(parameters, name + ".block", config),
       loop_scale_(parameters.add(name + ".loop_scale", {num_loops_}, ParameterKind::kLoopScale,
                                  loop_scale_initial(config))),
-      halting_(parameters, name, config.hidden_size, num_loops_) {
+      halting_(parameters, name, config.hidden_size, num_loops_, config.router_bias_init) {
   if (shared != nullptr) {
     memory_.emplace(parameters, name + ".memory", config, *shared);
   }

@@ -29,6 +29,7 @@ struct ModelConfig {
   IntOrList max_loops{{0}, false};
   double loop_scale_init = -7.0;
   std::optional<double> first_loop_scale_init;
+  double router_bias_init = 0.0;
   double ponder_weight = 0.0;
   std::string depth_scale = "none";
   int64_t local_memory_slots = 0;

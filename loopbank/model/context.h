@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -63,6 +64,8 @@ struct ForwardOptions {
   const ops::TokenTree* tree = nullptr;
   Recorder* recorder = nullptr;
   Recompute recompute = Recompute::kNone;  ///< without a cache or a recorder, with gradients
+  /// Of the ponder term in `loss`; absent: the model's own.
+  std::optional<double> ponder_weight = {};
 };
 
 }  // namespace loopbank

@@ -8,12 +8,12 @@
 namespace loopbank {
 
 Halting::Halting(Parameters& parameters, const std::string& layer_name, int64_t hidden_size,
-                 int64_t num_loops)
+                 int64_t num_loops, double bias_init)
     : num_loops_(num_loops),
       weight_(parameters.add(layer_name + ".router.weight", {1, hidden_size + 1},
                              ParameterKind::kLinear, {Initial::Kind::kNormal, kInitialDeviation})),
       bias_(parameters.add(layer_name + ".router.bias", {1}, ParameterKind::kBias,
-                           {Initial::Kind::kConstant, 0.0})) {}
+                           {Initial::Kind::kConstant, bias_init})) {}
 
 at::Tensor Halting::logit(const at::Tensor& h, int64_t loop) const {
   const double step = num_loops_ > 1 ? static_cast<double>(loop - 1) / (num_loops_ - 1) : 0.0;

@@ -17,8 +17,9 @@ namespace loopbank {
 class Halting {
  public:
   /// @param num_loops  N, loops that the layer is trained with
+  /// @param bias_init  b at start; p_t is close to sigmoid(b) then, for every token and loop
   Halting(Parameters& parameters, const std::string& layer_name, int64_t hidden_size,
-          int64_t num_loops);
+          int64_t num_loops, double bias_init);
 
   ///     p_t = sigmoid(w . [h ; (t-1)/(N-1)] + b)        step feature 0 when N = 1
   ///

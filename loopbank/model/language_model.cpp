@@ -184,8 +184,9 @@ LossOutput LanguageModel::loss(const at::Tensor& tokens, const at::Tensor& targe
                                                  targets.reshape(-1), kIgnoreTarget);
   loss.ponder = parts_->ponder(out.expected_loops);
   loss.total = loss.cross_entropy;
-  if (parts_->config.ponder_weight > 0.0) {
-    loss.total = loss.total + loss.ponder * parts_->config.ponder_weight;
+  if (const double weight = options.ponder_weight.value_or(parts_->config.ponder_weight);
+      weight > 0.0) {
+    loss.total = loss.total + loss.ponder * weight;
   }
   loss.expected_loops = out.expected_loops;  // [L, B, T]
   return loss;

@@ -78,6 +78,7 @@ ModelConfig dense_twin(const ModelConfig& adaptive) {
   dense.max_loops = defaults.max_loops;
   dense.loop_scale_init = defaults.loop_scale_init;
   dense.first_loop_scale_init = defaults.first_loop_scale_init;
+  dense.router_bias_init = defaults.router_bias_init;
   dense.ponder_weight = defaults.ponder_weight;
   dense.local_memory_slots = defaults.local_memory_slots;
   dense.global_memory_slots = defaults.global_memory_slots;

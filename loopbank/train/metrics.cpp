@@ -73,6 +73,9 @@ Json to_json(const StepMetrics& metrics) {
               {"learning_rate", number(metrics.learning_rate)},
               {"gradient_norm", number(metrics.gradient_norm)},
               {"ponder", number(metrics.ponder)}};
+  if (metrics.ponder_weight) {
+    row["ponder_weight"] = *metrics.ponder_weight;
+  }
   if (!metrics.loops_by_layer.empty()) {
     row["loops_by_layer"] = numbers(metrics.loops_by_layer);
   }

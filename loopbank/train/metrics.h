@@ -1,11 +1,12 @@
 #pragma once
-/// metrics.jsonl: one JSON object a step, one a validation and one a task evaluated, each step
-/// once.
+/// metrics.jsonl: one JSON object a step, one a validation, one a task evaluated and one a halting
+/// alarm, each step once.
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,11 @@ struct StepMetrics {
   double tokens_per_second = 0;  ///< of this step
   double mean_loops = 1.0;       ///< mean n over layers and tokens; 1 in a dense model
   double learning_rate = 0.0;
-  double gradient_norm = 0.0;               ///< before clipping
-  double ponder = 0.0;                      ///< (mean n - 1) / (N - 1), not weighted
-  std::vector<double> loops_by_layer = {};  ///< mean n of each layer
-  bool skipped = false;                     ///< the weights stayed as they were
+  double gradient_norm = 0.0;                ///< before clipping
+  double ponder = 0.0;                       ///< (mean n - 1) / (N - 1), not weighted
+  std::optional<double> ponder_weight = {};  ///< in force at this step; where there is one
+  std::vector<double> loops_by_layer = {};   ///< mean n of each layer
+  bool skipped = false;                      ///< the weights stayed as they were
 };
 
 /// What one validation measured, all on the same rows and weights.

@@ -85,6 +85,15 @@ void for_each_in_parallel(size_t n, const Visit& visit) {
 }
 
 double rate_multiplier(const Parameter& parameter, const OptimizerConfig& config) {
+  const auto is_of = [&](const char* part) {
+    return parameter.name.find(part) != std::string::npos;
+  };
+  if (is_of(".router.")) {
+    return config.router_multiplier;
+  }
+  if (is_of(".local_gate.") || is_of(".global_gate.")) {
+    return config.memory_gate_multiplier;
+  }
   switch (parameter.kind) {
     case ParameterKind::kLoopScale:
       return config.loop_scale_multiplier;

@@ -1,6 +1,6 @@
 #pragma once
-/// AdamW with SPEC's groups: decay on linear weights alone, loop scales and memory with learning
-/// rates of their own.
+/// AdamW with SPEC's groups: decay on linear weights alone; loop scales, memory, routers and memory
+/// gates with learning rates of their own.
 ///
 /// A gradient may be sparse, with the rows that a batch reached: an embedding's. The step is that
 /// of a dense gradient of zeros elsewhere.

@@ -67,6 +67,10 @@ void check_training(const TrainingConfig& training, const ModelConfig& model) {
   expect_in_range("checkpoint_every", training.checkpoint_every, 0, kLargestCount);
   expect_in_range("keep_checkpoints", training.keep_checkpoints, 1, kLargestCount);
   expect_choice("training", "device", training.device, {"auto", "cpu", "cuda"});
+  expect_number("training", "ponder_warmup_fraction", training.ponder_warmup_fraction,
+                training.ponder_warmup_fraction >= 0.0 && training.ponder_warmup_fraction <= 1.0,
+                "a fraction of the steps from 0 to 1");
+  expect_in_range("halting_alarm_steps", training.halting_alarm_steps, 0, kLargestCount);
 }
 
 void check_data(const DataConfig& data) {
@@ -100,10 +104,13 @@ void check_optimizer(const OptimizerConfig& optimizer) {
   expect("eps", optimizer.eps, optimizer.eps > 0.0, "a number above 0");
   expect("weight_decay", optimizer.weight_decay, optimizer.weight_decay >= 0.0, "0 or more");
   expect("clip_norm", optimizer.clip_norm, optimizer.clip_norm >= 0.0, "0 (no clipping) or more");
-  expect("loop_scale_multiplier", optimizer.loop_scale_multiplier,
-         optimizer.loop_scale_multiplier >= 0.0, "0 or more");
-  expect("memory_multiplier", optimizer.memory_multiplier, optimizer.memory_multiplier >= 0.0,
-         "0 or more");
+  for (const auto& [key, multiplier] :
+       {std::pair{"loop_scale_multiplier", optimizer.loop_scale_multiplier},
+        std::pair{"memory_multiplier", optimizer.memory_multiplier},
+        std::pair{"router_multiplier", optimizer.router_multiplier},
+        std::pair{"memory_gate_multiplier", optimizer.memory_gate_multiplier}}) {
+    expect(key, multiplier, multiplier >= 0.0, "0 or more");
+  }
 }
 
 void check_schedule(const ScheduleConfig& schedule) {
@@ -173,6 +180,10 @@ std::vector<Field> TrainingConfig::fields() {
       {"checkpoint_every", &checkpoint_every, "steps; 0: only after the last"},
       {"keep_checkpoints", &keep_checkpoints, "newest checkpoints that are kept, at least 1"},
       {"device", &device, "auto, cpu or cuda; auto takes a GPU where there is one"},
+      {"ponder_warmup_fraction", &ponder_warmup_fraction,
+       "share of the steps in which the ponder weight rises from 0 to model.ponder_weight"},
+      {"halting_alarm_steps", &halting_alarm_steps,
+       "steps at 1 or at N mean loops after which a warning is given; 0: none"},
   };
 }
 
@@ -187,6 +198,10 @@ std::vector<Field> OptimizerConfig::fields() {
        "learning rate of the loop scales over that of the rest"},
       {"memory_multiplier", &memory_multiplier,
        "learning rate of memory keys and values over that of the rest"},
+      {"router_multiplier", &router_multiplier,
+       "learning rate of the routers over that of the rest"},
+      {"memory_gate_multiplier", &memory_gate_multiplier,
+       "learning rate of the memory gates over that of the rest"},
   };
 }
 

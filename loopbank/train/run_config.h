@@ -33,7 +33,9 @@ struct TrainingConfig {
   int64_t validation_rows = 64;  ///< rows of T tokens scored at each validation
   int64_t checkpoint_every = 0;  ///< steps; 0: only at the end
   int64_t keep_checkpoints = 2;
-  std::string device = "auto";  ///< auto | cpu | cuda
+  std::string device = "auto";          ///< auto | cpu | cuda
+  double ponder_warmup_fraction = 0.0;  ///< of the steps, in which the ponder weight rises from 0
+  int64_t halting_alarm_steps = 200;    ///< at 1 or at N loops before a warning; 0: none
   std::vector<Field> fields();
   bool operator==(const TrainingConfig&) const = default;
 
@@ -46,9 +48,11 @@ struct OptimizerConfig {
   double beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.1;
-  double clip_norm = 1.0;              ///< 0: no clipping
-  double loop_scale_multiplier = 1.0;  ///< learning rate of the loop scales over that of the rest
-  double memory_multiplier = 1.0;      ///< learning rate of memory keys and values
+  double clip_norm = 1.0;               ///< 0: no clipping
+  double loop_scale_multiplier = 1.0;   ///< learning rate of the loop scales over that of the rest
+  double memory_multiplier = 1.0;       ///< learning rate of memory keys and values
+  double router_multiplier = 1.0;       ///< learning rate of the routers
+  double memory_gate_multiplier = 1.0;  ///< learning rate of the memory gates
   std::vector<Field> fields();
   bool operator==(const OptimizerConfig&) const = default;
 };

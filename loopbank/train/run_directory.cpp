@@ -17,8 +17,9 @@ namespace fs = std::filesystem;
 
 /// Keys that change no weight.
 bool may_change(const std::string& section, const std::string& key) {
-  static constexpr std::array<std::string_view, 4> kTraining = {
-      "validate_every", "validation_rows", "checkpoint_every", "keep_checkpoints"};
+  static constexpr std::array<std::string_view, 5> kTraining = {
+      "validate_every", "validation_rows", "checkpoint_every", "keep_checkpoints",
+      "halting_alarm_steps"};
   if (section == "evaluation") {
     return true;
   }

@@ -49,4 +49,10 @@ double learning_rate_at(const ScheduleConfig& schedule, int64_t step, int64_t st
                                       : warmup_stable_decay(schedule, s, count);
 }
 
+double ponder_weight_at(double ponder_weight, double warmup_fraction, int64_t step, int64_t steps) {
+  const double warmup = warmup_fraction * static_cast<double>(steps);
+  return warmup > 0.0 ? ponder_weight * std::min(1.0, static_cast<double>(step - 1) / warmup)
+                      : ponder_weight;
+}
+
 }  // namespace loopbank

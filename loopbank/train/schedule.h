@@ -1,5 +1,5 @@
 #pragma once
-/// The learning rate of each step, as a function of the step alone: nothing to save.
+/// What changes from step to step, as functions of the step alone: nothing to save.
 
 #include <cstdint>
 
@@ -19,5 +19,14 @@ namespace loopbank {
 /// A warmup of less than a step leaves out the rise: the first step has the peak.
 /// @param step  from 1 to steps
 [[nodiscard]] double learning_rate_at(const ScheduleConfig& schedule, int64_t step, int64_t steps);
+
+/// Weight of the ponder term in a step: a line from 0 at the first step to `ponder_weight` after
+/// w S steps, and `ponder_weight` from there.
+///
+///     lambda(s) = lambda min(1, s / (w S))        s = step - 1, S = steps, w = warmup_fraction
+///
+/// @param step  from 1 to steps
+[[nodiscard]] double ponder_weight_at(double ponder_weight, double warmup_fraction, int64_t step,
+                                      int64_t steps);
 
 }  // namespace loopbank

@@ -20,6 +20,7 @@
 #include "loopbank/support/statistics.h"
 #include "loopbank/train/checkpoint.h"
 #include "loopbank/train/device.h"
+#include "loopbank/train/halting_alarm.h"
 #include "loopbank/train/metrics.h"
 #include "loopbank/train/optimizer.h"
 #include "loopbank/train/progress_line.h"
@@ -109,7 +110,8 @@ class Run {
         model_(config_.model, device_),
         optimizer_(model_.parameters(), config_.optimizer),
         sampler_(data_.train, static_cast<uint64_t>(config_.training.seed)),
-        forward_(config_.training.forward_options()) {
+        forward_(config_.training.forward_options()),
+        alarm_(config_) {
     if (data_.validation) {
       validator_.emplace(data_.validation, data_.tokenizer, config_.training);
     }
@@ -164,6 +166,7 @@ class Run {
     data_.tokenizer.save(options_.out / "tokenizer.json");
     write_file_atomically(options_.out / "run.toml", to_toml(config_), ErrorCode::kCheckpoint);
     metrics_.emplace(options_.out / "metrics.jsonl", state_.step);
+    alarm_.replay(options_.out / "metrics.jsonl");
   }
 
   void restore(const Checkpoint& checkpoint) {
@@ -197,6 +200,9 @@ class Run {
     const auto& training = config_.training;
     const auto rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
     const auto batch = sampler_.next(training.batch, training.sequence_length);
+    forward_.ponder_weight =
+        ponder_weight_at(config_.model.ponder_weight, training.ponder_warmup_fraction,
+                         state_.step + 1, training.steps);
     const auto measured = accumulate_gradients(model_, batch, rows, forward_);
     const double norm = gradient_norm(model_.parameters());
     ++state_.step;
@@ -229,9 +235,21 @@ class Run {
                   .skipped = !finite};
     if (config_.model.most_loops() > 0) {
       last_step_.loops_by_layer = measured.loops_by_layer;
+      if (config_.model.ponder_weight > 0.0) {
+        last_step_.ponder_weight = forward_.ponder_weight;
+      }
     }
     metrics_->write(to_json(last_step_));
     count_skips(finite);
+    watch_halting();
+  }
+
+  void watch_halting() {
+    for (const auto& alert : alarm_.observe(state_.step, last_step_.loops_by_layer)) {
+      metrics_->write(to_json(alert));
+      progress_.finish();
+      log_warning("{}", message(alert, config_));
+    }
   }
 
   void count_skips(bool finite) {
@@ -323,6 +341,7 @@ class Run {
   std::optional<Validator> validator_;
   TrainState state_;
   std::optional<MetricsLog> metrics_;
+  HaltingAlarm alarm_;
   Progress progress_;
   RunPace pace_;
   StepMetrics last_step_;

@@ -4,8 +4,8 @@
 /// What a run directory holds:
 ///   config.json, model.safetensors, tokenizer.json   the model after the last step, as published
 ///   run.toml                                          the whole run config
-///   metrics.jsonl                                     a line a step, one per validation and one
-///                                                     per task evaluated
+///   metrics.jsonl                                     a line a step, one per validation, one per
+///                                                     task evaluated and one per halting alarm
 ///   checkpoints/step-000100/                          complete states to resume from
 ///
 /// Killed at any instant and resumed, a run gives the same losses and the same weights bit for bit

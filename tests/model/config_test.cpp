@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -112,6 +113,8 @@ TEST(ModelConfig, ErrorsNameKeyValueAndNearestOption) {
   expect_contains(error_after([](auto& c) { c.rms_norm_eps = -1e-5; }), {"rms_norm_eps", "-1e-05"});
   expect_contains(error_after([](auto& c) { c.ponder_weight = -1.0; }),
                   {"ponder_weight", "got -1"});
+  expect_contains(error_after([](auto& c) { c.router_bias_init = std::nan(""); }),
+                  {"router_bias_init", "finite", "got nan"});
 }
 
 TEST(ModelConfig, SettingsWithoutEffectAreRefused) {
@@ -137,6 +140,7 @@ TEST(ModelConfig, ConfigJsonReturnsWhatWasSaved) {
   config.num_hidden_layers = 3;
   config.max_loops = {{1, 2, 3}, true};
   config.first_loop_scale_init = 0.5413;
+  config.router_bias_init = -3.0;
   config.local_memory_slots = 7;
   config.memory_gate_bias_init = -3.0;
   config.tie_word_embeddings = true;
@@ -150,18 +154,34 @@ TEST(ModelConfig, ConfigJsonReturnsWhatWasSaved) {
 TEST(ModelConfig, ConfigJsonCarriesEveryNameOfTheReference) {
   const ModelConfig config;
   const auto json = to_json(config);
-  for (const char* key :
-       {"model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
-        "num_attention_heads", "num_key_value_heads", "max_position_embeddings", "rope_theta",
-        "rms_norm_eps", "tie_word_embeddings", "max_loops", "loop_scale_init",
-        "first_loop_scale_init", "ponder_weight", "depth_scale", "local_memory_slots",
-        "global_memory_slots", "memory_gate_bias_init"}) {
+  for (const char* key : {"model_type",          "vocab_size",
+                          "hidden_size",         "intermediate_size",
+                          "num_hidden_layers",   "num_attention_heads",
+                          "num_key_value_heads", "max_position_embeddings",
+                          "rope_theta",          "rms_norm_eps",
+                          "tie_word_embeddings", "max_loops",
+                          "loop_scale_init",     "first_loop_scale_init",
+                          "router_bias_init",    "ponder_weight",
+                          "depth_scale",         "local_memory_slots",
+                          "global_memory_slots", "memory_gate_bias_init"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
-  EXPECT_EQ(json.size(), 19U);
+  EXPECT_EQ(json.size(), 20U);
   EXPECT_EQ(json["model_type"], "loopbank");
   EXPECT_EQ(json["num_key_value_heads"], 12);
   EXPECT_TRUE(json["first_loop_scale_init"].is_null());
+  EXPECT_EQ(json["router_bias_init"], 0.0);
+}
+
+TEST(ModelConfig, AConfigJsonFromBeforeAKeyExistedHasItsDefault) {
+  ModelConfig config;
+  config.max_loops = {{7}, false};
+  config.validate();
+  auto json = to_json(config);
+  ASSERT_EQ(json.erase("router_bias_init"), 1U);
+  const auto path = fresh_folder("config-old") / "config.json";
+  write_file_atomically(path, json.dump());
+  EXPECT_EQ(load_config(path), config);
 }
 
 TEST(ModelConfig, ConfigJsonWithAMistakeNamesTheFileAndTheKey) {

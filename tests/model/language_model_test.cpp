@@ -243,6 +243,19 @@ TEST(LanguageModel, ThePonderTermIsTheShareOfTheLoopsBeyondTheFirst) {
   EXPECT_GT(std::abs(router.grad().item<double>()), 1e-4) << "an integer count has no gradient";
 }
 
+TEST(LanguageModel, ALossMayWeighThePonderTermAnew) {
+  auto config = looped_config(5);
+  config.ponder_weight = 0.25;
+  const auto model = made(config);
+  const auto tokens = some_tokens(2, 8);
+  for (const double weight : {0.0, 0.5}) {
+    const auto loss = model.loss(tokens, tokens, {.ponder_weight = weight});
+    EXPECT_GT(loss.ponder.item<double>(), 0.1);
+    EXPECT_NEAR(loss.total.item<double>(),
+                loss.cross_entropy.item<double>() + weight * loss.ponder.item<double>(), 1e-6);
+  }
+}
+
 TEST(LanguageModel, TargetsThatAreIgnoredDoNotCount) {
   const auto model = made(looped_config(2));
   const auto tokens = some_tokens(1, 6);

@@ -76,6 +76,18 @@ TEST(Parameters, StartAsTheReferenceSays) {
   EXPECT_FLOAT_EQ(scale[2].item<float>(), -7.0F);
 }
 
+// sigmoid(-3) = 0.047: few tokens stop at once.
+TEST(Parameters, TheRouterBiasStartsWhereTheConfigSays) {
+  auto config = small_config();
+  config.router_bias_init = -3.0;
+  LanguageModel model(config);
+  model.parameters().initialize(1);
+  EXPECT_EQ(value(model, "layers.0.router.bias").item<double>(), -3.0);
+  EXPECT_EQ(value(model, "layers.1.router.bias").item<double>(), -3.0);
+  EXPECT_EQ(value(model, "layers.0.memory.local_gate.bias").max().item<double>(), -3.0);
+  EXPECT_EQ(value(model, "memory.query_norm.bias").abs().max().item<double>(), 0.0);
+}
+
 TEST(Parameters, NormalValuesHaveTheTailsOfANormalDistribution) {
   LanguageModel model(small_config());
   model.parameters().initialize(5);

@@ -113,6 +113,7 @@ TEST(MatchBaseline, LoopListsAreMatchedByTheirSum) {
 TEST(MatchBaseline, TheBaselineKeepsNothingOfLoopsAndMemory) {
   auto config = tiny_memory();
   config.first_loop_scale_init = 0.5413;
+  config.router_bias_init = -3.0;
   config.ponder_weight = 0.1;
   config.memory_gate_bias_init = 3.0;
   config.tie_word_embeddings = true;
@@ -120,6 +121,7 @@ TEST(MatchBaseline, TheBaselineKeepsNothingOfLoopsAndMemory) {
   EXPECT_EQ(dense.most_loops(), 0);
   EXPECT_FALSE(dense.has_memory());
   EXPECT_FALSE(dense.first_loop_scale_init.has_value());
+  EXPECT_EQ(dense.router_bias_init, 0.0);
   EXPECT_EQ(dense.ponder_weight, 0.0);
   EXPECT_EQ(dense.memory_gate_bias_init, 0.0);
   EXPECT_TRUE(dense.tie_word_embeddings);

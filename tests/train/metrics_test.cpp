@@ -62,6 +62,8 @@ TEST(StepMetrics, CarryTheDocumentedKeys) {
   }
   EXPECT_EQ(json["loss"], 2.5);
   EXPECT_FALSE(json.contains("skipped"));
+  EXPECT_FALSE(json.contains("ponder_weight"));
+  EXPECT_EQ(to_json(StepMetrics{.step = 3, .ponder_weight = 0.25})["ponder_weight"], 0.25);
 }
 
 TEST(StepMetrics, ALossThatIsNotFiniteIsNull) {

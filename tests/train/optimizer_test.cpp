@@ -96,6 +96,32 @@ TEST(AdamW, LoopScalesAndMemoryHaveLearningRatesOfTheirOwn) {
   EXPECT_NEAR(first_value(parameters, "memory"), -0.5 * kRate, 1e-6);
 }
 
+TEST(AdamW, RoutersAndMemoryGatesHaveLearningRatesOfTheirOwn) {
+  Parameters parameters(at::kCPU);
+  const std::vector<std::pair<std::string, double>> rates = {
+      {"layers.0.router.weight", 4.0},
+      {"layers.0.router.bias", 4.0},
+      {"layers.1.memory.local_gate.weight", 0.25},
+      {"layers.1.memory.global_gate.bias", 0.25},
+      {"layers.1.block.feed_forward.gate.weight", 1.0},
+      {"layers.1.memory.local_projection.weight", 1.0}};
+  for (const auto& [name, rate] : rates) {
+    parameters.add(name, {2, 2},
+                   name.ends_with("bias") ? ParameterKind::kBias : ParameterKind::kLinear, kZeros);
+  }
+  auto config = kConfig;
+  config.router_multiplier = 4.0;
+  config.memory_gate_multiplier = 0.25;
+  AdamW optimizer(parameters, config);
+  for (const auto& [name, rate] : rates) {
+    set(parameters, name, 0.0, 3.0);
+  }
+  optimizer.step(kRate);
+  for (const auto& [name, rate] : rates) {
+    EXPECT_NEAR(first_value(parameters, name), -rate * kRate, 1e-5) << name;
+  }
+}
+
 TEST(AdamW, AParameterWithoutAGradientStays) {
   Parameters parameters(at::kCPU);
   parameters.add("used", {2}, ParameterKind::kLinear, kZeros);

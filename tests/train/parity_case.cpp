@@ -8,6 +8,7 @@
 
 #include "loopbank/model/safetensors.h"
 #include "loopbank/train/optimizer.h"
+#include "loopbank/train/schedule.h"
 
 namespace loopbank::testing {
 namespace {
@@ -112,6 +113,10 @@ ParityCase read_parity_case(const std::filesystem::path& path) {
                   .learning_rate = number("learning_rate"),
                   .weight_decay = number("weight_decay"),
                   .clip_norm = number("clip_norm"),
+                  .ponder_warmup_fraction =
+                      content.metadata.contains("ponder_warmup_fraction")  // absent in older files
+                          ? number("ponder_warmup_fraction")
+                          : 0.0,
                   .tensors = {content.tensors.begin(), content.tensors.end()}};
   read_json(nlohmann::json::parse(content.metadata.at("config")), twin.config.fields(),
             path.string(), {"model_type"});
@@ -168,8 +173,12 @@ void expect_same_training(const ParityCase& twin, at::ScalarType dtype,
   config.weight_decay = twin.weight_decay;
   AdamW optimizer(parameters, config);
   std::vector<double> losses;
-  for (int64_t step = 0; step < twin.steps; ++step) {
-    const auto loss = model.loss(tokens, targets, {.compute_dtype = dtype});
+  for (int64_t step = 1; step <= twin.steps; ++step) {
+    const auto loss =
+        model.loss(tokens, targets,
+                   {.compute_dtype = dtype,
+                    .ponder_weight = ponder_weight_at(
+                        twin.config.ponder_weight, twin.ponder_warmup_fraction, step, twin.steps)});
     losses.push_back(loss.total.item<double>());
     loss.total.backward();
     optimizer.step(twin.learning_rate, clip_coefficient(gradient_norm(parameters), twin.clip_norm));

@@ -21,6 +21,7 @@ struct ParityCase {
   double learning_rate = 0.0;
   double weight_decay = 0.0;
   double clip_norm = 0.0;
+  double ponder_warmup_fraction = 0.0;  ///< of `steps`
   std::map<std::string, at::Tensor> tensors;
 
   /// Names of the parameters, each with its values at the start.

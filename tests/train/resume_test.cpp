@@ -44,6 +44,38 @@ TEST(Resume, ARunStoppedAfterAnyStepGoesOnWithTheSameBits) {
   }
 }
 
+// The weight of the ponder term follows from the step, whatever was done before in this process.
+TEST(Resume, ARunStoppedInThePonderWarmUpGoesOnWithTheSameBits) {
+  const TestDirectory directory;
+  auto run = small_run(directory);
+  run.model.ponder_weight = 0.5;
+  run.training.ponder_warmup_fraction = 4.0 / 6.0;
+  const auto whole = directory.path() / "whole";
+  (void)train(run, quiet(whole));
+  std::vector<double> weights;
+  for (const auto& row : testing::read_rows(whole / "metrics.jsonl")) {
+    if (row.contains("loss")) {
+      weights.push_back(row.at("ponder_weight"));
+    }
+  }
+  EXPECT_EQ(weights, (std::vector<double>{0.0, 0.125, 0.25, 0.375, 0.5, 0.5}));
+  for (const int steps : {1, 3, 5}) {
+    const auto out = directory.path() / std::to_string(steps);
+    (void)train(run, stopping_after(out, steps));
+    (void)train(run, quiet(out, ResumeMode::kResume));
+    expect_same_results(whole, out, 6);
+  }
+  auto plain = run;
+  plain.training.ponder_warmup_fraction = 0.0;
+  (void)train(plain, quiet(directory.path() / "plain"));
+  EXPECT_NE(read_file(whole / "model.safetensors"),
+            read_file(directory.path() / "plain" / "model.safetensors"));
+  const auto first = [](const fs::path& out) {
+    return testing::read_rows(out / "metrics.jsonl")[0]["loss"].get<double>();
+  };
+  EXPECT_NEAR(first(directory.path() / "plain") - first(whole), 0.5 * 0.5, 0.02);  // n = 1.5 of 2
+}
+
 TEST(Resume, AResumeAfterTheLastStepPublishesTheModel) {
   const TestDirectory directory;
   const auto run = small_run(directory);

@@ -69,6 +69,9 @@ TEST(RunConfig, ComesBackFromItsOwnToml) {
   config.model.first_loop_scale_init = 0.5413;
   config.data.validation = "with \"quotes\" and \\ in it.tokens";
   config.optimizer.eps = 1e-8;
+  config.optimizer.router_multiplier = 0.5;
+  config.training.ponder_warmup_fraction = 0.1;
+  config.training.halting_alarm_steps = 7;
   config.training.seed = 1234567890123;
   config.data.train = std::vector<std::string>{"a.tokens", "b/*.bin"};
   config.data.train_weights = {0.7, 3.0};
@@ -91,6 +94,10 @@ TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
       {"training.device=gpu", {"\"device\"", "cpu", "\"gpu\""}},
       {"training.keep_checkpoints=0", {"\"keep_checkpoints\"", "got 0"}},
       {"training.validation_rows=0", {"\"validation_rows\"", "got 0"}},
+      {"training.ponder_warmup_fraction=1.5", {"\"ponder_warmup_fraction\"", "got 1.5"}},
+      {"training.halting_alarm_steps=-1", {"\"halting_alarm_steps\"", "got -1"}},
+      {"optimizer.router_multiplier=-1.0", {"\"router_multiplier\"", "got -1"}},
+      {"optimizer.memory_gate_multiplier=-1.0", {"\"memory_gate_multiplier\"", "got -1"}},
       {"training.seed=-1", {"\"seed\"", "got -1"}},
       {"optimizer.beta2=1.0", {"optimizer", "\"beta2\"", "below 1", "got 1"}},
       {"optimizer.eps=0.0", {"\"eps\"", "above 0", "got 0"}},

@@ -65,5 +65,16 @@ TEST(WarmupStableDecay, WithoutWarmupAndDecayStaysAtThePeak) {
   expect_rates(schedule("warmup_stable_decay", 0.0, 0.0), {3.0, 3.0, 3.0});
 }
 
+TEST(PonderWeight, RisesFromZeroInALineAndStays) {
+  const std::vector<double> expected = {0.0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4};
+  for (int64_t step = 1; step <= 10; ++step) {
+    EXPECT_NEAR(ponder_weight_at(0.4, 0.4, step, 10), expected[static_cast<size_t>(step - 1)],
+                1e-12)
+        << "step " << step;
+  }
+  EXPECT_EQ(ponder_weight_at(0.4, 0.0, 1, 10), 0.4) << "without a warm-up";
+  EXPECT_EQ(ponder_weight_at(0.0, 0.5, 7, 10), 0.0);
+}
+
 }  // namespace
 }  // namespace loopbank
