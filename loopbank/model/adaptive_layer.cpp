@@ -102,6 +102,7 @@ LayerOutput AdaptiveLayer::forward(const at::Tensor& x, Pass& pass) const {
     recorder->halting[static_cast<size_t>(layer_)] = halting.detach();
     recorder->local_gate[static_cast<size_t>(layer_)] = gates.local.stacked();
     recorder->global_gate[static_cast<size_t>(layer_)] = gates.global.stacked();
+    recorder->record_states(layer_, x, states);
   }
   return {.state = y, .expected_loops = n};
 }

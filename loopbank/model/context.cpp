@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "loopbank/model/config.h"
 #include "loopbank/ops/check.h"
@@ -47,6 +48,29 @@ std::pair<at::Tensor, at::Tensor> KeyValueCache::append(int64_t layer, int64_t l
   entry.keys.narrow(2, length_, added).copy_(keys);
   entry.values.narrow(2, length_, added).copy_(values);
   return {entry.keys.narrow(2, 0, total), entry.values.narrow(2, 0, total)};
+}
+
+void Recorder::reset(size_t num_layers) {
+  for (auto* values : {&halting, &local_gate, &global_gate, &state_norm, &state_change}) {
+    values->assign(num_layers, at::Tensor());
+  }
+}
+
+void Recorder::record_states(int64_t layer, const at::Tensor& x,
+                             const std::vector<at::Tensor>& states) {
+  const at::NoGradGuard no_grad;
+  const auto length = [](const at::Tensor& h) { return at::linalg_vector_norm(h, 2, {-1}); };
+  std::vector<at::Tensor> lengths{length(x)};  // [B, T]
+  std::vector<at::Tensor> changes;
+  auto before = x;
+  for (const auto& h : states) {
+    changes.push_back(length(h - before) / lengths.back());
+    lengths.push_back(length(h));
+    before = h;
+  }
+  const auto width = static_cast<double>(x.size(-1));
+  state_norm[static_cast<size_t>(layer)] = at::stack(lengths) / std::sqrt(width);  // [N + 1, B, T]
+  state_change[static_cast<size_t>(layer)] = at::stack(changes);                   // [N, B, T]
 }
 
 }  // namespace loopbank

@@ -43,9 +43,18 @@ class KeyValueCache {
 
 /// Collects inner values by SPEC's names when a forward pass is probed; see infer/probe.h.
 struct Recorder {
-  std::vector<at::Tensor> halting;      ///< per layer [N_l, B, T], P_t
-  std::vector<at::Tensor> local_gate;   ///< per layer [N_l, B, T], mean over D; undefined if none
-  std::vector<at::Tensor> global_gate;  ///< per layer [N_l, B, T], mean over D; undefined if none
+  std::vector<at::Tensor> halting;       ///< per layer [N_l, B, T], P_t
+  std::vector<at::Tensor> local_gate;    ///< per layer [N_l, B, T], mean over D; undefined if none
+  std::vector<at::Tensor> global_gate;   ///< per layer [N_l, B, T], mean over D; undefined if none
+  std::vector<at::Tensor> state_norm;    ///< per layer [N_l + 1, B, T], |h^(t)| / sqrt D, t from 0
+  std::vector<at::Tensor> state_change;  ///< per layer [N_l, B, T], |h^(t) - h^(t-1)| / |h^(t-1)|
+
+  /// Room for the layers of a pass; what an earlier one left goes.
+  void reset(size_t num_layers);
+  /// Fills `state_norm` and `state_change` of a layer; a dense one counts as one loop.
+  /// @param x       [B, T, D] h^(0)
+  /// @param states  one [B, T, D] a loop that was run
+  void record_states(int64_t layer, const at::Tensor& x, const std::vector<at::Tensor>& states);
 };
 
 /// What a training step computes again in its backward pass instead of keeping it.

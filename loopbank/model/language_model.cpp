@@ -110,10 +110,7 @@ struct LanguageModel::Parts {
   Hidden hidden(const at::Tensor& tokens, const ForwardOptions& options, Pass& pass) const {
     check_tokens(tokens, options, config);
     if (options.recorder != nullptr) {
-      *options.recorder = {};
-      options.recorder->halting.resize(layers.size());
-      options.recorder->local_gate.resize(layers.size());
-      options.recorder->global_gate.resize(layers.size());
+      options.recorder->reset(layers.size());
     }
     pass.angles = angles_of(tokens, options, config);
     if (memory) {

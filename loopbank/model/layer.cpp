@@ -45,8 +45,11 @@ DenseLayer::DenseLayer(Parameters& parameters, const std::string& name, const Mo
 
 LayerOutput DenseLayer::forward(const at::Tensor& x, Pass& pass) const {
   pass.enter(layer_, 1);
-  return {.state = block_.forward(x, scale_, pass),                          // [B, T, D]
-          .expected_loops = at::ones({x.size(0), x.size(1)}, x.options())};  // [B, T]
+  auto y = block_.forward(x, scale_, pass);  // [B, T, D]
+  if (auto* recorder = pass.recorder(); recorder != nullptr) {
+    recorder->record_states(layer_, x, {y});
+  }
+  return {.state = y, .expected_loops = at::ones({x.size(0), x.size(1)}, x.options())};  // [B, T]
 }
 
 }  // namespace loopbank

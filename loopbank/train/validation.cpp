@@ -11,18 +11,6 @@
 namespace loopbank {
 namespace {
 
-/// Bytes of text that each token stands for. [V] int64
-at::Tensor bytes_of_tokens(const Tokenizer& tokenizer) {
-  auto lengths = at::empty({tokenizer.vocab_size()}, at::kLong);
-  auto* values = lengths.data_ptr<int64_t>();
-  const auto between = end_of_text_of(tokenizer);
-  for (int64_t id = 0; id < lengths.numel(); ++id) {
-    const auto token = static_cast<TokenId>(id);
-    values[id] = token == between ? 0 : static_cast<int64_t>(tokenizer.token_bytes(token).size());
-  }
-  return lengths;
-}
-
 /// Sums of a quantity by layer over passes, weighted by rows.
 class LayerMeans {
  public:
@@ -60,6 +48,17 @@ double mean_of(const std::vector<double>& values) {
 }
 
 }  // namespace
+
+at::Tensor bytes_of_tokens(const Tokenizer& tokenizer) {
+  auto lengths = at::empty({tokenizer.vocab_size()}, at::kLong);
+  auto* values = lengths.data_ptr<int64_t>();
+  const auto between = end_of_text_of(tokenizer);
+  for (int64_t id = 0; id < lengths.numel(); ++id) {
+    const auto token = static_cast<TokenId>(id);
+    values[id] = token == between ? 0 : static_cast<int64_t>(tokenizer.token_bytes(token).size());
+  }
+  return lengths;
+}
 
 Validator::Validator(std::shared_ptr<const TokenSource> source, const Tokenizer& tokenizer,
                      const TrainingConfig& training)

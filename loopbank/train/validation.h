@@ -14,6 +14,9 @@
 
 namespace loopbank {
 
+/// Bytes of text that each token stands for, [V] int64: 0 for the token between documents.
+[[nodiscard]] at::Tensor bytes_of_tokens(const Tokenizer& tokenizer);
+
 class Validator {
  public:
   /// Takes the first `validation_rows` rows of the source, or all where it holds fewer.
