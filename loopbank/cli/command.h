@@ -10,6 +10,7 @@ void add_eval(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_probe(CLI::App& app);
 void add_inside(CLI::App& app);
+void add_inspect(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_match(CLI::App& app);
 void add_data(CLI::App& app);

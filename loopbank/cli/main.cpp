@@ -84,6 +84,7 @@ int run(int argc, char** argv) {
   add_generate(app);
   add_probe(app);
   add_inside(app);
+  add_inspect(app);
   add_plan(app);
   add_match(app);
   add_data(app);

@@ -3,34 +3,23 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
-#include "loopbank/data/token_source.h"
+#include "loopbank/infer/text_ids.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
 
 TextRows read_text_rows(const std::filesystem::path& path, const Tokenizer& tokenizer,
                         int64_t num_rows, int64_t sequence_length) {
-  const auto between = end_of_text_of(tokenizer);
-  const int64_t wanted = num_rows * sequence_length + 1;
-  TextReader reader(path, /*strict=*/false);
-  std::vector<int64_t> ids;
-  std::string document;
-  while (static_cast<int64_t>(ids.size()) < wanted && reader.next(document)) {
-    const auto encoded = tokenizer.encode(document);
-    ids.insert(ids.end(), encoded.begin(), encoded.end());
-    if (between) {
-      ids.push_back(*between);
-    }
-  }
+  const auto text = read_text_ids(path, tokenizer, num_rows * sequence_length + 1);
+  const std::vector<int64_t> ids(text.ids.begin(), text.ids.end());
   if (ids.size() < 2) {
     fail(ErrorCode::kData,
          "{}: expected text of at least 2 tokens, got {} in {} documents ({} empty, {} bad lines). "
          "Give a longer text",
-         path.string(), ids.size(), reader.report().documents, reader.report().empty_documents,
-         reader.report().num_bad_lines());
+         path.string(), ids.size(), text.reading.documents, text.reading.empty_documents,
+         text.reading.num_bad_lines());
   }
   const int64_t num_targets = static_cast<int64_t>(ids.size()) - 1;
   const int64_t length = std::min(sequence_length, num_targets);
@@ -38,7 +27,7 @@ TextRows read_text_rows(const std::filesystem::path& path, const Tokenizer& toke
   const auto all = at::tensor(ids, at::kLong);
   return {.rows = {.tokens = all.narrow(0, 0, rows * length).view({rows, length}),
                    .targets = all.narrow(0, 1, rows * length).view({rows, length})},
-          .reading = reader.report()};
+          .reading = text.reading};
 }
 
 }  // namespace loopbank

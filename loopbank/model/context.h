@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -41,6 +42,17 @@ class KeyValueCache {
   std::unordered_map<int64_t, Entry> entries_;  // key: layer * kMaxLoops + loop
 };
 
+/// One read of a memory bank in a forward pass: softmax(q K^T / sqrt D) V, and its gate. The
+/// references hold while `Recorder::on_read` runs.
+struct MemoryRead {
+  int64_t layer = 0;        ///< that reads, from 0
+  int64_t loop = 1;         ///< from 1
+  bool global = false;      ///< whether it reads the global bank and not the layer's own
+  const at::Tensor& query;  ///< [B, T, D] normed, in the compute type
+  const at::Tensor& keys;   ///< [M, D] normed, in the compute type
+  const at::Tensor& gate;   ///< [B, T, D] in the state type
+};
+
 /// Collects inner values by SPEC's names when a forward pass is probed; see infer/probe.h.
 struct Recorder {
   std::vector<at::Tensor> halting;       ///< per layer [N_l, B, T], P_t
@@ -48,6 +60,8 @@ struct Recorder {
   std::vector<at::Tensor> global_gate;   ///< per layer [N_l, B, T], mean over D; undefined if none
   std::vector<at::Tensor> state_norm;    ///< per layer [N_l + 1, B, T], |h^(t)| / sqrt D, t from 0
   std::vector<at::Tensor> state_change;  ///< per layer [N_l, B, T], |h^(t) - h^(t-1)| / |h^(t-1)|
+  /// Called at every read of a bank, in the order of layers, loops, local and global; may be empty.
+  std::function<void(const MemoryRead& read)> on_read;
 
   /// Room for the layers of a pass; what an earlier one left goes.
   void reset(size_t num_layers);

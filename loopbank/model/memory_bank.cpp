@@ -91,9 +91,11 @@ LayerMemory::Output LayerMemory::forward(const at::Tensor& h, const OpenBank& lo
     const auto by_bank = logits.chunk(static_cast<int64_t>(gates.size()), -1);  // [B, T, D]
     if (local_) {
       out.local_gate = ops::memory_gate(by_bank.front(), biases.front());
+      pass.record_read(/*global=*/false, query, local_bank, out.local_gate);
     }
     if (global_) {
       out.global_gate = ops::memory_gate(by_bank.back(), biases.back());
+      pass.record_read(/*global=*/true, query, pass.global_bank, out.global_gate);
     }
   }
   return out;

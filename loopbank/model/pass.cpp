@@ -71,4 +71,16 @@ std::pair<at::Tensor, at::Tensor> Pass::remember(const at::Tensor& keys, const a
                                    : options_.cache->append(layer_, loop_, keys, values);
 }
 
+void Pass::record_read(bool global, const at::Tensor& query, const OpenBank& bank,
+                       const at::Tensor& gate) const {
+  if (options_.recorder != nullptr && options_.recorder->on_read) {
+    options_.recorder->on_read({.layer = layer_,
+                                .loop = loop_,
+                                .global = global,
+                                .query = query,
+                                .keys = bank.keys,
+                                .gate = gate});
+  }
+}
+
 }  // namespace loopbank

@@ -63,6 +63,10 @@ class Pass {
   std::pair<at::Tensor, at::Tensor> remember(const at::Tensor& keys, const at::Tensor& values);
 
   [[nodiscard]] Recorder* recorder() const { return options_.recorder; }
+  /// Shows a read of a bank to the recorder, where there is one that asks for it.
+  /// @param query, gate  [B, T, D]
+  void record_read(bool global, const at::Tensor& query, const OpenBank& bank,
+                   const at::Tensor& gate) const;
 
   ops::RotaryTable angles;  ///< of the pass's T positions
   OpenBank global_bank;     ///< undefined tensors where the model has none

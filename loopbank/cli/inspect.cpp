@@ -1,0 +1,120 @@
+/// loopbank inspect MODEL_DIR: what a model's memory banks do on a text.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "loopbank/cli/command.h"
+#include "loopbank/cli/inference_flags.h"
+#include "loopbank/cli/runtime.h"
+#include "loopbank/infer/memory_report.h"
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+#include "loopbank/support/log.h"
+#include "loopbank/support/progress.h"
+
+namespace loopbank::cli {
+namespace {
+
+struct InspectFlags {
+  std::string model;
+  std::string text;
+  std::string out;
+  std::vector<std::string> ablate = {"bank", "slots"};
+  InspectOptions options;
+  bool json = false;
+};
+
+/// Every token keeps its place in memory, and its slots.
+constexpr int64_t kMostTokens = 100'000'000;
+
+void apply_ablate(const std::vector<std::string>& names, InspectOptions& options) {
+  const auto named = [&](const char* name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  if (named("none") && names.size() > 1) {
+    fail(ErrorCode::kConfig, "--ablate: expected none alone, or bank and slots, got {} names.",
+         names.size());
+  }
+  options.ablate_banks = named("bank");
+  options.ablate_slots = named("slots");
+}
+
+void run_inspect(InspectFlags flags) {
+  apply_ablate(flags.ablate, flags.options);
+  auto loaded = load_inference_model(flags.model);
+  Progress progress;
+  if (!runtime_settings().quiet) {
+    flags.options.on_progress = [&](int64_t done, int64_t total) {
+      progress.update(done == 0 ? std::string("reading the text")
+                                : fmt::format("pass {} of {} over the text", done + 1, total));
+    };
+  }
+  auto report = inspect_memory(loaded, flags.text, flags.options);
+  report.model = flags.model;
+  progress.finish();
+  if (report.num_skipped > 0) {
+    log_warning("{}: {} lines that are no document were passed over", flags.text,
+                report.num_skipped);
+  }
+  const auto json = to_json(report).dump(2) + "\n";
+  if (!flags.out.empty()) {
+    write_file_atomically(flags.out, json);
+    log_info("the report as JSON in {}", flags.out);
+  }
+  fmt::print("{}", flags.json ? json : format_report(report));
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app) {
+  auto* command = app.add_subcommand(
+      "inspect",
+      "Which memory slots a model reads on a text, what they say and what they are worth");
+  const auto flags = std::make_shared<InspectFlags>();
+  auto& options = flags->options;
+  add_model_directory(*command, flags->model);
+  command->add_option("--text", flags->text, "A .txt, .jsonl or .parquet file, plain, .gz or .zst")
+      ->required();
+  command->add_option("--tokens", options.max_tokens, "Tokens of the text to read, at most")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, kMostTokens));
+  command
+      ->add_option("--sequence-length", options.sequence_length,
+                   "Tokens of a row (the model's max_position_embeddings)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--slots", options.num_slots, "Slots of each bank to tell in full")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--top", options.num_top, "Contexts, tokens and words of a slot")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--ablate", flags->ablate,
+                   "What to zero, and see the cost: bank (all, and each), slots (each that is told "
+                   "in full), none (bank,slots)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"bank", "slots", "none"}));
+  command
+      ->add_option("--zero", options.zero,
+                   "all, BANK or BANK:SLOT[,SLOT...] to zero as well, such as layer0:12; may be "
+                   "given several times")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--swap", options.swap,
+                   "BANK:SLOT,SLOT, two slots whose values to exchange; may be given several times")
+      ->allow_extra_args(false);
+  command->add_option("--max-loops", options.max_loops, "Loop budget (the model's N)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--out", flags->out, "FILE.json to write the whole report to");
+  command->add_flag("--json", flags->json, "The whole report as JSON on stdout");
+  command->callback([flags] { run_inspect(*flags); });
+}
+
+}  // namespace loopbank::cli
