@@ -1,8 +1,9 @@
-/// loopbank settings: every key of a run config, its default and its meaning.
+/// loopbank settings: every key of a run config and of a study file, its default and its meaning.
 
 #include <fmt/format.h>
 
 #include "loopbank/cli/command.h"
+#include "loopbank/study/study_config.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank::cli {
@@ -15,6 +16,17 @@ void run_settings() {
       "Every key of a run config, as `loopbank settings` prints it. `--set section.key=value`\n"
       "overrides one of them on the command line; `config.json` holds those of [model].\n\n{}",
       describe_settings(defaults.sections()));
+  StudyConfig study;
+  SystemSettings system;
+  fmt::print(
+      "# Settings of a study\n\n"
+      "A study file (`loopbank study FILE`) holds the sections above, which all its systems share, "
+      "and\n"
+      "these.\n\n{}",
+      describe_settings({{"study", study.study.fields()},
+                         {"benchmark", study.benchmark.fields()},
+                         {"text", study.text.fields()},
+                         {"system.NAME", system.fields()}}));
 }
 
 }  // namespace

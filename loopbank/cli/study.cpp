@@ -14,7 +14,9 @@
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/runner.h"
+#include "loopbank/study/table.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
 
@@ -22,10 +24,13 @@ namespace loopbank::cli {
 namespace {
 
 struct StudyFlags {
+  std::string config;
   std::string scale = "demo";
   std::string out;
   std::vector<std::string> systems;
-  int64_t seed = 1;
+  std::vector<int64_t> seeds;
+  std::string text;
+  std::vector<std::string> tasks;
   int64_t at_once = 0;
   std::vector<std::string> overrides;
   bool dry_run = false;
@@ -37,9 +42,19 @@ const std::map<std::string, Scale> kScales = {
 
 /// The command line that makes, or goes on with, this study.
 std::string command_of(const StudyFlags& flags) {
-  auto text = fmt::format("loopbank study --scale {} --seed {}", flags.scale, flags.seed);
+  auto text = flags.config.empty() ? fmt::format("loopbank study --scale {}", flags.scale)
+                                   : fmt::format("loopbank study {}", flags.config);
+  if (!flags.seeds.empty()) {
+    text += fmt::format(" --seeds {}", fmt::join(flags.seeds, ","));
+  }
   if (!flags.systems.empty()) {
     text += fmt::format(" --systems {}", fmt::join(flags.systems, ","));
+  }
+  if (!flags.text.empty()) {
+    text += fmt::format(" --text {}", flags.text);
+  }
+  for (const auto& folder : flags.tasks) {
+    text += fmt::format(" --data {}", folder);
   }
   if (flags.at_once > 0) {
     text += fmt::format(" --at-once {}", flags.at_once);
@@ -50,14 +65,54 @@ std::string command_of(const StudyFlags& flags) {
   return text + fmt::format(" --out {}", flags.out);
 }
 
-/// `[2/10] Loop-3: facts 0.412, 1.234 BPB; reasoning 0.388, 0.912 BPB; 28 s`
-void show_system(const SystemDone& done) {
-  const auto& row = done.result;
-  log_info(
-      "[{}/{}] {}: facts accuracy {:.3f}, BPB {:.3f}; reasoning accuracy {:.3f}, BPB {:.3f}; {}{}",
-      done.number, done.total, row.label, row.facts_accuracy, row.facts_bpb, row.reasoning_accuracy,
-      row.reasoning_bpb, format_duration(row.seconds + row.evaluation_seconds),
-      done.was_done ? " (done before)" : "");
+/// The files that the flags name: a file of one's own, or the scale's, with text where given.
+std::vector<StudyConfig> parts_of(const StudyFlags& flags) {
+  auto overrides = flags.overrides;
+  if (!flags.config.empty()) {
+    if (!flags.text.empty()) {
+      overrides.push_back("text.folder=" + flags.text);
+    }
+    auto config = load_study_config(flags.config, overrides);
+    if (!flags.tasks.empty()) {
+      config.text.tasks = flags.tasks;
+    }
+    return {std::move(config)};
+  }
+  std::vector<StudyConfig> parts = {study_preset(kScales.at(flags.scale), flags.overrides)};
+  if (!flags.text.empty()) {
+    if (flags.scale != "small") {
+      fail(ErrorCode::kConfig,
+           "study: expected --text with --scale small or with a study file, got --scale {}.",
+           flags.scale);
+    }
+    overrides.push_back("text.folder=" + flags.text);
+    parts.push_back(text_study_preset(overrides));
+    parts.back().text.tasks = flags.tasks;
+  }
+  return parts;
+}
+
+/// `[2/10] Loop-3, seed 1: facts accuracy 0.412, facts BPB 1.234, ...; 28 s`
+void show_run(const RunDone& done) {
+  std::vector<std::string> scores;
+  for (const auto& column : done.columns) {
+    scores.push_back(fmt::format("{} {:.3f}", column.title, done.result.score(column).value));
+  }
+  log_info("[{}/{}] {}, seed {}: {}; {}{}", done.number, done.total, done.label, done.result.seed,
+           fmt::join(scores, ", "),
+           format_duration(done.result.seconds + done.result.evaluation_seconds),
+           done.was_done ? " (done before)" : "");
+}
+
+/// Systems of both parts, those with these names.
+std::vector<System> planned(const std::vector<StudyConfig>& parts, const StudyFlags& flags) {
+  std::vector<System> systems;
+  for (const auto& part : parts) {
+    for (auto& system : choose_systems(study_systems(part), flags.systems)) {
+      systems.push_back(std::move(system));
+    }
+  }
+  return systems;
 }
 
 void print_plan(const std::vector<System>& systems, bool json) {
@@ -68,23 +123,39 @@ void print_plan(const std::vector<System>& systems, bool json) {
   }
 }
 
+void print_results(const StudyResult& result, const StudyFlags& flags) {
+  if (flags.json) {
+    fmt::print("{}\n", read_file(std::filesystem::path(flags.out) / "results.json"));
+    return;
+  }
+  for (const auto& part : result.parts) {
+    fmt::print("{}\n{}\n", format_table(part), format_claims(part));
+  }
+  fmt::print("{}/report.html shows the same as a page, with figures.\n", flags.out);
+}
+
 void run_study_command(const StudyFlags& flags) {
   const StudyOptions options{
-      .scale = kScales.at(flags.scale),
+      .scale =
+          flags.config.empty() ? flags.scale : std::filesystem::path(flags.config).stem().string(),
+      .parts = parts_of(flags),
       .out = flags.out,
       .systems = flags.systems,
-      .seed = static_cast<uint64_t>(flags.seed),
-      .overrides = flags.overrides,
-      .benchmark = {},
+      .seeds = flags.seeds,
       .command = command_of(flags),
       .at_once = flags.at_once,
-      // A pipe gets a line a system and no more.
+      // A pipe gets a line a run and no more.
       .show_progress = !runtime_settings().quiet && ::isatty(STDERR_FILENO) == 1,
       .should_stop = [] { return stop_signal() != 0; },
-      .on_system = show_system};
+      .on_run = show_run};
   if (flags.dry_run) {
-    print_plan(systems_of_study(options), flags.json);
+    print_plan(planned(options.parts, flags), flags.json);
     return;
+  }
+  if (flags.config.empty() && flags.scale == "paper") {
+    fail(ErrorCode::kConfig,
+         "study: expected a scale that one machine can train, demo or small, got paper. See what "
+         "it takes with --scale paper --dry-run.");
   }
   if (flags.out.empty()) {
     fail(ErrorCode::kConfig, "study: expected --out DIR for the results, got none.");
@@ -92,16 +163,10 @@ void run_study_command(const StudyFlags& flags) {
   watch_signals();
   const auto outcome = run_study(options);
   if (!outcome.finished) {
-    log_info("Stopped and saved with {} systems done. Go on with: {}",
-             outcome.result.systems.size(), options.command);
+    log_info("Stopped and saved. Go on with: {}", options.command);
     end_by_signal();
   }
-  if (flags.json) {
-    fmt::print("{}\n", to_json(outcome.result).dump(2));
-  } else {
-    fmt::print("{}\n{}\n{}/report.html shows the same as a page.\n", format_table(outcome.result),
-               compare_with_paper(outcome.result), flags.out);
-  }
+  print_results(outcome.result, flags);
 }
 
 }  // namespace
@@ -109,6 +174,8 @@ void run_study_command(const StudyFlags& flags) {
 void add_study(CLI::App& app) {
   auto* command = app.add_subcommand("study", "The ten systems, trained and compared");
   const auto flags = std::make_shared<StudyFlags>();
+  command->add_option("CONFIG", flags->config, "A study file of your own instead of a scale")
+      ->check(CLI::ExistingFile);
   command->add_option("--scale", flags->scale, "demo (minutes), small (hours) or paper (planned)")
       ->check(CLI::IsMember(kScales))
       ->capture_default_str();
@@ -118,18 +185,25 @@ void add_study(CLI::App& app) {
       ->delimiter(',')
       ->allow_extra_args(false);
   command
-      ->add_option("--seed", flags->seed,
-                   "Of the invented world, the initial values and the order of the data")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+      ->add_option(
+          "--seeds,--seed", flags->seeds,
+          "With commas between, in place of the study's; each is an invented world, initial "
+          "values and an order of the data")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--text", flags->text,
+                      "Folder of text (.jsonl, .txt, .gz, .zst) to train on as well (small)");
+  command->add_option("--data", flags->tasks, "Folders of the tasks' files for --text")
+      ->allow_extra_args(false);
   command
       ->add_option("--set", flags->overrides,
                    "section.key=value for all systems, may be given several times")
       ->allow_extra_args(false);
   command
       ->add_option("--at-once", flags->at_once,
-                   "Systems in work at a time, each on its share of the threads (demo: one a "
-                   "thread; small: one)")
+                   "Runs in work at a time, each on its share of the threads (small models: one a "
+                   "thread; else one)")
       ->check(CLI::PositiveNumber);
   command->add_flag("--dry-run", flags->dry_run, "What each system would cost; nothing is written");
   command->add_flag("--json", flags->json, "The results or the plan as JSON on stdout");

@@ -101,6 +101,31 @@ BenchmarkInstance instance_of(const Problem& problem, int64_t label, int64_t ind
 
 }  // namespace
 
+ReasoningRange parse_reasoning_range(const std::string& text) {
+  const auto refuse = [&] {
+    fail(ErrorCode::kConfig,
+         "kinds: expected KIND:MIN-MAX such as addition:1-3, got \"{}\". Kinds are addition, sum, "
+         "chain, comparison and product",
+         text);
+  };
+  const auto colon = text.find(':');
+  if (colon == std::string::npos) {
+    refuse();
+  }
+  const auto numbers = text.substr(colon + 1);
+  const auto dash = numbers.find('-');
+  const auto number = [&](const std::string& digits) {
+    if (digits.empty() || digits.size() > 3 ||
+        digits.find_first_not_of("0123456789") != std::string::npos) {
+      refuse();
+    }
+    return static_cast<int64_t>(std::stoi(digits));
+  };
+  const auto low = number(numbers.substr(0, dash));
+  const auto high = dash == std::string::npos ? low : number(numbers.substr(dash + 1));
+  return {reasoning_kind(text.substr(0, colon)), low, high};
+}
+
 void check(const ReasoningOptions& options) {
   if (options.kinds.empty()) {
     fail(ErrorCode::kConfig, "reasoning: expected at least one kind of problem, got none");

@@ -19,6 +19,10 @@ struct ReasoningRange {
   int64_t max_difficulty = 1;
 };
 
+/// "addition:1-3" as a range; "addition:2" is difficulty 2 alone.
+/// @throws Error kConfig for another form or an unknown kind
+[[nodiscard]] ReasoningRange parse_reasoning_range(const std::string& text);
+
 struct ReasoningOptions {
   /// Each kind takes an equal share of the problems, and each of its difficulties of that.
   std::vector<ReasoningRange> kinds = {{ReasoningKind::kAddition, 1, 2},

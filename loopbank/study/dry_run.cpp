@@ -36,10 +36,12 @@ nlohmann::ordered_json plan_to_json(const std::vector<System>& systems) {
                                   {"tokens", plan.tokens},
                                   {"training_flops", plan.training_flops},
                                   {"memory_bytes", plan.memory.total()},
-                                  {"gpu_hours", gpu_hours(plan)},
-                                  {"paper", to_json(system.paper)}};
-    if (system.baseline) {
-      row["residuals"] = residuals_to_json(*system.baseline);
+                                  {"gpu_hours", gpu_hours(plan)}};
+    if (system.paper) {
+      row["paper"] = to_json(*system.paper);
+    }
+    if (system.match) {
+      row["residuals"] = residuals_to_json(system.match->baseline);
     }
     rows.push_back(row);
   }

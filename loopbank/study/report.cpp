@@ -2,188 +2,242 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <vector>
+#include <set>
 
-#include "loopbank/data/benchmark_instance.h"
+#include "loopbank/study/answers.h"
+#include "loopbank/study/html.h"
+#include "loopbank/study/page_data.h"
+#include "loopbank/study/page_files.h"
+#include "loopbank/study/report_claims.h"
+#include "loopbank/study/report_table.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
 namespace {
 
-constexpr std::string_view kStyle = R"(
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; --quiet: #777; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 84rem; line-height: 1.5;
-       font-family: system-ui, sans-serif; }
-h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
-p, ul { max-width: 46rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .5rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; font-weight: 600; }
-thead th { vertical-align: bottom; font-weight: 600; }
-tbody tr:hover { background: var(--soft); }
-.error { color: var(--quiet); font-size: .8em; display: block; }
-.paper { border-left: 2px solid var(--line); }
-.paper, .paper ~ td, .paper ~ th { color: var(--quiet); }
-pre { overflow-x: auto; padding: .75rem; background: var(--soft); border-radius: .3rem;
-      font-size: .85rem; }
-pre.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
-summary { cursor: pointer; font-weight: 600; margin: .5rem 0; }
-@media (max-width: 60rem) {
-  thead { display: none; }
-  table, tbody, tr, td { display: block; width: 100%; }
-  tr { border: 1px solid var(--line); border-radius: .4rem; margin-bottom: 1rem; }
-  td { display: flex; justify-content: space-between; gap: 1rem; border-bottom: 0; }
-  td:first-child { background: var(--soft); font-size: 1.1rem; }
-  td:not(:first-child)::before { content: attr(data-name); color: var(--quiet); text-align: left; }
-  .error { display: inline; margin-left: .4rem; }
-  .paper { border-left: 0; border-top: 1px dashed var(--line); }
-}
-)";
-
-/// A cell of the measured part: its heading, its value, its standard error or nothing.
-struct Cell {
-  const char* heading;
-  std::string value;
-  double error = 0.0;
-};
-
-std::vector<Cell> measured_cells(const SystemResult& row) {
-  const auto score = [](double value) { return fmt::format("{:.3f}", value); };
-  return {{"facts accuracy", score(row.facts_accuracy), row.errors.facts_accuracy},
-          {"facts BPB", score(row.facts_bpb), row.errors.facts_bpb},
-          {"reasoning BPB", score(row.reasoning_bpb), row.errors.reasoning_bpb},
-          {"reasoning accuracy", score(row.reasoning_accuracy), row.errors.reasoning_accuracy},
-          {"parameters", format_count(row.parameters)},
-          {"FLOPs a token", format_count(row.forward_flops)},
-          {"mean loops", fmt::format("{:.2f}", row.mean_loops)},
-          {"tokens a second", format_count(row.tokens_per_second)},
-          {"training", format_duration(row.seconds)}};
+std::string part_heading(const PartView& view) {
+  return view.title.empty() ? "" : fmt::format("<h3>{}</h3>\n", escape_html(view.title));
 }
 
-std::vector<Cell> paper_cells(const PaperScores& scores) {
-  return {{"paper: CS Acc", fmt::format("{:.3f}", scores.commonsense_accuracy)},
-          {"paper: CS BPB", fmt::format("{:.3f}", scores.commonsense_bpb)},
-          {"paper: Math BPB", fmt::format("{:.3f}", scores.math_bpb)}};
+std::string figure_html(const PartView& view, const Figure& figure) {
+  const auto name = figure_name(*view.json, figure);
+  const bool heat = figure.kind == FigureKind::kHeat;
+  const bool wide = figure.panels_side_by_side && panels_of(figure).size() > 1;
+  const auto content =
+      heat ? fmt::format("<div class=\"heats\">{}</div>", heat_html(figure))
+           : std::string(
+                 "<div class=\"drawing\"></div><noscript><p>A script draws this picture; "
+                 "its numbers stand in the file below.</p></noscript>");
+  return fmt::format(
+      "<figure id=\"{}\" class=\"{}\"{}>\n<h4>{}{}</h4>\n{}\n<figcaption>{} <a href=\"csv/{}.csv\">"
+      "CSV</a></figcaption>\n</figure>\n",
+      name, wide ? (panels_of(figure).size() == 4 ? "wide four" : "wide") : "narrow",
+      heat ? "" : " data-figure", escape_html(figure.title),
+      view.title.empty() ? "" : fmt::format(" <small>{}</small>", escape_html(view.title)), content,
+      sentence_html(figure.caption), name);
 }
 
-std::string table_head() {
-  const SystemResult none;
-  std::string text = "<thead><tr><th>system</th>";
-  for (const auto& cell : measured_cells(none)) {
-    text += fmt::format("<th>{}</th>", cell.heading);
-  }
-  bool first = true;
-  for (const auto& cell : paper_cells(none.paper)) {
-    text += fmt::format("<th{}>{}</th>", first ? " class=\"paper\"" : "", cell.heading);
-    first = false;
-  }
-  return text + "</tr></thead>\n";
-}
-
-std::string table_row(const SystemResult& row) {
-  auto text = fmt::format("<tr><td>{}</td>", escape_html(row.label));
-  for (const auto& cell : measured_cells(row)) {
-    const auto error = cell.error > 0
-                           ? fmt::format("<span class=\"error\">&plusmn; {:.3f}</span>", cell.error)
-                           : std::string();
-    text += fmt::format("<td data-name=\"{}\"><span>{}{}</span></td>", cell.heading,
-                        escape_html(cell.value), error);
-  }
-  bool first = true;
-  for (const auto& cell : paper_cells(row.paper)) {
-    text += fmt::format("<td{} data-name=\"{}\"><span>{}</span></td>",
-                        first ? " class=\"paper\"" : "", cell.heading, cell.value);
-    first = false;
-  }
-  return text + "</tr>\n";
-}
-
-std::string residuals(const StudyResult& result) {
-  std::string items;
-  for (const auto& row : result.systems) {
-    if (row.residuals) {
-      items += fmt::format(
-          "<li>{}: {:+.1f} % parameters, {:+.1f} % FLOPs against the system that it matches</li>\n",
-          escape_html(row.label), 100 * row.residuals->parameters,
-          100 * row.residuals->forward_flops);
+/// The figures of a section, the same one of several parts side by side.
+std::string figures_html(const std::vector<PartView>& views, std::string_view section) {
+  std::vector<std::string> ids;
+  for (const auto& view : views) {
+    for (const auto& figure : view.figures) {
+      const bool known = std::find(ids.begin(), ids.end(), figure.id) != ids.end();
+      if (figure.section == section && !known) {
+        ids.push_back(figure.id);
+      }
     }
   }
-  return items.empty() ? "" : "<p>What the solver could not match:</p>\n<ul>\n" + items + "</ul>\n";
+  std::string html;
+  for (const auto& id : ids) {
+    for (const auto& view : views) {
+      for (const auto& figure : view.figures) {
+        html += figure.id == id ? figure_html(view, figure) : "";
+      }
+    }
+  }
+  return html.empty() ? html : "<div class=\"figures\">\n" + html + "</div>\n";
 }
 
-std::string introduction() {
-  return fmt::format(
-      "<p>Systems trained on text that the program makes itself: <em>facts</em> about invented "
-      "people and places (what was told must be recalled) and <em>reasoning</em> problems of "
-      "several steps (none of those asked was ever told). The paper's own scores, on other data, "
-      "stand beside: facts against its commonsense suite, reasoning against its math suite. "
-      "Lower BPB is better, higher accuracy is better; guessing has an accuracy of {:.3f}. "
-      "&plusmn; is one standard error over the questions of this one seed.</p>\n",
-      1.0 / kBenchmarkChoices);
+/// `2,000`: a count in full.
+std::string in_full(double count) {
+  const auto digits = fmt::format("{:.0f}", count);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) {
+      text += ',';
+    }
+    text += digits[i];
+  }
+  return text;
 }
 
-std::string table(const StudyResult& result) {
-  if (result.systems.empty()) {
-    return "<p>No system is done yet.</p>\n";
+/// `, for 2,000 steps (4.1 M tokens)`; a range where systems differ.
+std::string budget_of(const std::vector<PartView>& views) {
+  std::set<double> steps;
+  std::set<double> tokens;
+  for (const auto& view : views) {
+    for (const auto* system : systems_of(*view.json)) {
+      steps.insert(number_at(*system, "steps").value_or(0));
+      tokens.insert(number_at(*system, "tokens").value_or(0));
+    }
   }
-  std::string text = "<table>\n" + table_head() + "<tbody>\n";
-  for (const auto& row : result.systems) {
-    text += table_row(row);
+  if (tokens.empty() || *tokens.rbegin() == 0) {
+    return "";
   }
-  return text + "</tbody>\n</table>\n" + residuals(result);
+  const auto range = [](const std::set<double>& values, auto&& format) {
+    const auto low = format(*values.begin());
+    const auto high = format(*values.rbegin());
+    return low == high ? low : low + " to " + high;
+  };
+  return fmt::format(" for {} steps ({} tokens)", range(steps, in_full),
+                     range(tokens, format_count));
+}
+
+std::string plural(size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string lead(const Json& results, const std::vector<PartView>& views) {
+  std::set<std::string> systems;
+  size_t seeds = 0;
+  std::string titles;
+  for (const auto& view : views) {
+    for (const auto* system : systems_of(*view.json)) {
+      systems.insert(text_at(*system, "name"));
+    }
+    seeds = std::max(seeds, numbers(member(*view.json, "seeds")).size());
+    titles +=
+        (titles.empty() ? "" : "; ") + text_at(*view.json, "title", text_at(*view.json, "name"));
+  }
+  if (systems.empty()) {
+    return "No system is done yet.";
+  }
+  auto text = fmt::format("{}, trained from {}{}", plural(systems.size(), "transformer"),
+                          plural(seeds, "seed"), budget_of(views));
+  const auto machine = text_at(results, "machine");
+  text += machine.empty() ? "" : " on " + machine;
+  if (const auto threads = number_at(results, "threads")) {
+    text += ", " + plural(static_cast<size_t>(*threads), "thread") + " a system";
+  }
+  text += ", and asked the same questions";
+  text += titles.empty() ? "" : " (" + titles + ")";
+  const auto date = text_at(results, "date");
+  return text + "." +
+         (date.empty() ? "" : " " + date + ", scale " + text_at(results, "scale") + ".");
+}
+
+std::string unfinished_html(const Json& results) {
+  const auto& finished = member(results, "finished");
+  return finished.is_boolean() && !finished.get<bool>()
+             ? "<p class=\"notice\">This study is not finished: the page shows what is done so "
+               "far.</p>\n"
+             : "";
+}
+
+std::string tables_html(const std::vector<PartView>& views) {
+  std::string html;
+  for (const auto& view : views) {
+    html += part_heading(view) + score_table_html(*view.json);
+  }
+  return (views.empty() ? "<p>No system is done yet.</p>\n" : html) + figures_html(views, "scores");
+}
+
+std::string findings_html(const std::vector<PartView>& views) {
+  std::string html;
+  for (const auto& view : views) {
+    const auto claims = claims_html(*view.json);
+    html += claims.empty() ? "" : part_heading(view) + claims;
+  }
+  return (html.empty() ? "<p>Not measured: it takes two systems that the paper compares.</p>\n"
+                       : html) +
+         figures_html(views, "claims");
+}
+
+std::string questions_html(const std::vector<PartView>& views) {
+  std::array<std::string, kNumQuestions> answers;
+  for (const auto& view : views) {
+    const auto of_part = answer_questions(*view.json);
+    for (size_t i = 0; i < answers.size(); ++i) {
+      answers[i] += fmt::format(
+          "<div class=\"answer {}\">{}<p><b>{}.</b> {}</p>{}</div>\n", name_of(of_part[i].tone),
+          part_heading(view), escape_html(of_part[i].headline), sentence_html(of_part[i].text),
+          of_part[i].more.empty()
+              ? ""
+              : fmt::format("<p class=\"more\">{}</p>", sentence_html(of_part[i].more)));
+    }
+  }
+  constexpr std::array<std::string_view, kNumQuestions> kSections = {"loops", "memory", "together",
+                                                                     "inside"};
+  std::string html;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    html += fmt::format(
+        "<section id=\"question-{}\">\n<h2><span class=\"number\">{}</span> {}</h2>\n{}{}</section>"
+        "\n",
+        i + 1, i + 1, question_text(static_cast<int>(i + 1)),
+        answers[i].empty() ? "<p>Not measured.</p>\n" : answers[i],
+        figures_html(views, kSections[i]));
+  }
+  return html;
+}
+
+std::string details(const std::string& summary, const std::string& text) {
+  return text.empty() ? ""
+                      : fmt::format("<details><summary>{}</summary>\n<pre>{}</pre></details>\n",
+                                    escape_html(summary), escape_html(text));
+}
+
+std::string making_html(const Json& results, const std::vector<PartView>& views) {
+  const auto command = text_at(results, "command");
+  auto html = command.empty() ? "" : "<pre class=\"wrap\">" + escape_html(command) + "</pre>\n";
+  html += figures_html(views, "training");
+  for (const auto& view : views) {
+    const auto of = view.title.empty() ? "" : ": " + view.title;
+    html += details("What all systems share" + of, text_at(*view.json, "settings"));
+    const auto& data = member(*view.json, "data");
+    html += details("Data" + of,
+                    data.is_null() ? "" : data.dump(2, ' ', false, Json::error_handler_t::replace));
+    const auto matches = matches_html(*view.json);
+    html += matches.empty() ? ""
+                            : fmt::format(
+                                  "<details><summary>How near the matched baselines "
+                                  "came{}</summary>\n{}</details>\n",
+                                  escape_html(of), matches);
+  }
+  return html;
 }
 
 }  // namespace
 
-std::string escape_html(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
-
-std::string make_report(const StudyResult& result) {
-  const auto scale = escape_html(result.scale);
-  std::string page = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>Think harder or know more? {} study, seed {}</title>\n<style>{}</style>\n</head>\n"
-      "<body>\n<h1>Think harder or know more?</h1>\n<p>Adaptive loops and memory banks at {} "
-      "scale, seed {}, {} thread(s) a system.</p>\n",
-      scale, result.seed, kStyle, scale, result.seed, result.threads);
-  page += introduction() + table(result);
-  if (!result.systems.empty()) {
-    page += fmt::format("<h2>Against the paper</h2>\n<pre class=\"wrap\">{}</pre>\n",
-                        escape_html(compare_with_paper(result)));
-  }
-  page += fmt::format("<h2>How it was made</h2>\n<pre class=\"wrap\">{}</pre>\n",
-                      escape_html(result.command));
-  page += fmt::format(
-      "<details><summary>What all systems share</summary>\n<pre>{}</pre>\n</details>\n"
-      "<details><summary>Data</summary>\n<pre>{}</pre>\n</details>\n</body>\n</html>\n",
-      escape_html(result.settings), escape_html(result.data));
-  return page;
+std::string make_report(const Json& results) {
+  const auto views = views_of(results);
+  const auto data = page_data(views);
+  const auto title = escape_html(text_at(results, "title", "Think harder or know more?"));
+  const auto lead_text = sentence_html(lead(results, views));
+  const auto notice = unfinished_html(results);
+  const auto tables = tables_html(views);
+  const auto findings = findings_html(views);
+  const auto questions = questions_html(views);
+  const auto making = making_html(results, views);
+  const auto json = script_json(data);
+  const std::string tokens = data["tokens"].empty()
+                                 ? "<p>Not measured.</p>"
+                                 : "<div id=\"token-view\"></div><noscript><p>A script colours the "
+                                   "tokens.</p></noscript>";
+  return fill_template(kPageHtml, {{"title", title},
+                                   {"css", kPageCss},
+                                   {"lead", lead_text},
+                                   {"notice", notice},
+                                   {"tables", tables},
+                                   {"findings", findings},
+                                   {"questions", questions},
+                                   {"tokens", tokens},
+                                   {"making", making},
+                                   {"data", json},
+                                   {"chart_js", kChartJs},
+                                   {"page_js", kPageJs}});
 }
 
 }  // namespace loopbank

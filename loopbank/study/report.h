@@ -1,18 +1,17 @@
 #pragma once
-/// The page of a study: the table with the paper's numbers beside it, what of the paper's order
-/// came out, and how it was made. One HTML file without scripts that asks nothing of a network.
+/// The page of a study: results.json (docs/formats.md) as one HTML file for people. It asks nothing
+/// of a network; tables and answers are plain HTML, figures and tokens are drawn by its script.
+///
+/// Not here: what the sentences say (answers.h), what the figures show (figures.h), how they are
+/// drawn (page/*.js).
 
 #include <string>
-#include <string_view>
 
-#include "loopbank/study/results.h"
+#include "loopbank/study/results_view.h"
 
 namespace loopbank {
 
-/// The text with every character that means something in HTML written as its name.
-[[nodiscard]] std::string escape_html(std::string_view text);
-
-/// The page. On a narrow screen every row of the table becomes a card.
-[[nodiscard]] std::string make_report(const StudyResult& result);
+/// The page. What was not measured is left out or told as not measured.
+[[nodiscard]] std::string make_report(const Json& results);
 
 }  // namespace loopbank

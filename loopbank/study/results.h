@@ -1,80 +1,91 @@
 #pragma once
-/// What a study measured, as a file and as the paper's table.
+/// What a study measured: its parts, their systems over all seeds, the paper's findings checked.
 
 #include <cstdint>
+#include <filesystem>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "loopbank/study/match.h"
+#include "loopbank/study/paired.h"
+#include "loopbank/study/run_result.h"
 #include "loopbank/study/systems.h"
 
 namespace loopbank {
 
+/// A score over seeds.
+struct ScoreSummary {
+  double mean = 0.0;
+  std::optional<double> spread;  ///< standard deviation over seeds, with n - 1; none for one seed
+  double error = 0.0;            ///< over the questions of one seed: root mean square of the seeds'
+  std::vector<double> by_seed;
+};
+
 /// One row of the table.
-struct SystemResult {
-  std::string name;
-  std::string label;
-  double parameters = 0.0;
-  double forward_flops = 0.0;   ///< a token
-  double training_flops = 0.0;  ///< a token
-  double facts_accuracy = 0.0;
-  double facts_bpb = 0.0;
-  double reasoning_accuracy = 0.0;
-  double reasoning_bpb = 0.0;
-  /// Standard errors of the four scores over the questions of this one run.
-  struct Errors {
-    double facts_accuracy = 0.0;
-    double facts_bpb = 0.0;
-    double reasoning_accuracy = 0.0;
-    double reasoning_bpb = 0.0;
-  };
-  Errors errors;
-  int64_t facts_instances = 0;
-  int64_t reasoning_instances = 0;
-  double mean_loops = 0.0;  ///< on the questions, mean of the two parts; 1 for a dense model
-  double validation_loss = 0.0;
-  double tokens_per_second = 0.0;  ///< training, median over the steps
-  int64_t steps = 0;
-  double tokens = 0.0;              ///< trained on
-  double seconds = 0.0;             ///< in training steps
-  double evaluation_seconds = 0.0;  ///< in scoring the questions
-  PaperScores paper;
-  /// (baseline - target) / target, for the baselines that the solver derived.
-  struct Residuals {
-    double parameters = 0.0;
-    double forward_flops = 0.0;
-  };
-  std::optional<Residuals> residuals;
+struct SystemRow {
+  System system;
+  std::vector<RunResult> runs;  ///< one a seed that is done, in the order of the seeds
+  std::vector<std::filesystem::path> scores;  ///< their folders of scores
+  /// b - a in each column, with this system as b and another one as a: IsoPar, IsoFLOP.
+  std::map<std::string, std::map<std::string, PairedScores>> against = {};
+
+  [[nodiscard]] ScoreSummary score(const Column& column) const;
+  /// The mean of a figure over the runs.
+  [[nodiscard]] double mean(double RunResult::*figure) const;
+};
+
+/// A finding of the paper, and whether it came out.
+struct Claim {
+  int question = 0;  ///< RQ1 to RQ4
+  std::string text;
+  std::string column;  ///< key
+  std::string better;  ///< systems
+  std::string worse;
+  double ours = 0.0;   ///< relative change of `better` against `worse`
+  double paper = 0.0;  ///< likewise
+  Difference difference = {};
+  std::string verdict;  ///< as in the paper | not as in the paper | too near to tell
+};
+
+/// One kind of data: the embedded benchmark, or text of one's own.
+struct PartResult {
+  std::string name;  ///< benchmark | text
+  std::string title;
+  std::vector<int64_t> seeds;
+  std::vector<Column> columns;
+  std::vector<SystemRow> rows;
+  std::vector<Claim> claims;
+  std::string settings = {};  ///< what all systems share, as TOML
+  std::string data = {};      ///< what they were trained on and asked, as JSON
+
+  [[nodiscard]] const SystemRow* find(std::string_view name) const;
 };
 
 struct StudyResult {
   std::string scale;
-  uint64_t seed = 0;
-  std::vector<SystemResult> systems;  ///< those that are done, in the table's order
-  std::string command = {};           ///< that goes on with the study
-  std::string settings = {};          ///< what all systems share, as TOML
-  std::string data = {};              ///< what they were trained on and asked, as JSON
-  int threads = 0;                    ///< that computed a system
+  std::string title;
+  std::string command;  ///< that goes on with the study
+  std::string date;     ///< of the last run
+  std::string machine;
+  int threads = 0;  ///< that computed a system
+  bool finished = false;
+  std::vector<PartResult> parts;
 };
 
-[[nodiscard]] nlohmann::ordered_json to_json(const PaperScores& scores);
-[[nodiscard]] nlohmann::ordered_json to_json(const SystemResult& result);
-/// @throws Error kData for a missing key or a value of the wrong type; `where` names the file
-[[nodiscard]] SystemResult system_result_from_json(const nlohmann::json& json,
-                                                   const std::string& where);
-/// {"scale", "seed", "command", "threads", "chance_accuracy", "data", "settings", "systems": [...]}
+/// Folders of scores of the seeds that two systems are both done for, in the same order.
+[[nodiscard]] std::pair<std::vector<std::filesystem::path>, std::vector<std::filesystem::path>>
+common_seeds(const SystemRow& a, const SystemRow& b);
+
+/// Fills `against` of every row (systems that are done for the same seeds) and `claims`.
+void compare_systems(PartResult& part);
+
+/// results.json as docs/formats.md lists it, but for what lies in the runs' own files (curves,
+/// inside).
 [[nodiscard]] nlohmann::ordered_json to_json(const StudyResult& result);
-
-/// The paper's table with the measured scores and, beside them, the paper's own. The two were
-/// measured on different data: facts stand for the commonsense suite, reasoning for the math suite.
-[[nodiscard]] std::string format_table(const StudyResult& result);
-
-/// How the measured order of the systems compares with the paper's: pairs ordered alike by column,
-/// and the paper's main claims one by one. Says so where a claim does not come out, and where two
-/// scores are nearer than twice the standard error of their difference (questions taken as
-/// independent).
-[[nodiscard]] std::string compare_with_paper(const StudyResult& result);
+[[nodiscard]] nlohmann::ordered_json to_json(const PartResult& part);
+[[nodiscard]] nlohmann::ordered_json to_json(const PaperScores& scores);
 
 }  // namespace loopbank

@@ -1,97 +1,78 @@
 #include "loopbank/study/runner.h"
 
 #include <ATen/Parallel.h>
+#include <fmt/chrono.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <ctime>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "loopbank/eval/evaluate.h"
 #include "loopbank/eval/json_lines.h"
-#include "loopbank/eval/result_files.h"
-#include "loopbank/eval/task_files.h"
-#include "loopbank/infer/inference_model.h"
-#include "loopbank/study/plan.h"
+#include "loopbank/model/cost.h"
+#include "loopbank/study/figure_csv.h"
 #include "loopbank/study/report.h"
+#include "loopbank/study/study_part.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
-#include "loopbank/support/statistics.h"
-#include "loopbank/train/device.h"
-#include "loopbank/train/run_directory.h"
-#include "loopbank/train/trainer.h"
+#include "loopbank/support/folder_lock.h"
 
 namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// The small preset has GPT-2's vocabulary for real text; the benchmark's text fills 1024 tokens.
-constexpr const char* kSmallVocabulary = "model.vocab_size=1024";
+/// Models below this many parameters train faster side by side, a thread each, than one after
+/// another on all threads.
+constexpr double kSmallModel = 4e6;
+constexpr auto kPatience = std::chrono::milliseconds(200);
 
-std::vector<std::string> all_overrides(const StudyOptions& options) {
-  std::vector<std::string> all = {fmt::format("training.seed={}", options.seed)};
-  if (options.scale == Scale::kSmall) {
-    all.emplace_back(kSmallVocabulary);
-  }
-  for (const auto& item : options.overrides) {
-    if (item.starts_with("data.")) {
-      fail(ErrorCode::kConfig,
-           "study: expected --set of what the systems share, got \"{}\". A study makes its own "
-           "data; use loopbank train for data of your own.",
-           item);
+/// The processor's name as Linux tells it, and the cores at hand.
+std::string machine_name() {
+  std::string name = "unknown processor";
+  if (fs::exists("/proc/cpuinfo")) {
+    const auto text = read_file("/proc/cpuinfo");
+    const auto key = text.find("model name");
+    const auto colon = key == std::string::npos ? key : text.find(": ", key);
+    if (colon != std::string::npos) {
+      name = text.substr(colon + 2, text.find('\n', colon) - colon - 2);
     }
-    all.push_back(item);
   }
-  return all;
-}
-
-/// Over all steps of a run, however often it was interrupted.
-double median_tokens_per_second(const fs::path& metrics) {
-  std::vector<double> speeds;
-  for_each_json_line(metrics, [&](const nlohmann::json& row, const std::string&) {
-    if (row.contains("tokens_per_second")) {
-      speeds.push_back(row["tokens_per_second"].get<double>());
-    }
-    return true;
-  });
-  return median(std::move(speeds));
+  return fmt::format("{}, {} cores", name, at::get_num_threads());
 }
 
 class Study {
  public:
-  explicit Study(const StudyOptions& options)
-      : options_(options),
-        everyone_(everyone(options)),
-        chosen_(systems_of_study(options)),
-        lock_(options.out),
-        data_(prepare_study_data(
-            options.out / "data",
-            {.benchmark = options.benchmark.value_or(study_benchmark(options.scale, options.seed)),
-             .vocab_size = everyone_.front().run.model.vocab_size})),
-        tasks_(load_tasks({kFactsTask, kReasoningTask},
-                          {.directories = {data_.tasks}, .few_shot_file = {}})) {
-    for (auto* systems : {&everyone_, &chosen_}) {
-      for (auto& system : *systems) {
-        system.run.data = data_.files;
+  explicit Study(const StudyOptions& options) : options_(options) {
+    for (const auto& config : options.parts) {
+      StudyPart::check(config, options.systems);
+    }
+    create_directories(options.out, ErrorCode::kCheckpoint);
+    for (const auto& config : options.parts) {
+      auto& part =
+          parts_.emplace_back(config, options.out / (config.is_text() ? "text" : "benchmark"),
+                              options.systems, options.seeds);
+      for (const auto& job : part.jobs()) {
+        queue_.push_back({.part = &part, .job = &job});
       }
     }
+    at_once_ = choose_at_once();
+    threads_of_a_run_ = at::get_num_threads() / static_cast<int>(at_once_);
   }
 
   StudyOutcome to_end() {
-    for (const auto& system : everyone_) {
-      expect_same_system(system);
-    }
     write_results();
     if (at_once_ == 1) {
-      work(threads_of_a_system_);
+      work();
     } else {
       std::vector<std::thread> workers;
-      for (size_t i = 0; i < std::min(chosen_.size(), static_cast<size_t>(at_once_)); ++i) {
-        workers.emplace_back([this] { work(threads_of_a_system_); });
+      for (size_t i = 0; i < std::min(queue_.size(), static_cast<size_t>(at_once_)); ++i) {
+        workers.emplace_back([this] { work(); });
       }
       for (auto& worker : workers) {
         worker.join();
@@ -100,36 +81,42 @@ class Study {
     if (failure_) {
       std::rethrow_exception(failure_);
     }
-    return {.result = collect(), .finished = !stopped_};
+    return {.result = write_results(), .finished = !stopped_};
   }
 
  private:
-  static std::vector<System> everyone(const StudyOptions& options) {
-    auto all = options;
-    all.systems.clear();
-    return systems_of_study(all);
-  }
+  struct Entry {
+    StudyPart* part;
+    const Job* job;
+    bool is_taken = false;  ///< by a worker of this process, or told to be done
+  };
+  /// A run that this worker alone works on; without an entry there is none to take now.
+  struct Claim {
+    Entry* entry = nullptr;
+    std::unique_ptr<FolderLock> lock{};
+    bool was_done = false;
+    bool all_taken = false;
+  };
 
-  [[nodiscard]] fs::path folder(const System& system) const {
-    return options_.out / "systems" / system.name;
-  }
-  [[nodiscard]] fs::path result_file(const System& system) const {
-    return folder(system) / "result.json";
-  }
-  [[nodiscard]] bool is_done(const System& system) const { return fs::exists(result_file(system)); }
   /// Asked by every worker: one that failed or was stopped stops the others.
   [[nodiscard]] bool stop_asked() const {
     return stopped_ || (options_.should_stop && options_.should_stop());
   }
 
-  /// Takes system after system until none is left; of these threads there are several.
-  void work(int threads) {
-    at::set_num_threads(threads);  // of this thread; the number is its own
+  /// Takes run after run until none is left; of these threads there are several.
+  void work() {
+    at::set_num_threads(threads_of_a_run_);  // of this thread; the number is its own
     try {
-      for (size_t i = next_++; i < chosen_.size(); i = next_++) {
-        if (!complete(chosen_[i])) {
-          stopped_ = true;
+      while (!stopped_) {
+        auto claim = next_claim();
+        if (claim.all_taken) {
           return;
+        }
+        if (claim.entry == nullptr) {  // other processes work on what is left
+          stopped_ = stop_asked();
+          std::this_thread::sleep_for(kPatience);
+        } else if (!complete(claim)) {
+          stopped_ = true;
         }
       }
     } catch (...) {
@@ -139,173 +126,112 @@ class Study {
     }
   }
 
-  /// False where the study was stopped before the system was done.
-  bool complete(const System& system) {
-    const bool was_done = is_done(system);
-    if (!was_done && (stop_asked() || !train_and_score(system))) {
+  Claim next_claim() {
+    const std::lock_guard lock(mutex_);
+    Claim claim{.all_taken = true};
+    for (auto& entry : queue_) {
+      if (entry.is_taken) {
+        continue;
+      }
+      claim.all_taken = false;
+      claim.was_done = StudyPart::is_done(*entry.job);
+      if (!claim.was_done) {
+        claim.lock = FolderLock::try_hold(entry.job->folder / "claim", ErrorCode::kCheckpoint);
+        if (!claim.lock) {
+          continue;
+        }
+        // Another process may have ended it since.
+        claim.was_done = StudyPart::is_done(*entry.job);
+      }
+      entry.is_taken = true;
+      claim.entry = &entry;
+      return claim;
+    }
+    return claim;
+  }
+
+  /// False where the study was stopped before the run was done.
+  bool complete(const Claim& claim) {
+    const auto& job = *claim.entry->job;
+    const bool shows = options_.show_progress && at_once_ == 1;
+    if ((!claim.was_done && stop_asked()) ||
+        !claim.entry->part->complete(job, shows, [this] { return stop_asked(); })) {
       return false;
     }
     const std::lock_guard lock(mutex_);
-    if (!was_done) {
-      write_results();
-    }
     ++num_done_;
-    if (options_.on_system) {
-      options_.on_system({.result = read_result(system),
-                          .number = num_done_,
-                          .total = static_cast<int64_t>(chosen_.size()),
-                          .was_done = was_done});
+    if (!claim.was_done && num_done_ < static_cast<int64_t>(queue_.size())) {
+      write_results();  // the last one is written at the end
+    }
+    if (options_.on_run) {
+      options_.on_run({.result = StudyPart::result_of(job),
+                       .label = job.system.label,
+                       .columns = claim.entry->part->columns(),
+                       .number = num_done_,
+                       .total = static_cast<int64_t>(queue_.size()),
+                       .was_done = claim.was_done});
     }
     return true;
   }
 
-  /// Systems in work at the same time, at most one a thread. How many are asked for makes no
-  /// difference: a system has the same share of the threads, and so the same weights, alone.
+  /// Runs in work at the same time, at most one a thread. How many are asked for makes no
+  /// difference: a run has the same share of the threads, and so the same weights, alone.
   [[nodiscard]] int64_t choose_at_once() const {
     const int64_t threads = at::get_num_threads();
-    const int64_t usual = options_.scale == Scale::kDemo ? threads : 1;
+    double largest = 0.0;
+    for (const auto& entry : queue_) {
+      largest = std::max(largest, model_cost(entry.job->system.run.model, 1).parameters.total());
+    }
+    const int64_t usual = largest < kSmallModel ? threads : 1;
     const int64_t wanted = options_.at_once > 0 ? options_.at_once : usual;
     return std::max<int64_t>(1, std::min(wanted, threads));
   }
 
-  /// A system trained before with other settings must not stand in one table with these. Where its
-  /// data lies is no such setting: the folder may have been moved, and what the data is made from
-  /// has been compared.
-  void expect_same_system(const System& system) const {
-    const auto stored = folder(system) / "run.toml";
-    if (fs::exists(stored)) {
-      auto run = system.run;
-      run.data = load_run_config(stored).data;
-      expect_same_run(stored, run);
-    }
+  [[nodiscard]] bool all_done() const {
+    return std::all_of(queue_.begin(), queue_.end(),
+                       [](const Entry& entry) { return StudyPart::is_done(*entry.job); });
   }
 
-  [[nodiscard]] SystemResult read_result(const System& system) const {
-    const auto path = result_file(system);
-    const auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-    return system_result_from_json(json, path.string());
-  }
-
-  /// False where it was stopped before the last step; the checkpoint is saved then.
-  bool train_and_score(const System& system) {
-    const auto trained =
-        train(system.run, {.out = folder(system),
-                           .resume = ResumeMode::kResume,
-                           .show_progress = options_.show_progress && at_once_ == 1,
-                           .should_stop = [this] { return stop_asked(); }});
-    if (!trained.finished) {
-      return false;
-    }
-    const auto result = score(system, trained);
-    write_file_atomically(result_file(system), to_json(result).dump(2) + "\n");
-    return true;
-  }
-
-  [[nodiscard]] SystemResult score(const System& system, const TrainResult& trained) const {
-    const auto begin = std::chrono::steady_clock::now();
-    const auto loaded =
-        load_inference_model(folder(system), choose_device(system.run.training.device));
-    // In the number type that it was trained in, as validation is.
-    const bool is_bf16 = system.run.training.precision == "bf16";
-    const auto report = evaluate(loaded.model, loaded.tokenizer, tasks_,
-                                 {.max_loops = {},
-                                  .compute_dtype = is_bf16 ? at::kBFloat16 : at::kFloat,
-                                  .on_progress = {}});
-    loopbank::write_results(report, folder(system) / "scores");
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
-
-    const auto plan = make_plan(system.run);
-    const auto& facts = report.results.at(0);
-    const auto& reasoning = report.results.at(1);
-    SystemResult result;
-    result.name = system.name;
-    result.label = system.label;
-    result.paper = system.paper;
-    result.parameters = plan.cost.parameters.total();
-    result.forward_flops = plan.cost.forward_flops.total();
-    result.training_flops = plan.cost.training_flops;
-    result.facts_accuracy = facts.value.mean;
-    result.facts_bpb = facts.bpb.mean;
-    result.facts_instances = static_cast<int64_t>(facts.instances.size());
-    result.reasoning_accuracy = reasoning.value.mean;
-    result.reasoning_bpb = reasoning.bpb.mean;
-    result.reasoning_instances = static_cast<int64_t>(reasoning.instances.size());
-    result.errors = {.facts_accuracy = facts.value.standard_error,
-                     .facts_bpb = facts.bpb.standard_error,
-                     .reasoning_accuracy = reasoning.value.standard_error,
-                     .reasoning_bpb = reasoning.bpb.standard_error};
-    result.mean_loops = (facts.mean_loops + reasoning.mean_loops) / 2;
-    result.validation_loss = trained.validation_loss;
-    result.tokens_per_second = median_tokens_per_second(folder(system) / "metrics.jsonl");
-    result.steps = trained.steps;
-    result.tokens = plan.tokens;
-    result.seconds = trained.train_seconds;
-    result.evaluation_seconds = time.count();
-    if (system.baseline) {
-      result.residuals = {.parameters = system.baseline->parameters.residual(),
-                          .forward_flops = system.baseline->forward_flops.residual()};
-    }
-    return result;
-  }
-
-  /// Every system of the folder that is done, those of earlier calls included.
-  [[nodiscard]] StudyResult collect() const {
-    StudyResult result{.scale = std::string(name_of(options_.scale)),
-                       .seed = options_.seed,
-                       .systems = {},
+  StudyResult write_results() {
+    StudyResult result{.scale = options_.scale,
+                       .title = options_.parts.front().study.title,
                        .command = options_.command,
-                       .settings = shared_settings(),
-                       .data = data_.description,
-                       .threads = threads_of_a_system_};
-    for (const auto& system : everyone_) {
-      if (is_done(system)) {
-        result.systems.push_back(read_result(system));
-      }
+                       .date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr))),
+                       .machine = machine_,
+                       .threads = threads_of_a_run_,
+                       .finished = all_done(),
+                       .parts = {}};
+    auto parts = nlohmann::ordered_json::array();
+    for (const auto& part : parts_) {
+      result.parts.push_back(part.collect());
+      parts.push_back(part.to_json(result.parts.back()));
+    }
+    auto json = to_json(result);
+    json["parts"] = std::move(parts);
+    write_file_atomically(options_.out / "results.json", json.dump(2) + "\n");
+    write_file_atomically(options_.out / "report.html", make_report(json));
+    create_directories(options_.out / "csv", ErrorCode::kData);
+    for (const auto& [name, text] : make_csv(json)) {
+      write_file_atomically(options_.out / "csv" / name, text);
     }
     return result;
-  }
-
-  /// The run of the first system, IsoPar, without its data files: the base of all others.
-  [[nodiscard]] std::string shared_settings() const {
-    auto run = everyone_.front().run;
-    auto sections = run.sections();
-    std::erase_if(sections, [](const Section& section) { return section.name == "data"; });
-    return write_toml(sections);
-  }
-
-  void write_results() const {
-    const auto result = collect();
-    write_file_atomically(options_.out / "results.json", to_json(result).dump(2) + "\n");
-    write_file_atomically(options_.out / "report.html", make_report(result));
   }
 
   const StudyOptions& options_;
-  std::vector<System> everyone_;
-  std::vector<System> chosen_;
-  RunLock lock_;
-  StudyData data_;
-  std::vector<Task> tasks_;
-  int64_t at_once_ = choose_at_once();
-  int threads_of_a_system_ = at::get_num_threads() / static_cast<int>(at_once_);
-  std::atomic<size_t> next_ = 0;  // of chosen_
+  const std::string machine_ = machine_name();
+  std::deque<StudyPart> parts_;  // whose jobs the queue points to
+  std::vector<Entry> queue_;
+  int64_t at_once_ = 1;
+  int threads_of_a_run_ = 1;
   std::atomic<bool> stopped_ = false;
-  std::mutex mutex_;  // of what follows, results.json and on_system
+  std::mutex mutex_;  // of what follows, the queue's entries, results.json and on_run
   int64_t num_done_ = 0;
   std::exception_ptr failure_;
 };
 
 }  // namespace
 
-std::vector<System> systems_of_study(const StudyOptions& options) {
-  return choose_systems(study_systems(options.scale, all_overrides(options)), options.systems);
-}
-
 StudyOutcome run_study(const StudyOptions& options) {
-  if (options.scale == Scale::kPaper) {
-    fail(ErrorCode::kConfig,
-         "study: expected a scale that one machine can train, demo or small, got paper. See what "
-         "it takes with --scale paper --dry-run.");
-  }
   return Study(options).to_end();
 }
 

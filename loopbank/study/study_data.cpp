@@ -1,10 +1,11 @@
 #include "loopbank/study/study_data.h"
 
 #include <algorithm>
-#include <array>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "loopbank/data/bpe_trainer.h"
+#include "loopbank/data/text_reader.h"
 #include "loopbank/data/tokenize.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
@@ -15,9 +16,13 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<const char*, 7> kFiles = {
+const std::vector<const char*> kTokenFiles = {"tokenizer.json", "train.tokens",
+                                              "validation.tokens"};
+const std::vector<const char*> kBenchmarkFiles = {
     "train.jsonl",    "validation.jsonl", "facts.jsonl",      "reasoning.jsonl",
     "tokenizer.json", "train.tokens",     "validation.tokens"};
+/// Where no file is held out, one document of so many is.
+constexpr int64_t kDocumentsToOneHeldOut = 50;
 
 Tokenizer train_tokenizer(const std::vector<std::string>& documents, int64_t vocab_size) {
   size_t next = 0;
@@ -64,7 +69,8 @@ std::string first_difference(const Json& a, const Json& b) {
 }
 
 /// Whether the folder holds all that its data.json tells of, made from this recipe.
-bool is_ready(const fs::path& directory, const Json& recipe) {
+bool is_ready(const fs::path& directory, const Json& recipe,
+              const std::vector<const char*>& files) {
   const auto path = directory / "data.json";
   if (!fs::exists(path)) {
     return false;
@@ -75,62 +81,179 @@ bool is_ready(const fs::path& directory, const Json& recipe) {
          "{}: expected {}. Continue the study as it was started or choose another --out.",
          path.string(), first_difference(stored, recipe));
   }
-  return std::all_of(kFiles.begin(), kFiles.end(),
+  return std::all_of(files.begin(), files.end(),
                      [&](const char* name) { return fs::exists(directory / name); });
+}
+
+/// Tokens of both texts and, last of all, data.json.
+void write_tokens(const fs::path& directory, const Json& recipe, const Tokenizer& tokenizer,
+                  const std::vector<fs::path>& train, const std::vector<fs::path>& validation) {
+  tokenizer.save(directory / "tokenizer.json");
+  const auto tokenize = [&](const std::vector<fs::path>& texts, const char* name) {
+    const auto report = tokenize_files(texts, tokenizer, directory / name);
+    return Json{{"tokens", report.tokens}, {"bytes", report.text_bytes}};
+  };
+  const Json description = {{"recipe", recipe},
+                            {"tokenizer", {{"tokens", tokenizer.vocab_size()}}},
+                            {"training", tokenize(train, "train.tokens")},
+                            {"validation", tokenize(validation, "validation.tokens")}};
+  write_file_atomically(directory / "data.json", description.dump(2) + "\n");
 }
 
 void make(const fs::path& directory, const Benchmark& benchmark, const Json& recipe) {
   write_benchmark(benchmark, directory);
   const auto tokenizer =
       train_tokenizer(benchmark.training_documents, recipe["vocab_size"].get<int64_t>());
-  tokenizer.save(directory / "tokenizer.json");
-  const auto tokenize = [&](const std::string& name) {
-    const auto report =
-        tokenize_files({directory / (name + ".jsonl")}, tokenizer, directory / (name + ".tokens"));
-    return Json{{"tokens", report.tokens}, {"bytes", report.text_bytes}};
-  };
-  const Json description = {{"recipe", recipe},
-                            {"tokenizer", {{"tokens", tokenizer.vocab_size()}}},
-                            {"training", tokenize("train")},
-                            {"validation", tokenize("validation")}};
-  write_file_atomically(directory / "data.json", description.dump(2) + "\n");
+  write_tokens(directory, recipe, tokenizer, {directory / "train.jsonl"},
+               {directory / "validation.jsonl"});
 }
 
-}  // namespace
-
-BenchmarkOptions study_benchmark(Scale scale, uint64_t seed) {
-  BenchmarkOptions options;
-  options.seed = seed;
-  if (scale == Scale::kDemo) {
-    // What two layers learn in a minute: products and chains would stay at chance that long.
-    options.facts.num_people = 48;
-    options.facts.num_places = 16;
-    options.facts.values_per_attribute = 12;
-    options.reasoning.kinds = {{ReasoningKind::kAddition, 1, 2},
-                               {ReasoningKind::kSum, 1, 3},
-                               {ReasoningKind::kComparison, 1, 3}};
-  } else {
-    options.facts.num_people = 384;
-    options.facts.num_places = 128;
-    options.facts.values_per_attribute = 24;
-    options.num_eval_instances = 512;
-    options.training_bytes = 16'000'000;
-  }
-  return options;
-}
-
-StudyData prepare_study_data(const fs::path& directory, const StudyDataOptions& options) {
-  const auto benchmark = make_benchmark(options.benchmark);
-  const auto recipe = recipe_of(benchmark, options);
-  if (!is_ready(directory, recipe)) {
-    make(directory, benchmark, recipe);
-  }
+StudyData data_in(const fs::path& directory, std::vector<fs::path> tasks) {
   const auto place = fs::absolute(directory).lexically_normal();
-  return {.tasks = place,
+  return {.tasks = std::move(tasks),
           .files = {.train = (place / "train.tokens").string(),
                     .validation = (place / "validation.tokens").string(),
                     .tokenizer = (place / "tokenizer.json").string()},
           .description = read_description(directory / "data.json").dump(2)};
+}
+
+/// The text files of a folder, by name, parted into those to train on and those held out.
+struct TextFiles {
+  std::vector<fs::path> train;
+  std::vector<fs::path> held_out;
+};
+
+bool is_held_out(const std::string& name) {
+  std::string part;
+  for (const char c : name + ".") {
+    if (c != '.' && c != '-' && c != '_') {
+      part += c;
+      continue;
+    }
+    if (part == "val" || part == "valid" || part == "validation") {
+      return true;
+    }
+    part.clear();
+  }
+  return false;
+}
+
+TextFiles text_files_of(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    auto name = entry.path().filename().string();
+    for (const char* packed : {".zst", ".gz"}) {
+      name = name.ends_with(packed) ? name.substr(0, name.rfind('.')) : name;
+    }
+    if (name.ends_with(".jsonl") || name.ends_with(".txt")) {
+      paths.push_back(entry.path());
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  TextFiles files;
+  for (const auto& path : paths) {
+    auto& part = is_held_out(path.filename().string()) ? files.held_out : files.train;
+    part.push_back(path);
+  }
+  if (files.train.empty()) {
+    fail(ErrorCode::kData,
+         "{}: expected a folder with text to train on, .jsonl or .txt, plain, .gz or .zst, got {}.",
+         folder.string(),
+         error                    ? error.message()
+         : files.held_out.empty() ? "none"
+                                  : "held-out files alone");
+  }
+  return files;
+}
+
+/// Parts the documents of all files into train.jsonl and validation.jsonl.
+TextFiles split_documents(const fs::path& directory, const std::vector<fs::path>& inputs) {
+  std::string train;
+  std::string held_out;
+  int64_t number = 0;
+  for (const auto& input : inputs) {
+    TextReader reader(input, /*strict=*/false);
+    for (std::string document; reader.next(document);) {
+      auto& part = ++number % kDocumentsToOneHeldOut == 0 ? held_out : train;
+      part += Json{{"text", document}}.dump() + "\n";
+    }
+  }
+  if (held_out.empty()) {
+    fail(ErrorCode::kData,
+         "{}: expected {} documents or more, of which one is held out, or a file with \"val\" in "
+         "its name, got {} documents.",
+         inputs.front().parent_path().string(), kDocumentsToOneHeldOut, number);
+  }
+  write_file_atomically(directory / "train.jsonl", train);
+  write_file_atomically(directory / "validation.jsonl", held_out);
+  return {.train = {directory / "train.jsonl"}, .held_out = {directory / "validation.jsonl"}};
+}
+
+Tokenizer learn_tokenizer(const std::vector<fs::path>& inputs, int64_t vocab_size) {
+  size_t next = 0;
+  std::unique_ptr<TextReader> reader;
+  const auto next_document = [&](std::string& document) {
+    while (true) {
+      if (reader && reader->next(document)) {
+        return true;
+      }
+      if (next == inputs.size()) {
+        return false;
+      }
+      reader = std::make_unique<TextReader>(inputs[next++], /*strict=*/false);
+    }
+  };
+  return train_bpe(next_document, {.vocab_size = vocab_size, .individual_digits = true});
+}
+
+/// What decides every byte of the folder: the files by name and size.
+Json recipe_of(const TextFiles& files, const TextDataOptions& options) {
+  const auto list = [](const std::vector<fs::path>& paths) {
+    auto json = Json::object();
+    for (const auto& path : paths) {
+      json[path.filename().string()] = fs::file_size(path);
+    }
+    return json;
+  };
+  Json recipe = {{"train", list(files.train)}, {"held_out", list(files.held_out)}};
+  if (options.tokenizer.empty()) {
+    recipe["vocab_size"] = options.vocab_size;
+  } else {
+    recipe["tokenizer"] = options.tokenizer.string();
+  }
+  return {{"text", recipe}};
+}
+
+}  // namespace
+
+StudyData prepare_study_data(const fs::path& directory, const StudyDataOptions& options) {
+  const auto benchmark = make_benchmark(options.benchmark);
+  const auto recipe = recipe_of(benchmark, options);
+  if (!is_ready(directory, recipe, kBenchmarkFiles)) {
+    make(directory, benchmark, recipe);
+  }
+  return data_in(directory, {fs::absolute(directory).lexically_normal()});
+}
+
+void check_text_folder(const fs::path& folder) {
+  (void)text_files_of(folder);
+}
+
+StudyData prepare_text_data(const fs::path& directory, const TextDataOptions& options) {
+  auto files = text_files_of(options.folder);
+  const auto recipe = recipe_of(files, options);
+  if (!is_ready(directory, recipe, kTokenFiles)) {
+    loopbank::create_directories(directory);
+    if (files.held_out.empty()) {
+      files = split_documents(directory, files.train);
+    }
+    const auto tokenizer = options.tokenizer.empty()
+                               ? learn_tokenizer(files.train, options.vocab_size)
+                               : Tokenizer::load(options.tokenizer);
+    write_tokens(directory, recipe, tokenizer, files.train, files.held_out);
+  }
+  return data_in(directory, {});
 }
 
 }  // namespace loopbank

@@ -1,36 +1,39 @@
 #pragma once
-/// What every system of a study trains on and is asked: the embedded benchmark as text, a tokenizer
-/// learned from that text, and both texts in its tokens.
+/// What every system of a study trains on and is asked.
 ///
-///     DIR/benchmark.json, train.jsonl, validation.jsonl, facts.jsonl, reasoning.jsonl
 ///     DIR/tokenizer.json, train.tokens, validation.tokens
 ///     DIR/data.json        written last: what the folder was made from, and its counts
+///
+/// From the embedded benchmark there are its texts and questions beside these: benchmark.json,
+/// train.jsonl, validation.jsonl, facts.jsonl, reasoning.jsonl. From text of one's own that has no
+/// held-out files there are the two texts that it was split into.
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "loopbank/data/benchmark.h"
-#include "loopbank/study/systems.h"
+#include "loopbank/study/columns.h"
+#include "loopbank/study/study_config.h"
 
 namespace loopbank {
-
-/// Names of the two parts, as tasks.
-inline constexpr const char* kFactsTask = "facts";
-inline constexpr const char* kReasoningTask = "reasoning";
 
 struct StudyDataOptions {
   BenchmarkOptions benchmark;
   int64_t vocab_size = 0;  ///< of the tokenizer, in which every digit is a token of its own
 };
 
-/// The benchmark that a scale's study is made of; sizes differ by scale, worlds by seed.
-[[nodiscard]] BenchmarkOptions study_benchmark(Scale scale, uint64_t seed);
+struct TextDataOptions {
+  std::filesystem::path folder;     ///< of .jsonl and .txt files, plain, .gz or .zst
+  std::filesystem::path tokenizer;  ///< tokenizer.json; empty: learned from the training text
+  int64_t vocab_size = 0;           ///< of a learned one
+};
 
 struct StudyData {
-  std::filesystem::path tasks;  ///< folder of facts.jsonl and reasoning.jsonl
-  DataConfig files;             ///< what the runs read, as absolute paths
-  std::string description;      ///< data.json: JSON text
+  std::vector<std::filesystem::path> tasks;  ///< folders of the tasks' files
+  DataConfig files;                          ///< what the runs read, as absolute paths
+  std::string description;                   ///< data.json: JSON text
 };
 
 /// Makes the folder, or takes it as it stands where data.json says that it was made from the same
@@ -39,5 +42,14 @@ struct StudyData {
 ///         a file cannot be written or data.json cannot be read
 [[nodiscard]] StudyData prepare_study_data(const std::filesystem::path& directory,
                                            const StudyDataOptions& options);
+
+/// The same from text of one's own. Held out are the files with `val`, `valid` or `validation` as a
+/// part of their name; where there are none, every 50th document.
+/// @throws Error as above; kData for a folder without text files
+[[nodiscard]] StudyData prepare_text_data(const std::filesystem::path& directory,
+                                          const TextDataOptions& options);
+
+/// Refuses a folder that prepare_text_data refuses for its files, before anything is written.
+void check_text_folder(const std::filesystem::path& folder);
 
 }  // namespace loopbank

@@ -1,127 +1,163 @@
 #include "loopbank/study/systems.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
-#include "loopbank/study/presets.h"
+#include <algorithm>
+#include <array>
+
 #include "loopbank/support/error.h"
 #include "loopbank/support/suggest.h"
 
 namespace loopbank {
 namespace {
 
-constexpr int64_t kMemoryLoops = 3;
-
-/// What a scale adds to its preset: how large the memory is, and in which steps widths grow.
-struct ScaleSizes {
-  std::string_view preset;
-  int64_t local_slots;
-  int64_t global_slots;
-  int64_t width_step;
+/// One of the paper's ten.
+struct PaperSystem {
+  const char* name;
+  const char* label;
+  int64_t loops;               ///< N; 0: dense
+  std::optional<double> gate;  ///< g0 of a memory system
+  const char* match;           ///< of a baseline that the solver derives; else null
+  const char* by;
+  PaperScores scores;
 };
 
-ScaleSizes sizes_of(Scale scale) {
-  switch (scale) {
-    case Scale::kDemo:
-      return {kDemoPreset, 64, 32, 16};
-    case Scale::kSmall:
-      return {kSmallPreset, 256, 128, 64};
-    case Scale::kPaper:
-      break;
-  }
-  return {kPaperPreset, 1024, 512, 256};
-}
+constexpr std::array<PaperSystem, 10> kPaperSystems = {
+    {{"isopar", "IsoPar", 0, {}, nullptr, nullptr, {0.477, 0.859, 2.163}},
+     {"loop3", "Loop-3", 3, {}, nullptr, nullptr, {0.501, 0.813, 1.687}},
+     {"loop5", "Loop-5", 5, {}, nullptr, nullptr, {0.503, 0.823, 1.737}},
+     {"loop7", "Loop-7", 7, {}, nullptr, nullptr, {0.498, 0.832, 1.659}},
+     {"isoflop", "IsoFLOP", 0, {}, "loop3", "flops", {0.523, 0.780, 1.801}},
+     {"isopar-m", "IsoPar-M", 0, {}, "mem-g0", "parameters", {0.459, 0.823, 2.108}},
+     {"mem-gm3", "Mem (g0=-3)", 3, -3.0, nullptr, nullptr, {0.472, 0.810, 1.619}},
+     {"mem-g0", "Mem (g0=0)", 3, 0.0, nullptr, nullptr, {0.481, 0.810, 1.662}},
+     {"mem-g3", "Mem (g0=3)", 3, 3.0, nullptr, nullptr, {0.511, 0.794, 1.616}},
+     {"isoflop-m", "IsoFLOP-M", 0, {}, "mem-g0", "flops", {0.535, 0.749, 1.761}}}};
 
-RunConfig base_run(Scale scale, const ScaleSizes& sizes,
-                   const std::vector<std::string>& overrides) {
-  RunConfig run;
-  read_toml_text(sizes.preset, fmt::format("configs/{}/base.toml", name_of(scale)), overrides,
-                 run.sections());
-  return run;
-}
+constexpr int kMostLikes = 16;  // systems that are each like the next
 
-RunConfig with_loops(RunConfig run, int64_t loops) {
-  run.model.max_loops = {{loops}, false};
-  return run;
-}
-
-RunConfig with_memory(const RunConfig& base, const ScaleSizes& sizes, double gate_bias) {
-  auto run = with_loops(base, kMemoryLoops);
-  run.model.local_memory_slots = sizes.local_slots;
-  run.model.global_memory_slots = sizes.global_slots;
-  run.model.memory_gate_bias_init = gate_bias;
-  return run;
-}
-
-/// Makes the systems of one scale; the solver's baselines share its two inputs.
+/// Resolves names to systems; a system may be like, or match, any other one.
 class Builder {
  public:
-  Builder(Scale scale, const std::vector<std::string>& overrides)
-      : sizes_(sizes_of(scale)), base_(base_run(scale, sizes_, overrides)) {}
+  explicit Builder(const StudyConfig& config) : config_(config) {}
 
-  System dense(std::string name, std::string label, PaperScores paper) const {
-    auto run = base_;
-    run.model = dense_twin(run.model);
-    return finish({std::move(name), std::move(label), std::move(run), paper, std::nullopt});
-  }
-  System loops(std::string name, std::string label, int64_t loops, PaperScores paper) const {
-    return finish(
-        {std::move(name), std::move(label), with_loops(base_, loops), paper, std::nullopt});
-  }
-  System memory(std::string name, std::string label, double gate_bias, PaperScores paper) const {
-    return finish({std::move(name), std::move(label), with_memory(base_, sizes_, gate_bias), paper,
-                   std::nullopt});
-  }
-  System matched(std::string name, std::string label, MatchBy by, bool of_memory,
-                 PaperScores paper) const {
-    auto run = of_memory ? with_memory(base_, sizes_, 0.0) : with_loops(base_, kMemoryLoops);
-    const auto baseline = match_baseline(
-        run.model,
-        {.by = by, .sequence_length = run.training.sequence_length, .step = sizes_.width_step});
-    run.model = baseline.model;
-    return finish({std::move(name), std::move(label), std::move(run), paper, baseline});
+  System make(const std::string& name, int depth = 0) const {
+    if (depth > kMostLikes) {
+      fail(ErrorCode::kConfig, "system.{}: expected systems of which one stands alone, got a ring.",
+           name);
+    }
+    for (const auto& own : config_.systems) {
+      if (own.name == name) {
+        return finish(make_own(own, depth));
+      }
+    }
+    for (const auto& paper : kPaperSystems) {
+      if (paper.name == name) {
+        return finish(make_paper(paper, depth));
+      }
+    }
+    fail(ErrorCode::kConfig, "study: expected names of systems, got \"{}\".{}", name,
+         suggestion(name, known()));
   }
 
  private:
-  static System finish(System system) {
+  [[nodiscard]] std::vector<std::string> known() const {
+    std::vector<std::string> names;
+    for (const auto& own : config_.systems) {
+      names.push_back(own.name);
+    }
+    for (const auto& paper : kPaperSystems) {
+      names.emplace_back(paper.name);
+    }
+    return names;
+  }
+
+  [[nodiscard]] System make_paper(const PaperSystem& paper, int depth) const {
+    System system{.name = paper.name,
+                  .label = paper.label,
+                  .group = "paper",
+                  .run = config_.run,
+                  .paper = paper.scores,
+                  .match = {},
+                  .seeds = config_.study.seeds.values};
+    if (paper.match != nullptr) {
+      derive(system, paper.match, paper.by, depth);
+    } else if (paper.loops == 0) {
+      system.run.model = dense_twin(system.run.model);
+    } else {
+      system.run.model.max_loops = {{paper.loops}, false};
+    }
+    if (paper.gate) {
+      system.run.model.local_memory_slots = config_.study.local_slots;
+      system.run.model.global_memory_slots = config_.study.global_slots;
+      system.run.model.memory_gate_bias_init = *paper.gate;
+    }
+    return system;
+  }
+
+  [[nodiscard]] System make_own(const SystemSettings& own, int depth) const {
+    System system{
+        .name = own.name,
+        .label = own.label.empty() ? own.name : own.label,
+        .group = own.group,
+        .run = config_.run,
+        .paper = {},
+        .match = {},
+        .seeds = own.seeds.values.empty() ? config_.study.seeds.values : own.seeds.values};
+    if (!own.match.empty()) {
+      derive(system, own.match, own.by, depth);
+    } else {
+      system.run = make(own.like, depth + 1).run;
+    }
+    auto sections = system.run.sections();
+    read_toml_text("", "system." + own.name, own.set, sections);
+    return system;
+  }
+
+  /// Makes the system the dense baseline of another. One in equal time is as large as the one of
+  /// equal parameters: what it has left it spends on steps.
+  void derive(System& system, const std::string& target, const std::string& by, int depth) const {
+    const auto matched = make(target, depth + 1);
+    system.run = matched.run;
+    auto baseline = match_baseline(matched.run.model,
+                                   {.by = by == "flops" ? MatchBy::kFlops : MatchBy::kParameters,
+                                    .sequence_length = matched.run.training.sequence_length,
+                                    .step = config_.study.width_step});
+    system.run.model = baseline.model;
+    system.match = Match{.system = target, .by = by, .baseline = std::move(baseline)};
+  }
+
+  System finish(System system) const {
+    system.run.training.seed = config_.study.seeds.values.front();
     system.run.validate();
     return system;
   }
 
-  ScaleSizes sizes_;
-  RunConfig base_;
+  const StudyConfig& config_;
 };
 
 }  // namespace
 
-std::string_view name_of(Scale scale) {
-  switch (scale) {
-    case Scale::kDemo:
-      return "demo";
-    case Scale::kSmall:
-      return "small";
-    case Scale::kPaper:
-      break;
+std::vector<System> study_systems(const StudyConfig& config) {
+  const Builder builder(config);
+  const auto& chosen = config.study.systems;
+  std::vector<System> systems;
+  for (const auto& name : chosen) {
+    (void)builder.make(name);  // refuses what there is not
   }
-  return "paper";
+  for (const auto& paper : kPaperSystems) {
+    if (chosen.empty() || std::find(chosen.begin(), chosen.end(), paper.name) != chosen.end()) {
+      systems.push_back(builder.make(paper.name));
+    }
+  }
+  for (const auto& own : config.systems) {
+    systems.push_back(builder.make(own.name));
+  }
+  return systems;
 }
 
 std::vector<System> study_systems(Scale scale, const std::vector<std::string>& overrides) {
-  const Builder make(scale, overrides);
-  std::vector<System> systems;
-  systems.push_back(make.dense("isopar", "IsoPar", {0.477, 0.859, 2.163}));
-  systems.push_back(make.loops("loop3", "Loop-3", 3, {0.501, 0.813, 1.687}));
-  systems.push_back(make.loops("loop5", "Loop-5", 5, {0.503, 0.823, 1.737}));
-  systems.push_back(make.loops("loop7", "Loop-7", 7, {0.498, 0.832, 1.659}));
-  systems.push_back(
-      make.matched("isoflop", "IsoFLOP", MatchBy::kFlops, false, {0.523, 0.780, 1.801}));
-  systems.push_back(
-      make.matched("isopar-m", "IsoPar-M", MatchBy::kParameters, true, {0.459, 0.823, 2.108}));
-  systems.push_back(make.memory("mem-gm3", "Mem (g0=-3)", -3.0, {0.472, 0.810, 1.619}));
-  systems.push_back(make.memory("mem-g0", "Mem (g0=0)", 0.0, {0.481, 0.810, 1.662}));
-  systems.push_back(make.memory("mem-g3", "Mem (g0=3)", 3.0, {0.511, 0.794, 1.616}));
-  systems.push_back(
-      make.matched("isoflop-m", "IsoFLOP-M", MatchBy::kFlops, true, {0.535, 0.749, 1.761}));
-  return systems;
+  return study_systems(study_preset(scale, overrides));
 }
 
 std::vector<System> choose_systems(std::vector<System> systems,

@@ -1,6 +1,6 @@
 #pragma once
-/// The ten systems of the paper's table at three sizes: two shared sizes and the solver give all
-/// of them (SPEC 2).
+/// The systems of a study: the paper's ten, made from one shared run by the solver (SPEC 2), and
+/// those that a study file adds.
 ///
 ///     IsoPar    Loop-3  Loop-5  Loop-7    the base, dense and looped
 ///     IsoFLOP                             match Loop-3 by FLOPs
@@ -10,17 +10,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "loopbank/study/match.h"
-#include "loopbank/train/run_config.h"
+#include "loopbank/study/study_config.h"
 
 namespace loopbank {
-
-enum class Scale { kDemo, kSmall, kPaper };
-
-[[nodiscard]] std::string_view name_of(Scale scale);
 
 /// The scores that the paper reports for a system.
 struct PaperScores {
@@ -29,17 +24,34 @@ struct PaperScores {
   double math_bpb = 0.0;
 };
 
+/// What a derived baseline matches, and how near the solver came.
+struct Match {
+  std::string system;  ///< whose baseline it is
+  std::string by;      ///< parameters | flops | time
+  MatchedBaseline baseline;
+};
+
 struct System {
   std::string name;   ///< of its preset: isopar, loop3, ...
   std::string label;  ///< as the paper writes it
+  std::string group;  ///< paper | grid | ponder | own
+  /// Of the first seed. A baseline in equal time has the steps of what it matches until a study has
+  /// measured both (study/iso_time.h).
   RunConfig run;
-  PaperScores paper;
-  /// How near the solver came, for the baselines that it derived.
-  std::optional<MatchedBaseline> baseline;
+  std::optional<PaperScores> paper;
+  std::optional<Match> match;
+  std::vector<int64_t> seeds;
+
+  [[nodiscard]] bool is_iso_time() const { return match && match->by == "time"; }
 };
 
-/// All ten, in the order of the paper's table. Every run has the same data, steps and schedule.
-/// @param overrides  `section.key=value` texts on what all share, before the solver matches
+/// Every system of the study: of the paper's ten those that it names, in the paper's order, then
+/// its own in the order of the file. Every run has the same data, steps and schedule.
+/// @throws Error kConfig for an unknown system, with the nearest, and for a setting that does not
+///         hold together
+[[nodiscard]] std::vector<System> study_systems(const StudyConfig& config);
+
+/// The preset of a scale, all ten and its own.
 [[nodiscard]] std::vector<System> study_systems(Scale scale,
                                                 const std::vector<std::string>& overrides = {});
 

@@ -2,6 +2,7 @@
 /// One process at a time in a folder.
 
 #include <filesystem>
+#include <memory>
 #include <string_view>
 
 #include "loopbank/support/error.h"
@@ -16,11 +17,17 @@ class FolderLock {
   /// @param use  what a process does in the folder, for the error: "trains"
   /// @throws Error `code` when another process holds the folder, or it cannot be written
   FolderLock(const std::filesystem::path& folder, std::string_view use, ErrorCode code);
+  /// The same for who goes on with something else: null when another process holds the folder.
+  /// @throws Error `code` when it cannot be written
+  [[nodiscard]] static std::unique_ptr<FolderLock> try_hold(const std::filesystem::path& folder,
+                                                            ErrorCode code);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
  private:
+  explicit FolderLock(int descriptor) : descriptor_(descriptor) {}
+
   int descriptor_ = -1;
 };
 

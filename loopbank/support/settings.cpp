@@ -5,9 +5,11 @@
 
 #include <toml++/toml.h>
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
@@ -96,11 +98,27 @@ toml::table parse_toml(std::string_view text, const std::string& where) {
   }
 }
 
+std::string place_of(const std::string& file, const toml::node& node) {
+  return fmt::format("{}:{}", file, node.source().begin.line);
+}
+
+/// A table's values; a table within it may be a section of its own, named "outer.inner".
+void assign_table(const toml::table& table, const std::string& name, const std::string& file,
+                  const std::vector<Section>& sections) {
+  for (const auto& [key, value] : table) {
+    const auto inner = fmt::format("{}.{}", name, key.str());
+    if (value.is_table() && find_by_name(sections, inner) != nullptr) {
+      assign_table(*value.as_table(), inner, file, sections);
+    } else {
+      const auto& section = find_section(sections, name, place_of(file, table));
+      const auto& field = find_field(section, key.str(), place_of(file, value));
+      assign({json_from_toml(value), place_of(file, value)}, field);
+    }
+  }
+}
+
 void assign_tables(const toml::table& root, const std::string& file,
                    const std::vector<Section>& sections) {
-  const auto place = [&](const toml::node& node) {
-    return fmt::format("{}:{}", file, node.source().begin.line);
-  };
   for (const auto& [name, node] : root) {
     if (name == "base") {
       continue;
@@ -112,18 +130,19 @@ void assign_tables(const toml::table& root, const std::string& file,
         section = "[" + section + "]";
       }
       fail(ErrorCode::kConfig, "{}: key \"{}\" stands outside a section. Known sections: {}.",
-           place(node), name.str(), fmt::join(known, ", "));
+           place_of(file, node), name.str(), fmt::join(known, ", "));
     }
-    const auto& section = find_section(sections, name.str(), place(node));
-    for (const auto& [key, value] : *table) {
-      const auto& field = find_field(section, key.str(), place(value));
-      assign({json_from_toml(value), place(value)}, field);
+    if (table->empty()) {
+      (void)find_section(sections, name.str(), place_of(file, node));
     }
+    assign_table(*table, std::string(name.str()), file, sections);
   }
 }
 
-void read_file_and_its_bases(const fs::path& path, const std::vector<Section>& sections,
-                             int depth) {
+/// Calls `visit` with a file and the files that it names as base, the outermost base first.
+void for_file_and_its_bases(
+    const fs::path& path, int depth,
+    const std::function<void(const toml::table& root, const std::string& file)>& visit) {
   constexpr int kMaxBases = 8;
   if (depth > kMaxBases) {
     fail(ErrorCode::kConfig, "{}: more than {} files name each other as base.", path.string(),
@@ -141,9 +160,30 @@ void read_file_and_its_bases(const fs::path& path, const std::vector<Section>& s
       fail(ErrorCode::kConfig, "{}:{}: \"base\" expects an existing file, got {}.", path.string(),
            base->source().begin.line, base_path.string());
     }
-    read_file_and_its_bases(base_path, sections, depth + 1);
+    for_file_and_its_bases(base_path, depth + 1, visit);
   }
-  assign_tables(root, path.string(), sections);
+  visit(root, path.string());
+}
+
+/// Adds the names of the tables [parent.NAME], in the order in which they stand.
+void add_tables_of(const toml::table& root, std::string_view parent,
+                   std::vector<std::string>& names) {
+  const auto* table = root[parent].as_table();
+  if (table == nullptr) {
+    return;
+  }
+  std::vector<std::pair<toml::source_position, std::string>> found;
+  for (const auto& [key, value] : *table) {
+    if (value.is_table()) {
+      found.emplace_back(value.source().begin, key.str());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  for (const auto& [position, name] : found) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  }
 }
 
 /// Overrides come from a command line, where any bytes may stand; what is read must be writable.
@@ -160,8 +200,8 @@ void apply_override(const std::string& text, const std::vector<Section>& section
   const auto where = fmt::format("--set {}", text);
   expect_utf8(text, where);
   const auto equals = text.find('=');
-  const auto dot = text.find('.');
-  if (equals == std::string::npos || dot == std::string::npos || dot > equals) {
+  const auto dot = equals == std::string::npos ? equals : text.rfind('.', equals);
+  if (dot == std::string::npos) {
     fail(ErrorCode::kConfig, "{}: expected section.key=value, as in model.max_loops=3.", where);
   }
   const auto& section = find_section(sections, text.substr(0, dot), where);
@@ -201,24 +241,46 @@ std::string toml_value(const nlohmann::ordered_json& value) {
 
 void read_toml(const fs::path& path, const std::vector<std::string>& overrides,
                const std::vector<Section>& sections) {
-  read_file_and_its_bases(path, sections, 0);
+  for_file_and_its_bases(path, 0, [&](const toml::table& root, const std::string& file) {
+    assign_tables(root, file, sections);
+  });
   for (const auto& text : overrides) {
     apply_override(text, sections);
   }
 }
 
 void read_toml_text(std::string_view text, const std::string& where,
-                    const std::vector<std::string>& overrides,
-                    const std::vector<Section>& sections) {
+                    const std::vector<std::string>& overrides, const std::vector<Section>& sections,
+                    const std::map<std::string, std::string_view>& bases) {
   const auto root = parse_toml(text, where);
-  if (root.contains("base")) {
-    fail(ErrorCode::kConfig, "{}: \"base\" names a file, which a text without a place has not.",
-         where);
+  if (const auto* base = root.get("base")) {
+    const auto name = base->value_or(std::string());
+    const auto found = bases.find(name);
+    if (found == bases.end()) {
+      fail(ErrorCode::kConfig, "{}: \"base\" names a file, which a text without a place has not.",
+           where);
+    }
+    read_toml_text(found->second, name, {}, sections);
   }
   assign_tables(root, where, sections);
   for (const auto& override_text : overrides) {
     apply_override(override_text, sections);
   }
+}
+
+std::vector<std::string> toml_tables_of(const fs::path& path, std::string_view parent) {
+  std::vector<std::string> names;
+  for_file_and_its_bases(path, 0, [&](const toml::table& root, const std::string&) {
+    add_tables_of(root, parent, names);
+  });
+  return names;
+}
+
+std::vector<std::string> toml_tables_of_text(std::string_view text, const std::string& where,
+                                             std::string_view parent) {
+  std::vector<std::string> names;
+  add_tables_of(parse_toml(text, where), parent, names);
+  return names;
 }
 
 std::string write_toml(const std::vector<Section>& sections) {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -56,7 +57,7 @@ struct Field {
   std::string doc;
 };
 
-/// A named group of fields: one table of a TOML file.
+/// A named group of fields: one table of a TOML file. "system.loop3" is the table [system.loop3].
 struct Section {
   std::string name;
   std::vector<Field> fields;
@@ -71,10 +72,20 @@ void read_toml(const std::filesystem::path& path, const std::vector<std::string>
                const std::vector<Section>& sections);
 
 /// Reads TOML from a text, such as a preset built into the program; `where` names it in errors.
-/// A text has no folder, so `base` is refused. `overrides` as in read_toml.
+/// A text has no folder, so that `base` must be one of the texts that are given by that name.
+/// `overrides` as in read_toml.
 void read_toml_text(std::string_view text, const std::string& where,
-                    const std::vector<std::string>& overrides,
-                    const std::vector<Section>& sections);
+                    const std::vector<std::string>& overrides, const std::vector<Section>& sections,
+                    const std::map<std::string, std::string_view>& bases = {});
+
+/// The NAMEs of the tables [parent.NAME] of a TOML file and its bases, each once: those of the
+/// bases first, then in the order in which they stand.
+[[nodiscard]] std::vector<std::string> toml_tables_of(const std::filesystem::path& path,
+                                                      std::string_view parent);
+/// The same of a text, without its bases.
+[[nodiscard]] std::vector<std::string> toml_tables_of_text(std::string_view text,
+                                                           const std::string& where,
+                                                           std::string_view parent);
 
 /// The sections as TOML text, every key with its value, readable by read_toml.
 [[nodiscard]] std::string write_toml(const std::vector<Section>& sections);

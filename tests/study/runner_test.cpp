@@ -20,25 +20,35 @@ nlohmann::json read_json(const fs::path& path) {
   return nlohmann::json::parse(read_file(path));
 }
 
+fs::path run_folder(const fs::path& out, const std::string& system, int seed = 3) {
+  return out / "benchmark" / fmt::format("seed-{}", seed) / "systems" / system;
+}
+
 /// results.json without what a clock measured.
 nlohmann::json timeless_results(const fs::path& out) {
   auto json = read_json(out / "results.json");
-  for (auto& system : json["systems"]) {
-    for (const char* key : {"tokens_per_second", "seconds", "evaluation_seconds"}) {
-      system.erase(key);
+  const auto forget = [](nlohmann::json& systems) {
+    for (auto& system : systems) {
+      for (const char* key : {"tokens_per_second", "seconds", "evaluation_seconds"}) {
+        system.erase(key);
+      }
+      if (system.contains("matches")) {
+        system["matches"].erase("seconds");
+      }
     }
-  }
+  };
+  forget(json["systems"]);
+  forget(json["parts"][0]["systems"]);
   return json;
 }
 
 TEST(RunStudy, EverySystemIsTrainedScoredAndWritten) {
   const TestDirectory directory;
   const auto out = directory.path() / "study";
-  auto options = small_study(out, {});
-  options.overrides.emplace_back("training.steps=2");
+  auto options = small_study(out, {}, {"training.steps=2"});
   std::vector<std::string> told;
-  options.on_system = [&](const SystemDone& done) {
-    told.push_back(done.result.name);
+  options.on_run = [&](const RunDone& done) {
+    told.push_back(done.result.system);
     EXPECT_EQ(done.number, static_cast<int64_t>(told.size()));
     EXPECT_EQ(done.total, 10);
     EXPECT_FALSE(done.was_done);
@@ -49,8 +59,10 @@ TEST(RunStudy, EverySystemIsTrainedScoredAndWritten) {
 
   const auto json = read_json(out / "results.json");
   EXPECT_EQ(json["scale"], "demo");
-  EXPECT_EQ(json["seed"], 3);
-  EXPECT_EQ(json["data"]["recipe"]["benchmark"]["facts"]["people"], 8);
+  EXPECT_EQ(json["finished"], true);
+  const auto& part = json["parts"][0];
+  EXPECT_EQ(part["seeds"], nlohmann::json({3}));
+  EXPECT_EQ(part["data"]["recipe"]["benchmark"]["facts"]["people"], 8);
   ASSERT_EQ(json["systems"].size(), 10U);
   for (size_t i = 0; i < 10; ++i) {
     const auto& row = json["systems"][i];
@@ -58,16 +70,15 @@ TEST(RunStudy, EverySystemIsTrainedScoredAndWritten) {
     EXPECT_EQ(row["name"], told[i]);
     EXPECT_EQ(row["steps"], 2);
     EXPECT_EQ(row["tokens"], 2 * 2 * 16);
-    EXPECT_EQ(row["facts_instances"], 8);
-    EXPECT_EQ(row["reasoning_instances"], 8);
     // Two steps teach nothing yet: near a uniform guess over 280 tokens, which all bytes take.
     EXPECT_GT(row["facts_bpb"], 1.0);
     EXPECT_LT(row["facts_bpb"], 16.0);
-    EXPECT_GT(row["standard_errors"]["facts_bpb"], 0.0);
+    EXPECT_GT(row["scores"]["facts_bpb"]["standard_error"], 0.0);
     EXPECT_GT(row["tokens_per_second"], 0.0);
     const bool adaptive = told[i].starts_with("loop") || told[i].starts_with("mem");
     EXPECT_EQ(row["mean_loops"] > 1.0, adaptive);
-    const auto folder = out / "systems" / told[i];
+    EXPECT_EQ(row["expected_flops_per_token"] < row["flops_per_token"], adaptive);
+    const auto folder = run_folder(out, told[i]);
     for (const char* name : {"model.safetensors", "metrics.jsonl", "scores/metrics.json"}) {
       EXPECT_TRUE(fs::exists(folder / name)) << name;
     }
@@ -80,28 +91,82 @@ TEST(RunStudy, EverySystemIsTrainedScoredAndWritten) {
     EXPECT_EQ(scores[1]["value"], row["reasoning_accuracy"]);
     EXPECT_EQ(scores[1]["bpb"], row["reasoning_bpb"]);
   }
+  EXPECT_EQ(part["curves"]["loop3"][0]["step"], nlohmann::json({2}));
+  EXPECT_EQ(part["inside"]["loop7"]["halting"][0].size(), 7U);
+  EXPECT_EQ(part["inside"]["isopar"]["expected_loops"], nlohmann::json({1.0}));
   const auto page = read_file(out / "report.html");
+  EXPECT_TRUE(page.starts_with("<!DOCTYPE html>"));
   expect_contains(page, "Mem (g0=3)");
+  expect_contains(read_file(out / "csv/benchmark-table.csv"), "Mem (g0=3)");
+}
+
+TEST(RunStudy, SeedsAreWorldsOfTheirOwnAndASystemMayHaveFewer) {
+  const TestDirectory directory;
+  const auto file = directory.write(
+      "mine.toml", fmt::format("base = \"{}/configs/study/demo.toml\"\n"
+                               "[study]\nsystems = [\"isopar\", \"loop3\"]\n"
+                               "[system.shy]\nlike = \"loop3\"\ngroup = \"ponder\"\nseeds = [2]\n"
+                               "set = [\"model.ponder_weight=0.5\"]\n",
+                               LOOPBANK_SOURCE_DIR));
+  auto options = small_study(directory.path() / "study", {});
+  auto settings = testing::small_settings();
+  settings.front() = "study.seeds=[1, 2]";
+  options.parts = {load_study_config(file, settings)};
+  const auto outcome = run_study(options);
+  const auto& part = outcome.result.parts.at(0);
+  ASSERT_EQ(part.rows.size(), 3U);
+  EXPECT_EQ(part.rows[0].runs.size(), 2U);
+  ASSERT_EQ(part.rows[2].runs.size(), 1U);
+  EXPECT_EQ(part.rows[2].runs[0].seed, 2);
+  EXPECT_EQ(part.rows[2].system.run.model.ponder_weight, 0.5);
+  const auto out = directory.path() / "study";
+  EXPECT_NE(read_file(out / "benchmark/seed-1/data/train.jsonl"),
+            read_file(out / "benchmark/seed-2/data/train.jsonl"));
+  EXPECT_NE(read_file(run_folder(out, "isopar", 1) / "model.safetensors"),
+            read_file(run_folder(out, "isopar", 2) / "model.safetensors"));
+  // Paired over two seeds where both systems have both.
+  EXPECT_TRUE(part.rows[1].against.at("isopar").at("facts_bpb").seeds.has_value());
+  EXPECT_FALSE(part.rows[2].against.at("isopar").at("facts_bpb").seeds.has_value());
+}
+
+TEST(RunStudy, ABaselineInEqualTimeTakesTheStepsThatWereMeasured) {
+  const TestDirectory directory;
+  const auto file = directory.write(
+      "mine.toml", fmt::format("base = \"{}/configs/study/demo.toml\"\n"
+                               "[study]\nsystems = [\"loop7\"]\n"
+                               "[system.isotime]\nmatch = \"loop7\"\nby = \"time\"\n",
+                               LOOPBANK_SOURCE_DIR));
+  const auto out = directory.path() / "study";
+  auto options = small_study(out, {});
+  options.parts = {load_study_config(file, testing::small_settings())};
+  const auto outcome = run_study(options);
+  const auto measured = read_json(out / "benchmark/iso-time/isotime.json");
+  const auto& rows = outcome.result.parts.at(0).rows;
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[1].runs[0].steps, measured["steps"]);
+  EXPECT_GT(rows[1].runs[0].steps, 6);  // one loop is faster than seven
+  EXPECT_TRUE(run_study(options).finished) << "the same steps again";
 }
 
 TEST(RunStudy, WhatIsDoneIsNotDoneAgainAndOtherSystemsJoin) {
   const TestDirectory directory;
   const auto out = directory.path() / "study";
-  EXPECT_EQ(run_study(small_study(out, {"loop3"})).result.systems.size(), 1U);
-  const auto trained = fs::last_write_time(out / "systems/loop3/model.safetensors");
-  const auto tokens = fs::last_write_time(out / "data/train.tokens");
-  const auto before = read_json(out / "systems/loop3/result.json");
+  EXPECT_EQ(run_study(small_study(out, {"loop3"})).result.parts[0].rows.size(), 1U);
+  const auto loop3 = run_folder(out, "loop3");
+  const auto trained = fs::last_write_time(loop3 / "model.safetensors");
+  const auto tokens = fs::last_write_time(out / "benchmark/seed-3/data/train.tokens");
+  const auto before = read_json(loop3 / "result.json");
 
   auto options = small_study(out, {"loop3", "isopar"});
   std::vector<bool> was_done;
-  options.on_system = [&](const SystemDone& done) { was_done.push_back(done.was_done); };
-  const auto outcome = run_study(options);
+  options.on_run = [&](const RunDone& done) { was_done.push_back(done.was_done); };
+  const auto rows = run_study(options).result.parts[0].rows;
   EXPECT_EQ(was_done, (std::vector<bool>{false, true}));  // in the table's order: IsoPar is new
-  ASSERT_EQ(outcome.result.systems.size(), 2U);
-  EXPECT_EQ(outcome.result.systems[0].name, "isopar");
-  EXPECT_EQ(fs::last_write_time(out / "systems/loop3/model.safetensors"), trained);
-  EXPECT_EQ(fs::last_write_time(out / "data/train.tokens"), tokens);
-  EXPECT_EQ(read_json(out / "systems/loop3/result.json"), before);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].system.name, "isopar");
+  EXPECT_EQ(fs::last_write_time(loop3 / "model.safetensors"), trained);
+  EXPECT_EQ(fs::last_write_time(out / "benchmark/seed-3/data/train.tokens"), tokens);
+  EXPECT_EQ(read_json(loop3 / "result.json"), before);
 }
 
 TEST(RunStudy, StoppedAnywhereAndContinuedItEndsWithTheSameBits) {
@@ -113,16 +178,17 @@ TEST(RunStudy, StoppedAnywhereAndContinuedItEndsWithTheSameBits) {
   for (bool finished = false; !finished; ++calls) {
     ASSERT_LT(calls, 20);
     auto options = small_study(parts);
-    // Asked before a system and after each of its steps.
+    // Asked before a run and after each of its steps.
     options.should_stop = [left = 5]() mutable { return --left <= 0; };
     const auto outcome = run_study(options);
     finished = outcome.finished;
-    EXPECT_EQ(read_json(parts / "results.json")["systems"].size(), outcome.result.systems.size());
+    EXPECT_EQ(read_json(parts / "results.json")["systems"].size(),
+              outcome.result.parts[0].rows.size());
   }
   EXPECT_GE(calls, 3);
   for (const char* name : {"isopar", "loop3"}) {
-    EXPECT_EQ(read_file(whole / "systems" / name / "model.safetensors"),
-              read_file(parts / "systems" / name / "model.safetensors"))
+    EXPECT_EQ(read_file(run_folder(whole, name) / "model.safetensors"),
+              read_file(run_folder(parts, name) / "model.safetensors"))
         << name;
   }
   EXPECT_EQ(timeless_results(whole), timeless_results(parts));
@@ -133,12 +199,25 @@ TEST(RunStudy, ATrainedSystemWithoutItsResultIsScoredAlone) {
   const auto out = directory.path() / "study";
   ASSERT_TRUE(run_study(small_study(out, {"isopar"})).finished);
   const auto before = timeless_results(out);
-  const auto trained = read_file(out / "systems/isopar/metrics.jsonl");
-  fs::remove(out / "systems/isopar/result.json");
+  const auto trained = read_file(run_folder(out, "isopar") / "metrics.jsonl");
+  fs::remove(run_folder(out, "isopar") / "result.json");
   const auto outcome = run_study(small_study(out, {"isopar"}));
   EXPECT_EQ(timeless_results(out), before);
-  EXPECT_EQ(read_file(out / "systems/isopar/metrics.jsonl"), trained);
-  EXPECT_GT(outcome.result.systems.at(0).tokens_per_second, 0.0);
+  EXPECT_EQ(read_file(run_folder(out, "isopar") / "metrics.jsonl"), trained);
+  EXPECT_GT(outcome.result.parts[0].rows.at(0).runs[0].tokens_per_second, 0.0);
+}
+
+TEST(RunStudy, WhatAnEarlierProcessDidNotLookIntoIsLookedIntoNow) {
+  const TestDirectory directory;
+  const auto out = directory.path() / "study";
+  ASSERT_TRUE(run_study(small_study(out, {"loop3"})).finished);
+  const auto before = read_file(run_folder(out, "loop3") / "inside.json");
+  fs::remove(run_folder(out, "loop3") / "inside.json");
+  ASSERT_TRUE(run_study(small_study(out, {"loop3"})).finished);
+  EXPECT_EQ(read_file(run_folder(out, "loop3") / "inside.json"), before);
+  write_file_atomically(run_folder(out, "loop3") / "inside.json", "{");
+  expect_contains(error_of(ErrorCode::kData, [&] { (void)run_study(small_study(out, {"loop3"})); }),
+                  "inside.json: expected what a model does within");
 }
 
 TEST(RunStudy, AMovedStudyStillShowsWhatIsDone) {
@@ -147,7 +226,7 @@ TEST(RunStudy, AMovedStudyStillShowsWhatIsDone) {
   fs::rename(directory.path() / "here", directory.path() / "there");
   const auto outcome = run_study(small_study(directory.path() / "there", {"isopar"}));
   EXPECT_TRUE(outcome.finished);
-  EXPECT_EQ(outcome.result.systems.size(), 1U);
+  EXPECT_EQ(outcome.result.parts[0].rows.size(), 1U);
 }
 
 TEST(RunStudy, AFolderOfOtherOptionsIsRefusedAndKept) {
@@ -156,16 +235,14 @@ TEST(RunStudy, AFolderOfOtherOptionsIsRefusedAndKept) {
   ASSERT_TRUE(run_study(small_study(out, {"isopar"})).finished);
   const auto before = read_file(out / "results.json");
 
-  auto other_settings = small_study(out, {"loop3"});
-  other_settings.overrides.emplace_back("training.steps=7");
+  const auto other_settings = small_study(out, {"isopar"}, {"training.steps=7"});
   const auto settings = error_of(ErrorCode::kConfig, [&] { (void)run_study(other_settings); });
   expect_contains(settings, "expected training.steps = 6");
   expect_contains(settings, "got 7");
 
-  auto other_world = small_study(out, {"loop3"});
-  other_world.benchmark->seed = 4;
+  const auto other_world = small_study(out, {"loop3"}, {"benchmark.people=9"});
   const auto world = error_of(ErrorCode::kConfig, [&] { (void)run_study(other_world); });
-  expect_contains(world, "data.json: expected benchmark.seed = 3, got 4");
+  expect_contains(world, "data.json: expected benchmark.facts.people = 8, got 9");
   EXPECT_EQ(read_file(out / "results.json"), before);
 }
 
@@ -173,54 +250,11 @@ TEST(RunStudy, ABrokenResultIsNamed) {
   const TestDirectory directory;
   const auto out = directory.path() / "study";
   ASSERT_TRUE(run_study(small_study(out, {"isopar"})).finished);
-  write_file_atomically(out / "systems/isopar/result.json", "{\"name\": ");
+  write_file_atomically(run_folder(out, "isopar") / "result.json", "{\"system\": ");
   const auto error =
       error_of(ErrorCode::kData, [&] { (void)run_study(small_study(out, {"isopar"})); });
-  expect_contains(error, "systems/isopar/result.json: expected the result of a system");
+  expect_contains(error, "systems/isopar/result.json: expected the result of a run");
   expect_contains(error, "Remove the file");
-}
-
-TEST(RunStudy, TwoStudiesDoNotWriteIntoOneFolder) {
-  const TestDirectory directory;
-  const auto out = directory.path() / "study";
-  auto options = small_study(out, {"isopar"});
-  options.on_system = [&](const SystemDone&) {
-    const auto error =
-        error_of(ErrorCode::kCheckpoint, [&] { (void)run_study(small_study(out, {"loop3"})); });
-    expect_contains(error, "in use");
-  };
-  EXPECT_TRUE(run_study(options).finished);
-}
-
-TEST(SystemsOfStudy, MistakesAreNamed) {
-  const auto refusal = [](const StudyOptions& options) {
-    return error_of(ErrorCode::kConfig, [&] { (void)systems_of_study(options); });
-  };
-  expect_contains(refusal(small_study("out", {"mem-g4"})), "Did you mean");
-  auto own_data = small_study("out");
-  own_data.overrides.emplace_back("data.train=mine.tokens");
-  expect_contains(refusal(own_data), "\"data.train=mine.tokens\"");
-  auto unknown = small_study("out");
-  unknown.overrides.emplace_back("training.step=3");
-  expect_contains(refusal(unknown), "Did you mean \"steps\"?");
-}
-
-TEST(SystemsOfStudy, TheSeedIsThatOfEveryRunAndSmallHasAVocabularyOfItsOwn) {
-  StudyOptions options;
-  options.scale = Scale::kSmall;
-  options.seed = 9;
-  for (const auto& system : systems_of_study(options)) {
-    EXPECT_EQ(system.run.training.seed, 9) << system.name;
-    EXPECT_LT(system.run.model.vocab_size, 5000) << system.name;
-  }
-}
-
-TEST(RunStudy, ThePapersScaleIsOnlyPlanned) {
-  StudyOptions options;
-  options.scale = Scale::kPaper;
-  options.out = "never-made";
-  expect_contains(error_of(ErrorCode::kConfig, [&] { (void)run_study(options); }), "--dry-run");
-  EXPECT_FALSE(fs::exists("never-made"));
 }
 
 }  // namespace

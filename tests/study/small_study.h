@@ -20,25 +20,40 @@ inline BenchmarkOptions small_benchmark(uint64_t seed = 3) {
   return options;
 }
 
+/// `section.key=value` texts that make a preset as small.
+inline std::vector<std::string> small_settings() {
+  return {"study.seeds=[3]",
+          "model.vocab_size=280",
+          "model.hidden_size=16",
+          "model.intermediate_size=32",
+          "model.num_hidden_layers=1",
+          "model.num_attention_heads=2",
+          "training.steps=6",
+          "training.batch=2",
+          "training.sequence_length=16",
+          "training.validate_every=3",
+          "training.validation_rows=2",
+          "training.checkpoint_every=2",
+          "training.precision=fp32",
+          "training.device=cpu",
+          "benchmark.people=8",
+          "benchmark.places=8",
+          "benchmark.values=4",
+          "benchmark.instances=8",
+          "benchmark.training_bytes=20000",
+          "benchmark.validation_bytes=4000"};
+}
+
 inline StudyOptions small_study(const std::filesystem::path& out,
-                                std::vector<std::string> systems = {"isopar", "loop3"}) {
+                                std::vector<std::string> systems = {"isopar", "loop3"},
+                                const std::vector<std::string>& more = {}) {
+  auto settings = small_settings();
+  settings.insert(settings.end(), more.begin(), more.end());
   StudyOptions options;
+  options.scale = "demo";
+  options.parts = {study_preset(Scale::kDemo, settings)};
   options.out = out;
   options.systems = std::move(systems);
-  options.seed = 3;
-  options.overrides = {"model.vocab_size=280",
-                       "model.hidden_size=16",
-                       "model.intermediate_size=32",
-                       "model.num_hidden_layers=1",
-                       "model.num_attention_heads=2",
-                       "training.steps=6",
-                       "training.batch=2",
-                       "training.sequence_length=16",
-                       "training.validation_rows=2",
-                       "training.checkpoint_every=2",
-                       "training.precision=fp32",
-                       "training.device=cpu"};
-  options.benchmark = small_benchmark();
   options.command = "loopbank study <here> & now";
   options.show_progress = false;
   return options;

@@ -33,8 +33,9 @@ TEST(PrepareStudyData, TokensAreThoseOfTheTextInItsOwnTokenizer) {
     EXPECT_GT(tokens.num_tokens(), 500);
   }
   EXPECT_TRUE(fs::path(data.files.train.joined()).is_absolute());
-  EXPECT_TRUE(fs::exists(data.tasks / "facts.jsonl"));
-  EXPECT_TRUE(fs::exists(data.tasks / "reasoning.jsonl"));
+  ASSERT_EQ(data.tasks.size(), 1U);
+  EXPECT_TRUE(fs::exists(data.tasks[0] / "facts.jsonl"));
+  EXPECT_TRUE(fs::exists(data.tasks[0] / "reasoning.jsonl"));
   const auto json = nlohmann::json::parse(data.description);
   EXPECT_EQ(json["training"]["tokens"], TokenFile(data.files.train.joined()).num_tokens());
 }
@@ -93,10 +94,64 @@ TEST(PrepareStudyData, AForeignDescriptionIsRefused) {
                   "data.json: expected what the data of a study was made from");
 }
 
-TEST(StudyBenchmark, ScalesDifferInSizeAndSeedsInWorld) {
-  EXPECT_GT(study_benchmark(Scale::kSmall, 1).facts.num_people,
-            study_benchmark(Scale::kDemo, 1).facts.num_people);
-  EXPECT_EQ(study_benchmark(Scale::kDemo, 5).seed, 5U);
+std::string documents(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    text += fmt::format("{{\"text\": \"This is document {} of the folder.\"}}\n", i);
+  }
+  return text;
+}
+
+TEST(PrepareTextData, FilesWithValInTheirNameAreHeldOut) {
+  const TestDirectory directory;
+  for (const char* name : {"a.train.jsonl", "b-valid.jsonl", "interval.jsonl", "notes.md"}) {
+    directory.write(std::string("text/") + name, documents(name[0] == 'b' ? 3 : 5));
+  }
+  const auto data =
+      prepare_text_data(directory.path() / "data",
+                        {.folder = directory.path() / "text", .tokenizer = {}, .vocab_size = 270});
+  EXPECT_EQ(TokenFile(data.files.train.joined()).num_documents(), 10);
+  EXPECT_EQ(TokenFile(data.files.validation).num_documents(), 3);
+  EXPECT_EQ(Tokenizer::load(data.files.tokenizer).vocab_size(), 270);
+}
+
+TEST(PrepareTextData, WithoutHeldOutFilesOneDocumentInFiftyIs) {
+  const TestDirectory directory;
+  directory.write("text/all.jsonl", documents(101));
+  const TextDataOptions options{
+      .folder = directory.path() / "text", .tokenizer = {}, .vocab_size = 270};
+  const auto data = prepare_text_data(directory.path() / "data", options);
+  EXPECT_EQ(TokenFile(data.files.train.joined()).num_documents(), 99);
+  EXPECT_EQ(TokenFile(data.files.validation).num_documents(), 2);
+  // The same again is taken as it stands; another folder is refused.
+  EXPECT_EQ(prepare_text_data(directory.path() / "data", options).description, data.description);
+  directory.write("text/all.jsonl", documents(102));
+  expect_contains(error_of(ErrorCode::kConfig,
+                           [&] { (void)prepare_text_data(directory.path() / "data", options); }),
+                  "text.train.all.jsonl");
+}
+
+TEST(PrepareTextData, AFolderWithoutTextIsRefused) {
+  const TestDirectory directory;
+  const auto refusal = [&](const char* folder) {
+    return error_of(ErrorCode::kData, [&] {
+      (void)prepare_text_data(
+          directory.path() / "data",
+          {.folder = directory.path() / folder, .tokenizer = {}, .vocab_size = 270});
+    });
+  };
+  expect_contains(refusal("nowhere"), "nowhere: expected a folder with text to train on");
+  directory.write("held/x.val.jsonl", documents(1));
+  expect_contains(refusal("held"), "got held-out files alone");
+  directory.write("few/x.jsonl", documents(3));
+  expect_contains(refusal("few"), "got 3 documents");
+}
+
+TEST(BenchmarkOfStudy, ScalesDifferInSizeAndSeedsInWorld) {
+  EXPECT_GT(study_preset(Scale::kSmall).benchmark_of(1).facts.num_people,
+            study_preset(Scale::kDemo).benchmark_of(1).facts.num_people);
+  EXPECT_EQ(study_preset(Scale::kDemo).benchmark_of(5).seed, 5U);
+  EXPECT_EQ(study_preset(Scale::kDemo).benchmark_of(5).reasoning.kinds.size(), 3U);
 }
 
 }  // namespace

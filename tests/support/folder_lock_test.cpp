@@ -25,6 +25,15 @@ TEST(FolderLock, HoldsAFolderUntilItGoes) {
   const FolderLock again(folder, "tokenizes", ErrorCode::kData);
 }
 
+TEST(FolderLock, WhoTriesGetsNothingWhereAnotherHoldsIt) {
+  const TestDirectory directory;
+  auto first = FolderLock::try_hold(directory.path(), ErrorCode::kData);
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(FolderLock::try_hold(directory.path(), ErrorCode::kData));
+  first.reset();
+  EXPECT_TRUE(FolderLock::try_hold(directory.path(), ErrorCode::kData));
+}
+
 TEST(FolderLock, AFileInThePlaceOfTheFolderIsNamed) {
   const TestDirectory directory;
   const auto file = directory.write("a", "");

@@ -88,6 +88,40 @@ TEST(ReadToml, AnUnknownSectionAndAKeyOutsideAnySectionAreRefused) {
             "run.toml:1: \"name\" expects a text in quotes, got {\"x\":1}.");
 }
 
+TEST(ReadToml, TablesWithinATableAreSectionsOfTheirOwn) {
+  const TestDirectory directory;
+  Example one;
+  Example two;
+  const auto base = directory.write("base.toml", "[system.b]\nname = \"base\"\n");
+  const auto path =
+      directory.write("run.toml", "base = \"base.toml\"\n[system.z]\nname = \"zed\"\n[system.a]\n");
+  EXPECT_EQ(toml_tables_of(path, "system"), (std::vector<std::string>{"b", "z", "a"}));
+  EXPECT_EQ(toml_tables_of(path, "model"), std::vector<std::string>());
+  const std::vector<Section> sections = {{"system.b", one.sections()[1].fields},
+                                         {"system.z", two.sections()[1].fields},
+                                         {"system.a", {}}};
+  read_toml(path, {"system.b.max_loops=4"}, sections);
+  EXPECT_EQ(one.name, "base");
+  EXPECT_EQ(one.max_loops.values, (std::vector<int64_t>{4}));
+  EXPECT_EQ(two.name, "zed");
+  const auto unknown = error_of(ErrorCode::kConfig, [&] {
+    read_toml(directory.write("other.toml", "[system.b]\nnmae = 1\n"), {}, sections);
+  });
+  EXPECT_NE(unknown.find("other.toml:2: unknown key \"nmae\" in [system.b]"), std::string::npos)
+      << unknown;
+}
+
+TEST(ReadToml, ATextMayHaveTheBasesThatAreGiven) {
+  Example example;
+  read_toml_text("base = \"b.toml\"\n[model]\nmax_loops = 2\n", "here", {}, example.sections(),
+                 {{"b.toml", "[model]\nname = \"from b\"\nmax_loops = 9\n"}});
+  EXPECT_EQ(example.name, "from b");
+  EXPECT_EQ(example.max_loops.values, (std::vector<int64_t>{2}));
+  EXPECT_THROW(
+      read_toml_text("base = \"c.toml\"\n", "here", {}, example.sections(), {{"b.toml", ""}}),
+      Error);
+}
+
 TEST(ReadToml, AValueOfAnotherTypeIsRefusedWithTheValue) {
   EXPECT_EQ(toml_error("[training]\nsteps = 3.0\n"),
             "run.toml:2: \"steps\" expects a whole number, got 3.0.");

@@ -36,9 +36,10 @@ class TestDirectory {
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
-  /// Writes a file and gives its path.
+  /// Writes a file, in folders that need not exist, and gives its path.
   std::filesystem::path write(const std::string& name, std::string_view content) const {
     const auto path = path_ / name;
+    std::filesystem::create_directories(path.parent_path());
     std::ofstream(path, std::ios::binary) << content;
     return path;
   }

@@ -1,0 +1,41 @@
+#pragma once
+/// The columns of a study's table: which tasks they are the mean of, and which of the paper's
+/// columns they stand beside.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loopbank/study/study_config.h"
+#include "loopbank/study/systems.h"
+
+namespace loopbank {
+
+/// Names of the two parts of the embedded benchmark, as tasks.
+inline constexpr const char* kFactsTask = "facts";
+inline constexpr const char* kReasoningTask = "reasoning";
+
+struct Column {
+  std::string key;                       ///< in results.json: "facts_bpb"
+  std::string title;                     ///< "facts BPB"
+  std::string kind;                      ///< knowledge | reasoning
+  bool is_bpb = false;                   ///< bits a byte, lower is better; else accuracy
+  std::vector<std::string> tasks;        ///< the figure is the plain mean over these
+  double PaperScores::*paper = nullptr;  ///< null where the paper has no such column
+  std::string paper_key;                 ///< "math_bpb"; empty likewise
+  std::string paper_title;               ///< "Math BPB"
+  std::optional<double> chance;          ///< accuracy of guessing, where all choices are as many
+};
+
+/// The embedded benchmark: facts stand for commonsense, reasoning for math. Text of one's own: the
+/// suites that [text] names.
+[[nodiscard]] std::vector<Column> columns_of(const StudyConfig& config);
+
+/// Tasks of all columns, each once.
+[[nodiscard]] std::vector<std::string> tasks_of(const std::vector<Column>& columns);
+
+/// The column of a kind ("knowledge", "reasoning") in bits a byte or accuracy; null for none.
+[[nodiscard]] const Column* find_column(const std::vector<Column>& columns, std::string_view kind,
+                                        bool is_bpb);
+
+}  // namespace loopbank

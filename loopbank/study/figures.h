@@ -1,0 +1,84 @@
+#pragma once
+/// The figures of a study as plain data: what stands on which axis, in which colour, with what
+/// error. The page draws them and the CSV files list them; neither computes anything.
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "loopbank/study/results_view.h"
+
+namespace loopbank {
+
+enum class FigureKind {
+  kDots,    ///< a score a system: systems below each other, the score to the right
+  kBars,    ///< groups of bars at the names of x
+  kAcross,  ///< the same with the names below each other and bars to the right or left
+  kStack,   ///< bars upon each other
+  kLines,   ///< y over x
+  kPath,    ///< points in order, joined, both axes measured
+  kPoints,  ///< points with their names beside them, joined where a series has several
+  kHeat,    ///< a table, a row a series
+};
+
+[[nodiscard]] std::string_view name_of(FigureKind kind);
+
+/// One line, set of bars, cloud of points or row of a table.
+struct FigureSeries {
+  std::string label;
+  std::string panel = {};  ///< which of the figure's pictures it stands in; empty: the only one
+  std::string color = {};  ///< "loops-1" of the palette; "ramp:0.5" on the way from first to last
+  std::vector<double> x;   ///< numbers, or positions in Figure::x_names
+  std::vector<double> y = {};
+  std::vector<double> error = {};       ///< a point each, half of its bar; empty: none
+  std::vector<std::string> notes = {};  ///< a point each; empty: none
+  bool hidden = false;                  ///< until the reader asks for it
+};
+
+/// A line across a picture at a value of its measured axis.
+struct ReferenceLine {
+  std::string panel;
+  double value = 0.0;
+  std::string label;
+};
+
+struct Figure {
+  std::string id;
+  std::string section;  ///< of the page: scores, claims, loops, memory, together, inside, training
+  std::string title;
+  std::string caption;
+  std::string x_title;
+  std::string y_title;
+  FigureKind kind = FigureKind::kLines;
+  std::vector<std::string> x_names = {};
+  std::vector<FigureSeries> series = {};
+  bool panels_side_by_side = false;  ///< else one at a time, which the reader chooses
+  bool x_falls = false;              ///< the x axis runs from high to low
+  std::vector<ReferenceLine> references = {};
+  std::string error_label = {};  ///< what `error` is
+};
+
+/// Every figure that the part has the data for, in the page's order.
+[[nodiscard]] std::vector<Figure> make_figures(const Json& part);
+
+/// The panels of a figure in the order in which they appear; one empty name where it has none.
+[[nodiscard]] std::vector<std::string> panels_of(const Figure& figure);
+
+/// {"id", "kind", "x_title", ..., "series": [{"label", "x", "y", ...}]}, as the page reads it.
+[[nodiscard]] Json to_json(const Figure& figure);
+
+/// The series of a system: its label and colour. Hidden where a part has many systems and this is
+/// none of the four that tell the paper's story.
+[[nodiscard]] FigureSeries series_of(const Json& part, const Json& system);
+
+/// The systems that a picture of single systems shows; sweeps have pictures of their own.
+[[nodiscard]] std::vector<const Json*> shown_systems(const Json& part);
+
+/// Takes out series without a point, then figures without a series.
+void remove_empty(std::vector<Figure>& figures);
+
+/// What the errors of the scores of a part are, for a caption.
+[[nodiscard]] std::string meaning_of_bars(const Json& part);
+
+}  // namespace loopbank

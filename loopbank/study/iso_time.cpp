@@ -1,0 +1,85 @@
+#include "loopbank/study/iso_time.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+#include "loopbank/support/statistics.h"
+#include "loopbank/train/benchmark_steps.h"
+#include "loopbank/train/device.h"
+
+namespace loopbank {
+namespace {
+
+constexpr int64_t kRounds = 15;
+
+double seconds_of(BenchmarkSteps& steps) {
+  const auto begin = std::chrono::steady_clock::now();
+  (void)steps.run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+IsoTime measure_iso_time(const RunConfig& run, const RunConfig& target, int64_t rounds,
+                         const std::function<bool()>& should_stop) {
+  const auto device = choose_device(run.training.device);
+  BenchmarkSteps own(run, device);
+  BenchmarkSteps other(target, device);
+  (void)own.run();  // the first steps fill caches and pools
+  (void)other.run();
+  std::vector<double> own_seconds;
+  std::vector<double> other_seconds;
+  for (int64_t i = 0; i < rounds; ++i) {
+    if (should_stop && should_stop()) {
+      return {};
+    }
+    own_seconds.push_back(seconds_of(own));
+    other_seconds.push_back(seconds_of(other));
+  }
+  IsoTime time{.seconds_a_step = median(std::move(own_seconds)),
+               .target_seconds_a_step = median(std::move(other_seconds))};
+  const double steps =
+      static_cast<double>(target.training.steps) * time.target_seconds_a_step / time.seconds_a_step;
+  time.steps = std::max<int64_t>(1, std::llround(steps));
+  return time;
+}
+
+std::optional<IsoTime> read_iso_time(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) {
+    return std::nullopt;
+  }
+  const auto json = nlohmann::json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  try {
+    return IsoTime{.seconds_a_step = json.at("seconds_a_step"),
+                   .target_seconds_a_step = json.at("target_seconds_a_step"),
+                   .steps = json.at("steps")};
+  } catch (const nlohmann::json::exception&) {
+    fail(ErrorCode::kData,
+         "{}: expected the steps of a baseline in equal time, got something else. Remove the file "
+         "and the runs of that system to measure anew.",
+         file.string());
+  }
+}
+
+IsoTime iso_time_of(const std::filesystem::path& file, const RunConfig& run,
+                    const RunConfig& target, const std::function<bool()>& should_stop) {
+  if (const auto before = read_iso_time(file)) {
+    return *before;
+  }
+  const auto time = measure_iso_time(run, target, kRounds, should_stop);
+  if (time.steps > 0) {
+    const nlohmann::ordered_json json = {{"seconds_a_step", time.seconds_a_step},
+                                         {"target_seconds_a_step", time.target_seconds_a_step},
+                                         {"steps", time.steps}};
+    create_directories(file.parent_path(), ErrorCode::kData);
+    write_file_atomically(file, json.dump(2) + "\n");
+  }
+  return time;
+}
+
+}  // namespace loopbank

@@ -1,0 +1,262 @@
+#include "loopbank/study/study_part.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "loopbank/eval/evaluate.h"
+#include "loopbank/eval/result_files.h"
+#include "loopbank/eval/task_files.h"
+#include "loopbank/infer/inference_model.h"
+#include "loopbank/study/iso_time.h"
+#include "loopbank/study/run_files.h"
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+#include "loopbank/support/folder_lock.h"
+#include "loopbank/train/device.h"
+#include "loopbank/train/run_directory.h"
+#include "loopbank/train/trainer.h"
+
+namespace loopbank {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Waits until no other process holds the folder; null where it was told to stop before.
+std::unique_ptr<FolderLock> wait_for(const fs::path& folder,
+                                     const std::function<bool()>& should_stop) {
+  while (true) {
+    auto lock = FolderLock::try_hold(folder, ErrorCode::kData);
+    if (lock || (should_stop && should_stop())) {
+      return lock;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+std::vector<int64_t> seeds_of(const std::vector<System>& systems) {
+  std::vector<int64_t> seeds;
+  for (const auto& system : systems) {
+    for (const auto seed : system.seeds) {
+      if (std::find(seeds.begin(), seeds.end(), seed) == seeds.end()) {
+        seeds.push_back(seed);
+      }
+    }
+  }
+  return seeds;
+}
+
+std::vector<Task> load_study_tasks(const StudyConfig& config, const std::vector<Column>& columns,
+                                   const StudyData& data) {
+  TaskSource source{.directories = data.tasks};
+  if (config.is_text()) {
+    source.directories.assign(config.text.tasks.begin(), config.text.tasks.end());
+    source.limit = config.text.limit;
+    source.shots = config.text.shots;
+    source.few_shot_file = config.text.fewshot;
+  }
+  return load_tasks(tasks_of(columns), source);
+}
+
+}  // namespace
+
+StudyPart::StudyPart(StudyConfig config, fs::path directory,
+                     const std::vector<std::string>& systems, const std::vector<int64_t>& seeds)
+    : config_(std::move(config)), directory_(std::move(directory)) {
+  if (!seeds.empty()) {
+    config_.study.seeds = {seeds, true};
+  }
+  everyone_ = study_systems(config_);
+  columns_ = columns_of(config_);
+  seeds_ = seeds_of(everyone_);
+  const auto chosen = choose_systems(everyone_, systems);
+  for (const auto seed : seeds_of(chosen)) {
+    prepare_data(seed);
+    for (const auto& system : chosen) {
+      if (std::find(system.seeds.begin(), system.seeds.end(), seed) != system.seeds.end()) {
+        jobs_.push_back(make_job(system, seed));
+        expect_same_run_as_before(jobs_.back());
+      }
+    }
+  }
+}
+
+void StudyPart::check(const StudyConfig& config, const std::vector<std::string>& systems) {
+  (void)choose_systems(study_systems(config), systems);
+  if (config.is_text()) {
+    check_text_folder(config.text.folder);
+    (void)load_study_tasks(config, columns_of(config), {});
+  }
+}
+
+fs::path StudyPart::seed_folder(int64_t seed) const {
+  return directory_ / fmt::format("seed-{}", seed);
+}
+
+fs::path StudyPart::iso_time_file(const System& system) const {
+  return directory_ / "iso-time" / (system.name + ".json");
+}
+
+void StudyPart::prepare_data(int64_t seed) {
+  const auto vocab_size = everyone_.front().run.model.vocab_size;
+  const auto folder = (config_.is_text() ? directory_ : seed_folder(seed)) / "data";
+  const auto lock = wait_for(folder, {});
+  data_[seed] = config_.is_text()
+                    ? prepare_text_data(folder, {.folder = config_.text.folder,
+                                                 .tokenizer = config_.text.tokenizer,
+                                                 .vocab_size = vocab_size})
+                    : prepare_study_data(
+                          folder, {.benchmark = config_.benchmark_of(static_cast<uint64_t>(seed)),
+                                   .vocab_size = vocab_size});
+  tasks_[seed] = load_study_tasks(config_, columns_, data_[seed]);
+}
+
+Job StudyPart::make_job(const System& system, int64_t seed) const {
+  Job job{.system = system, .seed = seed, .folder = seed_folder(seed) / "systems" / system.name};
+  job.system.run.training.seed = seed;
+  const auto data = data_.find(seed);
+  if (data != data_.end()) {
+    job.system.run.data = data->second.files;
+  }
+  if (const auto time =
+          system.is_iso_time() ? read_iso_time(iso_time_file(system)) : std::nullopt) {
+    job.system.run.training.steps = time->steps;
+  }
+  return job;
+}
+
+/// A system trained before with other settings must not stand in one table with these. Where its
+/// data lies is no such setting: the folder may have been moved, and what the data is made from has
+/// been compared.
+void StudyPart::expect_same_run_as_before(const Job& job) const {
+  const auto stored = job.folder / "run.toml";
+  if (fs::exists(stored)) {
+    auto run = job.system.run;
+    run.data = load_run_config(stored).data;
+    expect_same_run(stored, run);
+  }
+}
+
+bool StudyPart::is_done(const Job& job) {
+  return fs::exists(job.folder / "result.json");
+}
+
+RunResult StudyPart::result_of(const Job& job) {
+  const auto path = job.folder / "result.json";
+  const auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  return run_result_from_json(json, path.string());
+}
+
+bool StudyPart::complete(const Job& given, bool show_progress,
+                         const std::function<bool()>& should_stop) {
+  if (is_done(given)) {  // by an earlier process; looking within may have been left out
+    look_within(given);
+    return true;
+  }
+  auto job = given;
+  if (job.system.is_iso_time()) {
+    const auto target = std::find_if(everyone_.begin(), everyone_.end(), [&](const System& other) {
+      return other.name == job.system.match->system;
+    });
+    const auto lock = wait_for(directory_ / "iso-time", should_stop);
+    const auto time =
+        lock ? iso_time_of(iso_time_file(job.system), job.system.run, target->run, should_stop)
+             : IsoTime{};
+    if (time.steps == 0) {
+      return false;
+    }
+    job.system.run.training.steps = time.steps;
+  }
+  const auto trained = train(job.system.run, {.out = job.folder,
+                                              .resume = ResumeMode::kResume,
+                                              .show_progress = show_progress,
+                                              .should_stop = should_stop});
+  if (trained.finished) {
+    look_within(job);
+    score(job, trained);
+  }
+  return trained.finished;
+}
+
+void StudyPart::look_within(const Job& job) {
+  if (job.seed == job.system.seeds.front()) {
+    ensure_inside(job.system.run, job.folder);
+  }
+}
+
+void StudyPart::score(const Job& job, const TrainResult& trained) const {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto& training = job.system.run.training;
+  const auto loaded = load_inference_model(job.folder, choose_device(training.device));
+  // In the number type that it was trained in, as validation is.
+  EvalOptions options;
+  options.compute_dtype = training.forward_options().compute_dtype;
+  const auto report = evaluate(loaded.model, loaded.tokenizer, tasks_.at(job.seed), options);
+  write_results(report, job.folder / "scores");
+  auto result = make_run_result(job.system, trained, report,
+                                median_tokens_per_second(job.folder / "metrics.jsonl"));
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+  result.evaluation_seconds = time.count();
+  write_file_atomically(job.folder / "result.json", loopbank::to_json(result).dump(2) + "\n");
+}
+
+PartResult StudyPart::collect() const {
+  PartResult result{.name = config_.is_text() ? "text" : "benchmark",
+                    .title = config_.is_text() ? "Text" : "Embedded benchmark",
+                    .seeds = seeds_,
+                    .columns = columns_,
+                    .rows = {},
+                    .claims = {},
+                    .settings = shared_settings(),
+                    .data = data_.empty() ? "" : data_.begin()->second.description};
+  for (const auto& system : everyone_) {
+    SystemRow row{.system = system, .runs = {}, .scores = {}};
+    for (const auto seed : system.seeds) {
+      const auto job = make_job(system, seed);
+      if (is_done(job)) {
+        row.runs.push_back(result_of(job));
+        row.scores.push_back(job.folder / "scores");
+      }
+    }
+    if (!row.runs.empty()) {
+      result.rows.push_back(std::move(row));
+    }
+  }
+  compare_systems(result);
+  return result;
+}
+
+nlohmann::ordered_json StudyPart::to_json(const PartResult& result) const {
+  auto json = loopbank::to_json(result);
+  json["curves"] = nlohmann::ordered_json::object();
+  json["inside"] = nlohmann::ordered_json::object();
+  for (const auto& row : result.rows) {
+    const auto& name = row.system.name;
+    for (const auto& run : row.runs) {
+      const auto folder = make_job(row.system, run.seed).folder;
+      auto curve = validation_curve(folder / "metrics.jsonl");
+      curve["seed"] = run.seed;
+      json["curves"][name].push_back(std::move(curve));
+      if (auto inside = read_inside(folder); !inside.is_null()) {
+        json["inside"][name] = std::move(inside);
+      }
+    }
+  }
+  return json;
+}
+
+/// What all systems share: the study file's run, without what the study fills in.
+std::string StudyPart::shared_settings() const {
+  auto config = config_;
+  auto sections = config.sections();
+  std::erase_if(sections, [&](const Section& section) {
+    return section.name == "data" || section.name == "evaluation" ||
+           section.name == (config.is_text() ? "benchmark" : "text");
+  });
+  return write_toml(sections);
+}
+
+}  // namespace loopbank

@@ -1,0 +1,88 @@
+#pragma once
+/// One part of a study: one kind of data, its systems and seeds, and the folder that they lie in.
+///
+///     DIR/seed-1/data/              the embedded benchmark of the seed (study_data.h); text of
+///     one's
+///                                   own is the same for all seeds, DIR/data/
+///     DIR/seed-1/systems/NAME/      a run directory (train/trainer.h) with scores/, inside.json
+///     and
+///                                   result.json, the last of these written when the run is done
+///     DIR/iso-time/NAME.json        the steps of a baseline in equal time
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loopbank/eval/task.h"
+#include "loopbank/study/results.h"
+#include "loopbank/study/study_config.h"
+#include "loopbank/study/study_data.h"
+#include "loopbank/study/systems.h"
+
+namespace loopbank {
+
+/// One system with one seed.
+struct Job {
+  System system;  ///< its seed and data files filled in
+  int64_t seed = 0;
+  std::filesystem::path folder;
+};
+
+class StudyPart {
+ public:
+  /// Prepares the data of every seed.
+  /// @param systems  names, of which the jobs are; empty: all
+  /// @param seeds    in place of the config's; empty: those
+  /// @throws Error kConfig for an unknown system, and where the folder holds a study of other
+  ///         settings; kData as prepare_study_data
+  StudyPart(StudyConfig config, std::filesystem::path directory,
+            const std::vector<std::string>& systems, const std::vector<int64_t>& seeds);
+
+  /// Refuses unknown systems, a folder without text and tasks without files before anything is
+  /// written.
+  static void check(const StudyConfig& config, const std::vector<std::string>& systems);
+
+  /// Seed after seed, the systems of each in the table's order.
+  [[nodiscard]] const std::vector<Job>& jobs() const { return jobs_; }
+  [[nodiscard]] const StudyConfig& config() const { return config_; }
+  [[nodiscard]] const std::vector<Column>& columns() const { return columns_; }
+
+  /// Trains and scores a job, or goes on with it; the first seed of a system is looked into as
+  /// well.
+  /// @return false where it was stopped before its end; what was done is saved
+  bool complete(const Job& job, bool show_progress, const std::function<bool()>& should_stop);
+
+  [[nodiscard]] static bool is_done(const Job& job);
+  [[nodiscard]] static RunResult result_of(const Job& job);
+
+  /// Every run of the folder that is done, those of earlier calls included, compared.
+  [[nodiscard]] PartResult collect() const;
+  /// collect() as JSON, with the curves and the inner lives of its runs.
+  [[nodiscard]] nlohmann::ordered_json to_json(const PartResult& result) const;
+
+ private:
+  [[nodiscard]] Job make_job(const System& system, int64_t seed) const;
+  void prepare_data(int64_t seed);
+  void expect_same_run_as_before(const Job& job) const;
+  [[nodiscard]] std::filesystem::path seed_folder(int64_t seed) const;
+  [[nodiscard]] std::filesystem::path iso_time_file(const System& system) const;
+  static void look_within(const Job& job);
+  void score(const Job& job, const TrainResult& trained) const;
+  [[nodiscard]] std::string shared_settings() const;
+
+  StudyConfig config_;
+  std::filesystem::path directory_;
+  std::vector<System> everyone_;
+  std::vector<int64_t> seeds_;  // of all systems together
+  std::vector<Column> columns_;
+  std::map<int64_t, StudyData> data_;           // by seed
+  std::map<int64_t, std::vector<Task>> tasks_;  // likewise
+  std::vector<Job> jobs_;
+};
+
+}  // namespace loopbank

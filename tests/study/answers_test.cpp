@@ -1,0 +1,247 @@
+#include "loopbank/study/answers.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "../support/test_directory.h"
+#include "loopbank/study/comparison.h"
+#include "report_sample.h"
+
+namespace loopbank {
+namespace {
+
+using testing::expect_contains;
+
+Json benchmark() {
+  return testing::full_results()["parts"][0];
+}
+
+Json& system_named(Json& part, const std::string& name) {
+  for (auto& system : part["systems"]) {
+    if (system["name"] == name) {
+      return system;
+    }
+  }
+  throw std::runtime_error("no system " + name);
+}
+
+/// Sets a system's score and its difference from IsoPar, with an interval of +- 0.02.
+void set_score(Json& part, const std::string& name, const std::string& column, double mean,
+               double difference) {
+  auto& system = system_named(part, name);
+  system["scores"][column]["mean"] = mean;
+  system["against"]["isopar"][column] = {
+      {"difference", difference}, {"low", difference - 0.02}, {"high", difference + 0.02}};
+}
+
+void set_loops(Json& part, double mean, double difference) {
+  for (const char* name : {"loop3", "loop5", "loop7"}) {
+    set_score(part, name, "reasoning_bpb", mean, difference);
+  }
+}
+
+Answer answer(const Json& part, int question) {
+  return answer_questions(part).at(static_cast<size_t>(question - 1));
+}
+
+TEST(AnswerLoops, FollowsTheNumbers) {
+  auto part = benchmark();
+  part["systems"][0]["scores"]["reasoning_bpb"]["mean"] = 2.0;
+  set_loops(part, 1.5, -0.5);
+  EXPECT_EQ(answer(part, 1).headline, "Yes");
+  EXPECT_EQ(answer(part, 1).tone, Tone::kYes);
+  expect_contains(answer(part, 1).text, "All 3 looped systems");
+  expect_contains(answer(part, 1).text, "1.500 against 2.000, -25.0 %");
+  set_score(part, "loop5", "reasoning_bpb", 1.99, -0.01);
+  EXPECT_EQ(answer(part, 1).headline, "Partly");
+  expect_contains(answer(part, 1).text, "2 of 3 looped systems");
+  set_loops(part, 1.99, -0.01);
+  EXPECT_EQ(answer(part, 1).headline, "Too near to tell");
+  set_loops(part, 2.5, 0.5);
+  EXPECT_EQ(answer(part, 1).headline, "No");
+  expect_contains(answer(part, 1).text, "3 are clearly worse");
+}
+
+TEST(AnswerLoops, EqualFlopsAreThoseOfTheMatchedSystem) {
+  auto part = benchmark();
+  expect_contains(answer(part, 1).more, "At equal FLOPs a token, Loop-3 against IsoFLOP is better");
+  system_named(part, "loop3")["flops_per_token"] =
+      2 * system_named(part, "isoflop")["flops_per_token"].get<double>();
+  expect_contains(answer(part, 1).more, "At 2.00 times the FLOPs a token, Loop-3 against IsoFLOP");
+}
+
+TEST(AnswerLoops, DoubtOfTheSeedsIsSaid) {
+  auto part = benchmark();
+  set_loops(part, 1.5, -0.5);
+  for (const char* name : {"loop3", "loop5", "loop7"}) {
+    system_named(part, name)["against"]["isopar"]["reasoning_bpb"]["seeds"] = {{"low", -1.2},
+                                                                               {"high", 0.2}};
+  }
+  expect_contains(answer(part, 1).more, "Over the 3 seeds alone the interval still holds 0");
+  part["seeds"] = {1};
+  expect_contains(answer(part, 1).more, "One seed was trained");
+}
+
+TEST(AnswerLoops, WhatSeedsLeaveOpenIsNoYes) {
+  auto part = benchmark();
+  set_loops(part, 1.5, -0.5);
+  EXPECT_EQ(answer(part, 1).headline, "Yes");
+  for (const char* name : {"loop3", "loop5", "loop7"}) {
+    system_named(part, name)["against"]["isopar"]["reasoning_bpb"]["seeds"] = {{"low", -1.2},
+                                                                               {"high", 0.2}};
+  }
+  EXPECT_EQ(answer(part, 1).headline, "Too near to tell");
+}
+
+TEST(AnswerLoops, ControlsAreComparedWithWhereThereAreSuch) {
+  auto part = benchmark();
+  EXPECT_EQ(answer(part, 1).more.find("learned scales"), std::string::npos);
+  auto control = system_named(part, "isopar");
+  control["name"] = "loop1";
+  control["label"] = "Loop-1";
+  part["systems"].push_back(control);
+  for (const char* name : {"loop3", "loop5", "loop7"}) {
+    system_named(part, name)["against"]["loop1"]["reasoning_bpb"] = {
+        {"difference", 0.3}, {"low", 0.2}, {"high", 0.4}, {"p", 0.001}};
+  }
+  const auto more = answer(part, 1).more;
+  expect_contains(more, "With learned scales on both sides, ");
+  expect_contains(more, " against Loop-1 is worse");
+}
+
+TEST(AnswerLoops, LoopsThatDoNothingAreNamed) {
+  auto part = benchmark();
+  EXPECT_EQ(answer(part, 1).more.find("they do nothing"), std::string::npos);
+  for (const char* name : {"loop3", "loop5", "loop7"}) {
+    for (auto& layer : part["inside"][name]["state_change"]) {
+      for (size_t loop = 1; loop < layer.size(); ++loop) {
+        layer[loop] = 2e-5;
+      }
+    }
+  }
+  expect_contains(answer(part, 1).more, "behind the first change the state by 2.0e-05 at most");
+}
+
+TEST(AnswerLoops, WithoutIsoParNothingIsSaid) {
+  auto part = benchmark();
+  part["systems"].erase(0);
+  part["claims"] = Json::array();
+  EXPECT_EQ(answer(part, 1).headline, "Not measured");
+  EXPECT_EQ(answer(part, 1).tone, Tone::kUnmeasured);
+}
+
+TEST(AnswerMemory, FollowsTheNumbers) {
+  auto part = benchmark();
+  part["claims"] = Json::array();
+  const auto set = [&](const std::string& name, double mean) {
+    system_named(part, name)["scores"]["facts_bpb"]["mean"] = mean;
+  };
+  set("loop3", 0.80);
+  set("isoflop", 0.70);
+  for (const char* name : {"mem-gm3", "mem-g0", "mem-g3"}) {
+    set(name, 0.75);
+  }
+  EXPECT_EQ(answer(part, 2).headline, "Yes");
+  expect_contains(answer(part, 2).text, "That is 50 % of the way to IsoFLOP (0.700).");
+  expect_contains(answer(part, 2).text, "estimated");
+  for (const char* name : {"mem-gm3", "mem-g0", "mem-g3"}) {
+    set(name, 0.85);
+  }
+  EXPECT_EQ(answer(part, 2).headline, "No");
+  expect_contains(answer(part, 2).text, "Nothing of the gap");
+  set("mem-g0", 0.75);
+  EXPECT_EQ(answer(part, 2).headline, "Partly");
+  expect_contains(answer(part, 2).text, "1 of 3 systems with memory has");
+  set("isoflop", 0.80);
+  expect_contains(answer(part, 2).text, "Loop-3 does not clearly lack knowledge");
+}
+
+TEST(AnswerTogether, FollowsTheCornersOfTheGrid) {
+  auto part = benchmark();
+  const auto set = [&](const std::string& name, double mean) {
+    for (const char* column : {"reasoning_bpb", "facts_bpb"}) {
+      system_named(part, name)["scores"][column]["mean"] = mean;
+      system_named(part, name)["scores"][column]["by_seed"] = {mean - 0.01, mean, mean + 0.01};
+    }
+  };
+  set("grid-1-0", 2.0);
+  set("grid-1-256", 1.9);
+  set("loop5", 1.8);
+  set("grid-5-256", 1.5);
+  EXPECT_EQ(answer(part, 3).headline, "Each makes the other worth more");
+  expect_contains(answer(part, 3).text, "by -0.100 with 1 loop and by -0.300 with 5");
+  set("grid-5-256", 1.79);
+  EXPECT_EQ(answer(part, 3).headline, "Each takes from what the other adds");
+  for (const char* column : {"reasoning_bpb", "facts_bpb"}) {
+    system_named(part, "grid-5-256")["scores"][column]["by_seed"] = {1.5, 1.7, 2.17};
+  }
+  EXPECT_EQ(answer(part, 3).headline, "Too near to tell");
+  expect_contains(answer(part, 3).text, "no clear difference");
+}
+
+TEST(AnswerTogether, WithoutAGridNothingIsSaid) {
+  auto part = testing::poor_results()["parts"][0];
+  EXPECT_EQ(answer(part, 3).headline, "Not measured");
+}
+
+TEST(AnswerInside, FollowsTheLayers) {
+  auto part = benchmark();
+  EXPECT_EQ(answer(part, 4).headline, "Late layers loop most");
+  expect_contains(answer(part, 4).more, "\"digits\" loop most");
+  for (auto& [name, inside] : part["inside"].items()) {
+    inside["expected_loops"] = {2.5, 2.0, 1.5, 1.0};
+  }
+  EXPECT_EQ(answer(part, 4).headline, "Early layers loop most");
+  expect_contains(answer(part, 4).text, "in 0 of 6 models and less in 6");
+  part["inside"]["loop3"]["expected_loops"] = {1.0, 1.5, 2.0, 2.5};
+  EXPECT_EQ(answer(part, 4).headline, "It differs by model");
+  for (auto& [name, inside] : part["inside"].items()) {
+    inside["expected_loops"] = {1.50, 1.51, 1.50, 1.52};
+  }
+  EXPECT_EQ(answer(part, 4).headline, "All layers loop alike");
+}
+
+TEST(AnswerInside, GatesAreToldFromTheirMeans) {
+  auto part = benchmark();
+  for (const char* name : {"mem-gm3", "mem-g0", "mem-g3"}) {
+    part["inside"][name]["local_gate"]["mean"] = {{0.1, 0.1}, {0.2, 0.2}, {0.3, 0.3}, {0.4, 0.4}};
+  }
+  expect_contains(answer(part, 4).more,
+                  "Local gates are open to 0.25 +- 0.11 across layers (the paper: 0.42 +- 0.13)");
+  expect_contains(answer(part, 4).more, "0.10 in layer 1, 0.40 in layer 4");
+}
+
+TEST(CompareSystems, ClaimsCountInBothDirections) {
+  auto part = benchmark();
+  const auto column = *find_column(part, "knowledge", "bpb");
+  part["claims"] = {{{"column", "facts_bpb"},
+                     {"better", "isoflop"},
+                     {"worse", "loop3"},
+                     {"difference", -0.2},
+                     {"low", -0.3},
+                     {"high", -0.1}}};
+  const auto straight = compare_systems(part, "isoflop", "loop3", column);
+  ASSERT_TRUE(straight);
+  EXPECT_EQ(straight->verdict(), 1);
+  system_named(part, "loop3").erase("against");
+  const auto turned = compare_systems(part, "loop3", "isoflop", column);
+  ASSERT_TRUE(turned);
+  EXPECT_EQ(turned->verdict(), -1);
+  EXPECT_DOUBLE_EQ(turned->low, 0.1);
+  EXPECT_DOUBLE_EQ(turned->high, 0.3);
+  EXPECT_FALSE(turned->estimated);
+}
+
+TEST(CompareSystems, WithoutAnyMeasureOfDoubtThereIsNone) {
+  auto part = benchmark();
+  const auto column = *find_column(part, "knowledge", "bpb");
+  part["claims"] = Json::array();
+  EXPECT_TRUE(compare_systems(part, "mem-g3", "loop3", column)->estimated);
+  system_named(part, "loop3")["scores"]["facts_bpb"].erase("standard_error");
+  EXPECT_FALSE(compare_systems(part, "mem-g3", "loop3", column));
+  EXPECT_FALSE(compare_systems(part, "mem-g3", "nobody", column));
+}
+
+}  // namespace
+}  // namespace loopbank

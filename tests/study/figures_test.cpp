@@ -1,0 +1,245 @@
+#include "loopbank/study/figures.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "loopbank/study/figure_csv.h"
+#include "loopbank/study/figures_cost.h"
+#include "report_sample.h"
+
+namespace loopbank {
+namespace {
+
+Json benchmark() {
+  return testing::full_results()["parts"][0];
+}
+
+const Figure& figure_of(const std::vector<Figure>& figures, const std::string& id) {
+  const auto found = std::find_if(figures.begin(), figures.end(),
+                                  [&](const Figure& figure) { return figure.id == id; });
+  if (found == figures.end()) {
+    throw std::runtime_error("no figure " + id);
+  }
+  return *found;
+}
+
+const FigureSeries& series_labelled(const Figure& figure, const std::string& label,
+                                    const std::string& panel = "") {
+  for (const auto& series : figure.series) {
+    if (series.label == label && (panel.empty() || series.panel.starts_with(panel))) {
+      return series;
+    }
+  }
+  throw std::runtime_error("no series " + label);
+}
+
+TEST(MakeFigures, EveryPictureOfAFullStudyIsThere) {
+  std::set<std::string> ids;
+  const auto results = testing::full_results();
+  for (const auto& part : results["parts"]) {
+    for (const auto& figure : make_figures(part)) {
+      ids.insert(figure.id);
+      for (const auto& series : figure.series) {
+        EXPECT_EQ(series.x.size(), series.y.size()) << figure.id;
+        EXPECT_TRUE(series.error.empty() || series.error.size() == series.y.size()) << figure.id;
+        EXPECT_TRUE(series.notes.empty() || series.notes.size() == series.y.size()) << figure.id;
+        EXPECT_NE(series.label, "") << figure.id;
+        for (const double x : series.x) {
+          EXPECT_TRUE(figure.x_names.empty() || x < double(figure.x_names.size())) << figure.id;
+        }
+      }
+    }
+  }
+  EXPECT_EQ(ids, (std::set<std::string>{"scores",
+                                        "tasks",
+                                        "relative-change",
+                                        "difficulty-accuracy",
+                                        "difficulty-bpb",
+                                        "loop-budget",
+                                        "ponder",
+                                        "parameters",
+                                        "grid",
+                                        "loops-by-layer",
+                                        "halting",
+                                        "loop-scale",
+                                        "gates",
+                                        "state-norm",
+                                        "state-change",
+                                        "loops-by-class",
+                                        "gates-by-class",
+                                        "loops-against-loss",
+                                        "loops-over-training",
+                                        "local-gate-over-training",
+                                        "validation-loss"}));
+}
+
+TEST(MakeFigures, WhatWasNotMeasuredHasNoPicture) {
+  std::set<std::string> ids;
+  for (const auto& figure : make_figures(testing::poor_results()["parts"][0])) {
+    ids.insert(figure.id);
+  }
+  EXPECT_EQ(ids, (std::set<std::string>{"scores", "relative-change", "parameters"}));
+  EXPECT_TRUE(make_figures(Json::object()).empty());
+}
+
+TEST(MakeFigures, ScoresAndTheirBarsAreThoseOfTheJson) {
+  auto part = benchmark();
+  part["systems"][1]["scores"]["facts_bpb"] = {{"mean", 0.321}, {"standard_error", 0.004}};
+  const auto figures = make_figures(part);
+  const auto& series = series_labelled(figure_of(figures, "scores"), "Loop-3", "facts BPB");
+  EXPECT_EQ(series.x, std::vector<double>{1});
+  EXPECT_EQ(series.y, std::vector<double>{0.321});
+  EXPECT_EQ(series.error, std::vector<double>{0.004});
+  EXPECT_EQ(series.color, "loops-0");
+}
+
+TEST(MakeFigures, RelativeChangesStandBesideThePapers) {
+  auto part = benchmark();
+  part["systems"][0]["scores"]["reasoning_bpb"]["mean"] = 2.0;
+  part["systems"][1]["scores"]["reasoning_bpb"]["mean"] = 1.5;
+  part["systems"][1]["against"]["isopar"]["reasoning_bpb"] = {
+      {"difference", -0.5}, {"low", -0.6}, {"high", -0.4}};
+  const auto figures = make_figures(part);
+  const auto& figure = figure_of(figures, "relative-change");
+  const auto& here = series_labelled(figure, "here", "reasoning BPB");
+  EXPECT_DOUBLE_EQ(here.y[0], -25.0);
+  EXPECT_DOUBLE_EQ(here.error[0], 5.0);
+  const auto& paper = series_labelled(figure, "paper", "reasoning BPB");
+  EXPECT_NEAR(paper.y[0], -22.0, 0.05);
+  EXPECT_EQ(figure.x_names.front(), "Loop-3");
+}
+
+TEST(MakeFigures, SweepRunsAlongTheWeightFromThePapersOwn) {
+  const auto figures = make_figures(benchmark());
+  const auto& sweep = series_labelled(figure_of(figures, "ponder"), "ponder sweep");
+  EXPECT_EQ(sweep.notes,
+            (std::vector<std::string>{"weight 0", "weight 0.001", "weight 0.01", "weight 0.1"}));
+  EXPECT_GT(sweep.x.front(), sweep.x.back());
+}
+
+TEST(MakeFigures, SeedsAreAveragedStepByStep) {
+  auto part = benchmark();
+  part["curves"]["loop3"] = {
+      {{"seed", 1}, {"step", {10, 20, 30}}, {"validation_loss", {4.0, 2.0, 1.0}}},
+      {{"seed", 2}, {"step", {10, 20}}, {"validation_loss", {6.0, 3.0}}}};
+  const auto figures = make_figures(part);
+  const auto& series = series_labelled(figure_of(figures, "validation-loss"), "Loop-3");
+  EXPECT_EQ(series.x, (std::vector<double>{10, 20}));
+  EXPECT_EQ(series.y, (std::vector<double>{5.0, 2.5}));
+  EXPECT_NEAR(series.error[0], std::sqrt(2.0), 1e-12);
+}
+
+TEST(MakeFigures, ManySystemsBeginWithThoseThatTellTheStory) {
+  const auto figures = make_figures(benchmark());
+  const auto& figure = figure_of(figures, "difficulty-bpb");
+  std::set<std::string> shown;
+  for (const auto& series : figure.series) {
+    if (!series.hidden) {
+      shown.insert(series.label);
+    }
+  }
+  EXPECT_EQ(shown, (std::set<std::string>{"IsoPar", "Loop-3", "IsoFLOP", "Mem (g0=3)"}));
+}
+
+TEST(GridOf, ThePapersSystemsFillTheColumnWithoutMemory) {
+  const auto part = benchmark();
+  const auto cells = grid_of(part);
+  std::set<std::pair<double, double>> places;
+  for (const auto& cell : cells) {
+    EXPECT_TRUE(places.insert({cell.loops, cell.slots}).second);
+  }
+  EXPECT_EQ(places.size(), 9U);
+  EXPECT_TRUE(places.contains({5, 0}));
+  EXPECT_FALSE(places.contains({7, 0}));  // no row of the grid
+  EXPECT_TRUE(grid_of(testing::poor_results()["parts"][0]).empty());
+}
+
+TEST(GridOf, OfThePapersGatesThoseThatStartOpenStandInACell) {
+  auto part = benchmark();
+  const auto open = *find_system(part, "mem-g3");
+  auto& systems = part["systems"];
+  for (size_t i = systems.size(); i-- > 0;) {
+    const bool same =
+        systems[i]["loops"] == open["loops"] && slots_of(systems[i]) == slots_of(open);
+    if (same && systems[i]["group"] == "grid") {
+      systems.erase(i);
+    }
+  }
+  // A neighbour in the row and one in the column, so that the cell lies within the grid.
+  for (const char* key : {"loops", "local_slots"}) {
+    auto neighbour = open;
+    neighbour["name"] = std::string("neighbour-") + key;
+    neighbour["group"] = "grid";
+    neighbour[key] = neighbour[key].get<int>() + 1;
+    systems.push_back(neighbour);
+  }
+  bool found = false;
+  for (const auto& cell : grid_of(part)) {
+    if (cell.loops == open["loops"] && cell.slots == slots_of(open)) {
+      found = true;
+      EXPECT_EQ((*cell.system)["name"], "mem-g3");
+    }
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST(ColorsOf, OneSystemOneColour) {
+  const auto colors = colors_of(benchmark());
+  EXPECT_EQ(colors.at("isopar"), "dense-0");
+  EXPECT_EQ(colors.at("isoflop-m"), "dense-3");
+  EXPECT_EQ(colors.at("mem-g3"), "memory-2");
+  EXPECT_EQ(colors.at("grid-1-0"), "other-0");
+}
+
+TEST(FigureCsv, APointIsARow) {
+  const Figure figure{.id = "f",
+                      .section = "loops",
+                      .title = "",
+                      .caption = "",
+                      .x_title = "layer, counted",
+                      .y_title = "loops",
+                      .series = {{.label = "a \"b\"", .x = {1, 2}, .y = {0.1, 2}},
+                                 {.label = "c", .x = {1}, .y = {1e-9}}}};
+  EXPECT_EQ(
+      figure_csv(figure),
+      "series,\"layer, counted\",loops\n\"a \"\"b\"\"\",1,0.1\n\"a \"\"b\"\"\",2,2\nc,1,1e-09\n");
+}
+
+TEST(FigureCsv, NamesErrorsNotesAndPanelsHaveColumns) {
+  const Figure figure{
+      .id = "f",
+      .section = "loops",
+      .title = "",
+      .caption = "",
+      .x_title = "system",
+      .y_title = "score",
+      .x_names = {"A", "B"},
+      .series = {{.label = "s", .panel = "p", .x = {1}, .y = {3}, .error = {0.5}, .notes = {"n"}}},
+      .error_label = "spread"};
+  EXPECT_EQ(figure_csv(figure), "panel,series,system,score,spread,note\np,s,B,3,0.5,n\n");
+}
+
+TEST(MakeCsv, EveryFigureTheTableAndTheFindingsOfEveryPart) {
+  auto results = testing::full_results();
+  results["parts"][0]["systems"][0]["label"] = "Iso,Par";
+  results["parts"][0]["systems"][0]["scores"]["facts_bpb"] = {{"mean", 0.5}};
+  const auto files = make_csv(results);
+  for (const char* name : {"benchmark-table.csv", "benchmark-claims.csv", "text-table.csv",
+                           "benchmark-grid.csv", "text-tasks.csv"}) {
+    EXPECT_TRUE(files.contains(name)) << name;
+  }
+  const auto& table = files.at("benchmark-table.csv");
+  EXPECT_NE(table.find("system,label,group,facts_accuracy,facts_accuracy_spread,"),
+            std::string::npos);
+  EXPECT_NE(table.find("\nisopar,\"Iso,Par\",paper,"), std::string::npos);
+  EXPECT_NE(table.find(",0.5,,,"), std::string::npos);  // no spread, no error: empty and not 0
+  const auto& claims = files.at("benchmark-claims.csv");
+  EXPECT_EQ(std::count(claims.begin(), claims.end(), '\n'), 6);
+  EXPECT_TRUE(make_csv(Json::object()).empty());
+}
+
+}  // namespace
+}  // namespace loopbank

@@ -1,0 +1,58 @@
+#include "loopbank/study/html.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "../support/test_directory.h"
+#include "loopbank/support/error.h"
+
+namespace loopbank {
+namespace {
+
+using testing::expect_contains;
+
+TEST(EscapeHtml, EveryCharacterThatMeansSomething) {
+  EXPECT_EQ(escape_html("<a href=\"x\">'&amp;"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;amp;");
+  EXPECT_EQ(escape_html(""), "");
+}
+
+TEST(SentenceHtml, SignsOfNumbersAloneAreSet) {
+  EXPECT_EQ(sentence_html("Loop-3 <-0.5 -0.5 (-2 %) 1 +- 2"),
+            "Loop-3 &lt;-0.5 &minus;0.5 (&minus;2&nbsp;%) 1 &plusmn; 2");
+}
+
+TEST(ScriptJson, NothingEndsTheElementAndTheTextIsTheSame) {
+  const Json json = {{"text", "</script><!--&\xe2\x80\xa8\xe2\x80\xa9"}};
+  const auto text = script_json(json);
+  EXPECT_EQ(text.find_first_of("<>&"), std::string::npos) << text;
+  for (const char c : text) {
+    EXPECT_LT(static_cast<unsigned char>(c), 128) << text;
+  }
+  EXPECT_EQ(Json::parse(text), json);
+}
+
+TEST(ScriptJson, BrokenUtf8IsReplacedAndNotThrown) {
+  EXPECT_EQ(Json::parse(script_json({{"a", "x\xff"}}))["a"], "x\xef\xbf\xbd");
+}
+
+TEST(Slug, IsSafeInAPath) {
+  EXPECT_EQ(slug("../a b"), "---a-b");
+  EXPECT_EQ(slug(""), "part");
+}
+
+TEST(FillTemplate, WhatWasPutInIsNotLookedAtAgain) {
+  EXPECT_EQ(fill_template("<{{a}}|{{b}}>", {{"a", "{{b}}"}, {"b", "2"}}), "<{{b}}|2>");
+}
+
+TEST(FillTemplate, UnknownNamesAreNamed) {
+  try {
+    (void)fill_template("{{a}}", {});
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    expect_contains(error.what(), "got \"a\"");
+  }
+}
+
+}  // namespace
+}  // namespace loopbank

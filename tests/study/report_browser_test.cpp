@@ -1,0 +1,159 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "../support/test_directory.h"
+#include "loopbank/study/figures.h"
+#include "loopbank/study/report.h"
+#include "loopbank/support/files.h"
+#include "report_sample.h"
+
+namespace loopbank {
+namespace {
+
+using testing::TestDirectory;
+
+constexpr const char* kChromium = "/usr/bin/chromium";
+
+/// Keeps whatever the page complains of; stands before every other script.
+constexpr std::string_view kCollector = R"(<script>
+window.problems = [];
+addEventListener("error", (event) => problems.push("error: " + (event.message || event.target.tagName)), true);
+addEventListener("unhandledrejection", (event) => problems.push("rejection: " + event.reason));
+document.addEventListener("securitypolicyviolation", (event) => problems.push("blocked: " + event.blockedURI));
+for (const kind of ["error", "warn"]) console[kind] = (...words) => problems.push(kind + ": " + words.join(" "));
+</script>)";
+
+/// Tells the frame around the page what became of it.
+constexpr std::string_view kInspector = R"(<script>
+function colours(canvas) {
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const found = new Set();
+  for (let i = 0; i < pixels.length; i += 4) {
+    if (pixels[i + 3] > 0) found.add((pixels[i] << 16) | (pixels[i + 1] << 8) | pixels[i + 2]);
+  }
+  return found.size;
+}
+function inspect() {
+  const figures = [...document.querySelectorAll("figure[data-figure]")];
+  const root = document.documentElement;
+  const wide = [...document.querySelectorAll("main *, header *")].filter((element) =>
+    !element.closest(".table-box, pre") && element.getBoundingClientRect().right > root.clientWidth + 1);
+  const unclear = figures.filter((figure) => {
+    const canvases = [...figure.querySelectorAll("canvas")];
+    return Number(figure.dataset.drawn) !== canvases.length || canvases.length === 0 ||
+      canvases.some((canvas) => colours(canvas) < 4);
+  });
+  parent.postMessage(JSON.stringify({
+    ready: root.dataset.ready === "true",
+    figures: figures.length,
+    unclear: unclear.map((figure) => figure.id),
+    heats: document.querySelectorAll("table.heat").length,
+    tokens: document.querySelectorAll(".token").length,
+    width: root.clientWidth,
+    scroll_width: root.scrollWidth,
+    wide: wide.map((element) => element.tagName + "." + element.className),
+    requests: performance.getEntriesByType("resource").map((entry) => entry.name),
+    problems: window.problems,
+  }), "*");
+}
+addEventListener("load", () => setTimeout(inspect, 200));
+</script>)";
+
+std::string with_before(std::string page, std::string_view mark, std::string_view text) {
+  const auto at = page.rfind(mark);
+  EXPECT_NE(at, std::string::npos) << mark;
+  return page.insert(at, text);
+}
+
+/// Opens the page in a frame of that many pixels and gives what the inspector found.
+nlohmann::json open_page(const Json& results, int width) {
+  const TestDirectory directory;
+  auto page = with_before(make_report(results), "<title>", kCollector);
+  directory.write("report.html", with_before(std::move(page), "</body>", kInspector));
+  const auto frame = directory.write(
+      "frame.html",
+      fmt::format(
+          "<!DOCTYPE html><pre id=\"found\"></pre>\n"
+          "<iframe src=\"report.html\" style=\"width:{}px;height:900px;border:0\"></iframe>\n"
+          "<script>addEventListener('message', (event) => {{ document.getElementById("
+          "'found').textContent = event.data.replace(/[<>&]/g, '_'); }});</script>\n",
+          width));
+  const auto out = directory.path() / "out";
+  const auto err = directory.path() / "err";
+  const auto command = fmt::format(
+      "timeout 100 {} --headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+      "--disable-background-networking --disable-component-update --disable-sync "
+      "--enable-logging=stderr --user-data-dir={} --window-size=1500,1000 "
+      "--virtual-time-budget=30000 --dump-dom file://{} > {} 2> {}",
+      kChromium, (directory.path() / "profile").string(), frame.string(), out.string(),
+      err.string());
+  EXPECT_EQ(std::system(command.c_str()), 0) << read_file(err);
+  EXPECT_EQ(read_file(err).find(":CONSOLE"), std::string::npos) << read_file(err);
+  const auto dom = read_file(out);
+  constexpr std::string_view kOpen = "<pre id=\"found\">";
+  const auto begin = dom.find(kOpen);
+  const auto end = dom.find("</pre>", begin);
+  if (begin == std::string::npos || end == std::string::npos || end == begin + kOpen.size()) {
+    ADD_FAILURE() << "the page told nothing\n" << dom.substr(0, 2000) << read_file(err);
+    return {};
+  }
+  return nlohmann::json::parse(dom.substr(begin + kOpen.size(), end - begin - kOpen.size()));
+}
+
+void expect_sound(const nlohmann::json& found, int width) {
+  ASSERT_TRUE(found.is_object());
+  const auto none = nlohmann::json::array();
+  EXPECT_EQ(found["problems"], none);
+  EXPECT_EQ(found["requests"], none);
+  EXPECT_EQ(found["unclear"], none) << "figures that were not drawn";
+  EXPECT_EQ(found["wide"], none) << "elements that stand out to the right";
+  EXPECT_TRUE(found["ready"].get<bool>());
+  EXPECT_LE(found["width"], width);
+  EXPECT_GT(found["width"], width - 30);
+  EXPECT_LE(found["scroll_width"], found["width"]);
+}
+
+class ReportBrowser : public ::testing::TestWithParam<int> {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(kChromium)) {
+      GTEST_SKIP() << "no " << kChromium;
+    }
+  }
+};
+
+TEST_P(ReportBrowser, EveryFigureIsDrawnAndNothingOverflows) {
+  const auto results = testing::full_results();
+  const auto found = open_page(results, GetParam());
+  expect_sound(found, GetParam());
+  size_t figures = 0;
+  for (const auto& part : results["parts"]) {
+    for (const auto& figure : make_figures(part)) {
+      figures += figure.kind != FigureKind::kHeat ? 1 : 0;
+    }
+  }
+  EXPECT_GT(figures, 30U);
+  EXPECT_EQ(found["figures"], figures);
+  EXPECT_EQ(found["heats"], 4 + 3);
+  EXPECT_EQ(found["tokens"], 250);
+}
+
+TEST_P(ReportBrowser, APoorStudyHasASoundPageToo) {
+  const auto found = open_page(testing::poor_results(), GetParam());
+  expect_sound(found, GetParam());
+  EXPECT_GT(found["figures"], 0);
+  EXPECT_EQ(found["tokens"], 0);
+}
+
+TEST_P(ReportBrowser, AnEmptyStudyHasASoundPageToo) {
+  expect_sound(open_page(Json::object(), GetParam()), GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Widths, ReportBrowser, ::testing::Values(400, 1400),
+                         [](const auto& width) { return std::to_string(width.param); });
+
+}  // namespace
+}  // namespace loopbank

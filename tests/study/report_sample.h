@@ -1,0 +1,15 @@
+#pragma once
+/// A study's results.json made up by formulas: ten systems, a grid of loops and slots, a ponder
+/// sweep, curves and a look inside. Nothing in it was measured.
+
+#include <nlohmann/json.hpp>
+
+namespace loopbank::testing {
+
+/// Two parts, three seeds, everything there.
+[[nodiscard]] nlohmann::ordered_json full_results();
+
+/// Two dense systems, one seed, unfinished, no look inside, no curves and no claims.
+[[nodiscard]] nlohmann::ordered_json poor_results();
+
+}  // namespace loopbank::testing

@@ -1,0 +1,44 @@
+#pragma once
+/// A folder of scores as eval/result_files.h writes it, with scores set by hand.
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "loopbank/support/files.h"
+
+namespace loopbank::testing {
+
+struct DocumentScore {
+  std::string id;
+  double accuracy = 0.0;
+  double bpb = 0.0;
+};
+
+inline void write_scores(const std::filesystem::path& folder,
+                         const std::vector<DocumentScore>& documents,
+                         const std::vector<std::string>& tasks = {"facts"}) {
+  std::filesystem::create_directories(folder);
+  nlohmann::json results = nlohmann::json::array();
+  for (const auto& task : tasks) {
+    std::string rows;
+    for (size_t i = 0; i < documents.size(); ++i) {
+      rows +=
+          nlohmann::json(
+              {{"doc_id", i},
+               {"native_id", documents[i].id},
+               {"metrics",
+                {{"acc_raw", documents[i].accuracy}, {"bits_per_byte_corr", documents[i].bpb}}}})
+              .dump() +
+          "\n";
+    }
+    const auto file = task + "-predictions.jsonl";
+    write_file_atomically(folder / file, rows);
+    results.push_back({{"task", task}, {"metric", "acc_raw"}, {"predictions", file}});
+  }
+  const nlohmann::json metrics = {{"results", results}, {"suites", nlohmann::json::array()}};
+  write_file_atomically(folder / "metrics.json", metrics.dump());
+}
+
+}  // namespace loopbank::testing
