@@ -129,6 +129,9 @@ void print_results(const StudyResult& result, const StudyFlags& flags) {
     return;
   }
   for (const auto& part : result.parts) {
+    if (result.parts.size() > 1) {
+      fmt::print("{}\n\n", part.title);
+    }
     fmt::print("{}\n{}\n", format_table(part), format_claims(part));
   }
   fmt::print("{}/report.html shows the same as a page, with figures.\n", flags.out);

@@ -117,8 +117,10 @@ std::string doubt_of_seeds(const Json& part, const SystemComparison& comparison)
   if (comparison.verdict() == 0 || !comparison.seeds || comparison.verdict_over_seeds() != 0) {
     return "";
   }
-  return fmt::format("Over the {} seeds alone the interval still holds 0 ({:+.3f} to {:+.3f}).",
-                     seeds, comparison.seeds->low, comparison.seeds->high);
+  return fmt::format(
+      "Over the questions alone the difference is clear ({:+.3f} to {:+.3f}): {} "
+      "seeds are too few to tell.",
+      comparison.low, comparison.high, seeds);
 }
 
 std::string how(const SystemComparison& comparison) {

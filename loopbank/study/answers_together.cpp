@@ -113,7 +113,8 @@ std::string describe(const Interaction& interaction, const ScoreColumn& column) 
                         difference + *interaction.half, interaction.source)
           : std::string(", without an interval");
   return fmt::format(
-      "In {} memory ({:.0f} slots) moves the score by {:+.3f} with {:.0f} loop{} and by {:+.3f} "
+      "In {} memory ({:.0f} slots) moves the score, lower is better, by {:+.3f} with {:.0f} loop{} "
+      "and by {:+.3f} "
       "with {:.0f}: {} (difference {:+.3f}{}). ",
       column.title, interaction.many_memory.slots, interaction.at_few, interaction.few.loops,
       interaction.few.loops == 1 ? "" : "s", interaction.at_many, interaction.many.loops,

@@ -95,11 +95,13 @@ std::optional<SystemComparison> compare_systems(const Json& part, std::string_vi
 }
 
 std::string describe_comparison(const SystemComparison& comparison) {
+  const auto& seeds = comparison.seeds;
   return fmt::format(
-      "{:.3f} against {:.3f}, {:+.1f} % (95 % interval of the difference {:+.3f} to "
+      "{:.3f} against {:.3f}, {:+.1f} % (95 % interval of the difference{} {:+.3f} to "
       "{:+.3f}{})",
-      comparison.here, comparison.there, 100 * comparison.relative(), comparison.low,
-      comparison.high, comparison.estimated ? ", estimated" : "");
+      comparison.here, comparison.there, 100 * comparison.relative(), seeds ? " over seeds" : "",
+      seeds ? seeds->low : comparison.low, seeds ? seeds->high : comparison.high,
+      comparison.estimated ? ", estimated" : "");
 }
 
 }  // namespace loopbank

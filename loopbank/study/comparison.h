@@ -43,7 +43,8 @@ struct SystemComparison {
                                                               std::string_view other,
                                                               const ScoreColumn& column);
 
-/// `1.690 against 2.160, -21.8 % (95 % interval of the difference -0.500 to -0.400)`.
+/// `1.690 against 2.160, -21.8 % (95 % interval of the difference over seeds -0.500 to -0.400)`:
+/// the interval that decisive_verdict rests on.
 [[nodiscard]] std::string describe_comparison(const SystemComparison& comparison);
 
 }  // namespace loopbank

@@ -14,8 +14,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// The systems that every other one is tested against, where a study has them: the plain
-/// transformers of equal size, FLOPs and time, and one loop with a learned scale.
-constexpr std::array<const char*, 4> kYardsticks = {"isopar", "isoflop", "isotime", "loop1"};
+/// transformers of equal size, FLOPs and time, loops without memory, and one loop with a learned
+/// scale.
+constexpr std::array<const char*, 5> kYardsticks = {"isopar", "isoflop", "isotime", "loop3",
+                                                    "loop1"};
 
 std::string family_of(const ModelConfig& model) {
   return model.has_memory() ? "memory" : model.most_loops() > 0 ? "loops" : "dense";

@@ -49,7 +49,7 @@ std::string format_table(const PartResult& part) {
   for (const auto& row : part.rows) {
     width = std::max(width, row.system.label.size());
   }
-  std::string first = fmt::format("{:<{}}", part.title.substr(0, width), width);
+  std::string first = std::string(width, ' ');
   std::string second = fmt::format("{:<{}}", "system", width);
   for (const auto& column : part.columns) {
     const auto [above, below] = two_lines(column.title);
@@ -95,6 +95,11 @@ std::string format_table(const PartResult& part) {
 }
 
 std::string format_claims(const PartResult& part) {
+  const auto title_of = [&](const std::string& key) {
+    const auto found = std::find_if(part.columns.begin(), part.columns.end(),
+                                    [&](const Column& column) { return column.key == key; });
+    return found == part.columns.end() ? key : found->title;
+  };
   if (part.claims.empty()) {
     return "None of the paper's findings compares the systems that are done.\n";
   }
@@ -111,7 +116,7 @@ std::string format_claims(const PartResult& part) {
     text += fmt::format(
         "  RQ{} {:<19} {}: {} {} against {}: {:+.1f} % [{:+.3f}, {:+.3f}] (paper "
         "{:+.1f} %)\n",
-        claim.question, verdict, claim.text, claim.column, better->system.label,
+        claim.question, verdict, claim.text, title_of(claim.column), better->system.label,
         worse->system.label, 100 * claim.ours, claim.difference.low, claim.difference.high,
         100 * claim.paper);
   }
