@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "loopbank/data/token_source.h"
 #include "loopbank/infer/text_ids.h"
 #include "loopbank/support/error.h"
+#include "loopbank/train/validation.h"
 
 namespace loopbank {
 namespace {
@@ -37,9 +37,9 @@ ScoredText scored_text_of(std::vector<TokenId> ids, const Tokenizer& tokenizer,
                          .tokens = ids_between(text.ids, first, count),         // [1, T]
                          .targets = ids_between(text.ids, first + 1, count)});  // [1, T]
   }
-  const auto between = end_of_text_of(tokenizer);
-  for (auto id = text.ids.begin() + 1; id != text.ids.end(); ++id) {
-    text.num_bytes += *id == between ? 0 : static_cast<int64_t>(tokenizer.token_bytes(*id).size());
+  const auto bytes = bytes_of_tokens(tokenizer);  // [V]
+  for (const auto& row : text.rows) {
+    text.num_bytes += bytes.index_select(0, row.targets.view(-1)).sum().item<int64_t>();
   }
   if (text.num_bytes == 0) {
     fail(ErrorCode::kData, "text: expected a byte to predict, got end of text alone.");

@@ -128,6 +128,18 @@ std::string how(const SystemComparison& comparison) {
   return verdict > 0 ? "is better" : verdict < 0 ? "is worse" : "is too near to tell";
 }
 
+/// `With learned scales on both sides, Loop-3 against Loop-1 is better: ...`; empty where that was
+/// not measured.
+std::string against(const Json& part, const std::string& what, const Json& system,
+                    std::string_view other_name, const ScoreColumn& column) {
+  const auto* other = find_system(part, other_name);
+  const auto comparison = compare_systems(part, text_at(system, "name"), other_name, column);
+  return other == nullptr || !comparison
+             ? ""
+             : fmt::format("{}, {} against {} {}: {}.", what, label_of(system), label_of(*other),
+                           how(*comparison), describe_comparison(*comparison));
+}
+
 /// `At equal FLOPs a token, Loop-3 against IsoFLOP is better: ...` for the system that the baseline
 /// was derived from, or else for `otherwise`; the cost ratio is told where it is not near 1. Empty
 /// where that was not measured.
@@ -142,30 +154,16 @@ std::string at_equal_cost(const Json& part, std::string_view baseline, const Jso
   const bool of_family =
       matched != nullptr && text_at(*matched, "family") == text_at(otherwise, "family");
   const auto& system = of_family ? *matched : otherwise;
-  const auto comparison = compare_systems(part, text_at(system, "name"), baseline, column);
   const auto cost = number_at(system, cost_key);
   const auto base_cost = number_at(*base, cost_key);
-  if (!comparison || !cost || !base_cost || *base_cost == 0) {
+  if (!cost || !base_cost || *base_cost == 0) {
     return "";
   }
   const double ratio = *cost / *base_cost;
   const auto at = std::abs(ratio - 1) < kNearCost
                       ? fmt::format("At equal {}", cost_name)
                       : fmt::format("At {:.2f} times the {}", ratio, cost_name);
-  return fmt::format("{}, {} against {} {}: {}.", at, label_of(system), label_of(*base),
-                     how(*comparison), describe_comparison(*comparison));
-}
-
-/// `Learned scales alone: Loop-3 against Loop-1 is better: ...` for a control that the study has;
-/// empty without it.
-std::string against_control(const Json& part, const char* what, const Json& system,
-                            std::string_view control, const ScoreColumn& column) {
-  const auto* other = find_system(part, control);
-  const auto comparison = compare_systems(part, text_at(system, "name"), control, column);
-  return other == nullptr || !comparison
-             ? ""
-             : fmt::format("{}, {} against {} {}: {}.", what, label_of(system), label_of(*other),
-                           how(*comparison), describe_comparison(*comparison));
+  return against(part, at, system, baseline, column);
 }
 
 /// Says so where the loops behind the first leave the state as it is: then no gain is theirs.
@@ -198,16 +196,16 @@ Answer answer_loops(const Json& part) {
   if (tally.all == 0) {
     return {.text = "It takes IsoPar and a looped system without memory, both scored."};
   }
-  return {.tone = tally.tone(),
-          .headline = headline_of(tally.tone()),
-          .text = describe_tally(tally, "looped systems", "IsoPar", *column),
-          .more = joined({dead_loops(part, *tally.best),
-                          against_control(part, "With learned scales on both sides", *tally.best,
-                                          "loop1", *column),
-                          at_equal_cost(part, "isoflop", *tally.best, "flops_per_token",
-                                        "FLOPs a token", *column),
-                          at_equal_cost(part, "isotime", *tally.best, "seconds", "time", *column),
-                          doubt_of_seeds(part, tally.comparison)})};
+  return {
+      .tone = tally.tone(),
+      .headline = headline_of(tally.tone()),
+      .text = describe_tally(tally, "looped systems", "IsoPar", *column),
+      .more = joined(
+          {dead_loops(part, *tally.best),
+           against(part, "With learned scales on both sides", *tally.best, "loop1", *column),
+           at_equal_cost(part, "isoflop", *tally.best, "flops_per_token", "FLOPs a token", *column),
+           at_equal_cost(part, "isotime", *tally.best, "seconds", "time", *column),
+           doubt_of_seeds(part, tally.comparison)})};
 }
 
 /// What part of the way from the looped system to IsoFLOP memory goes; empty without IsoFLOP.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
-#include <numeric>
 
+#include "loopbank/eval/metrics.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/random.h"
 
@@ -12,7 +12,6 @@ namespace loopbank {
 namespace {
 
 constexpr int64_t kResamples = 1000;
-constexpr size_t kSeedsThatDecide = 2;
 constexpr double kConfidence = 0.95;
 
 const StoredTask& task_of(const StoredResults& results, const std::string& name) {
@@ -52,20 +51,14 @@ Resampled resample_task(const StoredResults& a, const StoredResults& b, const st
 }  // namespace
 
 std::optional<Difference> difference_over_seeds(const std::vector<double>& differences) {
-  const auto count = static_cast<double>(differences.size());
   if (differences.size() < 2) {
     return std::nullopt;
   }
-  const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) / count;
-  double squares = 0.0;
-  for (const double difference : differences) {
-    squares += (difference - mean) * (difference - mean);
-  }
-  const double error = std::sqrt(squares / (count - 1) / count);
+  const auto [mean, error] = estimate_mean(differences);
   if (error == 0.0) {
     return Difference{.difference = mean, .low = mean, .high = mean, .p = mean == 0.0 ? 1.0 : 0.0};
   }
-  const boost::math::students_t t(count - 1);
+  const boost::math::students_t t(static_cast<double>(differences.size()) - 1);
   const double half = boost::math::quantile(t, 0.5 + kConfidence / 2) * error;
   return Difference{.difference = mean,
                     .low = mean - half,
@@ -74,7 +67,7 @@ std::optional<Difference> difference_over_seeds(const std::vector<double>& diffe
 }
 
 const Difference& PairedScores::decisive() const {
-  return seeds && num_seeds >= kSeedsThatDecide ? *seeds : questions;
+  return seeds ? *seeds : questions;
 }
 
 const StoredResults& ScoreFolders::at(const std::filesystem::path& folder) {
@@ -111,8 +104,7 @@ PairedScores compare_runs(const std::vector<std::filesystem::path>& a,
                         .p = questions.p},
           .seeds = difference_over_seeds(by_seed),
           .mean_a = questions.a,
-          .mean_b = questions.b,
-          .num_seeds = a.size()};
+          .mean_b = questions.b};
 }
 
 }  // namespace loopbank

@@ -38,7 +38,6 @@ struct PairedScores {
   std::optional<Difference> seeds;  ///< from two seeds on
   double mean_a = 0.0;              ///< over seeds, each the mean over its questions
   double mean_b = 0.0;
-  size_t num_seeds = 1;
 
   /// What a verdict rests on: from two seeds on the seeds, which tell of the systems; for one seed
   /// the questions, which tell of these weights alone.

@@ -24,18 +24,6 @@ const std::vector<const char*> kBenchmarkFiles = {
 /// Where no file is held out, one document of so many is.
 constexpr int64_t kDocumentsToOneHeldOut = 50;
 
-Tokenizer train_tokenizer(const std::vector<std::string>& documents, int64_t vocab_size) {
-  size_t next = 0;
-  const auto next_document = [&](std::string& document) {
-    if (next == documents.size()) {
-      return false;
-    }
-    document = documents[next++];
-    return true;
-  };
-  return train_bpe(next_document, {.vocab_size = vocab_size, .individual_digits = true});
-}
-
 /// What decides every byte of the folder.
 Json recipe_of(const Benchmark& benchmark, const StudyDataOptions& options) {
   return {{"benchmark", describe(benchmark)}, {"vocab_size", options.vocab_size}};
@@ -100,12 +88,28 @@ void write_tokens(const fs::path& directory, const Json& recipe, const Tokenizer
   write_file_atomically(directory / "data.json", description.dump(2) + "\n");
 }
 
+Tokenizer learn_tokenizer(const std::vector<fs::path>& inputs, int64_t vocab_size) {
+  size_t next = 0;
+  std::unique_ptr<TextReader> reader;
+  const auto next_document = [&](std::string& document) {
+    while (true) {
+      if (reader && reader->next(document)) {
+        return true;
+      }
+      if (next == inputs.size()) {
+        return false;
+      }
+      reader = std::make_unique<TextReader>(inputs[next++], /*strict=*/false);
+    }
+  };
+  return train_bpe(next_document, {.vocab_size = vocab_size, .individual_digits = true});
+}
+
 void make(const fs::path& directory, const Benchmark& benchmark, const Json& recipe) {
   write_benchmark(benchmark, directory);
-  const auto tokenizer =
-      train_tokenizer(benchmark.training_documents, recipe["vocab_size"].get<int64_t>());
-  write_tokens(directory, recipe, tokenizer, {directory / "train.jsonl"},
-               {directory / "validation.jsonl"});
+  const std::vector<fs::path> train = {directory / "train.jsonl"};
+  const auto tokenizer = learn_tokenizer(train, recipe["vocab_size"].get<int64_t>());
+  write_tokens(directory, recipe, tokenizer, train, {directory / "validation.jsonl"});
 }
 
 StudyData data_in(const fs::path& directory, std::vector<fs::path> tasks) {
@@ -188,23 +192,6 @@ TextFiles split_documents(const fs::path& directory, const std::vector<fs::path>
   write_file_atomically(directory / "train.jsonl", train);
   write_file_atomically(directory / "validation.jsonl", held_out);
   return {.train = {directory / "train.jsonl"}, .held_out = {directory / "validation.jsonl"}};
-}
-
-Tokenizer learn_tokenizer(const std::vector<fs::path>& inputs, int64_t vocab_size) {
-  size_t next = 0;
-  std::unique_ptr<TextReader> reader;
-  const auto next_document = [&](std::string& document) {
-    while (true) {
-      if (reader && reader->next(document)) {
-        return true;
-      }
-      if (next == inputs.size()) {
-        return false;
-      }
-      reader = std::make_unique<TextReader>(inputs[next++], /*strict=*/false);
-    }
-  };
-  return train_bpe(next_document, {.vocab_size = vocab_size, .individual_digits = true});
 }
 
 /// What decides every byte of the folder: the files by name and size.
