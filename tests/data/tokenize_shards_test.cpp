@@ -1,9 +1,7 @@
 #include "loopbank/data/tokenize_shards.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <map>
 
 #include "loopbank/data/shard_index.h"
@@ -12,6 +10,7 @@
 #include "loopbank/support/random.h"
 #include "loopbank/support/sha256.h"
 #include "tests/data/compressed.h"
+#include "tests/support/file_size_limit.h"
 #include "tests/support/test_directory.h"
 
 namespace loopbank {
@@ -20,6 +19,7 @@ namespace {
 using testing::content_of;
 using testing::error_of;
 using testing::expect_contains;
+using testing::FileSizeLimit;
 using testing::TestDirectory;
 using Path = std::filesystem::path;
 using Contents = std::map<std::string, std::string>;
@@ -312,26 +312,6 @@ TEST(TokenizeToShards, TwoProcessesDoNotShareAFolder) {
   expect_contains(error_of(ErrorCode::kData, [&] { files.tokenize(folder); }),
                   "expected a folder that no other process tokenizes into");
 }
-
-/// A limit on the size of files, which fails a write as a full disk does.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{.rlim_cur = bytes, .rlim_max = before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 TEST(TokenizeToShards, AFullDiskKeepsTheFinishedShards) {
   const ShardFiles files;

@@ -2,10 +2,8 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -16,6 +14,7 @@
 #include "loopbank/support/log.h"
 #include "loopbank/train/checkpoint.h"
 #include "small_run.h"
+#include "tests/support/file_size_limit.h"
 
 namespace loopbank {
 namespace {
@@ -23,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::expect_fragments;
 using testing::expect_same_results;
+using testing::FileSizeLimit;
 using testing::quiet;
 using testing::read_rows;
 using testing::refusal;
@@ -270,26 +270,6 @@ TEST(Train, TenStepsWithoutAFiniteLossEndTheRunAndKeepTheLastGoodCheckpoint) {
     EXPECT_TRUE(at::isfinite(parameter.value).all().item<bool>()) << parameter.name;
   }
 }
-
-/// No file may grow beyond `bytes` while the object lives: a disk that is nearly full.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 TEST(Train, AFullDiskDuringACheckpointLosesNothingSaved) {
   const TestDirectory directory;
