@@ -114,9 +114,8 @@ Json match_to_json(const SystemRow& row, const PartResult& part) {
                {"by", match.by},
                {"parameters", match.baseline.parameters.residual()},
                {"flops", match.baseline.forward_flops.residual()}};
-  const auto* target = part.find(match.system);
-  if (target != nullptr) {
-    json["seconds"] = row.mean(&RunResult::seconds) / target->mean(&RunResult::seconds) - 1.0;
+  if (const auto seconds = part.seconds_residual(row)) {
+    json["seconds"] = *seconds;
   }
   return json;
 }
@@ -231,6 +230,14 @@ const SystemRow* PartResult::find(std::string_view wanted) const {
   const auto found = std::find_if(rows.begin(), rows.end(),
                                   [&](const SystemRow& row) { return row.system.name == wanted; });
   return found == rows.end() ? nullptr : &*found;
+}
+
+std::optional<double> PartResult::seconds_residual(const SystemRow& row) const {
+  const auto* target = row.system.match ? find(row.system.match->system) : nullptr;
+  return target == nullptr
+             ? std::nullopt
+             : std::optional(row.mean(&RunResult::seconds) / target->mean(&RunResult::seconds) -
+                             1.0);
 }
 
 std::pair<std::vector<std::filesystem::path>, std::vector<std::filesystem::path>> common_seeds(

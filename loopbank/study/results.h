@@ -62,6 +62,9 @@ struct PartResult {
   std::string data = {};      ///< what they were trained on and asked, as JSON
 
   [[nodiscard]] const SystemRow* find(std::string_view name) const;
+  /// How much longer a derived baseline trained than what it matches, relative to that; nothing
+  /// where that is not done.
+  [[nodiscard]] std::optional<double> seconds_residual(const SystemRow& row) const;
 };
 
 struct StudyResult {

@@ -35,9 +35,8 @@ std::string match_line(const SystemRow& row, const PartResult& part) {
                           row.system.label, target != nullptr ? target->system.label : match.system,
                           match.by, 100 * match.baseline.parameters.residual(),
                           100 * match.baseline.forward_flops.residual());
-  if (target != nullptr) {
-    const double seconds = row.mean(&RunResult::seconds) / target->mean(&RunResult::seconds) - 1.0;
-    text += fmt::format(", {:+.1f} % seconds in {} steps", 100 * seconds, row.runs.front().steps);
+  if (const auto seconds = part.seconds_residual(row)) {
+    text += fmt::format(", {:+.1f} % seconds in {} steps", 100 * *seconds, row.runs.front().steps);
   }
   return text + "\n";
 }
