@@ -4,21 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "loopbank/model/language_model.h"
+#include "looped_config.h"
 
 namespace loopbank {
 namespace {
-
-ModelConfig looped_config(int64_t num_loops) {
-  ModelConfig config;
-  config.vocab_size = 101;
-  config.hidden_size = 32;
-  config.intermediate_size = 48;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 4;
-  config.max_position_embeddings = 24;
-  config.max_loops = {{num_loops}, false};
-  return config;
-}
 
 LanguageModel fresh(const ModelConfig& config) {
   LanguageModel model(config);
@@ -27,7 +16,7 @@ LanguageModel fresh(const ModelConfig& config) {
 }
 
 at::Tensor some_tokens() {
-  return at::randint(101, {4, 24}, at::detail::createCPUGenerator(3), at::kLong);
+  return at::randint(97, {4, 24}, at::detail::createCPUGenerator(3), at::kLong);
 }
 
 // With p = sigmoid(b) after every loop, n = sum_{t<N} (1 - p)^t: 1.984 and 6.078.

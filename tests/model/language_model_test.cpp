@@ -11,21 +11,10 @@
 
 #include "loopbank/model/cost.h"
 #include "loopbank/support/error.h"
+#include "looped_config.h"
 
 namespace loopbank {
 namespace {
-
-ModelConfig looped_config(int64_t num_loops) {
-  ModelConfig config;
-  config.vocab_size = 97;
-  config.hidden_size = 32;
-  config.intermediate_size = 48;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 4;
-  config.max_position_embeddings = 24;
-  config.max_loops = {{num_loops}, false};
-  return config;
-}
 
 ModelConfig memory_config(int64_t num_loops) {
   auto config = looped_config(num_loops);
