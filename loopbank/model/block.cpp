@@ -15,10 +15,9 @@ Block::Block(Parameters& parameters, const std::string& name, const ModelConfig&
       feed_forward_(parameters, name + ".feed_forward", config) {}
 
 at::Tensor Block::forward(const at::Tensor& h, const at::Tensor& scale, Pass& pass) const {
-  const auto attended = attention_.forward(attention_norm_.forward(h, pass), pass);   // [B, T, D]
-  const auto a = ops::scaled_residual(h, attended, scale);                            // [B, T, D]
-  const auto fed = feed_forward_.forward(feed_forward_norm_.forward(a, pass), pass);  // [B, T, D]
-  return ops::scaled_residual(a, fed, scale);                                         // [B, T, D]
+  const auto attended = attention_.forward(attention_norm_.forward(h, pass), pass);  // [B, T, D]
+  const auto a = ops::scaled_residual(h, attended, scale);                           // [B, T, D]
+  return feed_forward_.forward(a, feed_forward_norm_, scale, pass);                  // [B, T, D]
 }
 
 }  // namespace loopbank

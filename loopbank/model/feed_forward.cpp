@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "loopbank/ops/elementwise.h"
+#include "loopbank/ops/feed_forward.h"
 
 namespace loopbank {
 
@@ -14,10 +14,14 @@ FeedForward::FeedForward(Parameters& parameters, const std::string& name, const 
       down_(parameters, name + ".down", config.intermediate_size, config.hidden_size,
             {Initial::Kind::kNormal, residual_deviation(config.num_hidden_layers)}) {}
 
-at::Tensor FeedForward::forward(const at::Tensor& x, Pass& pass) const {
-  const auto gate_up = forward_side_by_side({gate_, up_}, x, pass);  // [B, T, 2 F]
-  const auto inner = ops::swiglu(gate_up);                           // [B, T, F]
-  return down_.forward(inner, pass);                                 // [B, T, D]
+at::Tensor FeedForward::forward(const at::Tensor& a, const RmsNorm& norm, const at::Tensor& scale,
+                                Pass& pass) const {
+  return ops::feed_forward(a,
+                           {.norm = norm.weight(),
+                            .eps = norm.eps(),
+                            .gate_up = pass.linear_weights({gate_.weight(), up_.weight()}),
+                            .down = pass.linear_weights({down_.weight()})},
+                           scale);
 }
 
 }  // namespace loopbank

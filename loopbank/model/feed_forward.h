@@ -14,11 +14,13 @@ class FeedForward {
  public:
   FeedForward(Parameters& parameters, const std::string& name, const ModelConfig& config);
 
-  ///     y = down(silu(gate(x)) * up(x))
+  ///     y = a + s * down(silu(gate(x)) * up(x)),  x = norm(a)
   ///
-  /// @param x  [B, T, D] in the compute type
-  /// @return y [B, T, D] in the compute type
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x, Pass& pass) const;
+  /// @param a      [B, T, D] in the state type
+  /// @param scale  s, a scalar; undefined for 1
+  /// @return y [B, T, D] in the state type
+  [[nodiscard]] at::Tensor forward(const at::Tensor& a, const RmsNorm& norm,
+                                   const at::Tensor& scale, Pass& pass) const;
 
  private:
   Linear gate_;

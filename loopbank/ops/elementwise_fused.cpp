@@ -24,8 +24,13 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
     shape.back() = width;
     const auto x = dense(gate_up);                 // [..., 2F]
     const auto y = at::empty(shape, x.options());  // [..., F]
-    const SwigluForward swiglu{
-        .gate_up = const_values(x), .y = values(y), .width = static_cast<size_t>(width)};
+    const auto F = static_cast<size_t>(width);
+    const SwigluForward swiglu{.gate = const_values(x),
+                               .up = const_values(x.narrow(-1, width, width)),
+                               .stride = 2 * F,
+                               .y = values(y),
+                               .y_stride = F,
+                               .width = F};
     for_row_ranges(y.numel() / width, kValuesPerExponential * width,
                    [&](size_t first, size_t last) { swiglu_rows(swiglu, first, last); });
     ctx->save_for_backward({x});
@@ -37,10 +42,16 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
     const auto width = gate_up.size(-1) / 2;
     const auto dy = dense(gradients[0]);  // [..., F]
     const auto dgate_up = at::empty_like(gate_up);
+    const auto F = static_cast<size_t>(width);
     const SwigluBackward swiglu{.dy = const_values(dy),
-                                .gate_up = const_values(gate_up),
-                                .dgate_up = values(dgate_up),
-                                .width = static_cast<size_t>(width)};
+                                .dy_stride = F,
+                                .gate = const_values(gate_up),
+                                .up = const_values(gate_up.narrow(-1, width, width)),
+                                .stride = 2 * F,
+                                .dgate = values(dgate_up),
+                                .dup = values(dgate_up.narrow(-1, width, width)),
+                                .gradient_stride = 2 * F,
+                                .width = F};
     for_row_ranges(dy.numel() / width, kValuesPerExponential * width,
                    [&](size_t first, size_t last) { swiglu_backward_rows(swiglu, first, last); });
     return {dgate_up};

@@ -1,5 +1,7 @@
 #include "loopbank/ops/elementwise_kernels.h"
 
+#include <cstring>
+#include <hwy/cache_control.h>
 #include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
@@ -21,11 +23,12 @@ void swiglu_row(const X* gate, const X* up, size_t width, X* y) {
 
 /// With s = sigmoid(g): d silu(g) / dg = s + g s (1 - s).
 template <typename X>
-void swiglu_backward_row(const X* dy, const X* gate, const X* up, size_t width, X* dgate, X* dup) {
+void swiglu_backward_row(const X* dy, const X* gate, const X* up, size_t width, FloatVector scale,
+                         X* dgate, X* dup) {
   const auto one = set(1.0F);
   for_each_vector(width, [=](size_t i, size_t count) HWY_ATTR {
     const auto g = load(gate + i, count);
-    const auto slope = load(dy + i, count);
+    const auto slope = hn::Mul(load(dy + i, count), scale);
     const auto s = sigmoid(g);
     const auto silu = hn::Mul(g, s);
     store(hn::Mul(slope, silu), dup + i, count);
@@ -34,28 +37,75 @@ void swiglu_backward_row(const X* dy, const X* gate, const X* up, size_t width, 
   });
 }
 
+/// The same, scale * swiglu on the way, and the sum of dy swiglu.
+template <typename X>
+float swiglu_and_backward_row(const X* dy, const X* gate, const X* up, size_t width,
+                              FloatVector scale, X* dgate, X* dup, X* y) {
+  const auto one = set(1.0F);
+  return sum_over(width, [=](FloatVector sum, size_t i, size_t count) HWY_ATTR {
+    const auto g = load(gate + i, count);
+    const auto u = load(up + i, count);
+    const auto slope = load(dy + i, count);
+    const auto scaled_slope = hn::Mul(slope, scale);
+    const auto s = sigmoid(g);
+    const auto silu = hn::Mul(g, s);
+    const auto product = hn::Mul(silu, u);
+    store(hn::Mul(product, scale), y + i, count);
+    store(hn::Mul(scaled_slope, silu), dup + i, count);
+    const auto silu_slope = hn::MulAdd(silu, hn::Sub(one, s), s);
+    store(hn::Mul(hn::Mul(scaled_slope, u), silu_slope), dgate + i, count);
+    return hn::MulAdd(slope, product, sum);
+  });
+}
+
 void SwigluRows(const SwigluForward& swiglu, size_t first, size_t last) {
-  const size_t width = swiglu.width;
-  with_type(swiglu.y, [&](auto* all) HWY_ATTR {
-    using X = std::remove_pointer_t<decltype(all)>;
+  with_type(swiglu.y, [&](auto* y) HWY_ATTR {
+    using X = std::remove_pointer_t<decltype(y)>;
+    const auto* const gate = static_cast<const X*>(swiglu.gate.data);
+    const auto* const up = static_cast<const X*>(swiglu.up.data);
     for (size_t row = first; row < last; ++row) {
-      const auto* const gate = static_cast<const X*>(swiglu.gate_up.data) + 2 * row * width;
-      swiglu_row(gate, gate + width, width, all + row * width);
+      const size_t at = row * swiglu.stride;
+      swiglu_row(gate + at, up + at, swiglu.width, y + row * swiglu.y_stride);
     }
   });
 }
 
-void SwigluBackwardRows(const SwigluBackward& swiglu, size_t first, size_t last) {
-  const size_t width = swiglu.width;
-  with_type(swiglu.dgate_up, [&](auto* all) HWY_ATTR {
-    using X = std::remove_pointer_t<decltype(all)>;
+float SwigluBackwardRows(const SwigluBackward& swiglu, size_t first, size_t last) {
+  const auto scale = set(swiglu.scale);
+  float sum = 0.0F;
+  with_type(swiglu.dgate, [&, scale](auto* dgate) HWY_ATTR {
+    using X = std::remove_pointer_t<decltype(dgate)>;
+    const auto* const gate = static_cast<const X*>(swiglu.gate.data);
+    const auto* const up = static_cast<const X*>(swiglu.up.data);
+    auto* const dup = static_cast<X*>(swiglu.dup.data);
+    auto* const y = static_cast<X*>(swiglu.y.data);
     for (size_t row = first; row < last; ++row) {
-      const auto* const dy = static_cast<const X*>(swiglu.dy.data) + row * width;
-      const auto* const gate = static_cast<const X*>(swiglu.gate_up.data) + 2 * row * width;
-      auto* const dgate = all + 2 * row * width;
-      swiglu_backward_row(dy, gate, gate + width, width, dgate, dgate + width);
+      const auto* const dy = static_cast<const X*>(swiglu.dy.data) + row * swiglu.dy_stride;
+      const size_t at = row * swiglu.stride;
+      const size_t to = row * swiglu.gradient_stride;
+      if (y == nullptr) {
+        swiglu_backward_row(dy, gate + at, up + at, swiglu.width, scale, dgate + to, dup + to);
+      } else {
+        sum += swiglu_and_backward_row(dy, gate + at, up + at, swiglu.width, scale, dgate + to,
+                                       dup + to, y + row * swiglu.y_stride);
+      }
     }
   });
+  return sum;
+}
+
+void StreamBytes(const void* from, size_t bytes, void* to) {
+  const hn::ScalableTag<uint8_t> d8;
+  const size_t step = hn::Lanes(d8);
+  const auto* const source = static_cast<const uint8_t*>(from);
+  auto* const target = static_cast<uint8_t*>(to);
+  const bool is_aligned = reinterpret_cast<uintptr_t>(to) % step == 0;
+  size_t i = 0;
+  for (; is_aligned && i + step <= bytes; i += step) {
+    hn::Stream(hn::LoadU(d8, source + i), d8, target + i);
+  }
+  std::memcpy(target + i, source + i, bytes - i);
+  hwy::FlushStream();
 }
 
 void ScaledResidualValues(const ResidualForward& residual, size_t first, size_t last) {
@@ -118,6 +168,7 @@ namespace loopbank::ops {
 
 HWY_EXPORT(SwigluRows);
 HWY_EXPORT(SwigluBackwardRows);
+HWY_EXPORT(StreamBytes);
 HWY_EXPORT(ScaledResidualValues);
 HWY_EXPORT(ScaledResidualBackwardValues);
 
@@ -125,8 +176,12 @@ void swiglu_rows(const SwigluForward& swiglu, size_t first, size_t last) {
   HWY_DYNAMIC_DISPATCH(SwigluRows)(swiglu, first, last);
 }
 
-void swiglu_backward_rows(const SwigluBackward& swiglu, size_t first, size_t last) {
-  HWY_DYNAMIC_DISPATCH(SwigluBackwardRows)(swiglu, first, last);
+float swiglu_backward_rows(const SwigluBackward& swiglu, size_t first, size_t last) {
+  return HWY_DYNAMIC_DISPATCH(SwigluBackwardRows)(swiglu, first, last);
+}
+
+void stream_bytes(const void* from, size_t bytes, void* to) {
+  HWY_DYNAMIC_DISPATCH(StreamBytes)(from, bytes, to);
 }
 
 void scaled_residual_values(const ResidualForward& residual, size_t first, size_t last) {

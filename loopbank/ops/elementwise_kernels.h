@@ -7,24 +7,41 @@
 
 namespace loopbank::ops {
 
+/// Rows of one dtype, each `stride` values behind the one before.
 struct SwigluForward {
-  ConstValues gate_up;  ///< [rows, 2F]
-  Values y;             ///< [rows, F], the dtype of gate_up
-  size_t width = 0;     ///< F
+  ConstValues gate;   ///< [rows, width]
+  ConstValues up;     ///< [rows, width]
+  size_t stride = 0;  ///< of gate and up
+  Values y;           ///< [rows, width]
+  size_t y_stride = 0;
+  size_t width = 0;
 };
 
 /// Rows `first` to `last`.
 void swiglu_rows(const SwigluForward& swiglu, size_t first, size_t last);
 
+/// Of scale * swiglu.
 struct SwigluBackward {
-  ConstValues dy;       ///< [rows, F]
-  ConstValues gate_up;  ///< [rows, 2F], the dtype of dy
-  Values dgate_up;      ///< [rows, 2F], the same
-  size_t width = 0;     ///< F
+  ConstValues dy;  ///< [rows, width]
+  size_t dy_stride = 0;
+  ConstValues gate;   ///< [rows, width]
+  ConstValues up;     ///< [rows, width]
+  size_t stride = 0;  ///< of gate and up
+  Values dgate;       ///< [rows, width]
+  Values dup;         ///< [rows, width]
+  size_t gradient_stride = 0;  ///< of dgate and dup
+  Values y = {};  ///< [rows, width], scale * swiglu once more; null where it is not asked for
+  size_t y_stride = 0;
+  size_t width = 0;
+  float scale = 1.0F;
 };
 
 /// Rows `first` to `last`.
-void swiglu_backward_rows(const SwigluBackward& swiglu, size_t first, size_t last);
+/// @return their part of <dy, swiglu>, the gradient of scale; 0 where y is null
+float swiglu_backward_rows(const SwigluBackward& swiglu, size_t first, size_t last);
+
+/// A copy past the caches: for what is read again only when it has left them.
+void stream_bytes(const void* from, size_t bytes, void* to);
 
 struct ResidualForward {
   const float* state = nullptr;

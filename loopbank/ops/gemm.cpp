@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "loopbank/ops/check.h"
+#include "loopbank/ops/tile_gemm.h"
 #include "loopbank/support/error.h"
 
 #ifdef LOOPBANK_HAS_ONEDNN
@@ -274,6 +275,10 @@ Matrix as_matrix(const at::Tensor& x) {
 
 void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
   check_product(a, b, c, accumulate);
+  if (takes_tile_gemm(a, b, c) ) {
+    tile_gemm(a, b, c, accumulate);
+    return;
+  }
 #ifdef LOOPBANK_HAS_ONEDNN
   if (auto* product = find_product(key_of(a, b, c, accumulate), describe(a), describe(b),
                                    describe(c), accumulate)) {

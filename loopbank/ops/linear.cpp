@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "loopbank/ops/cast.h"
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/kernels.h"
@@ -76,8 +78,33 @@ void LinearWeights::multiply_back(const Matrix& dy, const Matrix& dx) {
   gemm(dy, backward_, dx);
 }
 
+const std::vector<PackedMatrix>& LinearWeights::forward_parts(int64_t width, int64_t rows) {
+  const auto outputs = masters_.front().size(0);
+  for (int64_t first = forward_parts_.empty() ? 0 : outputs; first < outputs; first += width) {
+    std::vector<at::Tensor> parts;
+    for (const auto& master : masters_) {
+      parts.push_back(master.detach().narrow(0, first, std::min(width, outputs - first)));
+    }
+    const auto part = LinearWeights(parts, compute_).joined_copy();
+    forward_parts_.emplace_back(as_matrix(part).transposed(), rows);
+  }
+  return forward_parts_;
+}
+
+const std::vector<PackedMatrix>& LinearWeights::backward_parts(int64_t width, int64_t rows) {
+  if (backward_parts_.empty()) {
+    const auto copy = joined_copy();
+    for (int64_t first = 0; first < in(); first += width) {
+      backward_parts_.emplace_back(
+          as_matrix(copy).column_range(first, std::min(width, in() - first)), rows);
+    }
+  }
+  return backward_parts_;
+}
+
 void LinearWeights::forget_forward() {
   forward_ = {};
+  forward_parts_.clear();
 }
 
 at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& weights) {

@@ -49,6 +49,14 @@ class LinearWeights {
   /// dx = dy W, not differentiable.
   void multiply_back(const Matrix& dy, const Matrix& dx);
 
+  /// W^T [in, out] cut by its columns, for products of some rows at a time: each part has `width`
+  /// outputs of every layer side by side, the last one what is left. Not to be called from
+  /// several threads; the parts are kept as long as the layouts above.
+  const std::vector<PackedMatrix>& forward_parts(int64_t width, int64_t rows);
+
+  /// W [out, in] cut by its columns in the same way: parts of `width` inputs.
+  const std::vector<PackedMatrix>& backward_parts(int64_t width, int64_t rows);
+
   /// Frees what the forward pass prepared; another product prepares it anew.
   void forget_forward();
 
@@ -61,6 +69,8 @@ class LinearWeights {
   at::Tensor joined_;
   PackedMatrix forward_;   // W^T [in, out]
   PackedMatrix backward_;  // W [out, in]
+  std::vector<PackedMatrix> forward_parts_;
+  std::vector<PackedMatrix> backward_parts_;
 };
 
 /// [x W_1^T | x W_2^T | ...], the outputs side by side.

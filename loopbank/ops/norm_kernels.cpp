@@ -49,20 +49,34 @@ void layer_norm_row(const X* x, const NormForward& norm, Y* y, float* mean, floa
 
 /// With g = dy w and r = `inverse`: dx = r (g - x r^2 mean(g x)), dweight += dy x r.
 template <typename X, typename Y>
-void rms_norm_backward_row(const Y* dy, const X* x, const float* weight, size_t width,
-                           float inverse, X* dx, float* dweight) {
+void rms_norm_backward_row(const Y* dy, const X* x, const NormBackward& norm, size_t row, X* dx,
+                           float* dweight) {
+  const size_t width = norm.width;
+  const auto* const weight = norm.weight;
+  const float inverse = norm.inverse[row];
   const float product = sum_over(width, [=](FloatVector sum, size_t i, size_t count) HWY_ATTR {
     const auto g = hn::Mul(load(dy + i, count), load(weight + i, count));
     return hn::MulAdd(g, load(x + i, count), sum);
   });
   const auto scale = set(inverse);
   const auto along = set(product / static_cast<float>(width) * inverse * inverse);
+  const auto* const more = norm.more == nullptr ? nullptr : norm.more + row * width;
+  auto* const y = norm.y.data == nullptr ? nullptr : static_cast<Y*>(norm.y.data) + row * width;
   for_each_vector(width, [=](size_t i, size_t count) HWY_ATTR {
     const auto v = load(x + i, count);
     const auto slope = load(dy + i, count);
-    const auto g = hn::Mul(slope, load(weight + i, count));
-    store(hn::MulAdd(slope, hn::Mul(v, scale), load(dweight + i, count)), dweight + i, count);
-    store(hn::Mul(scale, hn::NegMulAdd(v, along, g)), dx + i, count);
+    const auto w = load(weight + i, count);
+    const auto normed = hn::Mul(v, scale);
+    store(hn::MulAdd(slope, normed, load(dweight + i, count)), dweight + i, count);
+    const auto inward = hn::NegMulAdd(v, along, hn::Mul(slope, w));
+    if (more != nullptr) {
+      store(hn::MulAdd(scale, inward, load(more + i, count)), dx + i, count);
+    } else {
+      store(hn::Mul(scale, inward), dx + i, count);
+    }
+    if (y != nullptr) {
+      store(hn::Mul(normed, w), y + i, count);
+    }
   });
 }
 
@@ -134,7 +148,7 @@ void RmsNormBackwardRows(const NormBackward& norm, size_t first, size_t last, fl
   with_type(norm.x, [&](const auto* all) HWY_ATTR {
     for_rows(
         norm, first, last, all, [&](size_t row, const auto* dy, const auto* x, auto* dx) HWY_ATTR {
-          rms_norm_backward_row(dy, x, norm.weight, norm.width, norm.inverse[row], dx, dweight);
+          rms_norm_backward_row(dy, x, norm, row, dx, dweight);
         });
   });
 }

@@ -31,6 +31,9 @@ struct NormBackward {
   const float* inverse = nullptr;  ///< [rows]
   Values dx;                       ///< [rows, D], the dtype of x
   size_t width = 0;                ///< D
+  // Of rms_norm alone, null where they are not asked for:
+  const float* more = nullptr;  ///< [rows, D], what x receives besides, added to dx
+  Values y = {};                ///< [rows, D], the result once more, the dtype of dy
 };
 
 /// Rows `first` to `last`; their part of dweight [D] is added.

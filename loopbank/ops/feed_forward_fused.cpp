@@ -1,0 +1,280 @@
+#include "loopbank/ops/feed_forward_fused.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "loopbank/ops/cast.h"
+#include "loopbank/ops/elementwise_kernels.h"
+#include "loopbank/ops/elementwise_rows.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/ops/norm_kernels.h"
+
+namespace loopbank::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// A thread's buffers for a part of F and the weights of that part share the second-level cache.
+constexpr int64_t kRowsAtATime = 256;
+constexpr int64_t kWidthAtATime = 512;
+
+int64_t rows_of(const at::Tensor& x) {
+  return x.numel() / x.size(-1);
+}
+
+/// Values from row `row` and column `column` on.
+Values from(const at::Tensor& x, int64_t row, int64_t column = 0) {
+  const auto offset = row * x.size(-1) + column;
+  return {static_cast<char*>(x.data_ptr()) + offset * static_cast<int64_t>(x.element_size()),
+          x.scalar_type() == at::kBFloat16};
+}
+
+ConstValues const_from(const at::Tensor& x, int64_t row, int64_t column = 0) {
+  const auto values = from(x, row, column);
+  return {values.data, values.is_bf16};
+}
+
+/// What the steps of the branch know: sizes, weights, and how rows and F are cut.
+struct Branch {
+  at::Tensor a;  ///< [..., D]
+  FeedForwardWeights weights;
+  float scale = 1.0F;
+  int64_t rows = 0, D = 0, F = 0;
+  int64_t block = 0;  ///< rows at a time
+  int64_t width = 0;  ///< of F at a time
+
+  Branch(const at::Tensor& state, const FeedForwardWeights& with, float s)
+      : a(state), weights(with), scale(s), rows(rows_of(state)), D(state.size(-1)),
+        F(with.down->in()) {
+    const auto per_thread = (rows + at::get_num_threads() - 1) / at::get_num_threads();
+    block = std::min(kRowsAtATime, per_thread);
+    const auto parts = (F + kWidthAtATime - 1) / kWidthAtATime;
+    width = ((F + parts - 1) / parts + 31) / 32 * 32;
+  }
+
+  [[nodiscard]] at::ScalarType dtype() const { return weights.down->compute_dtype(); }
+  [[nodiscard]] at::Tensor buffer(int64_t num_rows, int64_t columns) const {
+    return at::empty({num_rows, columns}, a.options().dtype(dtype()).requires_grad(false));
+  }
+  [[nodiscard]] int64_t num_blocks() const { return (rows + block - 1) / block; }
+
+  /// Where the part of gate and up is kept.
+  [[nodiscard]] char* kept(const at::Tensor& gate_up, int64_t first, int64_t count,
+                           int64_t column) const {
+    const auto offset = 2 * (first * F + count * column);
+    return static_cast<char*>(gate_up.data_ptr()) +
+           offset * static_cast<int64_t>(gate_up.element_size());
+  }
+
+  /// visit(index of a block, its first row, its rows), from all threads.
+  template <typename Visit>
+  void for_blocks(const Visit& visit) const {
+    at::parallel_for(0, num_blocks(), /*grain_size=*/1, [&](int64_t index, int64_t end) {
+      const at::NoGradGuard no_grad;
+      for (; index < end; ++index) {
+        visit(index, index * block, std::min(block, rows - index * block));
+      }
+    });
+  }
+
+  /// visit(index of a part of F, its first column, its columns).
+  template <typename Visit>
+  void for_parts(const Visit& visit) const {
+    for (int64_t first = 0; first < F; first += width) {
+      visit(static_cast<size_t>(first / width), first, std::min(width, F - first));
+    }
+  }
+};
+
+/// Keeps `inverse` [rows] of the norm and `gate_up` [2 rows F], where it is defined: block of rows
+/// after block, in each part after part, in each [rows of the block, 2 columns of the part].
+at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at::Tensor& gate_up) {
+  const auto& [a, weights, scale, rows, D, F, block, width] = branch;
+  const auto y = at::empty(a.sizes(), a.options());
+  const auto& into = weights.gate_up->forward_parts(width, block);
+  const auto& out_of = weights.down->forward_parts(D, block).front();
+  const auto norm_weight = dense(weights.norm);
+  branch.for_blocks([&](int64_t /*index*/, int64_t first, int64_t count) {
+    const auto num_rows = static_cast<size_t>(count);
+    const auto x = branch.buffer(count, D);
+    rms_norm_rows({.x = const_from(a, first),
+                   .weight = const_floats(norm_weight),
+                   .y = values(x),
+                   .inverse = floats(inverse) + first,
+                   .width = static_cast<size_t>(D),
+                   .eps = static_cast<float>(weights.eps)},
+                  0, num_rows);
+    const auto inner = branch.buffer(count, F);
+    branch.for_parts([&](size_t part, int64_t column, int64_t columns) {
+      const auto both = branch.buffer(count, 2 * columns);
+      gemm(as_matrix(x), into[part], as_matrix(both));
+      const auto wide = static_cast<size_t>(columns);
+      swiglu_rows({.gate = const_from(both, 0),
+                   .up = const_from(both, 0, columns),
+                   .stride = 2 * wide,
+                   .y = from(inner, 0, column),
+                   .y_stride = static_cast<size_t>(F),
+                   .width = wide},
+                  0, num_rows);
+      if (gate_up.defined()) {
+        stream_bytes(both.data_ptr(), both.nbytes(), branch.kept(gate_up, first, count, column));
+      }
+    });
+    const auto fed = branch.buffer(count, D);
+    gemm(as_matrix(inner), out_of, as_matrix(fed));
+    scaled_residual_values({.state = const_floats(a) + first * D,
+                            .branch = const_values(fed),
+                            .y = floats(y) + first * D,
+                            .scale = scale},
+                           0, num_rows * static_cast<size_t>(D));
+  });
+  return y;
+}
+
+/// What the products of the weights' gradients read, and what else the backward pass gives.
+struct Gradients {
+  at::Tensor da = {};        ///< [..., D]
+  at::Tensor dscale = {};    ///< [1] fp32
+  at::Tensor dnorm = {};     ///< [D] fp32
+  at::Tensor x;         ///< [rows, D] norm of a
+  at::Tensor dgate_up;  ///< [rows, 2F]
+  at::Tensor inner;     ///< [rows, F], times s
+  at::Tensor slope;     ///< [rows, D] dy
+};
+
+Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at::Tensor& gate_up,
+                       const at::Tensor& dy) {
+  const auto& [a, weights, scale, rows, D, F, block, width] = branch;
+  const auto& through_down = weights.down->backward_parts(width, block);
+  const auto& through_gate_up = weights.gate_up->backward_parts(D, block).front();
+  const auto norm_weight = dense(weights.norm);
+  // A block's own sums, so that they do not depend on the number of threads.
+  const auto sums = at::zeros({branch.num_blocks(), D + 1}, at::kFloat);
+  Gradients all{.da = at::empty(a.sizes(), a.options()),
+                .x = branch.buffer(rows, D),
+                .dgate_up = branch.buffer(rows, 2 * F),
+                .inner = branch.buffer(rows, F),
+                .slope = branch.buffer(rows, D)};
+  branch.for_blocks([&](int64_t index, int64_t first, int64_t count) {
+    const auto num_rows = static_cast<size_t>(count);
+    auto* const sums_of_block = floats(sums) + index * (D + 1);
+    const auto slope = all.slope.narrow(0, first, count);
+    copy_into(slope, dy.reshape({rows, D}).narrow(0, first, count));
+    branch.for_parts([&](size_t part, int64_t column, int64_t columns) {
+      const auto dinner = branch.buffer(count, columns);
+      gemm(as_matrix(slope), through_down[part], as_matrix(dinner));
+      const auto wide = static_cast<size_t>(columns);
+      const auto both = branch.kept(gate_up, first, count, column);
+      sums_of_block[D] += swiglu_backward_rows(
+          {.dy = const_values(dinner),
+           .dy_stride = wide,
+           .gate = {both, all.x.scalar_type() == at::kBFloat16},
+           .up = {both + columns * gate_up.element_size(), all.x.scalar_type() == at::kBFloat16},
+           .stride = 2 * wide,
+           .dgate = from(all.dgate_up, first, column),
+           .dup = from(all.dgate_up, first, F + column),
+           .gradient_stride = static_cast<size_t>(2 * F),
+           .y = from(all.inner, first, column),
+           .y_stride = static_cast<size_t>(F),
+           .width = wide,
+           .scale = scale},
+          0, num_rows);
+    });
+    const auto dx = branch.buffer(count, D);
+    gemm(as_matrix(all.dgate_up).row_range(first, count), through_gate_up, as_matrix(dx));
+    rms_norm_backward_rows({.dy = const_values(dx),
+                            .x = const_from(a, first),
+                            .weight = const_floats(norm_weight),
+                            .inverse = const_floats(inverse) + first,
+                            .dx = from(all.da, first),
+                            .width = static_cast<size_t>(D),
+                            .more = const_floats(dy) + first * D,
+                            .y = from(all.x, first)},
+                           0, num_rows, sums_of_block);
+  });
+  const auto total = sums.sum(0);
+  all.dnorm = total.narrow(0, 0, D);
+  all.dscale = total.narrow(0, D, 1);
+  return all;
+}
+
+/// dW [out, in] = dy^T x, fp32.
+at::Tensor gradient_of_weight(const Matrix& dy, const at::Tensor& x) {
+  const auto dw = at::empty({dy.columns, x.size(-1)}, at::kFloat);
+  gemm(dy.transposed(), as_matrix(x), as_matrix(dw));
+  return dw;
+}
+
+/// What autograd can keep between the passes.
+struct KeptBranch : torch::CustomClassHolder {
+  explicit KeptBranch(Branch with) : branch(std::move(with)) {}
+  Branch branch;
+};
+
+class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
+ public:
+  /// @param gate, up, down  the masters of the weights, for autograd to know them
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& a, const at::Tensor& norm,
+                            const at::Tensor& /*gate*/, const at::Tensor& /*up*/,
+                            const at::Tensor& /*down*/, const c10::optional<at::Tensor>& scale,
+                            const FeedForwardWeights& weights, bool keep) {
+    const auto dense_a = dense(a);
+    Branch branch(dense_a, weights, scale ? *scale->data_ptr<float>() : 1.0F);
+    const auto inverse = at::empty({branch.rows}, at::kFloat);
+    const auto gate_up = keep ? branch.buffer(2 * branch.rows, branch.F) : at::Tensor();
+    auto y = run_forward(branch, inverse, gate_up);
+    // Autograd looks after the tensors: a branch that kept them would keep the graph alive.
+    branch.a = at::Tensor();
+    branch.weights.norm = at::Tensor();
+    ctx->save_for_backward({dense_a, norm, inverse, gate_up});
+    ctx->saved_data["scale_shape"] = scale ? c10::IValue(scale->sizes()) : c10::IValue();
+    ctx->saved_data["branch"] =
+        c10::IValue::make_capsule(c10::make_intrusive<KeptBranch>(std::move(branch)));
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    auto branch = c10::static_intrusive_pointer_cast<KeptBranch>(
+                      ctx->saved_data["branch"].toCapsule())
+                      ->branch;
+    const auto saved = ctx->get_saved_variables();
+    branch.a = saved[0];
+    branch.weights.norm = saved[1];
+    const auto all = run_backward(branch, saved[2], saved[3], dense(gradients[0]));
+    variable_list result(8);
+    result[0] = all.da;
+    result[1] = all.dnorm;
+    const auto dgate_up = as_matrix(all.dgate_up);
+    if (ctx->needs_input_grad(2)) {
+      result[2] = gradient_of_weight(dgate_up.column_range(0, branch.F), all.x);
+    }
+    if (ctx->needs_input_grad(3)) {
+      result[3] = gradient_of_weight(dgate_up.column_range(branch.F, branch.F), all.x);
+    }
+    if (ctx->needs_input_grad(4)) {
+      result[4] = gradient_of_weight(as_matrix(all.slope), all.inner);
+    }
+    if (const auto& shape = ctx->saved_data["scale_shape"]; !shape.isNone()) {
+      result[5] = all.dscale.reshape(shape.toIntVector());
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+at::Tensor fused_feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
+                              const at::Tensor& scale) {
+  const ProfiledOp op("loopbank::feed_forward");
+  const auto& layers = weights.gate_up->masters();
+  const auto& down = weights.down->masters().front();
+  return FusedFeedForward::apply(a, weights.norm, layers[0], layers[1], down,
+                                 scale.defined() ? c10::make_optional(scale) : c10::nullopt,
+                                 weights, at::GradMode::is_enabled());
+}
+
+}  // namespace loopbank::ops

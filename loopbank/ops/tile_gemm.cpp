@@ -1,0 +1,186 @@
+#include "loopbank/ops/tile_gemm.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include "loopbank/ops/tile_kernels.h"
+
+namespace loopbank::ops {
+namespace {
+
+// The right factor's part stays in the second-level cache, the left one's panel in the first.
+constexpr int64_t kDepthAtATime = 512;
+constexpr int64_t kLargestDepth = 1024;  ///< at once, where sums cannot wait in a bf16 result
+constexpr int64_t kRowsAtATime = 128;
+constexpr int64_t kColumnBytes = int64_t{3} << 18U;
+constexpr int64_t kBlocksPerThread = 128;  ///< a thread woken for less costs more than it does
+
+int64_t round_up(int64_t n, int64_t step) {
+  return (n + step - 1) / step * step;
+}
+
+bool is_limited() {
+  const char* simd = std::getenv("LOOPBANK_SIMD");
+  return (simd != nullptr && std::string_view(simd) == "avx2") ||
+         std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr;
+}
+
+/// Memory of this thread, which keeps the most that it was asked for.
+uint16_t* thread_tiles(int64_t values) {
+  struct Free {
+    void operator()(void* data) const { std::free(data); }
+  };
+  thread_local std::unique_ptr<void, Free> memory;
+  thread_local int64_t size = 0;
+  if (values > size) {
+    memory.reset(std::aligned_alloc(64, static_cast<size_t>(round_up(values * 2, 64))));
+    size = values;
+  }
+  return static_cast<uint16_t*>(memory.get());
+}
+
+/// A tile for tile: rows [16 i, 16 i + 16) and values [32 k, 32 k + 32) along K of a.
+void lay_out_left_tile(const Matrix& a, int64_t row, int64_t k, uint16_t* tile) {
+  const auto rows = std::clamp<int64_t>(a.rows - row, 0, kTileRows);
+  const auto depth = std::min(kTileDepth, a.columns - k);
+  const auto* const at =
+      static_cast<const uint16_t*>(a.data) + row * a.row_stride + k * a.column_stride;
+  if (a.column_stride == 1) {
+    left_tile_along({at, a.row_stride, rows, depth}, tile);
+  } else {
+    left_tile_across({at, a.column_stride, depth, rows}, tile);
+  }
+}
+
+void lay_out_right_tile(const Matrix& b, int64_t k, int64_t column, uint16_t* tile) {
+  const auto columns = std::clamp<int64_t>(b.columns - column, 0, kTileRows);
+  const auto depth = std::min(kTileDepth, b.rows - k);
+  const auto* const at =
+      static_cast<const uint16_t*>(b.data) + k * b.row_stride + column * b.column_stride;
+  if (b.column_stride == 1) {
+    right_tile_across({at, b.row_stride, depth, columns}, tile);
+  } else {
+    right_tile_along({at, b.column_stride, columns, depth}, tile);
+  }
+}
+
+/// Panels of 16 rows or columns, an even number of them, each of `tiles` tiles along K. Memory is
+/// read along its lines.
+/// @param lay_out  (panel, tile along K, where to)
+template <typename LayOut>
+void lay_out(int64_t side, int64_t tiles, bool along, uint16_t* to, const LayOut& lay_out_tile) {
+  const auto panels = round_up(side, kBlockSide) / kTileRows;
+  if (along) {
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        lay_out_tile(panel * kTileRows, tile * kTileDepth, to + (panel * tiles + tile) * kTileValues);
+      }
+    }
+    return;
+  }
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      lay_out_tile(panel * kTileRows, tile * kTileDepth, to + (panel * tiles + tile) * kTileValues);
+    }
+  }
+}
+
+/// A block of c from its tiles.
+void multiply_into(const uint16_t* left, const uint16_t* right, int64_t tiles, const Matrix& c,
+                   bool add) {
+  const bool is_whole = c.rows == kBlockSide && c.columns == kBlockSide;
+  if (is_whole && c.dtype == at::kFloat && c.column_stride == 1) {
+    multiply_block(left, right, tiles, static_cast<float*>(c.data), c.row_stride, add);
+    return;
+  }
+  alignas(64) float sums[kBlockSide * kBlockSide];
+  multiply_block(left, right, tiles, sums, kBlockSide, /*add=*/false);
+  const auto to = c.column_stride == 1 ? c : c.transposed();
+  if (c.column_stride != 1) {
+    transpose_block(sums);
+  }
+  store_block(sums, {to.data, to.row_stride, to.rows, to.columns, to.dtype == at::kBFloat16}, add);
+}
+
+/// One thread's product, whose right factor fits the cache.
+void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
+  const auto tiles = round_up(a.columns, kTileDepth) / kTileDepth;
+  const auto panel = tiles * kTileDepth;  // values of a row or column
+  auto* const left = thread_tiles(panel * (kRowsAtATime + round_up(b.columns, kBlockSide)));
+  auto* const right = left + panel * kRowsAtATime;
+  lay_out(b.columns, tiles, b.row_stride == 1, right, [&](int64_t column, int64_t k, uint16_t* to) {
+    lay_out_right_tile(b, k, column, to);
+  });
+  for (int64_t first = 0; first < c.rows; first += kRowsAtATime) {
+    const auto rows = std::min(kRowsAtATime, c.rows - first);
+    lay_out(rows, tiles, a.column_stride == 1, left, [&](int64_t row, int64_t k, uint16_t* to) {
+      lay_out_left_tile(a, first + row, k, to);
+    });
+    for (int64_t row = 0; row < rows; row += kBlockSide) {
+      const auto part = c.row_range(first + row, std::min(kBlockSide, rows - row));
+      for (int64_t column = 0; column < c.columns; column += kBlockSide) {
+        multiply_into(left + row * panel, right + column * panel, tiles,
+                      part.column_range(column, std::min(kBlockSide, c.columns - column)), add);
+      }
+    }
+  }
+}
+
+/// One thread's product, in parts of K and of columns.
+void multiply_in_parts(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
+  const bool is_bf16 = c.dtype == at::kBFloat16;
+  const auto parts = is_bf16 ? 1 : (a.columns + kDepthAtATime - 1) / kDepthAtATime;
+  const auto depth = round_up((a.columns + parts - 1) / parts, kTileDepth);
+  const auto width = std::max(kBlockSide, kColumnBytes / (2 * depth) / kBlockSide * kBlockSide);
+  // oneDNN uses the unit as well and leaves it in shapes of its own.
+  configure_tiles();
+  for (int64_t column = 0; column < c.columns; column += width) {
+    const auto columns = std::min(width, c.columns - column);
+    for (int64_t k = 0; k < a.columns; k += depth) {
+      const auto part = std::min(depth, a.columns - k);
+      multiply(a.column_range(k, part), b.row_range(k, part).column_range(column, columns),
+               c.column_range(column, columns), accumulate || k > 0);
+    }
+  }
+  release_tiles();
+}
+
+int64_t blocks_of(int64_t side) {
+  return (side + kBlockSide - 1) / kBlockSide;
+}
+
+}  // namespace
+
+bool has_tile_unit() {
+  static const bool has = !is_limited() && request_tiles();
+  return has;
+}
+
+bool takes_tile_gemm(const Matrix& a, const Matrix& /*b*/, const Matrix& c) {
+  return has_tile_unit() && a.dtype == at::kBFloat16 && c.dtype == at::kFloat &&
+         a.column_stride != 1;
+}
+
+void tile_gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
+  const bool by_rows = c.rows >= c.columns;
+  const auto blocks = blocks_of(by_rows ? c.rows : c.columns);
+  const auto others = blocks_of(by_rows ? c.columns : c.rows) * blocks_of(a.columns);
+  const auto grain = std::max<int64_t>(1, kBlocksPerThread / others);
+  at::parallel_for(0, blocks, grain, [&](int64_t from, int64_t to) {
+    const auto first = from * kBlockSide;
+    if (by_rows) {
+      const auto rows = std::min(to * kBlockSide, c.rows) - first;
+      multiply_in_parts(a.row_range(first, rows), b, c.row_range(first, rows), accumulate);
+    } else {
+      const auto columns = std::min(to * kBlockSide, c.columns) - first;
+      multiply_in_parts(a, b.column_range(first, columns), c.column_range(first, columns),
+                        accumulate);
+    }
+  });
+}
+
+}  // namespace loopbank::ops

@@ -1,0 +1,250 @@
+#include "loopbank/ops/tile_kernels.h"
+
+#if defined(__x86_64__) && defined(__linux__)
+
+#include <cpuid.h>
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+// GCC 12 warns of its own header: what an unmasked intrinsic leaves undefined it also never reads.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
+namespace loopbank::ops {
+namespace {
+
+#define LOOPBANK_TILES __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
+
+constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM of Linux's arch_prctl
+constexpr int kTileData = 18;               // the state component of the tiles
+constexpr unsigned kHasTilesOfBf16 = (1U << 22U) | (1U << 24U);  // cpuid 7, edx: AMX-BF16, AMX-TILE
+constexpr int kRowBytes = 64;
+
+/// What ldtilecfg reads.
+struct TileShapes {
+  uint8_t palette = 1;
+  uint8_t start_row = 0;
+  uint8_t reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+static_assert(sizeof(TileShapes) == 64);
+
+/// The first `count` of 32 lanes, or of 16.
+LOOPBANK_TILES inline __mmask32 first_of_32(int64_t count) {
+  return count >= 32 ? ~__mmask32{0} : (__mmask32{1} << count) - 1;
+}
+LOOPBANK_TILES inline __mmask16 first_of_16(int64_t count) {
+  return count >= 16 ? static_cast<__mmask16>(0xFFFF)
+                     : static_cast<__mmask16>((1U << static_cast<unsigned>(count)) - 1U);
+}
+
+/// Rows of 32 values of up to 16 lines; those that are missing are 0.
+LOOPBANK_TILES inline void load_along(const Lines& x, __m512i rows[16]) {
+  const auto mask = first_of_32(x.length);
+  for (int64_t i = 0; i < 16; ++i) {
+    rows[i] = i < x.lines ? _mm512_maskz_loadu_epi16(mask, x.data + i * x.stride)
+                          : _mm512_setzero_si512();
+  }
+}
+
+/// Rows of 16 pairs out of up to 32 lines: the values of two neighbouring lines side by side.
+LOOPBANK_TILES inline void load_across(const Lines& x, __m512i rows[16]) {
+  const auto mask = first_of_16(x.length);
+  for (int64_t i = 0; i < 16; ++i) {
+    const auto* const even = x.data + 2 * i * x.stride;
+    // The lines that follow are the next tile along K.
+    _mm_prefetch(reinterpret_cast<const char*>(even + kTileDepth * x.stride), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(even + (kTileDepth + 1) * x.stride), _MM_HINT_T0);
+    const auto low = 2 * i < x.lines ? _mm256_maskz_loadu_epi16(mask, even)
+                                     : _mm256_setzero_si256();
+    const auto high = 2 * i + 1 < x.lines ? _mm256_maskz_loadu_epi16(mask, even + x.stride)
+                                          : _mm256_setzero_si256();
+    rows[i] = _mm512_or_si512(_mm512_cvtepu16_epi32(low),
+                              _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+  }
+}
+
+LOOPBANK_TILES inline void store_tile(const __m512i rows[16], uint16_t* tile) {
+  for (int i = 0; i < 16; ++i) {
+    _mm512_store_si512(tile + i * kTileDepth, rows[i]);
+  }
+}
+
+/// The transpose of 16 x 16 values of 32 bits.
+LOOPBANK_TILES inline void transpose(__m512i r[16]) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  // Of rows 4 k to 4 k + 3, r[4 k + j] now holds columns j, j + 4, j + 8 and j + 12.
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    const auto low_even = _mm512_shuffle_i32x4(r[j], r[j + 4], 0x88);
+    const auto low_odd = _mm512_shuffle_i32x4(r[j], r[j + 4], 0xDD);
+    const auto high_even = _mm512_shuffle_i32x4(r[j + 8], r[j + 12], 0x88);
+    const auto high_odd = _mm512_shuffle_i32x4(r[j + 8], r[j + 12], 0xDD);
+    t[j] = _mm512_shuffle_i32x4(low_even, high_even, 0x88);
+    t[j + 4] = _mm512_shuffle_i32x4(low_odd, high_odd, 0x88);
+    t[j + 8] = _mm512_shuffle_i32x4(low_even, high_even, 0xDD);
+    t[j + 12] = _mm512_shuffle_i32x4(low_odd, high_odd, 0xDD);
+  }
+  std::copy_n(t, 16, r);
+}
+
+}  // namespace
+
+bool request_tiles() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+         (edx & kHasTilesOfBf16) == kHasTilesOfBf16 && __builtin_cpu_supports("avx512bf16") != 0 &&
+         ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+LOOPBANK_TILES void configure_tiles() {
+  TileShapes shapes;
+  for (int tile = 0; tile < 8; ++tile) {
+    shapes.row_bytes[tile] = kRowBytes;
+    shapes.rows[tile] = static_cast<uint8_t>(kTileRows);
+  }
+  // Not _tile_loadconfig: GCC 12 takes it to read a pointer's width only and drops the rest.
+  asm volatile("ldtilecfg %0" ::"m"(shapes));
+}
+
+LOOPBANK_TILES void release_tiles() {
+  _tile_release();
+}
+
+LOOPBANK_TILES void left_tile_along(const Lines& lines, uint16_t* tile) {
+  __m512i rows[16];
+  load_along(lines, rows);
+  store_tile(rows, tile);
+}
+
+LOOPBANK_TILES void right_tile_along(const Lines& lines, uint16_t* tile) {
+  __m512i rows[16];
+  load_along(lines, rows);
+  transpose(rows);
+  store_tile(rows, tile);
+}
+
+LOOPBANK_TILES void left_tile_across(const Lines& lines, uint16_t* tile) {
+  __m512i rows[16];
+  load_across(lines, rows);
+  transpose(rows);
+  store_tile(rows, tile);
+}
+
+LOOPBANK_TILES void right_tile_across(const Lines& lines, uint16_t* tile) {
+  __m512i rows[16];
+  load_across(lines, rows);
+  store_tile(rows, tile);
+}
+
+LOOPBANK_TILES void multiply_block(const uint16_t* left, const uint16_t* right, int64_t tiles,
+                                   float* sums, int64_t stride, bool add) {
+  const auto* const lower = left + tiles * kTileValues;
+  const auto* const farther = right + tiles * kTileValues;
+  float* const below = sums + kTileRows * stride;
+  const auto row_bytes = stride * static_cast<int64_t>(sizeof(float));
+  if (add) {
+    _tile_loadd(0, sums, row_bytes);
+    _tile_loadd(1, sums + kTileRows, row_bytes);
+    _tile_loadd(2, below, row_bytes);
+    _tile_loadd(3, below + kTileRows, row_bytes);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (int64_t at = 0; at < tiles * kTileValues; at += kTileValues) {
+    _tile_loadd(4, left + at, kRowBytes);
+    _tile_loadd(6, right + at, kRowBytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, farther + at, kRowBytes);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, lower + at, kRowBytes);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, sums, row_bytes);
+  _tile_stored(1, sums + kTileRows, row_bytes);
+  _tile_stored(2, below, row_bytes);
+  _tile_stored(3, below + kTileRows, row_bytes);
+}
+
+LOOPBANK_TILES void store_block(const float* sums, const BlockOfResult& to, bool add) {
+  const auto near = first_of_16(to.columns);
+  const auto far = first_of_16(std::max<int64_t>(to.columns - kTileRows, 0));
+  const auto both = first_of_32(to.columns);
+  for (int64_t row = 0; row < to.rows; ++row, sums += kBlockSide) {
+    auto first = _mm512_load_ps(sums);
+    auto second = _mm512_load_ps(sums + kTileRows);
+    if (to.is_bf16) {
+      _mm512_mask_storeu_epi16(static_cast<uint16_t*>(to.data) + row * to.stride, both,
+                               reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first)));
+      continue;
+    }
+    auto* const at = static_cast<float*>(to.data) + row * to.stride;
+    if (add) {
+      first = _mm512_add_ps(first, _mm512_maskz_loadu_ps(near, at));
+      second = _mm512_add_ps(second, _mm512_maskz_loadu_ps(far, at + kTileRows));
+    }
+    _mm512_mask_storeu_ps(at, near, first);
+    _mm512_mask_storeu_ps(at + kTileRows, far, second);
+  }
+}
+
+LOOPBANK_TILES void transpose_block(float* sums) {
+  __m512i quarters[4][16];
+  for (int64_t quarter = 0; quarter < 4; ++quarter) {
+    const auto* const from = sums + (quarter / 2) * kTileRows * kBlockSide + quarter % 2 * kTileRows;
+    for (int64_t i = 0; i < kTileRows; ++i) {
+      quarters[quarter][i] = _mm512_load_si512(from + i * kBlockSide);
+    }
+    transpose(quarters[quarter]);
+  }
+  for (int64_t quarter = 0; quarter < 4; ++quarter) {
+    auto* const to = sums + (quarter % 2) * kTileRows * kBlockSide + quarter / 2 * kTileRows;
+    for (int64_t i = 0; i < kTileRows; ++i) {
+      _mm512_store_si512(to + i * kBlockSide, quarters[quarter][i]);
+    }
+  }
+}
+
+}  // namespace loopbank::ops
+
+#else
+
+namespace loopbank::ops {
+
+bool request_tiles() {
+  return false;
+}
+
+void configure_tiles() {}
+void release_tiles() {}
+void left_tile_along(const Lines&, uint16_t*) {}
+void right_tile_along(const Lines&, uint16_t*) {}
+void left_tile_across(const Lines&, uint16_t*) {}
+void right_tile_across(const Lines&, uint16_t*) {}
+void multiply_block(const uint16_t*, const uint16_t*, int64_t, float*, int64_t, bool) {}
+void store_block(const float*, const BlockOfResult&, bool) {}
+void transpose_block(float*) {}
+
+}  // namespace loopbank::ops
+
+#endif
