@@ -21,6 +21,32 @@ void swiglu_row(const X* gate, const X* up, size_t width, X* y) {
   });
 }
 
+/// A copy that leaves no trace in the caches, of values that fill whole vectors and begin at a
+/// multiple of one.
+template <typename X>
+void stream_values(const X* from, size_t num_values, X* to) {
+  const hn::ScalableTag<X> d;
+  for (size_t i = 0; i < num_values; i += hn::Lanes(d)) {
+    hn::Stream(hn::LoadU(d, from + i), d, to + i);
+  }
+}
+
+template <typename X>
+bool can_stream(size_t num_values, const X* to) {
+  const size_t step = hn::Lanes(hn::ScalableTag<X>());
+  return num_values % step == 0 && reinterpret_cast<uintptr_t>(to) % (step * sizeof(X)) == 0;
+}
+
+/// A row at a time: its stores wait for memory while the next row's exponentials are computed.
+template <typename X>
+void copy_row(const X* from, size_t width, X* to) {
+  if (can_stream(width, to)) {
+    stream_values(from, width, to);
+  } else {
+    std::memcpy(to, from, width * sizeof(X));
+  }
+}
+
 /// With s = sigmoid(g): d silu(g) / dg = s + g s (1 - s).
 template <typename X>
 void swiglu_backward_row(const X* dy, const X* gate, const X* up, size_t width, FloatVector scale,
@@ -63,11 +89,20 @@ void SwigluRows(const SwigluForward& swiglu, size_t first, size_t last) {
     using X = std::remove_pointer_t<decltype(y)>;
     const auto* const gate = static_cast<const X*>(swiglu.gate.data);
     const auto* const up = static_cast<const X*>(swiglu.up.data);
+    auto* const gate_copy = static_cast<X*>(swiglu.gate_copy.data);
+    auto* const up_copy = static_cast<X*>(swiglu.up_copy.data);
     for (size_t row = first; row < last; ++row) {
       const size_t at = row * swiglu.stride;
       swiglu_row(gate + at, up + at, swiglu.width, y + row * swiglu.y_stride);
+      if (gate_copy != nullptr) {
+        copy_row(gate + at, swiglu.width, gate_copy + at);
+        copy_row(up + at, swiglu.width, up_copy + at);
+      }
     }
   });
+  if (swiglu.gate_copy.data != nullptr) {
+    hwy::FlushStream();
+  }
 }
 
 float SwigluBackwardRows(const SwigluBackward& swiglu, size_t first, size_t last) {
@@ -92,20 +127,6 @@ float SwigluBackwardRows(const SwigluBackward& swiglu, size_t first, size_t last
     }
   });
   return sum;
-}
-
-void StreamBytes(const void* from, size_t bytes, void* to) {
-  const hn::ScalableTag<uint8_t> d8;
-  const size_t step = hn::Lanes(d8);
-  const auto* const source = static_cast<const uint8_t*>(from);
-  auto* const target = static_cast<uint8_t*>(to);
-  const bool is_aligned = reinterpret_cast<uintptr_t>(to) % step == 0;
-  size_t i = 0;
-  for (; is_aligned && i + step <= bytes; i += step) {
-    hn::Stream(hn::LoadU(d8, source + i), d8, target + i);
-  }
-  std::memcpy(target + i, source + i, bytes - i);
-  hwy::FlushStream();
 }
 
 void ScaledResidualValues(const ResidualForward& residual, size_t first, size_t last) {
@@ -168,7 +189,6 @@ namespace loopbank::ops {
 
 HWY_EXPORT(SwigluRows);
 HWY_EXPORT(SwigluBackwardRows);
-HWY_EXPORT(StreamBytes);
 HWY_EXPORT(ScaledResidualValues);
 HWY_EXPORT(ScaledResidualBackwardValues);
 
@@ -178,10 +198,6 @@ void swiglu_rows(const SwigluForward& swiglu, size_t first, size_t last) {
 
 float swiglu_backward_rows(const SwigluBackward& swiglu, size_t first, size_t last) {
   return HWY_DYNAMIC_DISPATCH(SwigluBackwardRows)(swiglu, first, last);
-}
-
-void stream_bytes(const void* from, size_t bytes, void* to) {
-  HWY_DYNAMIC_DISPATCH(StreamBytes)(from, bytes, to);
 }
 
 void scaled_residual_values(const ResidualForward& residual, size_t first, size_t last) {

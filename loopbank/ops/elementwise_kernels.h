@@ -15,6 +15,9 @@ struct SwigluForward {
   Values y;           ///< [rows, width]
   size_t y_stride = 0;
   size_t width = 0;
+  /// gate and up once more, laid out as they are, written past the caches: for what is read again
+  /// only when it has left them. Null where they are not asked for.
+  Values gate_copy = {}, up_copy = {};
 };
 
 /// Rows `first` to `last`.
@@ -39,9 +42,6 @@ struct SwigluBackward {
 /// Rows `first` to `last`.
 /// @return their part of <dy, swiglu>, the gradient of scale; 0 where y is null
 float swiglu_backward_rows(const SwigluBackward& swiglu, size_t first, size_t last);
-
-/// A copy past the caches: for what is read again only when it has left them.
-void stream_bytes(const void* from, size_t bytes, void* to);
 
 struct ResidualForward {
   const float* state = nullptr;

@@ -62,12 +62,18 @@ struct Branch {
   }
   [[nodiscard]] int64_t num_blocks() const { return (rows + block - 1) / block; }
 
-  /// Where the part of gate and up is kept.
-  [[nodiscard]] char* kept(const at::Tensor& gate_up, int64_t first, int64_t count,
-                           int64_t column) const {
-    const auto offset = 2 * (first * F + count * column);
-    return static_cast<char*>(gate_up.data_ptr()) +
-           offset * static_cast<int64_t>(gate_up.element_size());
+  /// Where a part of gate and up of a block is kept; null where nothing is.
+  struct KeptPart {
+    Values gate, up;
+  };
+  [[nodiscard]] KeptPart kept(const at::Tensor& gate_up, int64_t first, int64_t count,
+                              int64_t column, int64_t columns) const {
+    if (!gate_up.defined()) {
+      return {};
+    }
+    const auto flat = gate_up.view({1, -1});
+    const auto start = 2 * (first * F + count * column);
+    return {from(flat, 0, start), from(flat, 0, start + columns)};
   }
 
   /// visit(index of a block, its first row, its rows), from all threads.
@@ -113,16 +119,16 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
       const auto both = branch.buffer(count, 2 * columns);
       gemm(as_matrix(x), into[part], as_matrix(both));
       const auto wide = static_cast<size_t>(columns);
+      const auto kept = branch.kept(gate_up, first, count, column, columns);
       swiglu_rows({.gate = const_from(both, 0),
                    .up = const_from(both, 0, columns),
                    .stride = 2 * wide,
                    .y = from(inner, 0, column),
                    .y_stride = static_cast<size_t>(F),
-                   .width = wide},
+                   .width = wide,
+                   .gate_copy = kept.gate,
+                   .up_copy = kept.up},
                   0, num_rows);
-      if (gate_up.defined()) {
-        stream_bytes(both.data_ptr(), both.nbytes(), branch.kept(gate_up, first, count, column));
-      }
     });
     const auto fed = branch.buffer(count, D);
     gemm(as_matrix(inner), out_of, as_matrix(fed));
@@ -168,12 +174,12 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
       const auto dinner = branch.buffer(count, columns);
       gemm(as_matrix(slope), through_down[part], as_matrix(dinner));
       const auto wide = static_cast<size_t>(columns);
-      const auto both = branch.kept(gate_up, first, count, column);
+      const auto kept = branch.kept(gate_up, first, count, column, columns);
       sums_of_block[D] += swiglu_backward_rows(
           {.dy = const_values(dinner),
            .dy_stride = wide,
-           .gate = {both, all.x.scalar_type() == at::kBFloat16},
-           .up = {both + columns * gate_up.element_size(), all.x.scalar_type() == at::kBFloat16},
+           .gate = {kept.gate.data, kept.gate.is_bf16},
+           .up = {kept.up.data, kept.up.is_bf16},
            .stride = 2 * wide,
            .dgate = from(all.dgate_up, first, column),
            .dup = from(all.dgate_up, first, F + column),
