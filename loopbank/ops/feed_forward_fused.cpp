@@ -208,64 +208,65 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
   return all;
 }
 
-/// dW [out, in] = dy^T x, fp32.
-at::Tensor gradient_of_weight(const Matrix& dy, const at::Tensor& x) {
-  const auto dw = at::empty({dy.columns, x.size(-1)}, at::kFloat);
-  gemm(dy.transposed(), as_matrix(x), as_matrix(dw));
-  return dw;
+/// Where the gradients of the weights go; null for those that need none.
+struct WeightGradients {
+  std::shared_ptr<WeightGradient> gate_up, down;
+};
+
+c10::optional<at::Tensor> token_of(const std::shared_ptr<WeightGradient>& gradient) {
+  return gradient ? c10::make_optional(gradient->token()) : c10::nullopt;
 }
 
 /// What autograd can keep between the passes.
 struct KeptBranch : torch::CustomClassHolder {
-  explicit KeptBranch(Branch with) : branch(std::move(with)) {}
+  KeptBranch(Branch of_branch, WeightGradients to)
+      : branch(std::move(of_branch)), gradients(std::move(to)) {}
   Branch branch;
+  WeightGradients gradients;
 };
 
 class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
  public:
-  /// @param gate, up, down  the masters of the weights, for autograd to know them
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& a, const at::Tensor& norm,
-                            const at::Tensor& /*gate*/, const at::Tensor& /*up*/,
-                            const at::Tensor& /*down*/, const c10::optional<at::Tensor>& scale,
-                            const FeedForwardWeights& weights, bool keep) {
+                            const c10::optional<at::Tensor>& scale,
+                            const c10::optional<at::Tensor>& /*token of gate and up*/,
+                            const c10::optional<at::Tensor>& /*token of down*/,
+                            const FeedForwardWeights& weights, const WeightGradients& to,
+                            bool keep) {
     const auto dense_a = dense(a);
     Branch branch(dense_a, weights, scale ? *scale->data_ptr<float>() : 1.0F);
     const auto inverse = at::empty({branch.rows}, at::kFloat);
     const auto gate_up = keep ? branch.buffer(2 * branch.rows, branch.F) : at::Tensor();
     auto y = run_forward(branch, inverse, gate_up);
-    // Autograd looks after the tensors: a branch that kept them would keep the graph alive.
+    // Autograd looks after the tensors.
     branch.a = at::Tensor();
     branch.weights.norm = at::Tensor();
     ctx->save_for_backward({dense_a, norm, inverse, gate_up});
     ctx->saved_data["scale_shape"] = scale ? c10::IValue(scale->sizes()) : c10::IValue();
     ctx->saved_data["branch"] =
-        c10::IValue::make_capsule(c10::make_intrusive<KeptBranch>(std::move(branch)));
+        c10::IValue::make_capsule(c10::make_intrusive<KeptBranch>(std::move(branch), to));
     return y;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    auto branch = c10::static_intrusive_pointer_cast<KeptBranch>(
-                      ctx->saved_data["branch"].toCapsule())
-                      ->branch;
+    const auto kept =
+        c10::static_intrusive_pointer_cast<KeptBranch>(ctx->saved_data["branch"].toCapsule());
     const auto saved = ctx->get_saved_variables();
+    auto branch = kept->branch;
     branch.a = saved[0];
     branch.weights.norm = saved[1];
     const auto all = run_backward(branch, saved[2], saved[3], dense(gradients[0]));
+    if (kept->gradients.gate_up) {
+      kept->gradients.gate_up->add(as_matrix(all.dgate_up), as_matrix(all.x));
+    }
+    if (kept->gradients.down) {
+      kept->gradients.down->add(as_matrix(all.slope), as_matrix(all.inner));
+    }
     variable_list result(8);
     result[0] = all.da;
     result[1] = all.dnorm;
-    const auto dgate_up = as_matrix(all.dgate_up);
-    if (ctx->needs_input_grad(2)) {
-      result[2] = gradient_of_weight(dgate_up.column_range(0, branch.F), all.x);
-    }
-    if (ctx->needs_input_grad(3)) {
-      result[3] = gradient_of_weight(dgate_up.column_range(branch.F, branch.F), all.x);
-    }
-    if (ctx->needs_input_grad(4)) {
-      result[4] = gradient_of_weight(as_matrix(all.slope), all.inner);
-    }
     if (const auto& shape = ctx->saved_data["scale_shape"]; !shape.isNone()) {
-      result[5] = all.dscale.reshape(shape.toIntVector());
+      result[2] = all.dscale.reshape(shape.toIntVector());
     }
     return result;
   }
@@ -276,11 +277,11 @@ class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
 at::Tensor fused_feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
                               const at::Tensor& scale) {
   const ProfiledOp op("loopbank::feed_forward");
-  const auto& layers = weights.gate_up->masters();
-  const auto& down = weights.down->masters().front();
-  return FusedFeedForward::apply(a, weights.norm, layers[0], layers[1], down,
-                                 scale.defined() ? c10::make_optional(scale) : c10::nullopt,
-                                 weights, at::GradMode::is_enabled());
+  const WeightGradients to{.gate_up = weights.gate_up->gradient(),
+                           .down = weights.down->gradient()};
+  return FusedFeedForward::apply(
+      a, weights.norm, scale.defined() ? c10::make_optional(scale) : c10::nullopt,
+      token_of(to.gate_up), token_of(to.down), weights, to, at::GradMode::is_enabled());
 }
 
 }  // namespace loopbank::ops

@@ -18,6 +18,7 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/gemm.h"
+#include "loopbank/ops/weight_gradient.h"
 
 namespace loopbank::ops {
 
@@ -57,6 +58,9 @@ class LinearWeights {
   /// W [out, in] cut by its columns in the same way: parts of `width` inputs.
   const std::vector<PackedMatrix>& backward_parts(int64_t width, int64_t rows);
 
+  /// What the uses' gradients go to; null where no master needs one or no graph is built.
+  [[nodiscard]] std::shared_ptr<WeightGradient> gradient();
+
   /// Frees what the forward pass prepared; another product prepares it anew.
   void forget_forward();
 
@@ -71,6 +75,7 @@ class LinearWeights {
   PackedMatrix backward_;  // W [out, in]
   std::vector<PackedMatrix> forward_parts_;
   std::vector<PackedMatrix> backward_parts_;
+  std::shared_ptr<WeightGradient> gradient_;
 };
 
 /// [x W_1^T | x W_2^T | ...], the outputs side by side.

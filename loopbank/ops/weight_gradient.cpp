@@ -1,0 +1,54 @@
+#include "loopbank/ops/weight_gradient.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace loopbank::ops {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class WeightGradient::Token : public torch::autograd::Function<Token> {
+ public:
+  static at::Tensor forward(AutogradContext* context, at::TensorList masters,
+                            const c10::intrusive_ptr<Sum>& sum) {
+    context->saved_data["sum"] = c10::IValue::make_capsule(sum);
+    return at::empty({0}, masters.front().options());
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& /*gradients*/) {
+    const auto sum =
+        c10::static_intrusive_pointer_cast<Sum>(context->saved_data["sum"].toCapsule());
+    // Another backward pass through the same graph starts anew.
+    const auto total = std::move(sum->total);
+    sum->total = at::Tensor();
+    variable_list result(sum->outputs.size() + 1);  // and of the sum itself
+    int64_t first = 0;
+    for (size_t layer = 0; layer < sum->outputs.size(); ++layer) {
+      if (total.defined() && context->needs_input_grad(layer)) {
+        result[layer] = total.narrow(0, first, sum->outputs[layer]);
+      }
+      first += sum->outputs[layer];
+    }
+    return result;
+  }
+};
+
+WeightGradient::WeightGradient(const std::vector<at::Tensor>& masters)
+    : sum_(c10::make_intrusive<Sum>()) {
+  for (const auto& master : masters) {
+    sum_->outputs.push_back(master.size(0));
+  }
+  token_ = Token::apply(at::TensorList(masters), sum_);
+}
+
+void WeightGradient::add(const Matrix& dy, const Matrix& x) {
+  auto& total = sum_->total;
+  const bool is_first = !total.defined();
+  if (is_first) {
+    total = at::empty({dy.columns, x.columns}, at::kFloat);
+  }
+  gemm(dy.transposed(), x, as_matrix(total), /*accumulate=*/!is_first);
+}
+
+}  // namespace loopbank::ops

@@ -1,0 +1,46 @@
+#pragma once
+/// The gradient of weights that several uses in one pass share: the loops of a layer.
+///
+/// Why: autograd would have each use return a gradient of its own and add them up, a matrix read
+/// twice and written twice where the product could have added to it. Here uses hold a token
+/// in the place of the weights. Autograd calls the token's backward function when all of them are
+/// done; it hands the sum on to the weights.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "loopbank/ops/gemm.h"
+
+namespace loopbank::ops {
+
+class WeightGradient {
+ public:
+  /// @param masters  one [out_k, in] a layer, of which one at least needs a gradient
+  explicit WeightGradient(const std::vector<at::Tensor>& masters);
+
+  /// An input of each use's autograd function; the gradient that this one returns for it is not
+  /// looked at and may be undefined.
+  [[nodiscard]] const at::Tensor& token() const { return token_; }
+
+  /// dW += dy^T x, in fp32, to be called by the backward functions of the uses.
+  /// @param dy  [rows, out], of all layers side by side
+  /// @param x   [rows, in]
+  void add(const Matrix& dy, const Matrix& x);
+
+ private:
+  /// What the uses so far gave.
+  struct Sum : torch::CustomClassHolder {
+    at::Tensor total;              ///< [out, in] fp32, undefined before the first of a pass
+    std::vector<int64_t> outputs;  ///< out_k of each layer
+  };
+  class Token;
+
+  // The token's node keeps the sum and not this object, which keeps the token: no cycle.
+  c10::intrusive_ptr<Sum> sum_;
+  at::Tensor token_;
+};
+
+}  // namespace loopbank::ops
