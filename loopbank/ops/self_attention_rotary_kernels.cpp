@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include <hwy/cache_control.h>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "loopbank/ops/self_attention_rotary_kernels.cpp"
 #include <hwy/foreach_target.h>
@@ -33,6 +35,9 @@ HWY_INLINE Vectors rotate(Vectors x, FloatVector cosine, FloatVector sine) {
           hn::MulAdd(x.a, sine, hn::Mul(x.b, cosine))};
 }
 
+constexpr size_t kLine = 64;       ///< bytes
+constexpr size_t kRowsAhead = 16;  ///< in memory before they are read
+
 /// A few rows at a time, step by step: done row by row, each would wait for its own square root.
 struct Chunk {
   size_t first = 0;
@@ -60,6 +65,10 @@ HWY_INLINE void rotate_chunk(const RotaryRows& rows, const T* x, const float* sl
   for (size_t r = 0; r < chunk.count; ++r) {
     const size_t row = chunk.first + r;
     const auto* const from = x + row * rows.stride;
+    // Rows lie too far apart for the CPU to see where it will read next.
+    for (size_t i = 0; i < rows.width; i += kLine / sizeof(T)) {
+      hwy::Prefetch(from + kRowsAhead * rows.stride + i);
+    }
     const auto* const cosines = rows.cosines + row * half;
     const auto* const sines = rows.sines + row * half;
     auto* const rotated = rows.rotated + r * rows.width;

@@ -162,7 +162,7 @@ bool has_tile_unit() {
 
 bool takes_tile_gemm(const Matrix& a, const Matrix& /*b*/, const Matrix& c) {
   return has_tile_unit() && a.dtype == at::kBFloat16 && c.dtype == at::kFloat &&
-         a.column_stride != 1;
+         (a.column_stride != 1 || at::in_parallel_region());
 }
 
 void tile_gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
