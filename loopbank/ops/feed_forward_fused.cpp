@@ -5,12 +5,14 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <array>
 
 #include "loopbank/ops/cast.h"
 #include "loopbank/ops/elementwise_kernels.h"
 #include "loopbank/ops/elementwise_rows.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/norm_kernels.h"
+#include "loopbank/ops/scratchpad.h"
 
 namespace loopbank::ops {
 namespace {
@@ -31,6 +33,16 @@ Values from(const at::Tensor& x, int64_t row, int64_t column = 0) {
   const auto offset = row * x.size(-1) + column;
   return {static_cast<char*>(x.data_ptr()) + offset * static_cast<int64_t>(x.element_size()),
           x.scalar_type() == at::kBFloat16};
+}
+
+/// Values of a row-major matrix from column `column` on.
+Values values_of(const Matrix& x, int64_t column = 0) {
+  return {x.column_range(column, 0).data, x.dtype == at::kBFloat16};
+}
+
+ConstValues const_values_of(const Matrix& x, int64_t column = 0) {
+  const auto values = values_of(x, column);
+  return {values.data, values.is_bf16};
 }
 
 ConstValues const_from(const at::Tensor& x, int64_t row, int64_t column = 0) {
@@ -59,6 +71,28 @@ struct Branch {
   [[nodiscard]] at::ScalarType dtype() const { return weights.down->compute_dtype(); }
   [[nodiscard]] at::Tensor buffer(int64_t num_rows, int64_t columns) const {
     return at::empty({num_rows, columns}, a.options().dtype(dtype()).requires_grad(false));
+  }
+  /// Matrices [count, columns] for each of `columns`, in the memory of this thread, until the next
+  /// call.
+  template <size_t N>
+  [[nodiscard]] std::array<Matrix, N> room_for(int64_t count,
+                                               const std::array<int64_t, N>& columns) const {
+    thread_local Scratchpad scratchpad;
+    constexpr int64_t kLine = 64;
+    const auto value_bytes = static_cast<int64_t>(c10::elementSize(dtype()));
+    const auto bytes_of = [&](int64_t wide) {
+      return (count * wide * value_bytes + kLine - 1) / kLine * kLine;
+    };
+    int64_t total = 0;
+    for (const auto wide : columns) {
+      total += bytes_of(wide);
+    }
+    auto* at = static_cast<char*>(scratchpad.of_size(static_cast<size_t>(total)));
+    std::array<Matrix, N> matrices;
+    for (size_t i = 0; i < N; at += bytes_of(columns[i]), ++i) {
+      matrices[i] = {at, dtype(), count, columns[i], columns[i]};
+    }
+    return matrices;
   }
   [[nodiscard]] int64_t num_blocks() const { return (rows + block - 1) / block; }
 
@@ -106,34 +140,33 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
   const auto norm_weight = dense(weights.norm);
   branch.for_blocks([&](int64_t /*index*/, int64_t first, int64_t count) {
     const auto num_rows = static_cast<size_t>(count);
-    const auto x = branch.buffer(count, D);
+    const auto [x, inner, fed, room] = branch.room_for<4>(count, {D, F, D, 2 * width});
     rms_norm_rows({.x = const_from(a, first),
                    .weight = const_floats(norm_weight),
-                   .y = values(x),
+                   .y = values_of(x),
                    .inverse = floats(inverse) + first,
                    .width = static_cast<size_t>(D),
                    .eps = static_cast<float>(weights.eps)},
                   0, num_rows);
-    const auto inner = branch.buffer(count, F);
-    branch.for_parts([&](size_t part, int64_t column, int64_t columns) {
-      const auto both = branch.buffer(count, 2 * columns);
-      gemm(as_matrix(x), into[part], as_matrix(both));
+    branch.for_parts([&, x = x, inner = inner, room = room](size_t part, int64_t column,
+                                                            int64_t columns) {
+      const Matrix both{room.data, room.dtype, count, 2 * columns, 2 * columns};
+      gemm(x, into[part], both);
       const auto wide = static_cast<size_t>(columns);
       const auto kept = branch.kept(gate_up, first, count, column, columns);
-      swiglu_rows({.gate = const_from(both, 0),
-                   .up = const_from(both, 0, columns),
+      swiglu_rows({.gate = const_values_of(both),
+                   .up = const_values_of(both, columns),
                    .stride = 2 * wide,
-                   .y = from(inner, 0, column),
+                   .y = values_of(inner, column),
                    .y_stride = static_cast<size_t>(F),
                    .width = wide,
                    .gate_copy = kept.gate,
                    .up_copy = kept.up},
                   0, num_rows);
     });
-    const auto fed = branch.buffer(count, D);
-    gemm(as_matrix(inner), out_of, as_matrix(fed));
+    gemm(inner, out_of, fed);
     scaled_residual_values({.state = const_floats(a) + first * D,
-                            .branch = const_values(fed),
+                            .branch = const_values_of(fed),
                             .y = floats(y) + first * D,
                             .scale = scale},
                            0, num_rows * static_cast<size_t>(D));
@@ -168,15 +201,16 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
   branch.for_blocks([&](int64_t index, int64_t first, int64_t count) {
     const auto num_rows = static_cast<size_t>(count);
     auto* const sums_of_block = floats(sums) + index * (D + 1);
+    const auto [dx, room] = branch.room_for<2>(count, {D, width});
     const auto slope = all.slope.narrow(0, first, count);
     copy_into(slope, dy.reshape({rows, D}).narrow(0, first, count));
-    branch.for_parts([&](size_t part, int64_t column, int64_t columns) {
-      const auto dinner = branch.buffer(count, columns);
-      gemm(as_matrix(slope), through_down[part], as_matrix(dinner));
+    branch.for_parts([&, room = room](size_t part, int64_t column, int64_t columns) {
+      const Matrix dinner{room.data, room.dtype, count, columns, columns};
+      gemm(as_matrix(slope), through_down[part], dinner);
       const auto wide = static_cast<size_t>(columns);
       const auto kept = branch.kept(gate_up, first, count, column, columns);
       sums_of_block[D] += swiglu_backward_rows(
-          {.dy = const_values(dinner),
+          {.dy = const_values_of(dinner),
            .dy_stride = wide,
            .gate = {kept.gate.data, kept.gate.is_bf16},
            .up = {kept.up.data, kept.up.is_bf16},
@@ -190,9 +224,8 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
            .scale = scale},
           0, num_rows);
     });
-    const auto dx = branch.buffer(count, D);
-    gemm(as_matrix(all.dgate_up).row_range(first, count), through_gate_up, as_matrix(dx));
-    rms_norm_backward_rows({.dy = const_values(dx),
+    gemm(as_matrix(all.dgate_up).row_range(first, count), through_gate_up, dx);
+    rms_norm_backward_rows({.dy = const_values_of(dx),
                             .x = const_from(a, first),
                             .weight = const_floats(norm_weight),
                             .inverse = const_floats(inverse) + first,

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "loopbank/ops/check.h"
+#include "loopbank/ops/scratchpad.h"
 #include "loopbank/ops/tile_gemm.h"
 #include "loopbank/support/error.h"
 
@@ -92,26 +93,6 @@ class PlanningThreads {
 
  private:
   int before_;
-};
-
-/// Grows to the largest scratchpad that a primitive of this thread has asked for.
-class Scratchpad {
- public:
-  void* of_size(size_t bytes) {
-    if (bytes > size_) {
-      data_.reset(std::aligned_alloc(kAlignment, (bytes / kAlignment + 1) * kAlignment));
-      size_ = bytes;
-    }
-    return data_.get();
-  }
-
- private:
-  static constexpr size_t kAlignment = 64;
-  struct Free {
-    void operator()(void* data) const { std::free(data); }
-  };
-  std::unique_ptr<void, Free> data_;
-  size_t size_ = 0;
 };
 
 /// A product of one shape and layout, ready to run on any data.

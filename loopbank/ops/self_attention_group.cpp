@@ -7,6 +7,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "loopbank/ops/scratchpad.h"
+
 namespace loopbank::ops {
 namespace {
 
@@ -26,16 +28,6 @@ T round_up(T n, T step) {
   return (n + step - 1) / step * step;
 }
 
-/// Bytes of this thread, which keeps the most that it was asked for.
-char* thread_memory(size_t bytes) {
-  thread_local at::Tensor memory;
-  if (!memory.defined() || static_cast<size_t>(memory.numel()) < bytes) {
-    memory = at::Tensor();  // not both at a time
-    memory = at::empty({static_cast<int64_t>(bytes)}, at::kByte);
-  }
-  return static_cast<char*>(memory.data_ptr());
-}
-
 }  // namespace
 
 AttentionGroup::AttentionGroup(const AttentionShape& shape, bool backward)
@@ -44,7 +36,8 @@ AttentionGroup::AttentionGroup(const AttentionShape& shape, bool backward)
       element_bytes_(c10::elementSize(shape.dtype)),
       scale_(static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.width)))) {
   const auto bytes = place_buffers(nullptr, backward);
-  place_buffers(thread_memory(bytes), backward);
+  thread_local Scratchpad scratchpad;
+  place_buffers(static_cast<char*>(scratchpad.of_size(bytes)), backward);
 }
 
 size_t AttentionGroup::place_buffers(char* memory, bool backward) {

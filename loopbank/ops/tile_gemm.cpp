@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <memory>
 #include <string_view>
 
+#include "loopbank/ops/scratchpad.h"
 #include "loopbank/ops/tile_kernels.h"
 
 namespace loopbank::ops {
@@ -27,20 +27,6 @@ bool is_limited() {
   const char* simd = std::getenv("LOOPBANK_SIMD");
   return (simd != nullptr && std::string_view(simd) == "avx2") ||
          std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr;
-}
-
-/// Memory of this thread, which keeps the most that it was asked for.
-uint16_t* thread_tiles(int64_t values) {
-  struct Free {
-    void operator()(void* data) const { std::free(data); }
-  };
-  thread_local std::unique_ptr<void, Free> memory;
-  thread_local int64_t size = 0;
-  if (values > size) {
-    memory.reset(std::aligned_alloc(64, static_cast<size_t>(round_up(values * 2, 64))));
-    size = values;
-  }
-  return static_cast<uint16_t*>(memory.get());
 }
 
 /// A tile for tile: rows [16 i, 16 i + 16) and values [32 k, 32 k + 32) along K of a.
@@ -89,6 +75,15 @@ void lay_out(int64_t side, int64_t tiles, bool along, uint16_t* to, const LayOut
   }
 }
 
+void prefetch_block(const Matrix& c) {
+  if (c.dtype != at::kFloat || c.column_stride != 1) return;
+  const auto* row = static_cast<const float*>(c.data);
+  for (int64_t i = 0; i < c.rows; ++i, row += c.row_stride) {
+    __builtin_prefetch(row);
+    __builtin_prefetch(row + 16);
+  }
+}
+
 /// A block of c from its tiles.
 void multiply_into(const uint16_t* left, const uint16_t* right, int64_t tiles, const Matrix& c,
                    bool add) {
@@ -110,7 +105,10 @@ void multiply_into(const uint16_t* left, const uint16_t* right, int64_t tiles, c
 void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
   const auto tiles = round_up(a.columns, kTileDepth) / kTileDepth;
   const auto panel = tiles * kTileDepth;  // values of a row or column
-  auto* const left = thread_tiles(panel * (kRowsAtATime + round_up(b.columns, kBlockSide)));
+  thread_local Scratchpad scratchpad;
+  const auto panels = kRowsAtATime + round_up(b.columns, kBlockSide);
+  auto* const left = static_cast<uint16_t*>(
+      scratchpad.of_size(static_cast<size_t>(panel * panels) * sizeof(uint16_t)));
   auto* const right = left + panel * kRowsAtATime;
   lay_out(b.columns, tiles, b.row_stride == 1, right, [&](int64_t column, int64_t k, uint16_t* to) {
     lay_out_right_tile(b, k, column, to);
@@ -123,6 +121,9 @@ void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
     for (int64_t row = 0; row < rows; row += kBlockSide) {
       const auto part = c.row_range(first + row, std::min(kBlockSide, rows - row));
       for (int64_t column = 0; column < c.columns; column += kBlockSide) {
+        if (add && column + kBlockSide < c.columns) {
+          prefetch_block(part.column_range(column + kBlockSide, std::min(kBlockSide, c.columns - column - kBlockSide)));
+        }
         multiply_into(left + row * panel, right + column * panel, tiles,
                       part.column_range(column, std::min(kBlockSide, c.columns - column)), add);
       }
