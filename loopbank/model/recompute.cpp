@@ -4,7 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <memory>
+#include "loopbank/ops/kept.h"
 
 namespace loopbank {
 namespace {
@@ -12,25 +12,17 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// What autograd can keep between the passes.
-struct KeptFunction : torch::CustomClassHolder {
-  explicit KeptFunction(TensorsFunction kept) : function(std::move(kept)) {}
-  TensorsFunction function;
-};
-
 class Recomputed : public torch::autograd::Function<Recomputed> {
  public:
   static variable_list forward(AutogradContext* context, const TensorsFunction& function,
                                at::TensorList inputs) {
     context->save_for_backward(inputs.vec());
-    context->saved_data["function"] =
-        c10::IValue::make_capsule(c10::make_intrusive<KeptFunction>(function));
+    context->saved_data["function"] = ops::keep(function);
     return function(inputs.vec());
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto kept = c10::static_intrusive_pointer_cast<KeptFunction>(
-        context->saved_data["function"].toCapsule());
+    const auto function = ops::kept<TensorsFunction>(context->saved_data["function"]);
     variable_list inputs;
     for (const auto& saved : context->get_saved_variables()) {
       inputs.push_back(saved.detach().requires_grad_(saved.requires_grad()));
@@ -38,7 +30,7 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
     variable_list outputs, slopes;
     {
       const at::AutoGradMode with_gradients(true);
-      const auto all = kept->function(inputs);
+      const auto all = function(inputs);
       for (size_t i = 0; i < all.size(); ++i) {
         if (gradients[i].defined() && all[i].requires_grad()) {
           outputs.push_back(all[i]);

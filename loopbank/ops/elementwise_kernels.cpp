@@ -1,7 +1,7 @@
 #include "loopbank/ops/elementwise_kernels.h"
 
-#include <cstring>
 #include <hwy/cache_control.h>
+#include <cstring>
 #include <type_traits>
 
 #undef HWY_TARGET_INCLUDE

@@ -27,11 +27,11 @@ void swiglu_rows(const SwigluForward& swiglu, size_t first, size_t last);
 struct SwigluBackward {
   ConstValues dy;  ///< [rows, width]
   size_t dy_stride = 0;
-  ConstValues gate;   ///< [rows, width]
-  ConstValues up;     ///< [rows, width]
-  size_t stride = 0;  ///< of gate and up
-  Values dgate;       ///< [rows, width]
-  Values dup;         ///< [rows, width]
+  ConstValues gate;            ///< [rows, width]
+  ConstValues up;              ///< [rows, width]
+  size_t stride = 0;           ///< of gate and up
+  Values dgate;                ///< [rows, width]
+  Values dup;                  ///< [rows, width]
   size_t gradient_stride = 0;  ///< of dgate and dup
   Values y = {};  ///< [rows, width], scale * swiglu once more; null where it is not asked for
   size_t y_stride = 0;

@@ -51,7 +51,7 @@ at::Tensor feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
     return fused_feed_forward(a, weights, scale);
   }
   const auto x = rms_norm(a, weights.norm, weights.eps, weights.gate_up->compute_dtype());
-  const auto inner = swiglu(linear(x, weights.gate_up));           // [..., F]
+  const auto inner = swiglu(linear(x, weights.gate_up));          // [..., F]
   return scaled_residual(a, linear(inner, weights.down), scale);  // [..., D]
 }
 

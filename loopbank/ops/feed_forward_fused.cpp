@@ -10,6 +10,7 @@
 #include "loopbank/ops/cast.h"
 #include "loopbank/ops/elementwise_kernels.h"
 #include "loopbank/ops/elementwise_rows.h"
+#include "loopbank/ops/kept.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/norm_kernels.h"
 #include "loopbank/ops/scratchpad.h"
@@ -60,7 +61,11 @@ struct Branch {
   int64_t width = 0;  ///< of F at a time
 
   Branch(const at::Tensor& state, const FeedForwardWeights& with, float s)
-      : a(state), weights(with), scale(s), rows(rows_of(state)), D(state.size(-1)),
+      : a(state),
+        weights(with),
+        scale(s),
+        rows(rows_of(state)),
+        D(state.size(-1)),
         F(with.down->in()) {
     const auto per_thread = (rows + at::get_num_threads() - 1) / at::get_num_threads();
     block = std::min(kRowsAtATime, per_thread);
@@ -148,22 +153,22 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
                    .width = static_cast<size_t>(D),
                    .eps = static_cast<float>(weights.eps)},
                   0, num_rows);
-    branch.for_parts([&, x = x, inner = inner, room = room](size_t part, int64_t column,
-                                                            int64_t columns) {
-      const Matrix both{room.data, room.dtype, count, 2 * columns, 2 * columns};
-      gemm(x, into[part], both);
-      const auto wide = static_cast<size_t>(columns);
-      const auto kept = branch.kept(gate_up, first, count, column, columns);
-      swiglu_rows({.gate = const_values_of(both),
-                   .up = const_values_of(both, columns),
-                   .stride = 2 * wide,
-                   .y = values_of(inner, column),
-                   .y_stride = static_cast<size_t>(F),
-                   .width = wide,
-                   .gate_copy = kept.gate,
-                   .up_copy = kept.up},
-                  0, num_rows);
-    });
+    branch.for_parts(
+        [&, x = x, inner = inner, room = room](size_t part, int64_t column, int64_t columns) {
+          const Matrix both{room.data, room.dtype, count, 2 * columns, 2 * columns};
+          gemm(x, into[part], both);
+          const auto wide = static_cast<size_t>(columns);
+          const auto kept = branch.kept(gate_up, first, count, column, columns);
+          swiglu_rows({.gate = const_values_of(both),
+                       .up = const_values_of(both, columns),
+                       .stride = 2 * wide,
+                       .y = values_of(inner, column),
+                       .y_stride = static_cast<size_t>(F),
+                       .width = wide,
+                       .gate_copy = kept.gate,
+                       .up_copy = kept.up},
+                      0, num_rows);
+        });
     gemm(inner, out_of, fed);
     scaled_residual_values({.state = const_floats(a) + first * D,
                             .branch = const_values_of(fed),
@@ -176,13 +181,13 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
 
 /// What the products of the weights' gradients read, and what else the backward pass gives.
 struct Gradients {
-  at::Tensor da = {};        ///< [..., D]
-  at::Tensor dscale = {};    ///< [1] fp32
-  at::Tensor dnorm = {};     ///< [D] fp32
-  at::Tensor x;         ///< [rows, D] norm of a
-  at::Tensor dgate_up;  ///< [rows, 2F]
-  at::Tensor inner;     ///< [rows, F], times s
-  at::Tensor slope;     ///< [rows, D] dy
+  at::Tensor da = {};      ///< [..., D]
+  at::Tensor dscale = {};  ///< [1] fp32
+  at::Tensor dnorm = {};   ///< [D] fp32
+  at::Tensor x;            ///< [rows, D] norm of a
+  at::Tensor dgate_up;     ///< [rows, 2F]
+  at::Tensor inner;        ///< [rows, F], times s
+  at::Tensor slope;        ///< [rows, D] dy
 };
 
 Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at::Tensor& gate_up,
@@ -209,20 +214,19 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
       gemm(as_matrix(slope), through_down[part], dinner);
       const auto wide = static_cast<size_t>(columns);
       const auto kept = branch.kept(gate_up, first, count, column, columns);
-      sums_of_block[D] += swiglu_backward_rows(
-          {.dy = const_values_of(dinner),
-           .dy_stride = wide,
-           .gate = {kept.gate.data, kept.gate.is_bf16},
-           .up = {kept.up.data, kept.up.is_bf16},
-           .stride = 2 * wide,
-           .dgate = from(all.dgate_up, first, column),
-           .dup = from(all.dgate_up, first, F + column),
-           .gradient_stride = static_cast<size_t>(2 * F),
-           .y = from(all.inner, first, column),
-           .y_stride = static_cast<size_t>(F),
-           .width = wide,
-           .scale = scale},
-          0, num_rows);
+      sums_of_block[D] += swiglu_backward_rows({.dy = const_values_of(dinner),
+                                                .dy_stride = wide,
+                                                .gate = {kept.gate.data, kept.gate.is_bf16},
+                                                .up = {kept.up.data, kept.up.is_bf16},
+                                                .stride = 2 * wide,
+                                                .dgate = from(all.dgate_up, first, column),
+                                                .dup = from(all.dgate_up, first, F + column),
+                                                .gradient_stride = static_cast<size_t>(2 * F),
+                                                .y = from(all.inner, first, column),
+                                                .y_stride = static_cast<size_t>(F),
+                                                .width = wide,
+                                                .scale = scale},
+                                               0, num_rows);
     });
     gemm(as_matrix(all.dgate_up).row_range(first, count), through_gate_up, dx);
     rms_norm_backward_rows({.dy = const_values_of(dx),
@@ -250,14 +254,6 @@ c10::optional<at::Tensor> token_of(const std::shared_ptr<WeightGradient>& gradie
   return gradient ? c10::make_optional(gradient->token()) : c10::nullopt;
 }
 
-/// What autograd can keep between the passes.
-struct KeptBranch : torch::CustomClassHolder {
-  KeptBranch(Branch of_branch, WeightGradients to)
-      : branch(std::move(of_branch)), gradients(std::move(to)) {}
-  Branch branch;
-  WeightGradients gradients;
-};
-
 class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& a, const at::Tensor& norm,
@@ -265,35 +261,34 @@ class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
                             const c10::optional<at::Tensor>& /*token of gate and up*/,
                             const c10::optional<at::Tensor>& /*token of down*/,
                             const FeedForwardWeights& weights, const WeightGradients& to,
-                            bool keep) {
+                            bool keeps) {
     const auto dense_a = dense(a);
     Branch branch(dense_a, weights, scale ? *scale->data_ptr<float>() : 1.0F);
     const auto inverse = at::empty({branch.rows}, at::kFloat);
-    const auto gate_up = keep ? branch.buffer(2 * branch.rows, branch.F) : at::Tensor();
+    const auto gate_up = keeps ? branch.buffer(2 * branch.rows, branch.F) : at::Tensor();
     auto y = run_forward(branch, inverse, gate_up);
     // Autograd looks after the tensors.
     branch.a = at::Tensor();
     branch.weights.norm = at::Tensor();
     ctx->save_for_backward({dense_a, norm, inverse, gate_up});
     ctx->saved_data["scale_shape"] = scale ? c10::IValue(scale->sizes()) : c10::IValue();
-    ctx->saved_data["branch"] =
-        c10::IValue::make_capsule(c10::make_intrusive<KeptBranch>(std::move(branch), to));
+    ctx->saved_data["branch"] = keep(std::move(branch));
+    ctx->saved_data["gradients"] = keep(to);
     return y;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const auto kept =
-        c10::static_intrusive_pointer_cast<KeptBranch>(ctx->saved_data["branch"].toCapsule());
     const auto saved = ctx->get_saved_variables();
-    auto branch = kept->branch;
+    auto branch = kept<Branch>(ctx->saved_data["branch"]);
     branch.a = saved[0];
     branch.weights.norm = saved[1];
     const auto all = run_backward(branch, saved[2], saved[3], dense(gradients[0]));
-    if (kept->gradients.gate_up) {
-      kept->gradients.gate_up->add(as_matrix(all.dgate_up), as_matrix(all.x));
+    const auto to = kept<WeightGradients>(ctx->saved_data["gradients"]);
+    if (to.gate_up) {
+      to.gate_up->add(as_matrix(all.dgate_up), as_matrix(all.x));
     }
-    if (kept->gradients.down) {
-      kept->gradients.down->add(as_matrix(all.slope), as_matrix(all.inner));
+    if (to.down) {
+      to.down->add(as_matrix(all.slope), as_matrix(all.inner));
     }
     variable_list result(8);
     result[0] = all.da;

@@ -103,10 +103,10 @@ const std::vector<PackedMatrix>& LinearWeights::backward_parts(int64_t width, in
 }
 
 std::shared_ptr<WeightGradient> LinearWeights::gradient() {
-  const bool is_needed =
-      at::GradMode::is_enabled() &&
-      std::any_of(masters_.begin(), masters_.end(),
-                  [](const at::Tensor& master) { return master.requires_grad(); });
+  const bool is_needed = at::GradMode::is_enabled() && std::any_of(masters_.begin(), masters_.end(),
+                                                                   [](const at::Tensor& master) {
+                                                                     return master.requires_grad();
+                                                                   });
   if (is_needed && gradient_ == nullptr) {
     gradient_ = std::make_shared<WeightGradient>(masters_);
   }

@@ -146,10 +146,9 @@ void for_rows(const NormBackward& norm, size_t first, size_t last, const X* x, c
 
 void RmsNormBackwardRows(const NormBackward& norm, size_t first, size_t last, float* dweight) {
   with_type(norm.x, [&](const auto* all) HWY_ATTR {
-    for_rows(
-        norm, first, last, all, [&](size_t row, const auto* dy, const auto* x, auto* dx) HWY_ATTR {
-          rms_norm_backward_row(dy, x, norm, row, dx, dweight);
-        });
+    for_rows(norm, first, last, all,
+             [&](size_t row, const auto* dy, const auto* x, auto* dx)
+                 HWY_ATTR { rms_norm_backward_row(dy, x, norm, row, dx, dweight); });
   });
 }
 

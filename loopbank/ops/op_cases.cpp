@@ -9,6 +9,7 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/elementwise.h"
+#include "loopbank/ops/feed_forward.h"
 #include "loopbank/ops/gated_sum.h"
 #include "loopbank/ops/halting.h"
 #include "loopbank/ops/kernels.h"
@@ -142,6 +143,7 @@ class Cases {
               in[0], std::make_shared<LinearWeights>(std::vector<at::Tensor>{in[1], in[2]}, dtype));
         },
         low(2 * s_.F), 2.0 * product({rows, s_.D, 2 * s_.F}));
+    feed_forward_branch();
     attention();
     auto targets = at::empty({rows}, at::kLong);
     targets.random_(0, s_.V, generator_);
@@ -149,6 +151,26 @@ class Cases {
         "linear_cross_entropy", {normal({rows, s_.D}, dtype_), weight(s_.V, s_.D), targets},
         [](const auto& in) { return linear_cross_entropy(in[0], in[1], in[2], kIgnore); },
         at::empty({}, at::kFloat), 2.0 * product({rows, s_.D, s_.V}));
+  }
+
+  void feed_forward_branch() {
+    const auto dtype = dtype_;
+    const auto prepare = [dtype](const std::vector<at::Tensor>& masters) {
+      return std::make_shared<LinearWeights>(masters, dtype);
+    };
+    add(
+        "feed_forward",
+        {state(), normal({s_.D}, at::kFloat), weight(s_.F, s_.D), weight(s_.F, s_.D),
+         weight(s_.D, s_.F), at::full({}, 0.3, at::kFloat)},
+        [prepare](const auto& in) {
+          return feed_forward(in[0],
+                              {.norm = in[1],
+                               .eps = kEps,
+                               .gate_up = prepare({in[2], in[3]}),
+                               .down = prepare({in[4]})},
+                              in[5]);
+        },
+        state(), 2.0 * product({s_.B, s_.T, 3, s_.D, s_.F}));
   }
 
   void attention() {

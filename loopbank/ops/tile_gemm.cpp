@@ -14,10 +14,10 @@ namespace {
 
 // The right factor's part stays in the second-level cache, the left one's panel in the first.
 constexpr int64_t kDepthAtATime = 512;
-constexpr int64_t kLargestDepth = 1024;  ///< at once, where sums cannot wait in a bf16 result
 constexpr int64_t kRowsAtATime = 128;
 constexpr int64_t kColumnBytes = int64_t{3} << 18U;
-constexpr int64_t kBlocksPerThread = 128;  ///< a thread woken for less costs more than it does
+// A thread woken for fewer blocks of sums, over a block's side of K each, costs more than it does.
+constexpr int64_t kBlocksPerThread = 128;
 
 int64_t round_up(int64_t n, int64_t step) {
   return (n + step - 1) / step * step;
@@ -29,7 +29,7 @@ bool is_limited() {
          std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr;
 }
 
-/// A tile for tile: rows [16 i, 16 i + 16) and values [32 k, 32 k + 32) along K of a.
+/// The tile of a that begins at `row` and at `k` along K.
 void lay_out_left_tile(const Matrix& a, int64_t row, int64_t k, uint16_t* tile) {
   const auto rows = std::clamp<int64_t>(a.rows - row, 0, kTileRows);
   const auto depth = std::min(kTileDepth, a.columns - k);
@@ -42,6 +42,7 @@ void lay_out_left_tile(const Matrix& a, int64_t row, int64_t k, uint16_t* tile) 
   }
 }
 
+/// The tile of b that begins at `k` along K and at `column`.
 void lay_out_right_tile(const Matrix& b, int64_t k, int64_t column, uint16_t* tile) {
   const auto columns = std::clamp<int64_t>(b.columns - column, 0, kTileRows);
   const auto depth = std::min(kTileDepth, b.rows - k);
@@ -54,16 +55,17 @@ void lay_out_right_tile(const Matrix& b, int64_t k, int64_t column, uint16_t* ti
   }
 }
 
-/// Panels of 16 rows or columns, an even number of them, each of `tiles` tiles along K. Memory is
-/// read along its lines.
-/// @param lay_out  (panel, tile along K, where to)
+/// Panels of 16 rows or columns, an even number of them, each of `tiles` tiles along K.
+/// @param along         whether memory runs along K: it is read as it runs
+/// @param lay_out_tile  (first row or column, first of K, where to)
 template <typename LayOut>
 void lay_out(int64_t side, int64_t tiles, bool along, uint16_t* to, const LayOut& lay_out_tile) {
   const auto panels = round_up(side, kBlockSide) / kTileRows;
   if (along) {
     for (int64_t panel = 0; panel < panels; ++panel) {
       for (int64_t tile = 0; tile < tiles; ++tile) {
-        lay_out_tile(panel * kTileRows, tile * kTileDepth, to + (panel * tiles + tile) * kTileValues);
+        lay_out_tile(panel * kTileRows, tile * kTileDepth,
+                     to + (panel * tiles + tile) * kTileValues);
       }
     }
     return;
@@ -88,7 +90,7 @@ void prefetch_block(const Matrix& c) {
 void multiply_into(const uint16_t* left, const uint16_t* right, int64_t tiles, const Matrix& c,
                    bool add) {
   const bool is_whole = c.rows == kBlockSide && c.columns == kBlockSide;
-  if (is_whole && c.dtype == at::kFloat && c.column_stride == 1) {
+  if (is_whole && c.column_stride == 1) {
     multiply_block(left, right, tiles, static_cast<float*>(c.data), c.row_stride, add);
     return;
   }
@@ -98,7 +100,7 @@ void multiply_into(const uint16_t* left, const uint16_t* right, int64_t tiles, c
   if (c.column_stride != 1) {
     transpose_block(sums);
   }
-  store_block(sums, {to.data, to.row_stride, to.rows, to.columns, to.dtype == at::kBFloat16}, add);
+  store_block(sums, {static_cast<float*>(to.data), to.row_stride, to.rows, to.columns}, add);
 }
 
 /// One thread's product, whose right factor fits the cache.
@@ -110,9 +112,8 @@ void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
   auto* const left = static_cast<uint16_t*>(
       scratchpad.of_size(static_cast<size_t>(panel * panels) * sizeof(uint16_t)));
   auto* const right = left + panel * kRowsAtATime;
-  lay_out(b.columns, tiles, b.row_stride == 1, right, [&](int64_t column, int64_t k, uint16_t* to) {
-    lay_out_right_tile(b, k, column, to);
-  });
+  lay_out(b.columns, tiles, b.row_stride == 1, right,
+          [&](int64_t column, int64_t k, uint16_t* to) { lay_out_right_tile(b, k, column, to); });
   for (int64_t first = 0; first < c.rows; first += kRowsAtATime) {
     const auto rows = std::min(kRowsAtATime, c.rows - first);
     lay_out(rows, tiles, a.column_stride == 1, left, [&](int64_t row, int64_t k, uint16_t* to) {
@@ -122,7 +123,8 @@ void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
       const auto part = c.row_range(first + row, std::min(kBlockSide, rows - row));
       for (int64_t column = 0; column < c.columns; column += kBlockSide) {
         if (add && column + kBlockSide < c.columns) {
-          prefetch_block(part.column_range(column + kBlockSide, std::min(kBlockSide, c.columns - column - kBlockSide)));
+          prefetch_block(part.column_range(column + kBlockSide,
+                                           std::min(kBlockSide, c.columns - column - kBlockSide)));
         }
         multiply_into(left + row * panel, right + column * panel, tiles,
                       part.column_range(column, std::min(kBlockSide, c.columns - column)), add);
@@ -133,8 +135,7 @@ void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
 
 /// One thread's product, in parts of K and of columns.
 void multiply_in_parts(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
-  const bool is_bf16 = c.dtype == at::kBFloat16;
-  const auto parts = is_bf16 ? 1 : (a.columns + kDepthAtATime - 1) / kDepthAtATime;
+  const auto parts = (a.columns + kDepthAtATime - 1) / kDepthAtATime;
   const auto depth = round_up((a.columns + parts - 1) / parts, kTileDepth);
   const auto width = std::max(kBlockSide, kColumnBytes / (2 * depth) / kBlockSide * kBlockSide);
   // oneDNN uses the unit as well and leaves it in shapes of its own.

@@ -16,7 +16,8 @@
 namespace loopbank::ops {
 namespace {
 
-#define LOOPBANK_TILES __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
+#define LOOPBANK_TILES \
+  __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
 
 constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM of Linux's arch_prctl
 constexpr int kTileData = 18;               // the state component of the tiles
@@ -59,8 +60,8 @@ LOOPBANK_TILES inline void load_across(const Lines& x, __m512i rows[16]) {
     // The lines that follow are the next tile along K.
     _mm_prefetch(reinterpret_cast<const char*>(even + kTileDepth * x.stride), _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(even + (kTileDepth + 1) * x.stride), _MM_HINT_T0);
-    const auto low = 2 * i < x.lines ? _mm256_maskz_loadu_epi16(mask, even)
-                                     : _mm256_setzero_si256();
+    const auto low =
+        2 * i < x.lines ? _mm256_maskz_loadu_epi16(mask, even) : _mm256_setzero_si256();
     const auto high = 2 * i + 1 < x.lines ? _mm256_maskz_loadu_epi16(mask, even + x.stride)
                                           : _mm256_setzero_si256();
     rows[i] = _mm512_or_si512(_mm512_cvtepu16_epi32(low),
@@ -189,16 +190,10 @@ LOOPBANK_TILES void multiply_block(const uint16_t* left, const uint16_t* right, 
 LOOPBANK_TILES void store_block(const float* sums, const BlockOfResult& to, bool add) {
   const auto near = first_of_16(to.columns);
   const auto far = first_of_16(std::max<int64_t>(to.columns - kTileRows, 0));
-  const auto both = first_of_32(to.columns);
-  for (int64_t row = 0; row < to.rows; ++row, sums += kBlockSide) {
+  auto* at = to.data;
+  for (int64_t row = 0; row < to.rows; ++row, sums += kBlockSide, at += to.stride) {
     auto first = _mm512_load_ps(sums);
     auto second = _mm512_load_ps(sums + kTileRows);
-    if (to.is_bf16) {
-      _mm512_mask_storeu_epi16(static_cast<uint16_t*>(to.data) + row * to.stride, both,
-                               reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first)));
-      continue;
-    }
-    auto* const at = static_cast<float*>(to.data) + row * to.stride;
     if (add) {
       first = _mm512_add_ps(first, _mm512_maskz_loadu_ps(near, at));
       second = _mm512_add_ps(second, _mm512_maskz_loadu_ps(far, at + kTileRows));
@@ -211,7 +206,8 @@ LOOPBANK_TILES void store_block(const float* sums, const BlockOfResult& to, bool
 LOOPBANK_TILES void transpose_block(float* sums) {
   __m512i quarters[4][16];
   for (int64_t quarter = 0; quarter < 4; ++quarter) {
-    const auto* const from = sums + (quarter / 2) * kTileRows * kBlockSide + quarter % 2 * kTileRows;
+    const auto* const from =
+        sums + (quarter / 2) * kTileRows * kBlockSide + quarter % 2 * kTileRows;
     for (int64_t i = 0; i < kTileRows; ++i) {
       quarters[quarter][i] = _mm512_load_si512(from + i * kBlockSide);
     }

@@ -1,7 +1,7 @@
 #pragma once
-/// The tile unit's own instructions (Intel AMX): factors brought into tiles, a block of 32 x 32 sums
-/// over two tiles of rows and two of columns, sums written out. Free of ATen; empty shells on other
-/// CPUs, where request_tiles() is false.
+/// The tile unit's own instructions (Intel AMX): factors brought into tiles, a block of 32 x 32
+/// sums over two tiles of rows and two of columns, sums written out. Free of ATen; empty shells on
+/// other CPUs, where request_tiles() is false.
 
 #include <cstdint>
 
@@ -48,15 +48,13 @@ void multiply_block(const uint16_t* left, const uint16_t* right, int64_t tiles, 
 
 /// Part of a result: `rows` rows of `columns` values, at most 32 of each.
 struct BlockOfResult {
-  void* data = nullptr;  ///< fp32 or bf16
-  int64_t stride = 0;    ///< values from a row to the next
+  float* data = nullptr;
+  int64_t stride = 0;  ///< values from a row to the next
   int64_t rows = 0;
   int64_t columns = 0;
-  bool is_bf16 = false;
 };
 
-/// Dense sums [32, 32] to their place, rounded to the nearest bf16, ties to even; to fp32 they are
-/// added with `add`.
+/// Dense sums [32, 32] to their place, or added to what is there with `add`.
 void store_block(const float* sums, const BlockOfResult& to, bool add);
 
 /// sums [32, 32] become their transpose.

@@ -3,22 +3,29 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "loopbank/ops/kept.h"
+
 namespace loopbank::ops {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// What the uses so far gave.
+struct WeightGradient::Sum {
+  at::Tensor total;              // [out, in] fp32, undefined before the first of a backward pass
+  std::vector<int64_t> outputs;  // out_k of each layer
+};
+
 class WeightGradient::Token : public torch::autograd::Function<Token> {
  public:
   static at::Tensor forward(AutogradContext* context, at::TensorList masters,
-                            const c10::intrusive_ptr<Sum>& sum) {
-    context->saved_data["sum"] = c10::IValue::make_capsule(sum);
+                            const std::shared_ptr<Sum>& sum) {
+    context->saved_data["sum"] = keep(sum);
     return at::empty({0}, masters.front().options());
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& /*gradients*/) {
-    const auto sum =
-        c10::static_intrusive_pointer_cast<Sum>(context->saved_data["sum"].toCapsule());
+    const auto sum = kept<std::shared_ptr<Sum>>(context->saved_data["sum"]);
     // Another backward pass through the same graph starts anew.
     const auto total = std::move(sum->total);
     sum->total = at::Tensor();
@@ -35,7 +42,7 @@ class WeightGradient::Token : public torch::autograd::Function<Token> {
 };
 
 WeightGradient::WeightGradient(const std::vector<at::Tensor>& masters)
-    : sum_(c10::make_intrusive<Sum>()) {
+    : sum_(std::make_shared<Sum>()) {
   for (const auto& master : masters) {
     sum_->outputs.push_back(master.size(0));
   }

@@ -7,9 +7,8 @@
 /// done; it hands the sum on to the weights.
 
 #include <ATen/core/Tensor.h>
-#include <ATen/core/ivalue.h>
 
-#include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "loopbank/ops/gemm.h"
@@ -31,15 +30,11 @@ class WeightGradient {
   void add(const Matrix& dy, const Matrix& x);
 
  private:
-  /// What the uses so far gave.
-  struct Sum : torch::CustomClassHolder {
-    at::Tensor total;              ///< [out, in] fp32, undefined before the first of a pass
-    std::vector<int64_t> outputs;  ///< out_k of each layer
-  };
+  struct Sum;
   class Token;
 
   // The token's node keeps the sum and not this object, which keeps the token: no cycle.
-  c10::intrusive_ptr<Sum> sum_;
+  std::shared_ptr<Sum> sum_;
   at::Tensor token_;
 };
 

@@ -1,0 +1,30 @@
+#pragma once
+/// What an autograd function keeps for its backward pass beside tensors: any value, by saved_data.
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <utility>
+
+namespace c10 {
+struct IValue;
+}
+
+namespace loopbank::ops {
+
+[[nodiscard]] c10::IValue keep_shared(std::shared_ptr<void> value);
+[[nodiscard]] std::shared_ptr<void> shared_kept(const c10::IValue& saved);
+
+/// For `context->saved_data[name]`: an IValue.
+template <typename T>
+[[nodiscard]] auto keep(T value) {
+  return keep_shared(std::make_shared<T>(std::move(value)));
+}
+
+/// What keep<T> made of it.
+template <typename T>
+[[nodiscard]] T kept(const c10::IValue& saved) {
+  return *std::static_pointer_cast<T>(shared_kept(saved));
+}
+
+}  // namespace loopbank::ops

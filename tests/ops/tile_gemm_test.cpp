@@ -1,0 +1,95 @@
+#include "loopbank/ops/tile_gemm.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "gradient_check.h"
+
+namespace loopbank::ops {
+namespace {
+
+using namespace loopbank::testing;
+
+/// Sums of up to 1100 products of standard normal values.
+constexpr double kFp32 = 1e-4;
+
+class TileGemm : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_tile_unit()) {
+      GTEST_SKIP() << "this CPU has no tile unit, or it is not to be used";
+    }
+  }
+};
+
+struct Sizes {
+  int64_t M, K, N;
+};
+
+/// Blocks, tiles and vectors filled and not; K in several parts; more columns than stay in the
+/// cache at once; more rows than columns and the other way round.
+constexpr Sizes kShapes[] = {{1, 1, 1},     {32, 32, 32},   {33, 31, 65},
+                             {16, 2, 16},   {64, 1100, 48}, {31, 513, 17},
+                             {40, 33, 900}, {700, 40, 33},  {5, 100, 1}};
+
+at::Tensor exact(const at::Tensor& a, const at::Tensor& b) {
+  return at::mm(a.to(at::kDouble), b.to(at::kDouble));
+}
+
+TEST_F(TileGemm, IsTheProductInEveryLayoutAndSize) {
+  RandomTensors random;
+  const int before = at::get_num_threads();
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    for (const auto [M, K, N] : kShapes) {
+      const auto a = random.normal({M, K}, at::kBFloat16);
+      const auto b = random.normal({K, N}, at::kBFloat16);
+      const auto a_columns = a.t().contiguous();  // [K, M]
+      const auto b_columns = b.t().contiguous();  // [N, K]
+      for (const auto& left : {as_matrix(a), as_matrix(a_columns).transposed()}) {
+        for (const auto& right : {as_matrix(b), as_matrix(b_columns).transposed()}) {
+          const auto c = at::full({M, N}, std::nan(""), at::kFloat);
+          const auto c_columns = at::full({N, M}, std::nan(""), at::kFloat);
+          tile_gemm(left, right, as_matrix(c), /*accumulate=*/false);
+          tile_gemm(left, right, as_matrix(c_columns).transposed(), /*accumulate=*/false);
+          expect_close(c, exact(a, b), kFp32);
+          expect_close(c_columns.t(), exact(a, b), kFp32);
+          tile_gemm(left, right, as_matrix(c), /*accumulate=*/true);
+          expect_close(c, 2 * exact(a, b), 2 * kFp32);
+        }
+      }
+    }
+  }
+  at::set_num_threads(before);
+}
+
+TEST_F(TileGemm, ReadsAndWritesPartsAndNothingElse) {
+  RandomTensors random;
+  const auto nan = std::nan("");
+  const auto bf16 = at::TensorOptions().dtype(at::kBFloat16);
+  const auto a = at::full({60, 90}, nan, bf16);
+  const auto b = at::full({90, 80}, nan, bf16);
+  const auto c = at::zeros({60, 80}, at::kFloat);
+  const auto left = a.narrow(0, 3, 37).narrow(1, 5, 51);
+  const auto right = b.narrow(0, 10, 51).narrow(1, 1, 45);
+  left.copy_(random.normal({37, 51}, at::kBFloat16));
+  right.copy_(random.normal({51, 45}, at::kBFloat16));
+  tile_gemm(as_matrix(left), as_matrix(right), as_matrix(c).row_range(2, 37).column_range(4, 45),
+            /*accumulate=*/false);
+  const auto expected = at::zeros({60, 80}, at::kDouble);
+  expected.narrow(0, 2, 37).narrow(1, 4, 45).copy_(exact(left, right));
+  expect_close(c, expected, kFp32);
+}
+
+TEST_F(TileGemm, TakesGradientsOfWeightsAndLeavesTheRest) {
+  const auto a = as_matrix(at::zeros({64, 64}, at::kBFloat16));
+  const auto wide = as_matrix(at::zeros({64, 64}, at::kFloat));
+  EXPECT_TRUE(takes_tile_gemm(a.transposed(), a, wide));
+  EXPECT_FALSE(takes_tile_gemm(a, a, wide));
+  EXPECT_FALSE(takes_tile_gemm(a.transposed(), a, a));
+  EXPECT_FALSE(takes_tile_gemm(wide.transposed(), wide, wide));
+}
+
+}  // namespace
+}  // namespace loopbank::ops
