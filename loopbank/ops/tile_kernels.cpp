@@ -52,24 +52,49 @@ LOOPBANK_TILES inline void load_along(const Lines& x, __m512i rows[16]) {
   }
 }
 
+/// The same of 16 whole lines.
+LOOPBANK_TILES inline void load_whole_along(const Lines& x, __m512i rows[16]) {
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < 16; ++i) {
+    rows[i] = _mm512_loadu_si512(x.data + i * x.stride);
+  }
+}
+
+/// The values of two lines of 16 side by side.
+LOOPBANK_TILES inline __m512i pairs_of(__m256i even, __m256i odd) {
+  const auto places = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+                                       23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(places,
+                                  _mm512_inserti64x4(_mm512_castsi256_si512(even), odd, 1));
+}
+
 /// Rows of 16 pairs out of up to 32 lines: the values of two neighbouring lines side by side.
 LOOPBANK_TILES inline void load_across(const Lines& x, __m512i rows[16]) {
   const auto mask = first_of_16(x.length);
   for (int64_t i = 0; i < 16; ++i) {
     const auto* const even = x.data + 2 * i * x.stride;
-    // The lines that follow are the next tile along K.
+    rows[i] = pairs_of(
+        2 * i < x.lines ? _mm256_maskz_loadu_epi16(mask, even) : _mm256_setzero_si256(),
+        2 * i + 1 < x.lines ? _mm256_maskz_loadu_epi16(mask, even + x.stride)
+                            : _mm256_setzero_si256());
+  }
+}
+
+/// The same of 32 whole lines; asks for the 32 that follow, the next tile along K.
+LOOPBANK_TILES inline void load_whole_across(const Lines& x, __m512i rows[16]) {
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < 16; ++i) {
+    const auto* const even = x.data + 2 * i * x.stride;
+    const auto* const odd = even + x.stride;
+    rows[i] = pairs_of(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(even)),
+                       _mm256_loadu_si256(reinterpret_cast<const __m256i*>(odd)));
     _mm_prefetch(reinterpret_cast<const char*>(even + kTileDepth * x.stride), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(even + (kTileDepth + 1) * x.stride), _MM_HINT_T0);
-    const auto low =
-        2 * i < x.lines ? _mm256_maskz_loadu_epi16(mask, even) : _mm256_setzero_si256();
-    const auto high = 2 * i + 1 < x.lines ? _mm256_maskz_loadu_epi16(mask, even + x.stride)
-                                          : _mm256_setzero_si256();
-    rows[i] = _mm512_or_si512(_mm512_cvtepu16_epi32(low),
-                              _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+    _mm_prefetch(reinterpret_cast<const char*>(odd + kTileDepth * x.stride), _MM_HINT_T0);
   }
 }
 
 LOOPBANK_TILES inline void store_tile(const __m512i rows[16], uint16_t* tile) {
+#pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) {
     _mm512_store_si512(tile + i * kTileDepth, rows[i]);
   }
@@ -78,17 +103,20 @@ LOOPBANK_TILES inline void store_tile(const __m512i rows[16], uint16_t* tile) {
 /// The transpose of 16 x 16 values of 32 bits.
 LOOPBANK_TILES inline void transpose(__m512i r[16]) {
   __m512i t[16];
+#pragma GCC unroll 8
   for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
     t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
   }
   // Of rows 4 k to 4 k + 3, r[4 k + j] now holds columns j, j + 4, j + 8 and j + 12.
+#pragma GCC unroll 4
   for (int i = 0; i < 16; i += 4) {
     r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
     r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
     r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
     r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
   }
+#pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) {
     const auto low_even = _mm512_shuffle_i32x4(r[j], r[j + 4], 0x88);
     const auto low_odd = _mm512_shuffle_i32x4(r[j], r[j + 4], 0xDD);
@@ -99,7 +127,40 @@ LOOPBANK_TILES inline void transpose(__m512i r[16]) {
     t[j + 8] = _mm512_shuffle_i32x4(low_even, high_even, 0xDD);
     t[j + 12] = _mm512_shuffle_i32x4(low_odd, high_odd, 0xDD);
   }
-  std::copy_n(t, 16, r);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    r[i] = t[i];
+  }
+}
+
+/// A tile of lines along K, or its transpose in units of pairs.
+template <bool kTransposed>
+LOOPBANK_TILES inline void tile_along(const Lines& x, uint16_t* tile) {
+  __m512i rows[16];
+  if (x.lines >= kTileRows && x.length >= kTileDepth) {
+    load_whole_along(x, rows);
+  } else {
+    load_along(x, rows);
+  }
+  if (kTransposed) {
+    transpose(rows);
+  }
+  store_tile(rows, tile);
+}
+
+/// The same of lines across K.
+template <bool kTransposed>
+LOOPBANK_TILES inline void tile_across(const Lines& x, uint16_t* tile) {
+  __m512i rows[16];
+  if (x.lines >= kTileDepth && x.length >= kTileRows) {
+    load_whole_across(x, rows);
+  } else {
+    load_across(x, rows);
+  }
+  if (kTransposed) {
+    transpose(rows);
+  }
+  store_tile(rows, tile);
 }
 
 }  // namespace
@@ -129,29 +190,19 @@ LOOPBANK_TILES void release_tiles() {
 }
 
 LOOPBANK_TILES void left_tile_along(const Lines& lines, uint16_t* tile) {
-  __m512i rows[16];
-  load_along(lines, rows);
-  store_tile(rows, tile);
+  tile_along</*kTransposed=*/false>(lines, tile);
 }
 
 LOOPBANK_TILES void right_tile_along(const Lines& lines, uint16_t* tile) {
-  __m512i rows[16];
-  load_along(lines, rows);
-  transpose(rows);
-  store_tile(rows, tile);
+  tile_along</*kTransposed=*/true>(lines, tile);
 }
 
 LOOPBANK_TILES void left_tile_across(const Lines& lines, uint16_t* tile) {
-  __m512i rows[16];
-  load_across(lines, rows);
-  transpose(rows);
-  store_tile(rows, tile);
+  tile_across</*kTransposed=*/true>(lines, tile);
 }
 
 LOOPBANK_TILES void right_tile_across(const Lines& lines, uint16_t* tile) {
-  __m512i rows[16];
-  load_across(lines, rows);
-  store_tile(rows, tile);
+  tile_across</*kTransposed=*/false>(lines, tile);
 }
 
 LOOPBANK_TILES void multiply_block(const uint16_t* left, const uint16_t* right, int64_t tiles,
