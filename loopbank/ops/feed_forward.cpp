@@ -6,13 +6,11 @@
 #include "loopbank/ops/feed_forward_fused.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/norm.h"
+#include "loopbank/ops/row_blocks.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {
 namespace {
-
-// Below this many rows a thread has too few for a product of its own: generation.
-constexpr int64_t kFewestRows = 256;
 
 void check_weights(const at::Tensor& a, const FeedForwardWeights& weights) {
   const auto& layers = weights.gate_up->masters();
@@ -39,7 +37,7 @@ bool takes_fused_branch(const at::Tensor& a, const FeedForwardWeights& weights,
   return takes_fused(a) && is_fp32(a) && is_fp32(weights.norm) &&
          (!scale.defined() || (is_fp32(scale) && scale.is_cpu())) &&
          (compute == at::kFloat || compute == at::kBFloat16) &&
-         a.numel() / a.size(-1) >= kFewestRows;
+         a.numel() / a.size(-1) >= kFewestRowsToBlock;
 }
 
 }  // namespace

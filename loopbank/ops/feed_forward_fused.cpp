@@ -1,11 +1,10 @@
 #include "loopbank/ops/feed_forward_fused.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <array>
+#include <tuple>
 
 #include "loopbank/ops/cast.h"
 #include "loopbank/ops/elementwise_kernels.h"
@@ -13,7 +12,7 @@
 #include "loopbank/ops/kept.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/norm_kernels.h"
-#include "loopbank/ops/scratchpad.h"
+#include "loopbank/ops/row_blocks.h"
 
 namespace loopbank::ops {
 namespace {
@@ -21,85 +20,35 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// A thread's buffers for a part of F and the weights of that part share the second-level cache.
-constexpr int64_t kRowsAtATime = 256;
+// A block's rows of a part of F and the weights of that part share the second-level cache.
 constexpr int64_t kWidthAtATime = 512;
-
-int64_t rows_of(const at::Tensor& x) {
-  return x.numel() / x.size(-1);
-}
-
-/// Values from row `row` and column `column` on.
-Values from(const at::Tensor& x, int64_t row, int64_t column = 0) {
-  const auto offset = row * x.size(-1) + column;
-  return {static_cast<char*>(x.data_ptr()) + offset * static_cast<int64_t>(x.element_size()),
-          x.scalar_type() == at::kBFloat16};
-}
-
-/// Values of a row-major matrix from column `column` on.
-Values values_of(const Matrix& x, int64_t column = 0) {
-  return {x.column_range(column, 0).data, x.dtype == at::kBFloat16};
-}
-
-ConstValues const_values_of(const Matrix& x, int64_t column = 0) {
-  const auto values = values_of(x, column);
-  return {values.data, values.is_bf16};
-}
-
-ConstValues const_from(const at::Tensor& x, int64_t row, int64_t column = 0) {
-  const auto values = from(x, row, column);
-  return {values.data, values.is_bf16};
-}
+constexpr int64_t kVector = 32;  // parts begin at a multiple of it
 
 /// What the steps of the branch know: sizes, weights, and how rows and F are cut.
 struct Branch {
   at::Tensor a;  ///< [..., D]
   FeedForwardWeights weights;
   float scale = 1.0F;
-  int64_t rows = 0, D = 0, F = 0;
-  int64_t block = 0;  ///< rows at a time
+  RowBlocks blocks;
+  int64_t D = 0, F = 0;
   int64_t width = 0;  ///< of F at a time
 
   Branch(const at::Tensor& state, const FeedForwardWeights& with, float s)
       : a(state),
         weights(with),
         scale(s),
-        rows(rows_of(state)),
+        blocks(state),
         D(state.size(-1)),
         F(with.down->in()) {
-    const auto per_thread = (rows + at::get_num_threads() - 1) / at::get_num_threads();
-    block = std::min(kRowsAtATime, per_thread);
     const auto parts = (F + kWidthAtATime - 1) / kWidthAtATime;
-    width = ((F + parts - 1) / parts + 31) / 32 * 32;
+    width = ((F + parts - 1) / parts + kVector - 1) / kVector * kVector;
   }
 
   [[nodiscard]] at::ScalarType dtype() const { return weights.down->compute_dtype(); }
-  [[nodiscard]] at::Tensor buffer(int64_t num_rows, int64_t columns) const {
-    return at::empty({num_rows, columns}, a.options().dtype(dtype()).requires_grad(false));
+  /// For all rows, in the compute dtype.
+  [[nodiscard]] at::Tensor buffer(int64_t columns) const {
+    return at::empty({blocks.rows, columns}, at::TensorOptions().dtype(dtype()));
   }
-  /// Matrices [count, columns] for each of `columns`, in the memory of this thread, until the next
-  /// call.
-  template <size_t N>
-  [[nodiscard]] std::array<Matrix, N> room_for(int64_t count,
-                                               const std::array<int64_t, N>& columns) const {
-    thread_local Scratchpad scratchpad;
-    constexpr int64_t kLine = 64;
-    const auto value_bytes = static_cast<int64_t>(c10::elementSize(dtype()));
-    const auto bytes_of = [&](int64_t wide) {
-      return (count * wide * value_bytes + kLine - 1) / kLine * kLine;
-    };
-    int64_t total = 0;
-    for (const auto wide : columns) {
-      total += bytes_of(wide);
-    }
-    auto* at = static_cast<char*>(scratchpad.of_size(static_cast<size_t>(total)));
-    std::array<Matrix, N> matrices;
-    for (size_t i = 0; i < N; at += bytes_of(columns[i]), ++i) {
-      matrices[i] = {at, dtype(), count, columns[i], columns[i]};
-    }
-    return matrices;
-  }
-  [[nodiscard]] int64_t num_blocks() const { return (rows + block - 1) / block; }
 
   /// Where a part of gate and up of a block is kept; null where nothing is.
   struct KeptPart {
@@ -112,18 +61,7 @@ struct Branch {
     }
     const auto flat = gate_up.view({1, -1});
     const auto start = 2 * (first * F + count * column);
-    return {from(flat, 0, start), from(flat, 0, start + columns)};
-  }
-
-  /// visit(index of a block, its first row, its rows), from all threads.
-  template <typename Visit>
-  void for_blocks(const Visit& visit) const {
-    at::parallel_for(0, num_blocks(), /*grain_size=*/1, [&](int64_t index, int64_t end) {
-      const at::NoGradGuard no_grad;
-      for (; index < end; ++index) {
-        visit(index, index * block, std::min(block, rows - index * block));
-      }
-    });
+    return {values_from(flat, 0, start), values_from(flat, 0, start + columns)};
   }
 
   /// visit(index of a part of F, its first column, its columns).
@@ -138,15 +76,16 @@ struct Branch {
 /// Keeps `inverse` [rows] of the norm and `gate_up` [2 rows F], where it is defined: block of rows
 /// after block, in each part after part, in each [rows of the block, 2 columns of the part].
 at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at::Tensor& gate_up) {
-  const auto& [a, weights, scale, rows, D, F, block, width] = branch;
+  const auto& [a, weights, scale, blocks, D, F, width] = branch;
   const auto y = at::empty(a.sizes(), a.options());
-  const auto& into = weights.gate_up->forward_parts(width, block);
-  const auto& out_of = weights.down->forward_parts(D, block).front();
+  const auto& into = weights.gate_up->forward_parts(width, blocks.block);
+  const auto& out_of = weights.down->forward_parts(D, blocks.block).front();
   const auto norm_weight = dense(weights.norm);
-  branch.for_blocks([&](int64_t /*index*/, int64_t first, int64_t count) {
+  blocks.for_each([&](int64_t /*index*/, int64_t first, int64_t count) {
     const auto num_rows = static_cast<size_t>(count);
-    const auto [x, inner, fed, room] = branch.room_for<4>(count, {D, F, D, 2 * width});
-    rms_norm_rows({.x = const_from(a, first),
+    const auto room = thread_matrices(branch.dtype(), count, {D, F, D, 2 * width});
+    const auto& [x, inner, fed] = std::tie(room[0], room[1], room[2]);
+    rms_norm_rows({.x = const_values_from(a, first),
                    .weight = const_floats(norm_weight),
                    .y = values_of(x),
                    .inverse = floats(inverse) + first,
@@ -154,8 +93,8 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
                    .eps = static_cast<float>(weights.eps)},
                   0, num_rows);
     branch.for_parts(
-        [&, x = x, inner = inner, room = room](size_t part, int64_t column, int64_t columns) {
-          const Matrix both{room.data, room.dtype, count, 2 * columns, 2 * columns};
+        [&](size_t part, int64_t column, int64_t columns) {
+          const Matrix both{room[3].data, x.dtype, count, 2 * columns, 2 * columns};
           gemm(x, into[part], both);
           const auto wide = static_cast<size_t>(columns);
           const auto kept = branch.kept(gate_up, first, count, column, columns);
@@ -192,25 +131,26 @@ struct Gradients {
 
 Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at::Tensor& gate_up,
                        const at::Tensor& dy) {
-  const auto& [a, weights, scale, rows, D, F, block, width] = branch;
-  const auto& through_down = weights.down->backward_parts(width, block);
-  const auto& through_gate_up = weights.gate_up->backward_parts(D, block).front();
+  const auto& [a, weights, scale, blocks, D, F, width] = branch;
+  const auto& through_down = weights.down->backward_parts(width, blocks.block);
+  const auto& through_gate_up = weights.gate_up->backward_parts(D, blocks.block).front();
   const auto norm_weight = dense(weights.norm);
   // A block's own sums, so that they do not depend on the number of threads.
-  const auto sums = at::zeros({branch.num_blocks(), D + 1}, at::kFloat);
+  const auto sums = at::zeros({blocks.count(), D + 1}, at::kFloat);
   Gradients all{.da = at::empty(a.sizes(), a.options()),
-                .x = branch.buffer(rows, D),
-                .dgate_up = branch.buffer(rows, 2 * F),
-                .inner = branch.buffer(rows, F),
-                .slope = branch.buffer(rows, D)};
-  branch.for_blocks([&](int64_t index, int64_t first, int64_t count) {
+                .x = branch.buffer(D),
+                .dgate_up = branch.buffer(2 * F),
+                .inner = branch.buffer(F),
+                .slope = branch.buffer(D)};
+  blocks.for_each([&](int64_t index, int64_t first, int64_t count) {
     const auto num_rows = static_cast<size_t>(count);
     auto* const sums_of_block = floats(sums) + index * (D + 1);
-    const auto [dx, room] = branch.room_for<2>(count, {D, width});
+    const auto room = thread_matrices(branch.dtype(), count, {D, width});
+    const auto& dx = room[0];
     const auto slope = all.slope.narrow(0, first, count);
-    copy_into(slope, dy.reshape({rows, D}).narrow(0, first, count));
-    branch.for_parts([&, room = room](size_t part, int64_t column, int64_t columns) {
-      const Matrix dinner{room.data, room.dtype, count, columns, columns};
+    copy_into(slope, dy.reshape({blocks.rows, D}).narrow(0, first, count));
+    branch.for_parts([&](size_t part, int64_t column, int64_t columns) {
+      const Matrix dinner{room[1].data, dx.dtype, count, columns, columns};
       gemm(as_matrix(slope), through_down[part], dinner);
       const auto wide = static_cast<size_t>(columns);
       const auto kept = branch.kept(gate_up, first, count, column, columns);
@@ -219,10 +159,10 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
                                                 .gate = {kept.gate.data, kept.gate.is_bf16},
                                                 .up = {kept.up.data, kept.up.is_bf16},
                                                 .stride = 2 * wide,
-                                                .dgate = from(all.dgate_up, first, column),
-                                                .dup = from(all.dgate_up, first, F + column),
+                                                .dgate = values_from(all.dgate_up, first, column),
+                                                .dup = values_from(all.dgate_up, first, F + column),
                                                 .gradient_stride = static_cast<size_t>(2 * F),
-                                                .y = from(all.inner, first, column),
+                                                .y = values_from(all.inner, first, column),
                                                 .y_stride = static_cast<size_t>(F),
                                                 .width = wide,
                                                 .scale = scale},
@@ -230,13 +170,13 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
     });
     gemm(as_matrix(all.dgate_up).row_range(first, count), through_gate_up, dx);
     rms_norm_backward_rows({.dy = const_values_of(dx),
-                            .x = const_from(a, first),
+                            .x = const_values_from(a, first),
                             .weight = const_floats(norm_weight),
                             .inverse = const_floats(inverse) + first,
-                            .dx = from(all.da, first),
+                            .dx = values_from(all.da, first),
                             .width = static_cast<size_t>(D),
                             .more = const_floats(dy) + first * D,
-                            .y = from(all.x, first)},
+                            .y = values_from(all.x, first)},
                            0, num_rows, sums_of_block);
   });
   const auto total = sums.sum(0);
@@ -264,8 +204,8 @@ class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
                             bool keeps) {
     const auto dense_a = dense(a);
     Branch branch(dense_a, weights, scale ? *scale->data_ptr<float>() : 1.0F);
-    const auto inverse = at::empty({branch.rows}, at::kFloat);
-    const auto gate_up = keeps ? branch.buffer(2 * branch.rows, branch.F) : at::Tensor();
+    const auto inverse = at::empty({branch.blocks.rows}, at::kFloat);
+    const auto gate_up = keeps ? branch.buffer(2 * branch.F) : at::Tensor();
     auto y = run_forward(branch, inverse, gate_up);
     // Autograd looks after the tensors.
     branch.a = at::Tensor();
