@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "loopbank/ops/attention.h"
+#include "loopbank/ops/elementwise.h"
+#include "loopbank/ops/norm_linear.h"
 #include "loopbank/ops/rotary.h"
 #include "loopbank/ops/self_attention.h"
 
@@ -36,10 +38,13 @@ Attention::Attention(Parameters& parameters, const std::string& name, const Mode
       query_norm_(parameters, name + ".query_norm", config.head_size(), config.rms_norm_eps),
       key_norm_(parameters, name + ".key_norm", config.head_size(), config.rms_norm_eps) {}
 
-at::Tensor Attention::forward(const at::Tensor& x, Pass& pass) const {
-  const auto qkv = forward_side_by_side({query_, key_, value_}, x, pass);  // [B, T, (H + 2 H_kv) d]
-  const auto mixed = attend(qkv, pass);                                    // [B, T, D]
-  return output_.forward(mixed, pass);                                     // [B, T, D]
+at::Tensor Attention::forward(const at::Tensor& h, const RmsNorm& norm, const at::Tensor& scale,
+                              Pass& pass) const {
+  const auto weights =
+      pass.linear_weights({query_.weight(), key_.weight(), value_.weight()});
+  const auto [qkv, state] = ops::norm_linear(h, norm.weight(), norm.eps(), weights);
+  const auto mixed = attend(qkv, pass);                                         // [B, T, D]
+  return ops::scaled_residual(state, output_.forward(mixed, pass), scale);  // [B, T, D]
 }
 
 at::Tensor Attention::attend(const at::Tensor& qkv, Pass& pass) const {

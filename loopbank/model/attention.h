@@ -15,13 +15,17 @@ class Attention {
  public:
   Attention(Parameters& parameters, const std::string& name, const ModelConfig& config);
 
-  ///     q, k, v = linear(x) in heads of d = D / H
+  ///     q, k, v = linear(norm(h)) in heads of d = D / H
   ///     q, k    = rms_norm(rotate(q)), rms_norm(rotate(k))
-  ///     y       = output(softmax(q k^T / sqrt d) v), each token over itself and those before
+  ///     a       = h + s * output(softmax(q k^T / sqrt d) v)
   ///
-  /// @param x  [B, T, D] in the compute type
-  /// @return y [B, T, D] in the compute type
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x, Pass& pass) const;
+  /// each token over itself and those before.
+  ///
+  /// @param h      [B, T, D] in the state type
+  /// @param scale  s, a scalar; undefined for 1
+  /// @return a [B, T, D] in the state type
+  [[nodiscard]] at::Tensor forward(const at::Tensor& h, const RmsNorm& norm,
+                                   const at::Tensor& scale, Pass& pass) const;
 
  private:
   /// Over what the pass says that a token sees: those before it, in its row or in the tree, and in

@@ -1,9 +1,5 @@
 #include "loopbank/model/block.h"
 
-#include <ATen/ATen.h>
-
-#include "loopbank/ops/elementwise.h"
-
 namespace loopbank {
 
 Block::Block(Parameters& parameters, const std::string& name, const ModelConfig& config)
@@ -15,9 +11,8 @@ Block::Block(Parameters& parameters, const std::string& name, const ModelConfig&
       feed_forward_(parameters, name + ".feed_forward", config) {}
 
 at::Tensor Block::forward(const at::Tensor& h, const at::Tensor& scale, Pass& pass) const {
-  const auto attended = attention_.forward(attention_norm_.forward(h, pass), pass);  // [B, T, D]
-  const auto a = ops::scaled_residual(h, attended, scale);                           // [B, T, D]
-  return feed_forward_.forward(a, feed_forward_norm_, scale, pass);                  // [B, T, D]
+  const auto a = attention_.forward(h, attention_norm_, scale, pass);  // [B, T, D]
+  return feed_forward_.forward(a, feed_forward_norm_, scale, pass);    // [B, T, D]
 }
 
 }  // namespace loopbank
