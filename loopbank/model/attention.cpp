@@ -40,10 +40,9 @@ Attention::Attention(Parameters& parameters, const std::string& name, const Mode
 
 at::Tensor Attention::forward(const at::Tensor& h, const RmsNorm& norm, const at::Tensor& scale,
                               Pass& pass) const {
-  const auto weights =
-      pass.linear_weights({query_.weight(), key_.weight(), value_.weight()});
+  const auto weights = pass.linear_weights({query_.weight(), key_.weight(), value_.weight()});
   const auto [qkv, state] = ops::norm_linear(h, norm.weight(), norm.eps(), weights);
-  const auto mixed = attend(qkv, pass);                                         // [B, T, D]
+  const auto mixed = attend(qkv, pass);                                     // [B, T, D]
   return ops::scaled_residual(state, output_.forward(mixed, pass), scale);  // [B, T, D]
 }
 

@@ -4,7 +4,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <tuple>
 
 #include "loopbank/ops/cast.h"
 #include "loopbank/ops/elementwise_kernels.h"
@@ -34,12 +33,7 @@ struct Branch {
   int64_t width = 0;  ///< of F at a time
 
   Branch(const at::Tensor& state, const FeedForwardWeights& with, float s)
-      : a(state),
-        weights(with),
-        scale(s),
-        blocks(state),
-        D(state.size(-1)),
-        F(with.down->in()) {
+      : a(state), weights(with), scale(s), blocks(state), D(state.size(-1)), F(with.down->in()) {
     const auto parts = (F + kWidthAtATime - 1) / kWidthAtATime;
     width = ((F + parts - 1) / parts + kVector - 1) / kVector * kVector;
   }
@@ -84,7 +78,7 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
   blocks.for_each([&](int64_t /*index*/, int64_t first, int64_t count) {
     const auto num_rows = static_cast<size_t>(count);
     const auto room = thread_matrices(branch.dtype(), count, {D, F, D, 2 * width});
-    const auto& [x, inner, fed] = std::tie(room[0], room[1], room[2]);
+    const auto &x = room[0], &inner = room[1], &fed = room[2];
     rms_norm_rows({.x = const_values_from(a, first),
                    .weight = const_floats(norm_weight),
                    .y = values_of(x),
@@ -92,22 +86,21 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
                    .width = static_cast<size_t>(D),
                    .eps = static_cast<float>(weights.eps)},
                   0, num_rows);
-    branch.for_parts(
-        [&](size_t part, int64_t column, int64_t columns) {
-          const Matrix both{room[3].data, x.dtype, count, 2 * columns, 2 * columns};
-          gemm(x, into[part], both);
-          const auto wide = static_cast<size_t>(columns);
-          const auto kept = branch.kept(gate_up, first, count, column, columns);
-          swiglu_rows({.gate = const_values_of(both),
-                       .up = const_values_of(both, columns),
-                       .stride = 2 * wide,
-                       .y = values_of(inner, column),
-                       .y_stride = static_cast<size_t>(F),
-                       .width = wide,
-                       .gate_copy = kept.gate,
-                       .up_copy = kept.up},
-                      0, num_rows);
-        });
+    branch.for_parts([&](size_t part, int64_t column, int64_t columns) {
+      const Matrix both{room[3].data, x.dtype, count, 2 * columns, 2 * columns};
+      gemm(x, into[part], both);
+      const auto wide = static_cast<size_t>(columns);
+      const auto kept = branch.kept(gate_up, first, count, column, columns);
+      swiglu_rows({.gate = const_values_of(both),
+                   .up = const_values_of(both, columns),
+                   .stride = 2 * wide,
+                   .y = values_of(inner, column),
+                   .y_stride = static_cast<size_t>(F),
+                   .width = wide,
+                   .gate_copy = kept.gate,
+                   .up_copy = kept.up},
+                  0, num_rows);
+    });
     gemm(inner, out_of, fed);
     scaled_residual_values({.state = const_floats(a) + first * D,
                             .branch = const_values_of(fed),

@@ -79,27 +79,38 @@ void LinearWeights::multiply_back(const Matrix& dy, const Matrix& dx) {
 }
 
 const std::vector<PackedMatrix>& LinearWeights::forward_parts(int64_t width, int64_t rows) {
-  const auto outputs = masters_.front().size(0);
-  for (int64_t first = forward_parts_.empty() ? 0 : outputs; first < outputs; first += width) {
+  if (forward_parts_.width == width) {
+    return forward_parts_.matrices;
+  }
+  forward_parts_ = {.width = width, .matrices = {}};
+  int64_t widest = 0;
+  for (const auto& master : masters_) {
+    widest = std::max(widest, master.size(0));
+  }
+  for (int64_t first = 0; first < widest; first += width) {
     std::vector<at::Tensor> parts;
     for (const auto& master : masters_) {
-      parts.push_back(master.detach().narrow(0, first, std::min(width, outputs - first)));
+      if (const auto left = master.size(0) - first; left > 0) {
+        parts.push_back(master.detach().narrow(0, first, std::min(width, left)));
+      }
     }
     const auto part = LinearWeights(parts, compute_).joined_copy();
-    forward_parts_.emplace_back(as_matrix(part).transposed(), rows);
+    forward_parts_.matrices.emplace_back(as_matrix(part).transposed(), rows);
   }
-  return forward_parts_;
+  return forward_parts_.matrices;
 }
 
 const std::vector<PackedMatrix>& LinearWeights::backward_parts(int64_t width, int64_t rows) {
-  if (backward_parts_.empty()) {
-    const auto copy = joined_copy();
-    for (int64_t first = 0; first < in(); first += width) {
-      backward_parts_.emplace_back(
-          as_matrix(copy).column_range(first, std::min(width, in() - first)), rows);
-    }
+  if (backward_parts_.width == width) {
+    return backward_parts_.matrices;
   }
-  return backward_parts_;
+  backward_parts_ = {.width = width, .matrices = {}};
+  const auto copy = joined_copy();
+  for (int64_t first = 0; first < in(); first += width) {
+    const auto part = as_matrix(copy).column_range(first, std::min(width, in() - first));
+    backward_parts_.matrices.emplace_back(part, rows);
+  }
+  return backward_parts_.matrices;
 }
 
 std::shared_ptr<WeightGradient> LinearWeights::gradient() {
@@ -115,7 +126,7 @@ std::shared_ptr<WeightGradient> LinearWeights::gradient() {
 
 void LinearWeights::forget_forward() {
   forward_ = {};
-  forward_parts_.clear();
+  forward_parts_ = {};
 }
 
 at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& weights) {

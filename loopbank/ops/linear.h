@@ -50,9 +50,9 @@ class LinearWeights {
   /// dx = dy W, not differentiable.
   void multiply_back(const Matrix& dy, const Matrix& dx);
 
-  /// W^T [in, out] cut by its columns, for products of some rows at a time: each part has `width`
-  /// outputs of every layer side by side, the last one what is left. Not to be called from
-  /// several threads; the parts are kept as long as the layouts above.
+  /// W^T [in, out] cut by its columns, for products of `rows` rows at a time: each part has `width`
+  /// outputs of every layer side by side, or what is left of them. Prepared in the first call, kept
+  /// as long as the layouts above and not to be called from several threads.
   const std::vector<PackedMatrix>& forward_parts(int64_t width, int64_t rows);
 
   /// W [out, in] cut by its columns in the same way: parts of `width` inputs.
@@ -73,8 +73,12 @@ class LinearWeights {
   at::Tensor joined_;
   PackedMatrix forward_;   // W^T [in, out]
   PackedMatrix backward_;  // W [out, in]
-  std::vector<PackedMatrix> forward_parts_;
-  std::vector<PackedMatrix> backward_parts_;
+  struct Parts {
+    int64_t width = 0;
+    std::vector<PackedMatrix> matrices;
+  };
+  Parts forward_parts_;
+  Parts backward_parts_;
   std::shared_ptr<WeightGradient> gradient_;
 };
 

@@ -23,7 +23,7 @@ class FusedNormLinear : public torch::autograd::Function<FusedNormLinear> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& a, const at::Tensor& norm,
                                const c10::optional<at::Tensor>& /*token*/, double eps,
                                const WeightsHandle& weights, const GradientHandle& gradient) {
-    const auto x = dense(a);              // [..., D]
+    const auto x = dense(a);               // [..., D]
     const auto norm_weight = dense(norm);  // [D]
     const RowBlocks blocks(x);
     auto shape = a.sizes().vec();

@@ -17,6 +17,7 @@
 #include "loopbank/ops/linear_cross_entropy.h"
 #include "loopbank/ops/memory_read.h"
 #include "loopbank/ops/norm.h"
+#include "loopbank/ops/norm_linear.h"
 #include "loopbank/ops/self_attention.h"
 
 namespace loopbank::ops {
@@ -143,7 +144,7 @@ class Cases {
               in[0], std::make_shared<LinearWeights>(std::vector<at::Tensor>{in[1], in[2]}, dtype));
         },
         low(2 * s_.F), 2.0 * product({rows, s_.D, 2 * s_.F}));
-    feed_forward_branch();
+    branches();
     attention();
     auto targets = at::empty({rows}, at::kLong);
     targets.random_(0, s_.V, generator_);
@@ -153,11 +154,15 @@ class Cases {
         at::empty({}, at::kFloat), 2.0 * product({rows, s_.D, s_.V}));
   }
 
-  void feed_forward_branch() {
+  void branches() {
     const auto dtype = dtype_;
     const auto prepare = [dtype](const std::vector<at::Tensor>& masters) {
       return std::make_shared<LinearWeights>(masters, dtype);
     };
+    add(
+        "norm_linear", {state(), normal({s_.D}, at::kFloat), weight(3 * s_.D, s_.D)},
+        [prepare](const auto& in) { return norm_linear(in[0], in[1], kEps, prepare({in[2]})).y; },
+        low(3 * s_.D), 2.0 * product({s_.B, s_.T, s_.D, 3 * s_.D}));
     add(
         "feed_forward",
         {state(), normal({s_.D}, at::kFloat), weight(s_.F, s_.D), weight(s_.F, s_.D),

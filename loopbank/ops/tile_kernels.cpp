@@ -64,8 +64,7 @@ LOOPBANK_TILES inline void load_whole_along(const Lines& x, __m512i rows[16]) {
 LOOPBANK_TILES inline __m512i pairs_of(__m256i even, __m256i odd) {
   const auto places = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
                                        23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(places,
-                                  _mm512_inserti64x4(_mm512_castsi256_si512(even), odd, 1));
+  return _mm512_permutexvar_epi16(places, _mm512_inserti64x4(_mm512_castsi256_si512(even), odd, 1));
 }
 
 /// Rows of 16 pairs out of up to 32 lines: the values of two neighbouring lines side by side.
@@ -73,10 +72,10 @@ LOOPBANK_TILES inline void load_across(const Lines& x, __m512i rows[16]) {
   const auto mask = first_of_16(x.length);
   for (int64_t i = 0; i < 16; ++i) {
     const auto* const even = x.data + 2 * i * x.stride;
-    rows[i] = pairs_of(
-        2 * i < x.lines ? _mm256_maskz_loadu_epi16(mask, even) : _mm256_setzero_si256(),
-        2 * i + 1 < x.lines ? _mm256_maskz_loadu_epi16(mask, even + x.stride)
-                            : _mm256_setzero_si256());
+    rows[i] =
+        pairs_of(2 * i < x.lines ? _mm256_maskz_loadu_epi16(mask, even) : _mm256_setzero_si256(),
+                 2 * i + 1 < x.lines ? _mm256_maskz_loadu_epi16(mask, even + x.stride)
+                                     : _mm256_setzero_si256());
   }
 }
 

@@ -1,0 +1,110 @@
+#include "loopbank/ops/norm_linear.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "gradient_check.h"
+#include "loopbank/ops/kernels.h"
+
+namespace loopbank::ops {
+namespace {
+
+using namespace loopbank::testing;
+
+constexpr double kEps = 1e-5;
+
+/// y of in = {a, norm, weights...}, and a once more.
+NormLinear run(const std::vector<at::Tensor>& in, at::ScalarType compute) {
+  return norm_linear(
+      in[0], in[1], kEps,
+      std::make_shared<LinearWeights>(std::vector<at::Tensor>{in.begin() + 2, in.end()}, compute));
+}
+
+std::vector<at::Tensor> inputs(int64_t rows, int64_t D, at::ScalarType dtype) {
+  RandomTensors random;
+  const auto weight = [&](int64_t out) {
+    return random.normal({out, D}, dtype) / std::sqrt(static_cast<double>(D));
+  };
+  return {random.normal({rows, D}, dtype), random.normal({D}, dtype), weight(7), weight(33)};
+}
+
+TEST(NormLinear, IsItsDefinition) {
+  const auto in = inputs(5, 6, at::kDouble);
+  const auto x = in[0] / (in[0].square().mean(-1, /*keepdim=*/true) + kEps).sqrt() * in[1];
+  const auto result = run(in, at::kDouble);
+  expect_close(result.y, at::matmul(x, at::cat({in[2], in[3]}).t()), 1e-12);
+  EXPECT_TRUE(at::equal(result.a, in[0]));
+}
+
+TEST(NormLinear, GradientsMatch) {
+  expect_gradients_match([](const auto& in) { return run(in, at::kDouble).y; },
+                         inputs(3, 4, at::kDouble));
+}
+
+/// The result and the gradients of all inputs, where y and a are both read on.
+std::vector<at::Tensor> result_and_gradients(Kernels choice, std::vector<at::Tensor> in,
+                                             at::ScalarType compute) {
+  const KernelsScope scope(choice);
+  for (auto& tensor : in) {
+    tensor = tensor.detach().clone().requires_grad_(true);
+  }
+  const auto [y, a] = run(in, compute);
+  RandomTensors random;
+  const auto weigh = [&](const at::Tensor& x) {
+    return (x * random.normal(x.sizes(), at::kFloat)).sum();
+  };
+  (weigh(y) + weigh(a)).backward();
+  std::vector<at::Tensor> result = {y.detach()};
+  for (const auto& tensor : in) {
+    result.push_back(tensor.grad());
+  }
+  return result;
+}
+
+TEST(NormLinear, FusedIsTheReferenceInValueAndGradients) {
+  const int before = at::get_num_threads();
+  for (const int64_t rows : {255, 256, 1037}) {
+    for (const auto compute : {at::kFloat, at::kBFloat16}) {
+      for (const int threads : {1, 2}) {
+        at::set_num_threads(threads);
+        const auto in = inputs(rows, 65, at::kFloat);
+        const auto fused = result_and_gradients(Kernels::kFused, in, compute);
+        const auto reference = result_and_gradients(Kernels::kReference, in, compute);
+        for (size_t i = 0; i < fused.size(); ++i) {
+          ASSERT_EQ(fused[i].scalar_type(), reference[i].scalar_type());
+          ASSERT_EQ(fused[i].sizes(), reference[i].sizes());
+          const double largest = reference[i].abs().max().item<double>();
+          expect_close(fused[i] / largest, reference[i] / largest,
+                       kNormLinearTolerance.of(compute));
+        }
+      }
+    }
+  }
+  at::set_num_threads(before);
+}
+
+TEST(NormLinear, IsDifferentiableWhereOneResultIsLeftUnread) {
+  for (const bool reads_y : {true, false}) {
+    auto in = inputs(300, 16, at::kFloat);
+    in[0].requires_grad_(true);
+    const auto [y, a] = run(in, at::kFloat);
+    (reads_y ? y : a).sum().backward();
+    if (reads_y) {
+      EXPECT_GT(in[0].grad().abs().max().item<double>(), 0.0);
+    } else {
+      EXPECT_TRUE(at::equal(in[0].grad(), at::ones_like(in[0])));
+    }
+  }
+}
+
+TEST(NormLinear, RefusesShapesThatDoNotFit) {
+  const auto in = inputs(2, 3, at::kFloat);
+  expect_error(ErrorCode::kShape,
+               "norm_linear: expected a [..., 3] for weights [40, 3], got [2, 4].", [&] {
+                 run({at::zeros({2, 4}), in[1], in[2], in[3]}, at::kFloat);
+               });
+}
+
+}  // namespace
+}  // namespace loopbank::ops
