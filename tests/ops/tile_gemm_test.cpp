@@ -70,14 +70,14 @@ TEST_F(TileGemm, ReadsAndWritesPartsAndNothingElse) {
   const auto bf16 = at::TensorOptions().dtype(at::kBFloat16);
   const auto a = at::full({60, 90}, nan, bf16);
   const auto b = at::full({90, 80}, nan, bf16);
-  const auto c = at::zeros({60, 80}, at::kFloat);
+  const auto c = at::ones({60, 80}, at::kFloat);
   const auto left = a.narrow(0, 3, 37).narrow(1, 5, 51);
   const auto right = b.narrow(0, 10, 51).narrow(1, 1, 45);
   left.copy_(random.normal({37, 51}, at::kBFloat16));
   right.copy_(random.normal({51, 45}, at::kBFloat16));
   tile_gemm(as_matrix(left), as_matrix(right), as_matrix(c).row_range(2, 37).column_range(4, 45),
             /*accumulate=*/false);
-  const auto expected = at::zeros({60, 80}, at::kDouble);
+  const auto expected = at::ones({60, 80}, at::kDouble);
   expected.narrow(0, 2, 37).narrow(1, 4, 45).copy_(exact(left, right));
   expect_close(c, expected, kFp32);
 }

@@ -64,6 +64,12 @@ TEST(WeightGradient, GoesWithTheGraph) {
   EXPECT_TRUE(seen.expired());
 }
 
+TEST(WeightGradient, IsOneForAllUses) {
+  const Uses uses;
+  EXPECT_NE(uses.weights->gradient(), nullptr);
+  EXPECT_EQ(uses.weights->gradient(), uses.weights->gradient());
+}
+
 TEST(WeightGradient, IsNotAskedForWithoutAGraph) {
   const Uses uses;
   const at::NoGradGuard no_grad;
