@@ -128,7 +128,7 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
   const auto& through_down = weights.down->backward_parts(width, blocks.block);
   const auto& through_gate_up = weights.gate_up->backward_parts(D, blocks.block).front();
   const auto norm_weight = dense(weights.norm);
-  // A block's own sums, so that they do not depend on the number of threads.
+  // A block's own sums, added up in one order whichever thread comes first.
   const auto sums = at::zeros({blocks.count(), D + 1}, at::kFloat);
   Gradients all{.da = at::empty(a.sizes(), a.options()),
                 .x = branch.buffer(D),
@@ -190,9 +190,9 @@ c10::optional<at::Tensor> token_of(const std::shared_ptr<WeightGradient>& gradie
 class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& a, const at::Tensor& norm,
-                            const c10::optional<at::Tensor>& scale,
                             const c10::optional<at::Tensor>& /*token of gate and up*/,
                             const c10::optional<at::Tensor>& /*token of down*/,
+                            const c10::optional<at::Tensor>& scale,
                             const FeedForwardWeights& weights, const WeightGradients& to,
                             bool keeps) {
     const auto dense_a = dense(a);
@@ -217,17 +217,22 @@ class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
     branch.weights.norm = saved[1];
     const auto all = run_backward(branch, saved[2], saved[3], dense(gradients[0]));
     const auto to = kept<WeightGradients>(ctx->saved_data["gradients"]);
-    if (to.gate_up) {
+    // A sum that this pass does not hand on would be found by the next one. Autograd counts the
+    // inputs that were there.
+    auto is_asked_for = [ctx, input = size_t{2}](const auto& gradient) mutable {
+      return gradient != nullptr && ctx->needs_input_grad(input++);
+    };
+    if (is_asked_for(to.gate_up)) {
       to.gate_up->add(as_matrix(all.dgate_up), as_matrix(all.x));
     }
-    if (to.down) {
+    if (is_asked_for(to.down)) {
       to.down->add(as_matrix(all.slope), as_matrix(all.inner));
     }
     variable_list result(8);
     result[0] = all.da;
     result[1] = all.dnorm;
     if (const auto& shape = ctx->saved_data["scale_shape"]; !shape.isNone()) {
-      result[2] = all.dscale.reshape(shape.toIntVector());
+      result[4] = all.dscale.reshape(shape.toIntVector());
     }
     return result;
   }
@@ -240,9 +245,9 @@ at::Tensor fused_feed_forward(const at::Tensor& a, const FeedForwardWeights& wei
   const ProfiledOp op("loopbank::feed_forward");
   const WeightGradients to{.gate_up = weights.gate_up->gradient(),
                            .down = weights.down->gradient()};
-  return FusedFeedForward::apply(
-      a, weights.norm, scale.defined() ? c10::make_optional(scale) : c10::nullopt,
-      token_of(to.gate_up), token_of(to.down), weights, to, at::GradMode::is_enabled());
+  return FusedFeedForward::apply(a, weights.norm, token_of(to.gate_up), token_of(to.down),
+                                 scale.defined() ? c10::make_optional(scale) : c10::nullopt,
+                                 weights, to, at::GradMode::is_enabled());
 }
 
 }  // namespace loopbank::ops

@@ -58,7 +58,7 @@ class FusedNormLinear : public torch::autograd::Function<FusedNormLinear> {
     const RowBlocks blocks(x);
     const auto da = at::empty_like(x);
     const auto normed = at::empty({blocks.rows, D}, dy.options());
-    // A block's own sums, so that they do not depend on the number of threads.
+    // A block's own sums, added up in one order whichever thread comes first.
     const auto dnorm = at::zeros({blocks.count(), D}, at::kFloat);
     const auto& weight = weights->backward_parts(D, blocks.block).front();
     blocks.for_each([&](int64_t index, int64_t first, int64_t count) {
@@ -74,7 +74,8 @@ class FusedNormLinear : public torch::autograd::Function<FusedNormLinear> {
                               .y = values_from(normed, first)},
                              0, static_cast<size_t>(count), floats(dnorm) + index * D);
     });
-    if (const auto gradient = kept<GradientHandle>(ctx->saved_data["gradient"])) {
+    const auto gradient = kept<GradientHandle>(ctx->saved_data["gradient"]);
+    if (gradient != nullptr && ctx->needs_input_grad(2)) {
       gradient->add(as_matrix(dy), as_matrix(normed));
     }
     return {da, dnorm.sum(0), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};

@@ -24,7 +24,8 @@ class WeightGradient {
   /// looked at and may be undefined.
   [[nodiscard]] const at::Tensor& token() const { return token_; }
 
-  /// dW += dy^T x, in fp32, to be called by the backward functions of the uses.
+  /// dW += dy^T x, in fp32, to be called by the backward functions of the uses where the pass
+  /// asks for the token's gradient: what is not handed on in this pass would be in the next.
   /// @param dy  [rows, out], of all layers side by side
   /// @param x   [rows, in]
   void add(const Matrix& dy, const Matrix& x);

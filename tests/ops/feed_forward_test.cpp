@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "gradient_check.h"
 #include "loopbank/ops/kernels.h"
@@ -120,6 +121,26 @@ TEST(FeedForward, DoesNotDependOnWhetherAGraphIsBuilt) {
   }
   in[0].requires_grad_(true);
   EXPECT_TRUE(at::equal(run(in, at::kBFloat16), without));
+}
+
+TEST(FeedForward, APassForItsInputAloneLeavesNothingBehind) {
+  for (const bool with_scale : {true, false}) {
+    auto in = inputs(300, 8, 16, at::kFloat);
+    for (auto& tensor : in) {
+      tensor.requires_grad_(true);
+    }
+    const auto y = run({in.begin(), in.end() - (with_scale ? 0 : 1)}, at::kFloat).sum();
+    const auto of_weights = [&] {
+      return torch::autograd::grad({y}, {in[2], in[3], in[4]}, {}, /*retain_graph=*/true);
+    };
+    const auto before = of_weights();
+    torch::autograd::grad({y}, {in[0]}, {}, /*retain_graph=*/true);
+    torch::autograd::grad({y}, {in[4]}, {}, /*retain_graph=*/true);
+    const auto after = of_weights();
+    for (size_t i = 0; i < before.size(); ++i) {
+      EXPECT_TRUE(at::equal(after[i], before[i])) << i;
+    }
+  }
 }
 
 TEST(FeedForward, FrozenWeightsReceiveNoGradient) {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "gradient_check.h"
 #include "loopbank/ops/kernels.h"
@@ -82,6 +83,20 @@ TEST(NormLinear, FusedIsTheReferenceInValueAndGradients) {
     }
   }
   at::set_num_threads(before);
+}
+
+TEST(NormLinear, APassForItsInputAloneLeavesNothingBehind) {
+  auto in = inputs(300, 8, at::kFloat);
+  for (auto& tensor : in) {
+    tensor.requires_grad_(true);
+  }
+  const auto y = run(in, at::kFloat).y.sum();
+  const auto gradient = [&](size_t input) {
+    return torch::autograd::grad({y}, {in[input]}, {}, /*retain_graph=*/true).front();
+  };
+  const auto before = gradient(3);
+  gradient(0);
+  EXPECT_TRUE(at::equal(gradient(3), before));
 }
 
 TEST(NormLinear, IsDifferentiableWhereOneResultIsLeftUnread) {
