@@ -29,60 +29,48 @@ bool is_limited() {
          std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr;
 }
 
-/// The tile of a that begins at `row` and at `k` along K.
-void lay_out_left_tile(const Matrix& a, int64_t row, int64_t k, uint16_t* tile) {
-  const auto rows = std::clamp<int64_t>(a.rows - row, 0, kTileRows);
-  const auto depth = std::min(kTileDepth, a.columns - k);
+/// How a factor comes into tiles, by the way in which its memory runs.
+struct Layout {
+  void (*along)(const Lines&, uint16_t*);
+  void (*across)(const Lines&, uint16_t*);
+};
+constexpr Layout kLeft{left_tile_along, left_tile_across};
+constexpr Layout kRight{right_tile_along, right_tile_across};
+
+/// The tile of x [lines, K] that begins at `line` and at `k`.
+void lay_out_tile(const Matrix& x, int64_t line, int64_t k, const Layout& layout, uint16_t* tile) {
+  const auto lines = std::clamp<int64_t>(x.rows - line, 0, kTileRows);
+  const auto depth = std::min(kTileDepth, x.columns - k);
   const auto* const at =
-      static_cast<const uint16_t*>(a.data) + row * a.row_stride + k * a.column_stride;
-  if (a.column_stride == 1) {
-    left_tile_along({at, a.row_stride, rows, depth}, tile);
+      static_cast<const uint16_t*>(x.data) + line * x.row_stride + k * x.column_stride;
+  if (x.column_stride == 1) {
+    layout.along({at, x.row_stride, lines, depth}, tile);
   } else {
-    left_tile_across({at, a.column_stride, depth, rows}, tile);
+    layout.across({at, x.column_stride, depth, lines}, tile);
   }
 }
 
-/// The tile of b that begins at `k` along K and at `column`.
-void lay_out_right_tile(const Matrix& b, int64_t k, int64_t column, uint16_t* tile) {
-  const auto columns = std::clamp<int64_t>(b.columns - column, 0, kTileRows);
-  const auto depth = std::min(kTileDepth, b.rows - k);
-  const auto* const at =
-      static_cast<const uint16_t*>(b.data) + k * b.row_stride + column * b.column_stride;
-  if (b.column_stride == 1) {
-    right_tile_across({at, b.row_stride, depth, columns}, tile);
-  } else {
-    right_tile_along({at, b.column_stride, columns, depth}, tile);
-  }
-}
-
-/// Panels of 16 rows or columns, an even number of them, each of `tiles` tiles along K.
-/// @param along         whether memory runs along K: it is read as it runs
-/// @param lay_out_tile  (first row or column, first of K, where to)
-template <typename LayOut>
-void lay_out(int64_t side, int64_t tiles, bool along, uint16_t* to, const LayOut& lay_out_tile) {
-  const auto panels = round_up(side, kBlockSide) / kTileRows;
-  if (along) {
+/// x [lines, K], a left factor or the transpose of a right one, as panels of 16 lines, an even
+/// number of them; a panel's tiles follow each other along K. Memory is read as it runs.
+void lay_out(const Matrix& x, const Layout& layout, uint16_t* to) {
+  const auto panels = round_up(x.rows, kBlockSide) / kTileRows;
+  const auto tiles = round_up(x.columns, kTileDepth) / kTileDepth;
+  const auto place = [&](int64_t panel, int64_t tile) {
+    lay_out_tile(x, panel * kTileRows, tile * kTileDepth, layout,
+                 to + (panel * tiles + tile) * kTileValues);
+  };
+  if (x.column_stride == 1) {
     for (int64_t panel = 0; panel < panels; ++panel) {
       for (int64_t tile = 0; tile < tiles; ++tile) {
-        lay_out_tile(panel * kTileRows, tile * kTileDepth,
-                     to + (panel * tiles + tile) * kTileValues);
+        place(panel, tile);
       }
     }
     return;
   }
   for (int64_t tile = 0; tile < tiles; ++tile) {
     for (int64_t panel = 0; panel < panels; ++panel) {
-      lay_out_tile(panel * kTileRows, tile * kTileDepth, to + (panel * tiles + tile) * kTileValues);
+      place(panel, tile);
     }
-  }
-}
-
-void prefetch_block(const Matrix& c) {
-  if (c.dtype != at::kFloat || c.column_stride != 1) return;
-  const auto* row = static_cast<const float*>(c.data);
-  for (int64_t i = 0; i < c.rows; ++i, row += c.row_stride) {
-    __builtin_prefetch(row);
-    __builtin_prefetch(row + 16);
   }
 }
 
@@ -112,20 +100,13 @@ void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
   auto* const left = static_cast<uint16_t*>(
       scratchpad.of_size(static_cast<size_t>(panel * panels) * sizeof(uint16_t)));
   auto* const right = left + panel * kRowsAtATime;
-  lay_out(b.columns, tiles, b.row_stride == 1, right,
-          [&](int64_t column, int64_t k, uint16_t* to) { lay_out_right_tile(b, k, column, to); });
+  lay_out(b.transposed(), kRight, right);
   for (int64_t first = 0; first < c.rows; first += kRowsAtATime) {
     const auto rows = std::min(kRowsAtATime, c.rows - first);
-    lay_out(rows, tiles, a.column_stride == 1, left, [&](int64_t row, int64_t k, uint16_t* to) {
-      lay_out_left_tile(a, first + row, k, to);
-    });
+    lay_out(a.row_range(first, rows), kLeft, left);
     for (int64_t row = 0; row < rows; row += kBlockSide) {
       const auto part = c.row_range(first + row, std::min(kBlockSide, rows - row));
       for (int64_t column = 0; column < c.columns; column += kBlockSide) {
-        if (add && column + kBlockSide < c.columns) {
-          prefetch_block(part.column_range(column + kBlockSide,
-                                           std::min(kBlockSide, c.columns - column - kBlockSide)));
-        }
         multiply_into(left + row * panel, right + column * panel, tiles,
                       part.column_range(column, std::min(kBlockSide, c.columns - column)), add);
       }
