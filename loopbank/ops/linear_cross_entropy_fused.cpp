@@ -20,9 +20,9 @@ namespace {
 // A product over this many words at a time finds logits, weights and their gradient in the cache:
 // over all 50304 at once the three products run 3 to 10 % slower. Rows follow each other without a
 // gap, since oneDNN takes its tile kernels (AMX) for dense matrices alone: 1380 against 2190
-// GFLOP/s. 32 words more than 2048 keep the same place of neighbouring rows out of the same cache
+// GFLOP/s. 32 words more than 1024 keep the same place of neighbouring rows out of the same cache
 // set.
-constexpr int64_t kWordsPerBlock = 2048 + 32;
+constexpr int64_t kWordsPerBlock = 1024 + 32;
 // Logits of one chunk of rows. The gradient of the weight is read and written once a chunk.
 constexpr int64_t kLogitBytes = int64_t{64} << 20U;
 constexpr int64_t kMostRowsPerChunk = 2048;
