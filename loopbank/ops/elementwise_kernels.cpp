@@ -1,8 +1,9 @@
 #include "loopbank/ops/elementwise_kernels.h"
 
-#include <hwy/cache_control.h>
 #include <cstring>
 #include <type_traits>
+
+#include <hwy/cache_control.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "loopbank/ops/elementwise_kernels.cpp"
@@ -47,26 +48,11 @@ void copy_row(const X* from, size_t width, X* to) {
   }
 }
 
-/// With s = sigmoid(g): d silu(g) / dg = s + g s (1 - s).
+/// With s = sigmoid(g): d silu(g) / dg = s + g s (1 - s). Where y is not null also scale * swiglu,
+/// and the sum of dy swiglu.
 template <typename X>
-void swiglu_backward_row(const X* dy, const X* gate, const X* up, size_t width, FloatVector scale,
-                         X* dgate, X* dup) {
-  const auto one = set(1.0F);
-  for_each_vector(width, [=](size_t i, size_t count) HWY_ATTR {
-    const auto g = load(gate + i, count);
-    const auto slope = hn::Mul(load(dy + i, count), scale);
-    const auto s = sigmoid(g);
-    const auto silu = hn::Mul(g, s);
-    store(hn::Mul(slope, silu), dup + i, count);
-    const auto silu_slope = hn::MulAdd(silu, hn::Sub(one, s), s);
-    store(hn::Mul(hn::Mul(slope, load(up + i, count)), silu_slope), dgate + i, count);
-  });
-}
-
-/// The same, scale * swiglu on the way, and the sum of dy swiglu.
-template <typename X>
-float swiglu_and_backward_row(const X* dy, const X* gate, const X* up, size_t width,
-                              FloatVector scale, X* dgate, X* dup, X* y) {
+float swiglu_backward_row(const X* dy, const X* gate, const X* up, size_t width, FloatVector scale,
+                          X* dgate, X* dup, X* y) {
   const auto one = set(1.0F);
   return sum_over(width, [=](FloatVector sum, size_t i, size_t count) HWY_ATTR {
     const auto g = load(gate + i, count);
@@ -75,11 +61,14 @@ float swiglu_and_backward_row(const X* dy, const X* gate, const X* up, size_t wi
     const auto scaled_slope = hn::Mul(slope, scale);
     const auto s = sigmoid(g);
     const auto silu = hn::Mul(g, s);
-    const auto product = hn::Mul(silu, u);
-    store(hn::Mul(product, scale), y + i, count);
     store(hn::Mul(scaled_slope, silu), dup + i, count);
     const auto silu_slope = hn::MulAdd(silu, hn::Sub(one, s), s);
     store(hn::Mul(hn::Mul(scaled_slope, u), silu_slope), dgate + i, count);
+    if (y == nullptr) {
+      return sum;
+    }
+    const auto product = hn::Mul(silu, u);
+    store(hn::Mul(product, scale), y + i, count);
     return hn::MulAdd(slope, product, sum);
   });
 }
@@ -118,12 +107,8 @@ float SwigluBackwardRows(const SwigluBackward& swiglu, size_t first, size_t last
       const auto* const dy = static_cast<const X*>(swiglu.dy.data) + row * swiglu.dy_stride;
       const size_t at = row * swiglu.stride;
       const size_t to = row * swiglu.gradient_stride;
-      if (y == nullptr) {
-        swiglu_backward_row(dy, gate + at, up + at, swiglu.width, scale, dgate + to, dup + to);
-      } else {
-        sum += swiglu_and_backward_row(dy, gate + at, up + at, swiglu.width, scale, dgate + to,
-                                       dup + to, y + row * swiglu.y_stride);
-      }
+      sum += swiglu_backward_row(dy, gate + at, up + at, swiglu.width, scale, dgate + to, dup + to,
+                                 y == nullptr ? nullptr : y + row * swiglu.y_stride);
     }
   });
   return sum;

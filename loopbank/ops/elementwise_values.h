@@ -16,6 +16,8 @@ struct ConstValues {
 struct Values {
   void* data = nullptr;
   bool is_bf16 = false;
+
+  operator ConstValues() const { return {data, is_bf16}; }
 };
 
 /// visit(const float*) or visit(const uint16_t*).

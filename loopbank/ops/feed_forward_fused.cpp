@@ -79,7 +79,7 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
     const auto num_rows = static_cast<size_t>(count);
     const auto room = thread_matrices(branch.dtype(), count, {D, F, D, 2 * width});
     const auto &x = room[0], &inner = room[1], &fed = room[2];
-    rms_norm_rows({.x = const_values_from(a, first),
+    rms_norm_rows({.x = values_from(a, first),
                    .weight = const_floats(norm_weight),
                    .y = values_of(x),
                    .inverse = floats(inverse) + first,
@@ -91,8 +91,8 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
       gemm(x, into[part], both);
       const auto wide = static_cast<size_t>(columns);
       const auto kept = branch.kept(gate_up, first, count, column, columns);
-      swiglu_rows({.gate = const_values_of(both),
-                   .up = const_values_of(both, columns),
+      swiglu_rows({.gate = values_of(both),
+                   .up = values_of(both, columns),
                    .stride = 2 * wide,
                    .y = values_of(inner, column),
                    .y_stride = static_cast<size_t>(F),
@@ -103,7 +103,7 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
     });
     gemm(inner, out_of, fed);
     scaled_residual_values({.state = const_floats(a) + first * D,
-                            .branch = const_values_of(fed),
+                            .branch = values_of(fed),
                             .y = floats(y) + first * D,
                             .scale = scale},
                            0, num_rows * static_cast<size_t>(D));
@@ -147,10 +147,10 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
       gemm(as_matrix(slope), through_down[part], dinner);
       const auto wide = static_cast<size_t>(columns);
       const auto kept = branch.kept(gate_up, first, count, column, columns);
-      sums_of_block[D] += swiglu_backward_rows({.dy = const_values_of(dinner),
+      sums_of_block[D] += swiglu_backward_rows({.dy = values_of(dinner),
                                                 .dy_stride = wide,
-                                                .gate = {kept.gate.data, kept.gate.is_bf16},
-                                                .up = {kept.up.data, kept.up.is_bf16},
+                                                .gate = kept.gate,
+                                                .up = kept.up,
                                                 .stride = 2 * wide,
                                                 .dgate = values_from(all.dgate_up, first, column),
                                                 .dup = values_from(all.dgate_up, first, F + column),
@@ -162,8 +162,8 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
                                                0, num_rows);
     });
     gemm(as_matrix(all.dgate_up).row_range(first, count), through_gate_up, dx);
-    rms_norm_backward_rows({.dy = const_values_of(dx),
-                            .x = const_values_from(a, first),
+    rms_norm_backward_rows({.dy = values_of(dx),
+                            .x = values_from(a, first),
                             .weight = const_floats(norm_weight),
                             .inverse = const_floats(inverse) + first,
                             .dx = values_from(all.da, first),
@@ -182,10 +182,6 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
 struct WeightGradients {
   std::shared_ptr<WeightGradient> gate_up, down;
 };
-
-c10::optional<at::Tensor> token_of(const std::shared_ptr<WeightGradient>& gradient) {
-  return gradient ? c10::make_optional(gradient->token()) : c10::nullopt;
-}
 
 class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
  public:

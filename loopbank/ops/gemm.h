@@ -50,12 +50,9 @@ void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate = f
 /// same b. Made for left factors of `rows` rows; other numbers of rows work, too.
 class PackedMatrix {
  public:
-  PackedMatrix() = default;
   /// @param b     [K, N]  fp32 or bf16, of which a copy is kept
   /// @param rows  M of the products to come
   PackedMatrix(const Matrix& b, int64_t rows);
-
-  [[nodiscard]] bool defined() const { return state_ != nullptr; }
 
  private:
   friend void gemm(const Matrix& a, const PackedMatrix& b, const Matrix& c);

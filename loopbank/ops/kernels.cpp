@@ -12,8 +12,7 @@ namespace loopbank::ops {
 namespace {
 
 Kernels at_start() {
-  const char* simd = std::getenv("LOOPBANK_SIMD");
-  if (simd != nullptr && std::string_view(simd) == "avx2") {
+  if (is_limited_to_avx2()) {
     hwy::DisableTargets(HWY_AVX3 | HWY_AVX3_DL);
   }
   return Kernels::kFused;
@@ -32,6 +31,11 @@ Kernels kernels() {
 
 void set_kernels(Kernels kernels) {
   choice().store(kernels, std::memory_order_relaxed);
+}
+
+bool is_limited_to_avx2() {
+  const char* simd = std::getenv("LOOPBANK_SIMD");
+  return simd != nullptr && std::string_view(simd) == "avx2";
 }
 
 bool takes_fused(const at::Tensor& x) {

@@ -34,6 +34,9 @@ class KernelsScope {
   Kernels before_;
 };
 
+/// Whether LOOPBANK_SIMD=avx2 is set.
+[[nodiscard]] bool is_limited_to_avx2();
+
 /// Whether a fused version takes this input: fused kernels chosen, on the CPU, fp32 or bf16, not
 /// empty.
 [[nodiscard]] bool takes_fused(const at::Tensor& x);

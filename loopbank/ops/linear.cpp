@@ -52,10 +52,7 @@ at::Tensor LinearWeights::joined_copy() const {
 
 void LinearWeights::multiply(const Matrix& x, const Matrix& y) {
   if (x.rows >= kFewestRowsToPack) {
-    if (!forward_.defined()) {
-      forward_ = PackedMatrix(as_matrix(joined_copy()).transposed(), x.rows);
-    }
-    gemm(x, forward_, y);
+    gemm(x, forward_parts(out_, x.rows).front(), y);
     return;
   }
   const at::NoGradGuard no_grad;
@@ -72,10 +69,7 @@ void LinearWeights::multiply_back(const Matrix& dy, const Matrix& dx) {
     gemm(dy, as_matrix(joined_copy()), dx);
     return;
   }
-  if (!backward_.defined()) {
-    backward_ = PackedMatrix(as_matrix(joined_copy()), dy.rows);
-  }
-  gemm(dy, backward_, dx);
+  gemm(dy, backward_parts(in(), dy.rows).front(), dx);
 }
 
 const std::vector<PackedMatrix>& LinearWeights::forward_parts(int64_t width, int64_t rows) {
@@ -125,7 +119,6 @@ std::shared_ptr<WeightGradient> LinearWeights::gradient() {
 }
 
 void LinearWeights::forget_forward() {
-  forward_ = {};
   forward_parts_ = {};
 }
 

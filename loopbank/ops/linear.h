@@ -51,8 +51,8 @@ class LinearWeights {
   void multiply_back(const Matrix& dy, const Matrix& dx);
 
   /// W^T [in, out] cut by its columns, for products of `rows` rows at a time: each part has `width`
-  /// outputs of every layer side by side, or what is left of them. Prepared in the first call, kept
-  /// as long as the layouts above and not to be called from several threads.
+  /// outputs of every layer side by side, or what is left of them; `out` or more gives one part,
+  /// the whole. Prepared in the first call with a width and not to be called from several threads.
   const std::vector<PackedMatrix>& forward_parts(int64_t width, int64_t rows);
 
   /// W [out, in] cut by its columns in the same way: parts of `width` inputs.
@@ -65,20 +65,20 @@ class LinearWeights {
   void forget_forward();
 
  private:
+  /// A weight laid out for oneDNN, whole or cut.
+  struct Parts {
+    int64_t width = 0;
+    std::vector<PackedMatrix> matrices;
+  };
+
   [[nodiscard]] at::Tensor joined_copy() const;
 
   std::vector<at::Tensor> masters_;
   at::ScalarType compute_;
   int64_t out_ = 0;
   at::Tensor joined_;
-  PackedMatrix forward_;   // W^T [in, out]
-  PackedMatrix backward_;  // W [out, in]
-  struct Parts {
-    int64_t width = 0;
-    std::vector<PackedMatrix> matrices;
-  };
-  Parts forward_parts_;
-  Parts backward_parts_;
+  Parts forward_parts_;   // of W^T [in, out]
+  Parts backward_parts_;  // of W [out, in]
   std::shared_ptr<WeightGradient> gradient_;
 };
 

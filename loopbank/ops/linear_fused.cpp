@@ -53,8 +53,7 @@ class Linear : public torch::autograd::Function<Linear> {
 at::Tensor fused_linear(const at::Tensor& x, const WeightsHandle& weights) {
   const ProfiledOp op("loopbank::linear");
   const auto gradient = weights->gradient();
-  return Linear::apply(x, gradient ? c10::make_optional(gradient->token()) : c10::nullopt, weights,
-                       gradient);
+  return Linear::apply(x, token_of(gradient), weights, gradient);
 }
 
 }  // namespace loopbank::ops

@@ -33,7 +33,7 @@ class FusedNormLinear : public torch::autograd::Function<FusedNormLinear> {
     const auto& weight = weights->forward_parts(weights->out(), blocks.block).front();
     blocks.for_each([&](int64_t /*index*/, int64_t first, int64_t count) {
       const auto normed = thread_matrices(y.scalar_type(), count, {weights->in()}).front();
-      rms_norm_rows({.x = const_values_from(x, first),
+      rms_norm_rows({.x = values_from(x, first),
                      .weight = const_floats(norm_weight),
                      .y = values_of(normed),
                      .inverse = floats(inverse) + first,
@@ -64,8 +64,8 @@ class FusedNormLinear : public torch::autograd::Function<FusedNormLinear> {
     blocks.for_each([&](int64_t index, int64_t first, int64_t count) {
       const auto dx = thread_matrices(dy.scalar_type(), count, {D}).front();
       gemm(as_matrix(dy).row_range(first, count), weight, dx);
-      rms_norm_backward_rows({.dy = const_values_of(dx),
-                              .x = const_values_from(x, first),
+      rms_norm_backward_rows({.dy = values_of(dx),
+                              .x = values_from(x, first),
                               .weight = const_floats(saved[1]),
                               .inverse = const_floats(saved[2]) + first,
                               .dx = values_from(da, first),
@@ -88,9 +88,7 @@ NormLinear fused_norm_linear(const at::Tensor& a, const at::Tensor& norm, double
                              const std::shared_ptr<LinearWeights>& weights) {
   const ProfiledOp op("loopbank::norm_linear");
   const auto gradient = weights->gradient();
-  const auto results = FusedNormLinear::apply(
-      a, norm, gradient ? c10::make_optional(gradient->token()) : c10::nullopt, eps, weights,
-      gradient);
+  const auto results = FusedNormLinear::apply(a, norm, token_of(gradient), eps, weights, gradient);
   return {results[0], results[1]};
 }
 

@@ -55,18 +55,8 @@ Values values_from(const at::Tensor& x, int64_t row, int64_t column) {
           x.scalar_type() == at::kBFloat16};
 }
 
-ConstValues const_values_from(const at::Tensor& x, int64_t row, int64_t column) {
-  const auto values = values_from(x, row, column);
-  return {values.data, values.is_bf16};
-}
-
 Values values_of(const Matrix& x, int64_t column) {
   return {x.column_range(column, 0).data, x.dtype == at::kBFloat16};
-}
-
-ConstValues const_values_of(const Matrix& x, int64_t column) {
-  const auto values = values_of(x, column);
-  return {values.data, values.is_bf16};
 }
 
 }  // namespace loopbank::ops

@@ -35,11 +35,9 @@ struct RowBlocks {
                                                   const std::vector<int64_t>& columns);
 
 /// The values of a dense tensor [..., D] from row `row` and column `column` on.
-[[nodiscard]] ConstValues const_values_from(const at::Tensor& x, int64_t row, int64_t column = 0);
 [[nodiscard]] Values values_from(const at::Tensor& x, int64_t row, int64_t column = 0);
 
 /// The same of a row-major matrix.
-[[nodiscard]] ConstValues const_values_of(const Matrix& x, int64_t column = 0);
 [[nodiscard]] Values values_of(const Matrix& x, int64_t column = 0);
 
 }  // namespace loopbank::ops

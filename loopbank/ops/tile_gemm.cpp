@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <string_view>
 
+#include "loopbank/ops/kernels.h"
 #include "loopbank/ops/scratchpad.h"
 #include "loopbank/ops/tile_kernels.h"
 
@@ -21,12 +21,6 @@ constexpr int64_t kBlocksPerThread = 128;
 
 int64_t round_up(int64_t n, int64_t step) {
   return (n + step - 1) / step * step;
-}
-
-bool is_limited() {
-  const char* simd = std::getenv("LOOPBANK_SIMD");
-  return (simd != nullptr && std::string_view(simd) == "avx2") ||
-         std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr;
 }
 
 /// How a factor comes into tiles, by the way in which its memory runs.
@@ -96,9 +90,9 @@ void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
   const auto tiles = round_up(a.columns, kTileDepth) / kTileDepth;
   const auto panel = tiles * kTileDepth;  // values of a row or column
   thread_local Scratchpad scratchpad;
-  const auto panels = kRowsAtATime + round_up(b.columns, kBlockSide);
+  const auto rows_and_columns = kRowsAtATime + round_up(b.columns, kBlockSide);
   auto* const left = static_cast<uint16_t*>(
-      scratchpad.of_size(static_cast<size_t>(panel * panels) * sizeof(uint16_t)));
+      scratchpad.of_size(static_cast<size_t>(panel * rows_and_columns) * sizeof(uint16_t)));
   auto* const right = left + panel * kRowsAtATime;
   lay_out(b.transposed(), kRight, right);
   for (int64_t first = 0; first < c.rows; first += kRowsAtATime) {
@@ -139,7 +133,8 @@ int64_t blocks_of(int64_t side) {
 }  // namespace
 
 bool has_tile_unit() {
-  static const bool has = !is_limited() && request_tiles();
+  static const bool has =
+      !is_limited_to_avx2() && std::getenv("ONEDNN_MAX_CPU_ISA") == nullptr && request_tiles();
   return has;
 }
 

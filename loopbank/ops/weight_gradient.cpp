@@ -58,4 +58,8 @@ void WeightGradient::add(const Matrix& dy, const Matrix& x) {
   gemm(dy.transposed(), x, as_matrix(total), /*accumulate=*/!is_first);
 }
 
+c10::optional<at::Tensor> token_of(const std::shared_ptr<WeightGradient>& gradient) {
+  return gradient ? c10::make_optional(gradient->token()) : c10::nullopt;
+}
+
 }  // namespace loopbank::ops

@@ -39,4 +39,7 @@ class WeightGradient {
   at::Tensor token_;
 };
 
+/// The token as an input of an autograd function; none for null.
+[[nodiscard]] c10::optional<at::Tensor> token_of(const std::shared_ptr<WeightGradient>& gradient);
+
 }  // namespace loopbank::ops

@@ -98,13 +98,7 @@ TEST(FeedForward, FusedIsTheReferenceInValueAndGradients) {
           const auto in = inputs(rows, D, F, at::kFloat);
           const auto fused = after_two_loops(Kernels::kFused, in, compute, with_scale);
           const auto reference = after_two_loops(Kernels::kReference, in, compute, with_scale);
-          for (size_t i = 0; i < fused.size(); ++i) {
-            ASSERT_EQ(fused[i].scalar_type(), reference[i].scalar_type());
-            ASSERT_EQ(fused[i].sizes(), reference[i].sizes());
-            const double largest = reference[i].abs().max().item<double>();
-            expect_close(fused[i] / largest, reference[i] / largest,
-                         kFeedForwardTolerance.of(compute));
-          }
+          expect_near_largest(fused, reference, kFeedForwardTolerance.of(compute));
         }
       }
     }

@@ -107,6 +107,17 @@ void expect_close(const at::Tensor& actual, const std::vector<double>& expected,
   expect_close(actual, at::tensor(expected, at::kDouble).reshape(actual.sizes()), tolerance);
 }
 
+void expect_near_largest(const std::vector<at::Tensor>& actual,
+                         const std::vector<at::Tensor>& expected, double tolerance) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_EQ(actual[i].scalar_type(), expected[i].scalar_type());
+    ASSERT_EQ(actual[i].sizes(), expected[i].sizes());
+    const double largest = expected[i].abs().max().item<double>();
+    expect_close(actual[i] / largest, expected[i] / largest, tolerance);
+  }
+}
+
 ::testing::AssertionResult gradients_match(const TensorFunction& function,
                                            const std::vector<at::Tensor>& inputs) {
   std::vector<at::Tensor> leaves;

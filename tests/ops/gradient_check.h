@@ -52,6 +52,11 @@ void expect_close(const at::Tensor& actual, const at::Tensor& expected, double t
 /// The same with expected values in row-major order, worked out by the test.
 void expect_close(const at::Tensor& actual, const std::vector<double>& expected, double tolerance);
 
+/// Fails unless both are of one dtype and shape each and lie within tolerance * the largest
+/// expected value.
+void expect_near_largest(const std::vector<at::Tensor>& actual,
+                         const std::vector<at::Tensor>& expected, double tolerance);
+
 using TensorFunction = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
 
 /// How far a gradient by autograd may lie from the central difference, as in is_close.

@@ -72,13 +72,7 @@ TEST(NormLinear, FusedIsTheReferenceInValueAndGradients) {
         const auto in = inputs(rows, 65, at::kFloat);
         const auto fused = result_and_gradients(Kernels::kFused, in, compute);
         const auto reference = result_and_gradients(Kernels::kReference, in, compute);
-        for (size_t i = 0; i < fused.size(); ++i) {
-          ASSERT_EQ(fused[i].scalar_type(), reference[i].scalar_type());
-          ASSERT_EQ(fused[i].sizes(), reference[i].sizes());
-          const double largest = reference[i].abs().max().item<double>();
-          expect_close(fused[i] / largest, reference[i] / largest,
-                       kNormLinearTolerance.of(compute));
-        }
+        expect_near_largest(fused, reference, kNormLinearTolerance.of(compute));
       }
     }
   }
