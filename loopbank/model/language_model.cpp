@@ -123,6 +123,7 @@ struct LanguageModel::Parts {
       h = out.state;  // [B, T, D]
       expected_loops.push_back(out.expected_loops);
     }
+    pass.leave();
     if (options.cache != nullptr) {
       options.cache->advance(tokens.size(1));
     }

@@ -53,13 +53,17 @@ bool Pass::recomputes(Recompute part) const {
 
 void Pass::enter(int64_t layer, int64_t loop) {
   if (layer != layer_) {
-    for (const auto& [master, prepared] : linear_weights_) {
-      prepared->forget_forward();  // autograd keeps the rest for the backward pass
-    }
-    linear_weights_.clear();
+    leave();
   }
   layer_ = layer;
   loop_ = loop;
+}
+
+void Pass::leave() {
+  for (const auto& [master, prepared] : linear_weights_) {
+    prepared->forget_forward();  // autograd keeps the rest for the backward pass
+  }
+  linear_weights_.clear();
 }
 
 int64_t Pass::loops(int64_t trained_loops) const {

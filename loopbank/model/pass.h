@@ -50,9 +50,11 @@ class Pass {
   /// Whether this part is to be computed again in the backward pass.
   [[nodiscard]] bool recomputes(Recompute part) const;
 
-  /// The pass stands in loop `loop` (from 1) of a layer (from 0). What was prepared for the
-  /// products of the layer before goes.
+  /// The pass stands in loop `loop` (from 1) of a layer (from 0), out of the one before.
   void enter(int64_t layer, int64_t loop);
+
+  /// Frees what was prepared for the products of the layer where the pass stood.
+  void leave();
 
   [[nodiscard]] bool has_cache() const { return options_.cache != nullptr; }
   /// The tree that the tokens stand in; null for a row.

@@ -95,16 +95,17 @@ const std::vector<PackedMatrix>& LinearWeights::forward_parts(int64_t width, int
 }
 
 const std::vector<PackedMatrix>& LinearWeights::backward_parts(int64_t width, int64_t rows) {
-  if (backward_parts_.width == width) {
-    return backward_parts_.matrices;
+  auto& prepared = *backward_parts_;
+  if (prepared.width == width) {
+    return prepared.matrices;
   }
-  backward_parts_ = {.width = width, .matrices = {}};
+  prepared = {.width = width, .matrices = {}};
   const auto copy = joined_copy();
   for (int64_t first = 0; first < in(); first += width) {
     const auto part = as_matrix(copy).column_range(first, std::min(width, in() - first));
-    backward_parts_.matrices.emplace_back(part, rows);
+    prepared.matrices.emplace_back(part, rows);
   }
-  return backward_parts_.matrices;
+  return prepared.matrices;
 }
 
 std::shared_ptr<WeightGradient> LinearWeights::gradient() {
@@ -113,7 +114,8 @@ std::shared_ptr<WeightGradient> LinearWeights::gradient() {
                                                                      return master.requires_grad();
                                                                    });
   if (is_needed && gradient_ == nullptr) {
-    gradient_ = std::make_shared<WeightGradient>(masters_);
+    gradient_ = std::make_shared<WeightGradient>(
+        masters_, [prepared = backward_parts_] { *prepared = Parts(); });
   }
   return is_needed ? gradient_ : nullptr;
 }

@@ -77,8 +77,9 @@ class LinearWeights {
   at::ScalarType compute_;
   int64_t out_ = 0;
   at::Tensor joined_;
-  Parts forward_parts_;   // of W^T [in, out]
-  Parts backward_parts_;  // of W [out, in]
+  Parts forward_parts_;  // of W^T [in, out]
+  // Of W [out, in]; the gradient, done, empties them, and its node may outlive these weights.
+  std::shared_ptr<Parts> backward_parts_ = std::make_shared<Parts>();
   std::shared_ptr<WeightGradient> gradient_;
 };
 

@@ -3,116 +3,191 @@
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
 #include <torch/version.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <map>
 #include <mutex>
-#include <vector>
+#include <set>
+#include <unordered_map>
+#include <utility>
 
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {
 namespace {
 
-constexpr size_t kAlignment = 64;               // of tensors, and room in front for the size
-constexpr size_t kHugePage = size_t{1} << 21U;  // blocks from here on ask for huge pages
-constexpr unsigned kClassesAnOctave = 3;        // 2^3: a class wastes at most an eighth
+constexpr size_t kAlignment = 64;               // of tensors, in bytes
+constexpr size_t kPage = size_t{1} << 12U;      // blocks are whole pages
+constexpr size_t kHugePage = size_t{1} << 21U;  // memory is asked for by these
+constexpr size_t kAddressesPerByte = 4;         // set aside for each byte of the machine
+constexpr size_t kFewestAddresses = size_t{1} << 30U;
 
-/// The sizes that blocks come in: eight between two powers of two.
-size_t size_class(size_t bytes) {
-  const size_t step = std::bit_floor(bytes) >> kClassesAnOctave;
-  return (bytes + step - 1) / step * step;
+constexpr size_t round_up(size_t bytes, size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
 }
 
-void* system_block(size_t bytes) {
-  void* block = nullptr;
-  const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-  if (::posix_memalign(&block, alignment, bytes) != 0) {
+size_t bytes_of_machine() {
+  return static_cast<size_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES))) *
+         static_cast<size_t>(std::max(0L, ::sysconf(_SC_PAGESIZE)));
+}
+
+/// So many addresses without memory behind them; null where there are none left.
+char* addresses(size_t count) {
+  void* const range =
+      ::mmap(nullptr, count, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (range == MAP_FAILED) {
     return nullptr;
   }
-  if (bytes >= kHugePage) {
-    ::madvise(block, bytes, MADV_HUGEPAGE);  // a wish: refused where the system has none
-  }
-  return block;
+  ::madvise(range, count, MADV_HUGEPAGE);  // a wish: not granted where the system has none
+  return static_cast<char*>(range);
 }
 
-/// Blocks by size class. A block starts with its size, kAlignment bytes before its data.
+/// Blocks side by side in one range of addresses, each put where the smallest rest is left over.
+/// Free neighbours are one block: whatever the sizes, a step finds room in what the step before
+/// gave back.
 class Pool {
  public:
-  void* take(size_t bytes) {
-    const size_t size = size_class(bytes);
-    const std::lock_guard lock(mutex_);
-    void* block = take_free(size);
-    if (block == nullptr) {
-      block = make(size);
+  Pool() {
+    size_t count = std::max(kFewestAddresses, kAddressesPerByte * bytes_of_machine());
+    while ((begin_ = addresses(count)) == nullptr && count > kFewestAddresses) {
+      count /= 2;  // the system allows no more (ulimit -v)
     }
+    end_ = usable_ = begin_;
+    last_ = begin_ == nullptr ? nullptr : begin_ + count;  // null: every block will be refused
+  }
+
+  [[nodiscard]] bool owns(const void* data) const { return begin_ <= data && data < last_; }
+
+  void* take(size_t bytes) {
+    const size_t size = round_up(bytes, kPage);
+    const std::lock_guard lock(mutex_);
+    auto found = by_size_.lower_bound({size, nullptr});
+    if (found == by_size_.end()) {
+      grow(size);
+      found = by_size_.lower_bound({size, nullptr});
+    }
+    const auto [room, block] = *found;
+    erase_free(block, room);
+    if (room > size) {
+      insert_free(block + size, room - size);
+    }
+    in_use_.emplace(block, size);
     live_ += size;
     most_live_ = std::max(most_live_, live_);
-    *static_cast<size_t*>(block) = size;
     return block;
   }
 
-  void give(void* block) {
-    const size_t size = *static_cast<size_t*>(block);
+  void give(void* data) {
     const std::lock_guard lock(mutex_);
-    free_blocks_[size].push_back(block);
+    const auto found = in_use_.find(static_cast<char*>(data));
+    const auto [block, size] = *found;
+    in_use_.erase(found);
     live_ -= size;
-    free_ += size;
+    insert_free_beside_neighbours(block, size);
   }
 
   void release() {
     const std::lock_guard lock(mutex_);
-    release_all();
+    give_pages_back();
   }
 
   MemoryPoolUse use() {
     const std::lock_guard lock(mutex_);
-    return {.live_bytes = live_, .free_bytes = free_};
+    return {.live_bytes = live_, .free_bytes = free_bytes()};
   }
 
  private:
-  void* take_free(size_t size) {
-    const auto found = free_blocks_.find(size);
-    if (found == free_blocks_.end() || found->second.empty()) {
-      return nullptr;
-    }
-    void* block = found->second.back();
-    found->second.pop_back();
-    free_ -= size;
-    return block;
+  [[nodiscard]] size_t free_bytes() const { return static_cast<size_t>(end_ - begin_) - live_; }
+
+  void insert_free(char* block, size_t size) {
+    free_.emplace(block, size);
+    by_size_.emplace(size, block);
   }
 
-  void* make(size_t size) {
-    const auto limit = static_cast<size_t>(kLargestPoolShare * static_cast<double>(most_live_));
-    if (live_ + free_ + size > limit) {
-      release_all();
+  void erase_free(char* block, size_t size) {
+    free_.erase(block);
+    by_size_.erase({size, block});
+  }
+
+  void insert_free_beside_neighbours(char* block, size_t size) {
+    const auto after = free_.lower_bound(block);
+    if (after != free_.begin()) {
+      const auto [before, room] = *std::prev(after);
+      if (before + room == block) {
+        erase_free(before, room);
+        block = before;
+        size += room;
+      }
     }
-    void* block = system_block(size);
-    if (block == nullptr) {
+    if (const auto next = free_.find(block + size); next != free_.end()) {
+      const size_t room = next->second;
+      erase_free(block + size, room);
+      size += room;
+    }
+    insert_free(block, size);
+  }
+
+  /// Room for a block of so many bytes at the end of the range.
+  void grow(size_t size) {
+    if (static_cast<double>(free_bytes()) > kLargestFreeShare * static_cast<double>(most_live_)) {
+      give_pages_back();
+    }
+    size_t missing = size;
+    if (!free_.empty()) {
+      const auto [last, room] = *free_.rbegin();
+      missing -= last + room == end_ ? room : 0;
+    }
+    if (missing > static_cast<size_t>(last_ - end_) || !make_usable(end_ + missing)) {
       fail(ErrorCode::kDevice,
            "memory: expected room for {} bytes more beside the {} in use, the system has none. Use "
            "a smaller micro_batch or sequence_length.",
            size, live_);
     }
-    return block;
+    auto* const block = end_;
+    end_ += missing;
+    insert_free_beside_neighbours(block, missing);
   }
 
-  void release_all() {
-    for (auto& [size, blocks] : free_blocks_) {
-      for (void* block : blocks) {
-        std::free(block);
+  /// Memory behind the addresses up to this one.
+  bool make_usable(char* end) {
+    if (end <= usable_) {
+      return true;
+    }
+    const auto wanted = round_up(static_cast<size_t>(end - usable_), kHugePage);
+    const auto size = std::min(wanted, static_cast<size_t>(last_ - usable_));
+    if (::mprotect(usable_, size, PROT_READ | PROT_WRITE) != 0) {
+      return false;
+    }
+    usable_ += size;
+    return true;
+  }
+
+  /// Free blocks keep their addresses, which are empty until somebody writes to them again; the
+  /// last one, with nothing in use after it, is no block any more.
+  void give_pages_back() {
+    for (const auto& [block, size] : free_) {
+      ::madvise(block, size, MADV_DONTNEED);
+    }
+    if (!free_.empty()) {
+      const auto [last, room] = *free_.rbegin();
+      if (last + room == end_) {
+        erase_free(last, room);
+        end_ = last;
       }
     }
-    free_blocks_.clear();
-    free_ = 0;
   }
 
   std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> free_blocks_;
+  char* begin_ = nullptr;   // of the range, fixed like its last address
+  char* end_ = nullptr;     // of what blocks have come to
+  char* usable_ = nullptr;  // addresses before this one may be written to
+  char* last_ = nullptr;
+  std::map<char*, size_t> free_;                // by address; no two touch
+  std::set<std::pair<size_t, char*>> by_size_;  // the same
+  std::unordered_map<char*, size_t> in_use_;
   size_t live_ = 0;
-  size_t free_ = 0;
   size_t most_live_ = 0;
 };
 
@@ -124,20 +199,11 @@ Pool& pool() {
 
 #if TORCH_VERSION_MAJOR < 2
 
-/// Data follow their block's start by kAlignment bytes, where the block's size stands.
-void* data_of(void* block) {
-  return static_cast<char*>(block) + kAlignment;
-}
-
-void free_block_of(void* data) {
-  if (data == nullptr) {
-    return;
-  }
-  void* block = static_cast<char*>(data) - kAlignment;
-  if (*static_cast<size_t*>(block) < kSmallestPooledBytes) {
-    std::free(block);
+void free_block(void* data) {
+  if (pool().owns(data)) {
+    pool().give(data);
   } else {
-    pool().give(block);
+    std::free(data);
   }
 }
 
@@ -146,7 +212,6 @@ void* small_block(size_t bytes) {
   if (::posix_memalign(&block, kAlignment, bytes) != 0) {
     fail(ErrorCode::kDevice, "memory: expected room for {} bytes, the system has none.", bytes);
   }
-  *static_cast<size_t*>(block) = bytes;
   return block;
 }
 
@@ -155,15 +220,14 @@ class PooledAllocator final : public at::Allocator {
   at::DataPtr allocate(size_t bytes) const override {
     const at::Device cpu(at::kCPU);
     if (bytes == 0) {
-      return {nullptr, nullptr, &free_block_of, cpu};
+      return {nullptr, nullptr, &free_block, cpu};
     }
-    const size_t needed = bytes + kAlignment;
-    void* data = data_of(needed < kSmallestPooledBytes ? small_block(needed) : pool().take(needed));
-    return {data, data, &free_block_of, cpu};
+    void* data = bytes < kSmallestPooledBytes ? small_block(bytes) : pool().take(bytes);
+    return {data, data, &free_block, cpu};
   }
 
   /// One for blocks of every size: LibTorch frees raw memory by it.
-  at::DeleterFnPtr raw_deleter() const override { return &free_block_of; }
+  at::DeleterFnPtr raw_deleter() const override { return &free_block; }
 };
 
 #endif

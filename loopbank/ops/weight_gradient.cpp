@@ -14,6 +14,7 @@ using torch::autograd::variable_list;
 struct WeightGradient::Sum {
   at::Tensor total;              // [out, in] fp32, undefined before the first of a backward pass
   std::vector<int64_t> outputs;  // out_k of each layer
+  std::function<void()> done;
 };
 
 class WeightGradient::Token : public torch::autograd::Function<Token> {
@@ -29,6 +30,7 @@ class WeightGradient::Token : public torch::autograd::Function<Token> {
     // Another backward pass through the same graph starts anew.
     const auto total = std::move(sum->total);
     sum->total = at::Tensor();
+    sum->done();
     variable_list result(sum->outputs.size() + 1);  // and of the sum itself
     int64_t first = 0;
     for (size_t layer = 0; layer < sum->outputs.size(); ++layer) {
@@ -41,8 +43,9 @@ class WeightGradient::Token : public torch::autograd::Function<Token> {
   }
 };
 
-WeightGradient::WeightGradient(const std::vector<at::Tensor>& masters)
+WeightGradient::WeightGradient(const std::vector<at::Tensor>& masters, std::function<void()> done)
     : sum_(std::make_shared<Sum>()) {
+  sum_->done = std::move(done);
   for (const auto& master : masters) {
     sum_->outputs.push_back(master.size(0));
   }

@@ -8,6 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace loopbank::ops {
 class WeightGradient {
  public:
   /// @param masters  one [out_k, in] a layer, of which one at least needs a gradient
-  explicit WeightGradient(const std::vector<at::Tensor>& masters);
+  /// @param done     called when a backward pass has been through all uses
+  WeightGradient(const std::vector<at::Tensor>& masters, std::function<void()> done);
 
   /// An input of each use's autograd function; the gradient that this one returns for it is not
   /// looked at and may be undefined.

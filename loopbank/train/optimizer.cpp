@@ -207,8 +207,13 @@ void AdamW::step_in_ranges(const std::vector<at::Tensor>& gradients, double lear
 std::vector<int64_t> AdamW::rows_still_in_motion(size_t i, const at::Tensor& gradient) {
   auto& moved = moved_rows_[i];
   if (moved.empty()) {
-    const auto found = second_moments_[i].ne(0).any(1);  // [rows], after a restore
-    moved.assign(found.data_ptr<bool>(), found.data_ptr<bool>() + found.numel());
+    // After a restore. Rows that were never reached are read, not written: they take no memory.
+    const auto* const moments = second_moments_[i].data_ptr<float>();
+    const auto width = second_moments_[i].size(1);
+    for (int64_t row = 0; row < second_moments_[i].size(0); ++row) {
+      const auto* const first = moments + row * width;
+      moved.push_back(std::any_of(first, first + width, [](float x) { return x != 0.0F; }));
+    }
   }
   std::vector<bool> has_gradient(moved.size());
   const auto with_gradient = gradient._indices();  // [1, n]

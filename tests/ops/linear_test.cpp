@@ -5,6 +5,7 @@
 
 #include "gradient_check.h"
 #include "loopbank/ops/kernels.h"
+#include "loopbank/ops/memory_pool.h"
 
 namespace loopbank::ops {
 namespace {
@@ -96,6 +97,26 @@ TEST(Linear, AFrozenMasterReceivesNoGradient) {
   expect_close(trained.grad(), x.detach().sum(0).expand({4, 3}), kLinearTolerance.fp32);
   expect_close(x.grad(), at::cat({frozen, trained.detach()}).sum(0).expand({5, 3}),
                kLinearTolerance.fp32);
+}
+
+TEST(Linear, WhatABackwardPassPreparedGoesWithIt) {
+  if (!install_memory_pool()) {
+    GTEST_SKIP() << "this LibTorch keeps its own memory";
+  }
+  RandomTensors random;
+  const auto x = random.normal({200, 1024}).to(at::kFloat).requires_grad_(true);
+  auto master = random.normal({1024, 1024}).to(at::kFloat).requires_grad_(true);
+  const auto weights = prepare({master}, at::kFloat);
+  const auto y = linear(linear(x, weights), weights).sum();
+  weights->forget_forward();
+  const auto before = memory_pool_use().live_bytes;
+  for (int pass = 0; pass < 2; ++pass) {  // the graph is there all the while
+    y.backward({}, /*keep_graph=*/true);
+    const auto slope = x.grad();
+    x.mutable_grad().reset();
+    master.mutable_grad().reset();
+    EXPECT_EQ(memory_pool_use().live_bytes, before + slope.nbytes()) << pass;
+  }
 }
 
 TEST(Linear, RefusesShapesThatDoNotFit) {
