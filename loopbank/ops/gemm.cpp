@@ -257,7 +257,7 @@ Matrix as_matrix(const at::Tensor& x) {
 void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
   check_product(a, b, c, accumulate);
   if (takes_tile_gemm(a, b, c)) {
-    tile_gemm(a, b, c, accumulate);
+    tile_gemm(*tile_kernels(), a, b, c, accumulate);
     return;
   }
 #ifdef LOOPBANK_HAS_ONEDNN

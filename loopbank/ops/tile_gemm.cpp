@@ -7,7 +7,6 @@
 
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/scratchpad.h"
-#include "loopbank/ops/tile_kernels.h"
 
 namespace loopbank::ops {
 namespace {
@@ -23,16 +22,9 @@ int64_t round_up(int64_t n, int64_t step) {
   return (n + step - 1) / step * step;
 }
 
-/// How a factor comes into tiles, by the way in which its memory runs.
-struct Layout {
-  void (*along)(const Lines&, uint16_t*);
-  void (*across)(const Lines&, uint16_t*);
-};
-constexpr Layout kLeft{left_tile_along, left_tile_across};
-constexpr Layout kRight{right_tile_along, right_tile_across};
-
 /// The tile of x [lines, K] that begins at `line` and at `k`.
-void lay_out_tile(const Matrix& x, int64_t line, int64_t k, const Layout& layout, uint16_t* tile) {
+void lay_out_tile(const Matrix& x, int64_t line, int64_t k, const TileLayout& layout,
+                  uint16_t* tile) {
   const auto lines = std::clamp<int64_t>(x.rows - line, 0, kTileRows);
   const auto depth = std::min(kTileDepth, x.columns - k);
   const auto* const at =
@@ -46,7 +38,7 @@ void lay_out_tile(const Matrix& x, int64_t line, int64_t k, const Layout& layout
 
 /// x [lines, K], a left factor or the transpose of a right one, as panels of 16 lines, an even
 /// number of them; a panel's tiles follow each other along K. Memory is read as it runs.
-void lay_out(const Matrix& x, const Layout& layout, uint16_t* to) {
+void lay_out(const Matrix& x, const TileLayout& layout, uint16_t* to) {
   const auto panels = round_up(x.rows, kBlockSide) / kTileRows;
   const auto tiles = round_up(x.columns, kTileDepth) / kTileDepth;
   const auto place = [&](int64_t panel, int64_t tile) {
@@ -69,15 +61,15 @@ void lay_out(const Matrix& x, const Layout& layout, uint16_t* to) {
 }
 
 /// A block of c from its tiles.
-void multiply_into(const uint16_t* left, const uint16_t* right, int64_t tiles, const Matrix& c,
-                   bool add) {
+void multiply_into(const TileKernels& kernels, const uint16_t* left, const uint16_t* right,
+                   int64_t tiles, const Matrix& c, bool add) {
   const bool is_whole = c.rows == kBlockSide && c.columns == kBlockSide;
   if (is_whole && c.column_stride == 1) {
-    multiply_block(left, right, tiles, static_cast<float*>(c.data), c.row_stride, add);
+    kernels.multiply_block(left, right, tiles, static_cast<float*>(c.data), c.row_stride, add);
     return;
   }
   alignas(64) float sums[kBlockSide * kBlockSide];
-  multiply_block(left, right, tiles, sums, kBlockSide, /*add=*/false);
+  kernels.multiply_block(left, right, tiles, sums, kBlockSide, /*add=*/false);
   const auto to = c.column_stride == 1 ? c : c.transposed();
   if (c.column_stride != 1) {
     transpose_block(sums);
@@ -86,7 +78,8 @@ void multiply_into(const uint16_t* left, const uint16_t* right, int64_t tiles, c
 }
 
 /// One thread's product, whose right factor fits the cache.
-void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
+void multiply(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,
+              bool add) {
   const auto tiles = round_up(a.columns, kTileDepth) / kTileDepth;
   const auto panel = tiles * kTileDepth;  // values of a row or column
   thread_local Scratchpad scratchpad;
@@ -94,14 +87,14 @@ void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
   auto* const left = static_cast<uint16_t*>(
       scratchpad.of_size(static_cast<size_t>(panel * rows_and_columns) * sizeof(uint16_t)));
   auto* const right = left + panel * kRowsAtATime;
-  lay_out(b.transposed(), kRight, right);
+  lay_out(b.transposed(), kernels.right, right);
   for (int64_t first = 0; first < c.rows; first += kRowsAtATime) {
     const auto rows = std::min(kRowsAtATime, c.rows - first);
-    lay_out(a.row_range(first, rows), kLeft, left);
+    lay_out(a.row_range(first, rows), kernels.left, left);
     for (int64_t row = 0; row < rows; row += kBlockSide) {
       const auto part = c.row_range(first + row, std::min(kBlockSide, rows - row));
       for (int64_t column = 0; column < c.columns; column += kBlockSide) {
-        multiply_into(left + row * panel, right + column * panel, tiles,
+        multiply_into(kernels, left + row * panel, right + column * panel, tiles,
                       part.column_range(column, std::min(kBlockSide, c.columns - column)), add);
       }
     }
@@ -109,21 +102,21 @@ void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool add) {
 }
 
 /// One thread's product, in parts of K and of columns.
-void multiply_in_parts(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
+void multiply_in_parts(const TileKernels& kernels, const Matrix& a, const Matrix& b,
+                       const Matrix& c, bool accumulate) {
   const auto parts = (a.columns + kDepthAtATime - 1) / kDepthAtATime;
   const auto depth = round_up((a.columns + parts - 1) / parts, kTileDepth);
   const auto width = std::max(kBlockSide, kColumnBytes / (2 * depth) / kBlockSide * kBlockSide);
-  // oneDNN uses the unit as well and leaves it in shapes of its own.
-  configure_tiles();
+  kernels.begin();
   for (int64_t column = 0; column < c.columns; column += width) {
     const auto columns = std::min(width, c.columns - column);
     for (int64_t k = 0; k < a.columns; k += depth) {
       const auto part = std::min(depth, a.columns - k);
-      multiply(a.column_range(k, part), b.row_range(k, part).column_range(column, columns),
+      multiply(kernels, a.column_range(k, part), b.row_range(k, part).column_range(column, columns),
                c.column_range(column, columns), accumulate || k > 0);
     }
   }
-  release_tiles();
+  kernels.end();
 }
 
 int64_t blocks_of(int64_t side) {
@@ -132,18 +125,24 @@ int64_t blocks_of(int64_t side) {
 
 }  // namespace
 
-bool has_tile_unit() {
-  static const bool has =
-      !is_limited_to_avx2() && std::getenv("ONEDNN_MAX_CPU_ISA") == nullptr && request_tiles();
-  return has;
+const TileKernels* tile_kernels() {
+  static const auto* const kernels = []() -> const TileKernels* {
+    if (is_limited_to_avx2() || std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr) {
+      return nullptr;
+    }
+    const auto* const amx = amx_kernels();
+    return amx != nullptr ? amx : avx512_kernels();
+  }();
+  return kernels;
 }
 
 bool takes_tile_gemm(const Matrix& a, const Matrix& /*b*/, const Matrix& c) {
-  return has_tile_unit() && a.dtype == at::kBFloat16 && c.dtype == at::kFloat &&
+  return tile_kernels() != nullptr && a.dtype == at::kBFloat16 && c.dtype == at::kFloat &&
          (a.column_stride != 1 || at::in_parallel_region());
 }
 
-void tile_gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
+void tile_gemm(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,
+               bool accumulate) {
   const bool by_rows = c.rows >= c.columns;
   const auto blocks = blocks_of(by_rows ? c.rows : c.columns);
   const auto others = blocks_of(by_rows ? c.columns : c.rows) * blocks_of(a.columns);
@@ -152,10 +151,10 @@ void tile_gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulat
     const auto first = from * kBlockSide;
     if (by_rows) {
       const auto rows = std::min(to * kBlockSide, c.rows) - first;
-      multiply_in_parts(a.row_range(first, rows), b, c.row_range(first, rows), accumulate);
+      multiply_in_parts(kernels, a.row_range(first, rows), b, c.row_range(first, rows), accumulate);
     } else {
       const auto columns = std::min(to * kBlockSide, c.columns) - first;
-      multiply_in_parts(a, b.column_range(first, columns), c.column_range(first, columns),
+      multiply_in_parts(kernels, a, b.column_range(first, columns), c.column_range(first, columns),
                         accumulate);
     }
   });

@@ -1,25 +1,30 @@
 #pragma once
-/// Products of bf16 matrices on the tile unit of a CPU (Intel AMX).
+/// Products of bf16 matrices by tiles, on the tile unit of a CPU (Intel AMX) or with dot products
+/// (AVX-512 BF16).
 ///
-/// Why beside oneDNN: its 2.6 reaches two fifths of what the unit does, and less where a factor has
-/// to be transposed, as in every gradient of a weight (docs/log.md). gemm.h calls this where it is
-/// the faster one.
+/// Why beside oneDNN: its 2.6 reaches two fifths of what the unit does, and on either less where a
+/// factor has to be transposed, as in every gradient of a weight (docs/log.md). gemm.h calls this
+/// where it is the faster one.
 
 #include <cstdint>
 
 #include "loopbank/ops/gemm.h"
+#include "loopbank/ops/tile_kernels.h"
 
 namespace loopbank::ops {
 
-/// Whether this CPU has the unit and the system lets us use it; false under LOOPBANK_SIMD=avx2 and
-/// wherever ONEDNN_MAX_CPU_ISA sets a limit.
-[[nodiscard]] bool has_tile_unit();
+/// The fastest that this CPU has; null where it has none, under LOOPBANK_SIMD=avx2 and wherever
+/// ONEDNN_MAX_CPU_ISA sets a limit.
+[[nodiscard]] const TileKernels* tile_kernels();
 
-/// Whether tile_gemm computes this product.
+/// Whether gemm() leaves this product to tile_gemm.
 [[nodiscard]] bool takes_tile_gemm(const Matrix& a, const Matrix& b, const Matrix& c);
 
-/// c = a b, or c += a b with `accumulate`. Expects takes_tile_gemm() and sizes that fit.
-/// Numerics: sums in fp32, one rounding at the end; subnormal factors count as 0.
-void tile_gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate);
+/// c = a b, or c += a b with `accumulate`, of sizes that fit.
+/// @param a, b  bf16
+/// @param c     fp32
+/// Numerics: sums in fp32; subnormal factors count as 0.
+void tile_gemm(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,
+               bool accumulate);
 
 }  // namespace loopbank::ops

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 // GCC 12 warns of its own header: what an unmasked intrinsic leaves undefined it also never reads.
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -16,6 +17,7 @@
 namespace loopbank::ops {
 namespace {
 
+#define LOOPBANK_VECTORS __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
 #define LOOPBANK_TILES \
   __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
 
@@ -35,16 +37,16 @@ struct TileShapes {
 static_assert(sizeof(TileShapes) == 64);
 
 /// The first `count` of 32 lanes, or of 16.
-LOOPBANK_TILES inline __mmask32 first_of_32(int64_t count) {
+LOOPBANK_VECTORS inline __mmask32 first_of_32(int64_t count) {
   return count >= 32 ? ~__mmask32{0} : (__mmask32{1} << count) - 1;
 }
-LOOPBANK_TILES inline __mmask16 first_of_16(int64_t count) {
+LOOPBANK_VECTORS inline __mmask16 first_of_16(int64_t count) {
   return count >= 16 ? static_cast<__mmask16>(0xFFFF)
                      : static_cast<__mmask16>((1U << static_cast<unsigned>(count)) - 1U);
 }
 
 /// Rows of 32 values of up to 16 lines; those that are missing are 0.
-LOOPBANK_TILES inline void load_along(const Lines& x, __m512i rows[16]) {
+LOOPBANK_VECTORS inline void load_along(const Lines& x, __m512i rows[16]) {
   const auto mask = first_of_32(x.length);
   for (int64_t i = 0; i < 16; ++i) {
     rows[i] = i < x.lines ? _mm512_maskz_loadu_epi16(mask, x.data + i * x.stride)
@@ -53,7 +55,7 @@ LOOPBANK_TILES inline void load_along(const Lines& x, __m512i rows[16]) {
 }
 
 /// The same of 16 whole lines.
-LOOPBANK_TILES inline void load_whole_along(const Lines& x, __m512i rows[16]) {
+LOOPBANK_VECTORS inline void load_whole_along(const Lines& x, __m512i rows[16]) {
 #pragma GCC unroll 16
   for (int64_t i = 0; i < 16; ++i) {
     rows[i] = _mm512_loadu_si512(x.data + i * x.stride);
@@ -61,14 +63,14 @@ LOOPBANK_TILES inline void load_whole_along(const Lines& x, __m512i rows[16]) {
 }
 
 /// The values of two lines of 16 side by side.
-LOOPBANK_TILES inline __m512i pairs_of(__m256i even, __m256i odd) {
+LOOPBANK_VECTORS inline __m512i pairs_of(__m256i even, __m256i odd) {
   const auto places = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
                                        23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   return _mm512_permutexvar_epi16(places, _mm512_inserti64x4(_mm512_castsi256_si512(even), odd, 1));
 }
 
 /// Rows of 16 pairs out of up to 32 lines: the values of two neighbouring lines side by side.
-LOOPBANK_TILES inline void load_across(const Lines& x, __m512i rows[16]) {
+LOOPBANK_VECTORS inline void load_across(const Lines& x, __m512i rows[16]) {
   const auto mask = first_of_16(x.length);
   for (int64_t i = 0; i < 16; ++i) {
     const auto* const even = x.data + 2 * i * x.stride;
@@ -80,7 +82,7 @@ LOOPBANK_TILES inline void load_across(const Lines& x, __m512i rows[16]) {
 }
 
 /// The same of 32 whole lines; asks for the 32 that follow, the next tile along K.
-LOOPBANK_TILES inline void load_whole_across(const Lines& x, __m512i rows[16]) {
+LOOPBANK_VECTORS inline void load_whole_across(const Lines& x, __m512i rows[16]) {
 #pragma GCC unroll 16
   for (int64_t i = 0; i < 16; ++i) {
     const auto* const even = x.data + 2 * i * x.stride;
@@ -92,7 +94,7 @@ LOOPBANK_TILES inline void load_whole_across(const Lines& x, __m512i rows[16]) {
   }
 }
 
-LOOPBANK_TILES inline void store_tile(const __m512i rows[16], uint16_t* tile) {
+LOOPBANK_VECTORS inline void store_tile(const __m512i rows[16], uint16_t* tile) {
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) {
     _mm512_store_si512(tile + i * kTileDepth, rows[i]);
@@ -100,7 +102,7 @@ LOOPBANK_TILES inline void store_tile(const __m512i rows[16], uint16_t* tile) {
 }
 
 /// The transpose of 16 x 16 values of 32 bits.
-LOOPBANK_TILES inline void transpose(__m512i r[16]) {
+LOOPBANK_VECTORS inline void transpose(__m512i r[16]) {
   __m512i t[16];
 #pragma GCC unroll 8
   for (int i = 0; i < 16; i += 2) {
@@ -132,9 +134,13 @@ LOOPBANK_TILES inline void transpose(__m512i r[16]) {
   }
 }
 
-/// A tile of lines along K, or its transpose in units of pairs.
+// A tile holds 16 lines along K as they are, [16][32], or pairs of K of 16 lines, [16][16][2], the
+// transpose of it in units of pairs. The unit takes the first on its left and the second on its
+// right; for dot products both are pairs.
+
+/// A tile of lines along K, or its transpose.
 template <bool kTransposed>
-LOOPBANK_TILES inline void tile_along(const Lines& x, uint16_t* tile) {
+LOOPBANK_VECTORS void tile_along(const Lines& x, uint16_t* tile) {
   __m512i rows[16];
   if (x.lines >= kTileRows && x.length >= kTileDepth) {
     load_whole_along(x, rows);
@@ -149,7 +155,7 @@ LOOPBANK_TILES inline void tile_along(const Lines& x, uint16_t* tile) {
 
 /// The same of lines across K.
 template <bool kTransposed>
-LOOPBANK_TILES inline void tile_across(const Lines& x, uint16_t* tile) {
+LOOPBANK_VECTORS void tile_across(const Lines& x, uint16_t* tile) {
   __m512i rows[16];
   if (x.lines >= kTileDepth && x.length >= kTileRows) {
     load_whole_across(x, rows);
@@ -162,18 +168,18 @@ LOOPBANK_TILES inline void tile_across(const Lines& x, uint16_t* tile) {
   store_tile(rows, tile);
 }
 
-}  // namespace
-
+/// Asks the system for leave to use the tiles.
 bool request_tiles() {
   unsigned eax = 0;
   unsigned ebx = 0;
   unsigned ecx = 0;
   unsigned edx = 0;
   return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
-         (edx & kHasTilesOfBf16) == kHasTilesOfBf16 && __builtin_cpu_supports("avx512bf16") != 0 &&
+         (edx & kHasTilesOfBf16) == kHasTilesOfBf16 &&
          ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
+/// All tiles of this thread at their full size; oneDNN uses them as well, in shapes of its own.
 LOOPBANK_TILES void configure_tiles() {
   TileShapes shapes;
   for (int tile = 0; tile < 8; ++tile) {
@@ -188,24 +194,8 @@ LOOPBANK_TILES void release_tiles() {
   _tile_release();
 }
 
-LOOPBANK_TILES void left_tile_along(const Lines& lines, uint16_t* tile) {
-  tile_along</*kTransposed=*/false>(lines, tile);
-}
-
-LOOPBANK_TILES void right_tile_along(const Lines& lines, uint16_t* tile) {
-  tile_along</*kTransposed=*/true>(lines, tile);
-}
-
-LOOPBANK_TILES void left_tile_across(const Lines& lines, uint16_t* tile) {
-  tile_across</*kTransposed=*/true>(lines, tile);
-}
-
-LOOPBANK_TILES void right_tile_across(const Lines& lines, uint16_t* tile) {
-  tile_across</*kTransposed=*/false>(lines, tile);
-}
-
-LOOPBANK_TILES void multiply_block(const uint16_t* left, const uint16_t* right, int64_t tiles,
-                                   float* sums, int64_t stride, bool add) {
+LOOPBANK_TILES void multiply_on_tiles(const uint16_t* left, const uint16_t* right, int64_t tiles,
+                                      float* sums, int64_t stride, bool add) {
   const auto* const lower = left + tiles * kTileValues;
   const auto* const farther = right + tiles * kTileValues;
   float* const below = sums + kTileRows * stride;
@@ -237,7 +227,79 @@ LOOPBANK_TILES void multiply_block(const uint16_t* left, const uint16_t* right, 
   _tile_stored(3, below + kTileRows, row_bytes);
 }
 
-LOOPBANK_TILES void store_block(const float* sums, const BlockOfResult& to, bool add) {
+/// Rows of a block of sums at a time, two vectors each: enough sums to hide the latency of a dot
+/// product, few enough for the registers.
+constexpr int64_t kDotRows = 8;
+
+LOOPBANK_VECTORS inline void multiply_rows_by_dots(const uint16_t* left, const uint16_t* right,
+                                                   int64_t tiles, float* sums, int64_t stride,
+                                                   bool add) {
+  const auto* const farther = right + tiles * kTileValues;
+  __m512 near[kDotRows];
+  __m512 far[kDotRows];
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < kDotRows; ++i) {
+    near[i] = add ? _mm512_loadu_ps(sums + i * stride) : _mm512_setzero_ps();
+    far[i] = add ? _mm512_loadu_ps(sums + i * stride + kTileRows) : _mm512_setzero_ps();
+  }
+  for (int64_t at = 0; at < tiles * kTileValues; at += 2 * kTileRows) {  // a pair of K
+    const auto b_near = (__m512bh)_mm512_load_si512(right + at);
+    const auto b_far = (__m512bh)_mm512_load_si512(farther + at);
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kDotRows; ++i) {
+      int pair;
+      std::memcpy(&pair, left + at + 2 * i, sizeof(pair));
+      const auto a = (__m512bh)_mm512_set1_epi32(pair);
+      near[i] = _mm512_dpbf16_ps(near[i], a, b_near);
+      far[i] = _mm512_dpbf16_ps(far[i], a, b_far);
+    }
+  }
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < kDotRows; ++i) {
+    _mm512_storeu_ps(sums + i * stride, near[i]);
+    _mm512_storeu_ps(sums + i * stride + kTileRows, far[i]);
+  }
+}
+
+LOOPBANK_VECTORS void multiply_by_dots(const uint16_t* left, const uint16_t* right, int64_t tiles,
+                                       float* sums, int64_t stride, bool add) {
+  for (int64_t row = 0; row < kBlockSide; row += kDotRows) {
+    const auto* const panel = left + row / kTileRows * tiles * kTileValues;
+    multiply_rows_by_dots(panel + 2 * (row % kTileRows), right, tiles, sums + row * stride, stride,
+                          add);
+  }
+}
+
+bool has_dot_products() {
+  return __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+         __builtin_cpu_supports("avx512bf16") != 0;
+}
+
+constexpr TileLayout kLines{tile_along<false>, tile_across<true>};
+constexpr TileLayout kPairs{tile_along<true>, tile_across<false>};
+
+}  // namespace
+
+const TileKernels* amx_kernels() {
+  static constexpr TileKernels kernels{.left = kLines,
+                                       .right = kPairs,
+                                       .begin = configure_tiles,
+                                       .end = release_tiles,
+                                       .multiply_block = multiply_on_tiles};
+  static const bool has = has_dot_products() && request_tiles();
+  return has ? &kernels : nullptr;
+}
+
+const TileKernels* avx512_kernels() {
+  static constexpr TileKernels kernels{.left = kPairs,
+                                       .right = kPairs,
+                                       .begin = [] {},
+                                       .end = [] {},
+                                       .multiply_block = multiply_by_dots};
+  return has_dot_products() ? &kernels : nullptr;
+}
+
+LOOPBANK_VECTORS void store_block(const float* sums, const BlockOfResult& to, bool add) {
   const auto near = first_of_16(to.columns);
   const auto far = first_of_16(std::max<int64_t>(to.columns - kTileRows, 0));
   auto* at = to.data;
@@ -253,7 +315,7 @@ LOOPBANK_TILES void store_block(const float* sums, const BlockOfResult& to, bool
   }
 }
 
-LOOPBANK_TILES void transpose_block(float* sums) {
+LOOPBANK_VECTORS void transpose_block(float* sums) {
   __m512i quarters[4][16];
   for (int64_t quarter = 0; quarter < 4; ++quarter) {
     const auto* const from =
@@ -277,17 +339,12 @@ LOOPBANK_TILES void transpose_block(float* sums) {
 
 namespace loopbank::ops {
 
-bool request_tiles() {
-  return false;
+const TileKernels* amx_kernels() {
+  return nullptr;
 }
-
-void configure_tiles() {}
-void release_tiles() {}
-void left_tile_along(const Lines&, uint16_t*) {}
-void right_tile_along(const Lines&, uint16_t*) {}
-void left_tile_across(const Lines&, uint16_t*) {}
-void right_tile_across(const Lines&, uint16_t*) {}
-void multiply_block(const uint16_t*, const uint16_t*, int64_t, float*, int64_t, bool) {}
+const TileKernels* avx512_kernels() {
+  return nullptr;
+}
 void store_block(const float*, const BlockOfResult&, bool) {}
 void transpose_block(float*) {}
 

@@ -1,7 +1,7 @@
 #pragma once
-/// The tile unit's own instructions (Intel AMX): factors brought into tiles, a block of 32 x 32
-/// sums over two tiles of rows and two of columns, sums written out. Free of ATen; empty shells on
-/// other CPUs, where request_tiles() is false.
+/// Products of tiles by a CPU's own instructions for bf16, the tile unit (Intel AMX) or dot
+/// products (AVX-512 BF16): factors brought into tiles, a block of 32 x 32 sums over two tiles of
+/// rows and two of columns, sums written out. Free of ATen; empty shells on other CPUs.
 
 #include <cstdint>
 
@@ -12,14 +12,6 @@ constexpr int64_t kTileDepth = 32;  ///< values of K in a tile
 constexpr int64_t kTileValues = kTileRows * kTileDepth;
 constexpr int64_t kBlockSide = 2 * kTileRows;  ///< rows and columns of a block of sums
 
-/// Whether the CPU has tiles of bf16; asks the system once for leave to use them.
-[[nodiscard]] bool request_tiles();
-
-/// All tiles of this thread at their full size, before multiply_block.
-void configure_tiles();
-/// Gives the unit's state back.
-void release_tiles();
-
 /// Values of a factor in memory: `lines` of them `stride` values apart, each `length` long.
 struct Lines {
   const uint16_t* data = nullptr;
@@ -28,23 +20,32 @@ struct Lines {
   int64_t length = 0;
 };
 
-// A tile of the left factor holds 16 lines along K as they are, [16][32]; one of the right factor
-// pairs of K of 16 columns, [16][16][2], which is the left one's transpose in units of pairs. What
-// is missing of 16 lines or 32 values is 0.
+/// How a factor comes into tiles. What is missing of 16 rows or columns or of 32 of K is 0.
+struct TileLayout {
+  /// From up to 16 lines along K: a row-major left factor, a column-major right one.
+  void (*along)(const Lines& lines, uint16_t* tile) = nullptr;
+  /// From up to 32 lines across K, up to 16 values each: a column-major left factor, a row-major
+  /// right one.
+  void (*across)(const Lines& lines, uint16_t* tile) = nullptr;
+};
 
-/// From up to 16 lines along K: a row-major left factor, a column-major right one.
-void left_tile_along(const Lines& lines, uint16_t* tile);
-void right_tile_along(const Lines& lines, uint16_t* tile);
-/// From up to 32 lines across K, up to 16 values each: a column-major left factor, a row-major
-/// right one.
-void left_tile_across(const Lines& lines, uint16_t* tile);
-void right_tile_across(const Lines& lines, uint16_t* tile);
+/// One kind of instructions.
+struct TileKernels {
+  TileLayout left, right;
+  /// Around the products of a thread, which nothing else may interrupt.
+  void (*begin)() = nullptr;
+  void (*end)() = nullptr;
+  /// sums [32, 32] = left right, or += with `add`.
+  /// @param left, right  two panels of `tiles` tiles along K, one behind the other
+  /// @param stride       values from a row of sums to the next
+  void (*multiply_block)(const uint16_t* left, const uint16_t* right, int64_t tiles, float* sums,
+                         int64_t stride, bool add) = nullptr;
+};
 
-/// sums [32, 32] = left right, or += with `add`.
-/// @param left, right  two panels of `tiles` tiles along K, one behind the other
-/// @param stride       values from a row of sums to the next
-void multiply_block(const uint16_t* left, const uint16_t* right, int64_t tiles, float* sums,
-                    int64_t stride, bool add);
+/// The tile unit's; null where the CPU has none or the system does not let us use it.
+[[nodiscard]] const TileKernels* amx_kernels();
+/// Those of AVX-512 BF16; null where the CPU has none.
+[[nodiscard]] const TileKernels* avx512_kernels();
 
 /// Part of a result: `rows` rows of `columns` values, at most 32 of each.
 struct BlockOfResult {

@@ -14,14 +14,26 @@ using namespace loopbank::testing;
 /// Sums of up to 1100 products of standard normal values.
 constexpr double kFp32 = 1e-4;
 
-class TileGemm : public ::testing::Test {
+/// With each kind of instructions, where the CPU has it.
+class TileGemm : public ::testing::TestWithParam<const TileKernels* (*)()> {
  protected:
   void SetUp() override {
-    if (!has_tile_unit()) {
-      GTEST_SKIP() << "this CPU has no tile unit, or it is not to be used";
+    if (kernels_ == nullptr) {
+      GTEST_SKIP() << "this CPU does not have these instructions";
     }
   }
+
+  void multiply(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
+    tile_gemm(*kernels_, a, b, c, accumulate);
+  }
+
+  const TileKernels* kernels_ = GetParam()();
 };
+
+INSTANTIATE_TEST_SUITE_P(With, TileGemm, ::testing::Values(amx_kernels, avx512_kernels),
+                         [](const auto& tested) {
+                           return tested.index == 0 ? "Amx" : "Avx512Bf16";
+                         });
 
 struct Sizes {
   int64_t M, K, N;
@@ -37,7 +49,7 @@ at::Tensor exact(const at::Tensor& a, const at::Tensor& b) {
   return at::mm(a.to(at::kDouble), b.to(at::kDouble));
 }
 
-TEST_F(TileGemm, IsTheProductInEveryLayoutAndSize) {
+TEST_P(TileGemm, IsTheProductInEveryLayoutAndSize) {
   RandomTensors random;
   const int before = at::get_num_threads();
   for (const int threads : {1, 2}) {
@@ -51,11 +63,11 @@ TEST_F(TileGemm, IsTheProductInEveryLayoutAndSize) {
         for (const auto& right : {as_matrix(b), as_matrix(b_columns).transposed()}) {
           const auto c = at::full({M, N}, std::nan(""), at::kFloat);
           const auto c_columns = at::full({N, M}, std::nan(""), at::kFloat);
-          tile_gemm(left, right, as_matrix(c), /*accumulate=*/false);
-          tile_gemm(left, right, as_matrix(c_columns).transposed(), /*accumulate=*/false);
+          multiply(left, right, as_matrix(c), /*accumulate=*/false);
+          multiply(left, right, as_matrix(c_columns).transposed(), /*accumulate=*/false);
           expect_close(c, exact(a, b), kFp32);
           expect_close(c_columns.t(), exact(a, b), kFp32);
-          tile_gemm(left, right, as_matrix(c), /*accumulate=*/true);
+          multiply(left, right, as_matrix(c), /*accumulate=*/true);
           expect_close(c, 2 * exact(a, b), 2 * kFp32);
         }
       }
@@ -64,7 +76,7 @@ TEST_F(TileGemm, IsTheProductInEveryLayoutAndSize) {
   at::set_num_threads(before);
 }
 
-TEST_F(TileGemm, ReadsAndWritesPartsAndNothingElse) {
+TEST_P(TileGemm, ReadsAndWritesPartsAndNothingElse) {
   RandomTensors random;
   const auto nan = std::nan("");
   const auto bf16 = at::TensorOptions().dtype(at::kBFloat16);
@@ -75,14 +87,17 @@ TEST_F(TileGemm, ReadsAndWritesPartsAndNothingElse) {
   const auto right = b.narrow(0, 10, 51).narrow(1, 1, 45);
   left.copy_(random.normal({37, 51}, at::kBFloat16));
   right.copy_(random.normal({51, 45}, at::kBFloat16));
-  tile_gemm(as_matrix(left), as_matrix(right), as_matrix(c).row_range(2, 37).column_range(4, 45),
-            /*accumulate=*/false);
+  multiply(as_matrix(left), as_matrix(right), as_matrix(c).row_range(2, 37).column_range(4, 45),
+           /*accumulate=*/false);
   const auto expected = at::ones({60, 80}, at::kDouble);
   expected.narrow(0, 2, 37).narrow(1, 4, 45).copy_(exact(left, right));
   expect_close(c, expected, kFp32);
 }
 
-TEST_F(TileGemm, TakesGradientsOfWeightsAndLeavesTheRest) {
+TEST(TileGemmChoice, TakesGradientsOfWeightsAndLeavesTheRest) {
+  if (tile_kernels() == nullptr) {
+    GTEST_SKIP() << "this CPU has no kernels, or they are not to be used";
+  }
   const auto a = as_matrix(at::zeros({64, 64}, at::kBFloat16));
   const auto wide = as_matrix(at::zeros({64, 64}, at::kFloat));
   EXPECT_TRUE(takes_tile_gemm(a.transposed(), a, wide));
