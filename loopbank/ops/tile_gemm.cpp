@@ -13,6 +13,7 @@ namespace {
 
 // The right factor's part stays in the second-level cache, the left one's panel in the first.
 constexpr int64_t kDepthAtATime = 512;
+constexpr int64_t kDeepest = 2048;  // where the sums cannot be taken up again, in bf16
 constexpr int64_t kRowsAtATime = 128;
 constexpr int64_t kColumnBytes = int64_t{3} << 18U;
 // A thread woken for fewer blocks of sums, over a block's side of K each, costs more than it does.
@@ -60,11 +61,16 @@ void lay_out(const Matrix& x, const TileLayout& layout, uint16_t* to) {
   }
 }
 
+template <typename T>
+BlockOfResult<T> block_of(const Matrix& c) {
+  return {static_cast<T*>(c.data), c.row_stride, c.rows, c.columns};
+}
+
 /// A block of c from its tiles.
 void multiply_into(const TileKernels& kernels, const uint16_t* left, const uint16_t* right,
                    int64_t tiles, const Matrix& c, bool add) {
   const bool is_whole = c.rows == kBlockSide && c.columns == kBlockSide;
-  if (is_whole && c.column_stride == 1) {
+  if (is_whole && c.column_stride == 1 && c.dtype == at::kFloat) {
     kernels.multiply_block(left, right, tiles, static_cast<float*>(c.data), c.row_stride, add);
     return;
   }
@@ -74,7 +80,11 @@ void multiply_into(const TileKernels& kernels, const uint16_t* left, const uint1
   if (c.column_stride != 1) {
     transpose_block(sums);
   }
-  store_block(sums, {static_cast<float*>(to.data), to.row_stride, to.rows, to.columns}, add);
+  if (c.dtype == at::kFloat) {
+    store_block(sums, block_of<float>(to), add);
+  } else {
+    store_block(sums, block_of<uint16_t>(to));
+  }
 }
 
 /// One thread's product, whose right factor fits the cache.
@@ -101,12 +111,19 @@ void multiply(const TileKernels& kernels, const Matrix& a, const Matrix& b, cons
   }
 }
 
+/// The size of parts of n, in whole steps, that are all about as large and have at most `most`, or
+/// a step.
+int64_t equal_parts(int64_t n, int64_t most, int64_t step) {
+  const auto parts = (n + most - 1) / most;
+  return round_up((n + parts - 1) / parts, step);
+}
+
 /// One thread's product, in parts of K and of columns.
 void multiply_in_parts(const TileKernels& kernels, const Matrix& a, const Matrix& b,
                        const Matrix& c, bool accumulate) {
-  const auto parts = (a.columns + kDepthAtATime - 1) / kDepthAtATime;
-  const auto depth = round_up((a.columns + parts - 1) / parts, kTileDepth);
-  const auto width = std::max(kBlockSide, kColumnBytes / (2 * depth) / kBlockSide * kBlockSide);
+  const auto most = c.dtype == at::kFloat ? kDepthAtATime : a.columns;  // bf16 holds no sums
+  const auto depth = equal_parts(a.columns, most, kTileDepth);
+  const auto width = equal_parts(c.columns, kColumnBytes / (2 * depth), kBlockSide);
   kernels.begin();
   for (int64_t column = 0; column < c.columns; column += width) {
     const auto columns = std::min(width, c.columns - column);
@@ -137,8 +154,14 @@ const TileKernels* tile_kernels() {
 }
 
 bool takes_tile_gemm(const Matrix& a, const Matrix& /*b*/, const Matrix& c) {
-  return tile_kernels() != nullptr && a.dtype == at::kBFloat16 && c.dtype == at::kFloat &&
-         (a.column_stride != 1 || at::in_parallel_region());
+  const auto* const kernels = tile_kernels();
+  if (kernels == nullptr || a.dtype != at::kBFloat16) {
+    return false;
+  }
+  if (c.dtype == at::kFloat && (a.column_stride != 1 || at::in_parallel_region())) {
+    return true;
+  }
+  return c.rows >= kernels->fewest_rows && (c.dtype == at::kFloat || a.columns <= kDeepest);
 }
 
 void tile_gemm(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,

@@ -22,8 +22,8 @@ namespace loopbank::ops {
 
 /// c = a b, or c += a b with `accumulate`, of sizes that fit.
 /// @param a, b  bf16
-/// @param c     fp32
-/// Numerics: sums in fp32; subnormal factors count as 0.
+/// @param c     fp32; bf16 where it does not accumulate
+/// Numerics: sums in fp32, one rounding at the end; subnormal factors count as 0.
 void tile_gemm(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,
                bool accumulate);
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 // GCC 12 warns of its own header: what an unmasked intrinsic leaves undefined it also never reads.
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -275,6 +276,7 @@ bool has_dot_products() {
          __builtin_cpu_supports("avx512bf16") != 0;
 }
 
+constexpr auto kNever = std::numeric_limits<int64_t>::max();
 constexpr TileLayout kLines{tile_along<false>, tile_across<true>};
 constexpr TileLayout kPairs{tile_along<true>, tile_across<false>};
 
@@ -283,6 +285,7 @@ constexpr TileLayout kPairs{tile_along<true>, tile_across<false>};
 const TileKernels* amx_kernels() {
   static constexpr TileKernels kernels{.left = kLines,
                                        .right = kPairs,
+                                       .fewest_rows = kNever,
                                        .begin = configure_tiles,
                                        .end = release_tiles,
                                        .multiply_block = multiply_on_tiles};
@@ -293,13 +296,14 @@ const TileKernels* amx_kernels() {
 const TileKernels* avx512_kernels() {
   static constexpr TileKernels kernels{.left = kPairs,
                                        .right = kPairs,
+                                       .fewest_rows = 128,
                                        .begin = [] {},
                                        .end = [] {},
                                        .multiply_block = multiply_by_dots};
   return has_dot_products() ? &kernels : nullptr;
 }
 
-LOOPBANK_VECTORS void store_block(const float* sums, const BlockOfResult& to, bool add) {
+LOOPBANK_VECTORS void store_block(const float* sums, const BlockOfResult<float>& to, bool add) {
   const auto near = first_of_16(to.columns);
   const auto far = first_of_16(std::max<int64_t>(to.columns - kTileRows, 0));
   auto* at = to.data;
@@ -312,6 +316,16 @@ LOOPBANK_VECTORS void store_block(const float* sums, const BlockOfResult& to, bo
     }
     _mm512_mask_storeu_ps(at, near, first);
     _mm512_mask_storeu_ps(at + kTileRows, far, second);
+  }
+}
+
+LOOPBANK_VECTORS void store_block(const float* sums, const BlockOfResult<uint16_t>& to) {
+  const auto mask = first_of_32(to.columns);
+  auto* at = to.data;
+  for (int64_t row = 0; row < to.rows; ++row, sums += kBlockSide, at += to.stride) {
+    const auto rounded =
+        _mm512_cvtne2ps_pbh(_mm512_load_ps(sums + kTileRows), _mm512_load_ps(sums));
+    _mm512_mask_storeu_epi16(at, mask, (__m512i)rounded);
   }
 }
 
@@ -345,7 +359,8 @@ const TileKernels* amx_kernels() {
 const TileKernels* avx512_kernels() {
   return nullptr;
 }
-void store_block(const float*, const BlockOfResult&, bool) {}
+void store_block(const float*, const BlockOfResult<float>&, bool) {}
+void store_block(const float*, const BlockOfResult<uint16_t>&) {}
 void transpose_block(float*) {}
 
 }  // namespace loopbank::ops

@@ -32,6 +32,8 @@ struct TileLayout {
 /// One kind of instructions.
 struct TileKernels {
   TileLayout left, right;
+  /// Of a result, for a product that oneDNN finds its factors' memory in order for.
+  int64_t fewest_rows = 0;
   /// Around the products of a thread, which nothing else may interrupt.
   void (*begin)() = nullptr;
   void (*end)() = nullptr;
@@ -48,15 +50,18 @@ struct TileKernels {
 [[nodiscard]] const TileKernels* avx512_kernels();
 
 /// Part of a result: `rows` rows of `columns` values, at most 32 of each.
+template <typename T>
 struct BlockOfResult {
-  float* data = nullptr;
+  T* data = nullptr;
   int64_t stride = 0;  ///< values from a row to the next
   int64_t rows = 0;
   int64_t columns = 0;
 };
 
 /// Dense sums [32, 32] to their place, or added to what is there with `add`.
-void store_block(const float* sums, const BlockOfResult& to, bool add);
+void store_block(const float* sums, const BlockOfResult<float>& to, bool add);
+/// The same rounded to bf16.
+void store_block(const float* sums, const BlockOfResult<uint16_t>& to);
 
 /// sums [32, 32] become their transpose.
 void transpose_block(float* sums);

@@ -69,6 +69,9 @@ TEST_P(TileGemm, IsTheProductInEveryLayoutAndSize) {
           expect_close(c_columns.t(), exact(a, b), kFp32);
           multiply(left, right, as_matrix(c), /*accumulate=*/true);
           expect_close(c, 2 * exact(a, b), 2 * kFp32);
+          const auto rounded = at::full({M, N}, std::nan(""), at::kBFloat16);
+          multiply(left, right, as_matrix(rounded), /*accumulate=*/false);
+          expect_close(rounded, exact(a, b), kOneRoundingToBf16 + kFp32);
         }
       }
     }
@@ -104,6 +107,10 @@ TEST(TileGemmChoice, TakesGradientsOfWeightsAndLeavesTheRest) {
   EXPECT_FALSE(takes_tile_gemm(a, a, wide));
   EXPECT_FALSE(takes_tile_gemm(a.transposed(), a, a));
   EXPECT_FALSE(takes_tile_gemm(wide.transposed(), wide, wide));
+  const auto tall = as_matrix(at::zeros({128, 64}, at::kBFloat16));
+  EXPECT_EQ(takes_tile_gemm(tall, a, tall), tile_kernels() == avx512_kernels());
+  const auto deep = as_matrix(at::zeros({128, 4096}, at::kBFloat16));
+  EXPECT_FALSE(takes_tile_gemm(deep, deep.transposed(), tall));
 }
 
 }  // namespace
