@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "loopbank/ops/check.h"
+#include "loopbank/ops/matrix_product.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {
@@ -36,13 +37,13 @@ void check_shapes(std::string_view op, const at::Tensor& query, const at::Tensor
 at::Tensor attend(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values,
                   const at::Tensor& hidden) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(query.size(3)));
-  auto scores = at::matmul(query, keys.transpose(-1, -2));  // [B, H, T, S]
+  auto scores = matrix_product(query, keys.transpose(-1, -2));  // [B, H, T, S]
   scores = scores.to(accumulation_type(query.scalar_type())) * scale;
   if (hidden.defined()) {
     scores = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
   }
   const auto weights = at::softmax(scores, -1).to(query.scalar_type());  // [B, H, T, S]
-  return at::matmul(weights, values);                                    // [B, H, T, d]
+  return matrix_product(weights, values);                                // [B, H, T, d]
 }
 
 }  // namespace

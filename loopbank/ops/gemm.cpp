@@ -272,6 +272,11 @@ void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
 
 #ifdef LOOPBANK_HAS_ONEDNN
 
+bool onednn_takes_bf16() {
+  const memory::desc square({16, 16}, memory::data_type::bf16, memory::format_tag::ab);
+  return try_describe(square, square, square, /*accumulate=*/false).has_value();
+}
+
 struct PackedMatrix::State {
   memory::desc layout;
   at::Tensor data;  // bytes
@@ -326,6 +331,10 @@ void gemm(const Matrix& a, const PackedMatrix& b, const Matrix& c) {
 }
 
 #else
+
+bool onednn_takes_bf16() {
+  return true;
+}
 
 struct PackedMatrix::State {
   at::Tensor copy;  // [K, N]

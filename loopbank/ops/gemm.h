@@ -46,6 +46,10 @@ struct Matrix {
 /// Inside a parallel region one thread computes it, outside all do.
 void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate = false);
 
+/// Whether oneDNN multiplies bf16 on this CPU, within what ONEDNN_MAX_CPU_ISA allows. True where
+/// the build has no oneDNN: LibTorch then asks its own.
+[[nodiscard]] bool onednn_takes_bf16();
+
 /// A right factor b [K, N] in the layout that oneDNN reads fastest, for several products with the
 /// same b. Made for left factors of `rows` rows; other numbers of rows work, too.
 class PackedMatrix {

@@ -8,6 +8,7 @@
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/linear_fused.h"
+#include "loopbank/ops/matrix_product.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {
@@ -132,7 +133,7 @@ at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& wei
   if (takes_fused(x) && x.scalar_type() == weights->compute_dtype()) {
     return fused_linear(x, weights);
   }
-  return at::linear(x, weights->joined());  // [..., out]
+  return matrix_product(x, weights->joined().t());  // [..., out]
 }
 
 }  // namespace loopbank::ops

@@ -6,6 +6,7 @@
 #include "loopbank/ops/cross_entropy.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/linear_cross_entropy_fused.h"
+#include "loopbank/ops/matrix_product.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {
@@ -45,7 +46,7 @@ at::Tensor linear_cross_entropy(const at::Tensor& states, const at::Tensor& weig
   if (takes_fused(states) && takes_fused(weight)) {
     return fused_linear_cross_entropy(states, weight, targets, ignore);
   }
-  const auto logits = at::linear(states, weight.to(states.scalar_type()));  // [R, V]
+  const auto logits = matrix_product(states, weight.to(states.scalar_type()).t());  // [R, V]
   return cross_entropy(logits, targets, ignore);
 }
 

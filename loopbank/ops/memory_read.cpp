@@ -6,6 +6,7 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/kernels.h"
+#include "loopbank/ops/matrix_product.h"
 #include "loopbank/ops/memory_read_fused.h"
 
 namespace loopbank::ops {
@@ -20,10 +21,10 @@ at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at
     return fused_memory_read(query, keys, values);
   }
   const double scale = 1.0 / std::sqrt(static_cast<double>(width));
-  const auto scores = at::matmul(query, keys.t());  // [B, T, M]
+  const auto scores = matrix_product(query, keys.t());  // [B, T, M]
   const auto wide = scores.to(accumulation_type(query.scalar_type())) * scale;
   const auto weights = at::softmax(wide, -1).to(query.scalar_type());  // [B, T, M]
-  return at::matmul(weights, values);                                  // [B, T, D]
+  return matrix_product(weights, values);                              // [B, T, D]
 }
 
 }  // namespace loopbank::ops

@@ -21,8 +21,9 @@ constexpr double kEps = 1e-5;
 /// Gradients of the norms' weights, sums over all rows and heads, of thousands here.
 constexpr Tolerance kWeightGradients{.fp32 = 3e-5, .bf16 = 0.15};
 /// In bf16 the fused version rounds less often than the reference: its error, root mean square over
-/// all elements, is at most this many times that of the reference.
-constexpr double kMostOfReferenceError = 1.1;
+/// all elements, is at most this many times that of the reference. The smallest case has 120
+/// elements, where chance makes up to 1.18 of it.
+constexpr double kMostOfReferenceError = 1.25;
 /// A weight's gradient has few elements, and its errors are what chance makes of them.
 constexpr double kMostOfReferenceErrorOfWeights = 1.5;
 /// Errors that no rounding to bf16 explains.
