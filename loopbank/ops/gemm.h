@@ -1,6 +1,6 @@
 #pragma once
-/// Matrix products of the CPU through oneDNN: c = a b and c += a b; those of gradients of weights
-/// and of attention through tile_gemm.h, where the CPU has instructions for bf16.
+/// Matrix products of the CPU through oneDNN: c = a b and c += a b; in bf16 those of gradients of
+/// weights, of attention and more through tile_gemm.h, where the CPU has instructions for them.
 ///
 /// Goals: any strides of row- and column-major views, bf16 and fp32, from any thread and from
 /// inside a parallel region; oneDNN's primitives are made once a shape and thread. Not for a GPU,

@@ -2,6 +2,7 @@
 
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <torch/version.h>
 #include <unistd.h>
 
@@ -28,9 +29,14 @@ constexpr size_t round_up(size_t bytes, size_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
 
-size_t bytes_of_machine() {
-  return static_cast<size_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES))) *
-         static_cast<size_t>(std::max(0L, ::sysconf(_SC_PAGESIZE)));
+/// How many addresses to set aside: of those that the process may have (ulimit -v) half.
+size_t wanted_addresses() {
+  const auto machine = static_cast<size_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES))) *
+                       static_cast<size_t>(std::max(0L, ::sysconf(_SC_PAGESIZE)));
+  const auto wanted = std::max(kFewestAddresses, kAddressesPerByte * machine);
+  rlimit limit{};
+  const bool is_limited = ::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return is_limited ? std::min(wanted, limit.rlim_cur / 2 / kHugePage * kHugePage) : wanted;
 }
 
 /// So many addresses without memory behind them; null where there are none left.
@@ -50,9 +56,9 @@ char* addresses(size_t count) {
 class Pool {
  public:
   Pool() {
-    size_t count = std::max(kFewestAddresses, kAddressesPerByte * bytes_of_machine());
+    size_t count = wanted_addresses();
     while ((begin_ = addresses(count)) == nullptr && count > kFewestAddresses) {
-      count /= 2;  // the system allows no more (ulimit -v)
+      count /= 2;
     }
     end_ = usable_ = begin_;
     last_ = begin_ == nullptr ? nullptr : begin_ + count;  // null: every block will be refused

@@ -32,7 +32,8 @@ struct TileLayout {
 /// One kind of instructions.
 struct TileKernels {
   TileLayout left, right;
-  /// Of a result, for a product that oneDNN finds its factors' memory in order for.
+  /// Products of at least so many rows are faster here than in oneDNN however their factors' memory
+  /// runs; below, and with the tile unit always, those alone whose left factor runs across K.
   int64_t fewest_rows = 0;
   /// Around the products of a thread, which nothing else may interrupt.
   void (*begin)() = nullptr;
