@@ -12,6 +12,7 @@
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/norm_kernels.h"
 #include "loopbank/ops/row_blocks.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -34,8 +35,7 @@ struct Branch {
 
   Branch(const at::Tensor& state, const FeedForwardWeights& with, float s)
       : a(state), weights(with), scale(s), blocks(state), D(state.size(-1)), F(with.down->in()) {
-    const auto parts = (F + kWidthAtATime - 1) / kWidthAtATime;
-    width = ((F + parts - 1) / parts + kVector - 1) / kVector * kVector;
+    width = equal_parts(F, kWidthAtATime, kVector);
   }
 
   [[nodiscard]] at::ScalarType dtype() const { return weights.down->compute_dtype(); }

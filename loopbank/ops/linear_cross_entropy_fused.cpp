@@ -13,6 +13,7 @@
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/row_softmax_kernels.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -26,10 +27,6 @@ constexpr int64_t kWordsPerBlock = 1024 + 32;
 // Logits of one chunk of rows. The gradient of the weight is read and written once a chunk.
 constexpr int64_t kLogitBytes = int64_t{64} << 20U;
 constexpr int64_t kMostRowsPerChunk = 2048;
-
-int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 
 /// Which gradients are wanted.
 struct Wanted {
@@ -101,7 +98,7 @@ Head::Head(const at::Tensor& states, const at::Tensor& weight, const at::Tensor&
   // Chunks of about the same size, none with a few rows left over.
   const auto most = std::clamp<int64_t>(kLogitBytes / (blocks * words_per_block_ * bytes), 1,
                                         std::min(rows, kMostRowsPerChunk));
-  rows_per_chunk_ = divide_up(rows, divide_up(rows, most));
+  rows_per_chunk_ = equal_parts(rows, most);
   losses_.resize(static_cast<size_t>(rows_per_chunk_));
   logits_ =
       at::empty({wanted.any() ? blocks : 1, rows_per_chunk_, words_per_block_}, states_.options());

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "loopbank/support/error.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -24,10 +25,6 @@ constexpr size_t kPage = size_t{1} << 12U;      // blocks are whole pages
 constexpr size_t kHugePage = size_t{1} << 21U;  // memory is asked for by these
 constexpr size_t kAddressesPerByte = 4;         // set aside for each byte of the machine
 constexpr size_t kFewestAddresses = size_t{1} << 30U;
-
-constexpr size_t round_up(size_t bytes, size_t unit) {
-  return (bytes + unit - 1) / unit * unit;
-}
 
 /// How many addresses to set aside: of those that the process may have (ulimit -v) half.
 size_t wanted_addresses() {

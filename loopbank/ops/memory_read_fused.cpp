@@ -10,6 +10,7 @@
 #include "loopbank/ops/gemm.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/row_softmax_kernels.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -90,8 +91,7 @@ Read::Read(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& va
       values_(as_matrix(values)),
       kept_(matrix_or_none(kept)) {
   const auto fitting = std::max(kFewestRowsPerBlock, kScoresPerBlock / slots());
-  const auto blocks = (query_.rows + fitting - 1) / fitting;
-  rows_per_block_ = (query_.rows + blocks - 1) / blocks;
+  rows_per_block_ = equal_parts(query_.rows, fitting);
   scores_ = at::empty({rows_per_block_, slots()}, at::kFloat);
   weights_ = kept.defined() ? at::Tensor() : in_compute_dtype(scores_);
 }

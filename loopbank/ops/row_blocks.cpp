@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "loopbank/ops/scratchpad.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -17,7 +18,7 @@ constexpr int64_t kLine = 64;  // bytes
 
 RowBlocks::RowBlocks(const at::Tensor& x) : rows(x.numel() / x.size(-1)) {
   const int64_t threads = at::get_num_threads();
-  block = std::min(kRowsAtATime, (rows + threads - 1) / threads);
+  block = std::min(kRowsAtATime, divide_up(rows, threads));
 }
 
 void RowBlocks::for_each(const std::function<void(int64_t, int64_t, int64_t)>& visit) const {
@@ -33,9 +34,7 @@ std::vector<Matrix> thread_matrices(at::ScalarType dtype, int64_t rows,
                                     const std::vector<int64_t>& columns) {
   thread_local Scratchpad scratchpad;
   const auto value_bytes = static_cast<int64_t>(c10::elementSize(dtype));
-  const auto bytes_of = [&](int64_t wide) {
-    return (rows * wide * value_bytes + kLine - 1) / kLine * kLine;
-  };
+  const auto bytes_of = [&](int64_t wide) { return round_up(rows * wide * value_bytes, kLine); };
   int64_t total = 0;
   for (const auto wide : columns) {
     total += bytes_of(wide);

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "loopbank/ops/scratchpad.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -22,11 +23,6 @@ constexpr int64_t kRowStep = kScoreStep;
 static_assert(kTileRows % kRowStep == 0);
 
 constexpr size_t kAlignment = 64;
-
-template <typename T>
-T round_up(T n, T step) {
-  return (n + step - 1) / step * step;
-}
 
 }  // namespace
 

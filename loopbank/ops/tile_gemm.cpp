@@ -7,6 +7,7 @@
 
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/scratchpad.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -18,10 +19,6 @@ constexpr int64_t kRowsAtATime = 128;
 constexpr int64_t kColumnBytes = int64_t{3} << 18U;
 // A thread woken for fewer blocks of sums, over a block's side of K each, costs more than it does.
 constexpr int64_t kBlocksPerThread = 128;
-
-int64_t round_up(int64_t n, int64_t step) {
-  return (n + step - 1) / step * step;
-}
 
 /// The tile of x [lines, K] that begins at `line` and at `k`.
 void lay_out_tile(const Matrix& x, int64_t line, int64_t k, const TileLayout& layout,
@@ -41,7 +38,7 @@ void lay_out_tile(const Matrix& x, int64_t line, int64_t k, const TileLayout& la
 /// number of them; a panel's tiles follow each other along K. Memory is read as it runs.
 void lay_out(const Matrix& x, const TileLayout& layout, uint16_t* to) {
   const auto panels = round_up(x.rows, kBlockSide) / kTileRows;
-  const auto tiles = round_up(x.columns, kTileDepth) / kTileDepth;
+  const auto tiles = divide_up(x.columns, kTileDepth);
   const auto place = [&](int64_t panel, int64_t tile) {
     lay_out_tile(x, panel * kTileRows, tile * kTileDepth, layout,
                  to + (panel * tiles + tile) * kTileValues);
@@ -90,7 +87,7 @@ void multiply_into(const TileKernels& kernels, const uint16_t* left, const uint1
 /// One thread's product, whose right factor fits the cache.
 void multiply(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,
               bool add) {
-  const auto tiles = round_up(a.columns, kTileDepth) / kTileDepth;
+  const auto tiles = divide_up(a.columns, kTileDepth);
   const auto panel = tiles * kTileDepth;  // values of a row or column
   thread_local Scratchpad scratchpad;
   const auto rows_and_columns = kRowsAtATime + round_up(b.columns, kBlockSide);
@@ -111,13 +108,6 @@ void multiply(const TileKernels& kernels, const Matrix& a, const Matrix& b, cons
   }
 }
 
-/// The size of parts of n, in whole steps, that are all about as large and have at most `most`, or
-/// a step.
-int64_t equal_parts(int64_t n, int64_t most, int64_t step) {
-  const auto parts = (n + most - 1) / most;
-  return round_up((n + parts - 1) / parts, step);
-}
-
 /// One thread's product, in parts of K and of columns.
 void multiply_in_parts(const TileKernels& kernels, const Matrix& a, const Matrix& b,
                        const Matrix& c, bool accumulate) {
@@ -134,10 +124,6 @@ void multiply_in_parts(const TileKernels& kernels, const Matrix& a, const Matrix
     }
   }
   kernels.end();
-}
-
-int64_t blocks_of(int64_t side) {
-  return (side + kBlockSide - 1) / kBlockSide;
 }
 
 }  // namespace
@@ -167,8 +153,9 @@ bool takes_tile_gemm(const Matrix& a, const Matrix& /*b*/, const Matrix& c) {
 void tile_gemm(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,
                bool accumulate) {
   const bool by_rows = c.rows >= c.columns;
-  const auto blocks = blocks_of(by_rows ? c.rows : c.columns);
-  const auto others = blocks_of(by_rows ? c.columns : c.rows) * blocks_of(a.columns);
+  const auto blocks = divide_up(by_rows ? c.rows : c.columns, kBlockSide);
+  const auto others =
+      divide_up(by_rows ? c.columns : c.rows, kBlockSide) * divide_up(a.columns, kBlockSide);
   const auto grain = std::max<int64_t>(1, kBlocksPerThread / others);
   at::parallel_for(0, blocks, grain, [&](int64_t from, int64_t to) {
     const auto first = from * kBlockSide;

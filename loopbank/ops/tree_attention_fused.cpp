@@ -12,6 +12,7 @@
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/self_attention_kernels.h"
 #include "loopbank/ops/self_attention_rotary_kernels.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -24,7 +25,7 @@ static_assert(kBlockColumns % kTileRows == 0);
 constexpr int64_t kRowStep = kScoreStep;
 
 int64_t padded(int64_t n) {
-  return (n + kRowStep - 1) / kRowStep * kRowStep;
+  return round_up(n, kRowStep);
 }
 
 /// What a call reads, dense.

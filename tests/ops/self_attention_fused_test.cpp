@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "gradient_check.h"
+#include "loopbank/ops/gemm.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/memory_pool.h"
 #include "loopbank/ops/self_attention.h"
@@ -21,9 +22,11 @@ constexpr double kEps = 1e-5;
 /// Gradients of the norms' weights, sums over all rows and heads, of thousands here.
 constexpr Tolerance kWeightGradients{.fp32 = 3e-5, .bf16 = 0.15};
 /// In bf16 the fused version rounds less often than the reference: its error, root mean square over
-/// all elements, is at most this many times that of the reference. The smallest case has 120
-/// elements, where chance makes up to 1.18 of it.
-constexpr double kMostOfReferenceError = 1.25;
+/// all elements, is at most this many times that of the reference.
+constexpr double kMostOfReferenceError = 1.1;
+/// The same where the reference's products go through fp32 (matrix_product.h): its errors in the
+/// smallest case, of 120 elements, happen to be small, 1 / 1.18 of the fused ones.
+constexpr double kMostOfReferenceErrorThroughFp32 = 1.25;
 /// A weight's gradient has few elements, and its errors are what chance makes of them.
 constexpr double kMostOfReferenceErrorOfWeights = 1.5;
 /// Errors that no rounding to bf16 explains.
@@ -90,6 +93,8 @@ struct WeightErrors {
 /// @param factor  of the tolerances, for scores of more than normal size
 WeightErrors expect_is_reference(const Inputs& inputs, double factor = 1.0) {
   const auto dtype = inputs.qkv.scalar_type();
+  const double most_of_reference =
+      onednn_takes_bf16() ? kMostOfReferenceError : kMostOfReferenceErrorThroughFp32;
   const auto exact = run_reference(inputs, /*exact=*/true);
   const auto reference = run_reference(inputs);
   WeightErrors weight_errors;
@@ -112,7 +117,7 @@ WeightErrors expect_is_reference(const Inputs& inputs, double factor = 1.0) {
       } else if (dtype == at::kBFloat16) {
         const auto root = std::sqrt(static_cast<double>(exact[i].numel()));
         EXPECT_LE(std::sqrt(fused_error) / root,
-                  kMostOfReferenceError * std::sqrt(reference_error) / root + kFp32Error)
+                  most_of_reference * std::sqrt(reference_error) / root + kFp32Error)
             << "value " << i << " of qkv " << inputs.qkv.sizes();
       }
     }
@@ -262,11 +267,11 @@ TEST(SelfAttentionFused, GivesAGradientToTheOnlyOneThatAsks) {
 size_t peak_bytes(int64_t steps) {
   const auto inputs = random_inputs(1, steps, {2, 1}, 16, at::kBFloat16);
   release_free_memory();
-  const auto before = memory_pool_use();
+  const auto before = memory_pool_use().live_bytes;
   run(inputs);
   // What was freed meanwhile is kept.
   const auto after = memory_pool_use();
-  return after.live_bytes + after.free_bytes - before.live_bytes - before.free_bytes;
+  return after.live_bytes + after.free_bytes - before;
 }
 
 TEST(SelfAttentionFused, MemoryGrowsLinearlyWithTokens) {
