@@ -47,10 +47,9 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
                                 .dy_stride = F,
                                 .gate = const_values(gate_up),
                                 .up = const_values(gate_up.narrow(-1, width, width)),
-                                .stride = 2 * F,
                                 .dgate = values(dgate_up),
                                 .dup = values(dgate_up.narrow(-1, width, width)),
-                                .gradient_stride = 2 * F,
+                                .stride = 2 * F,
                                 .width = F};
     for_row_ranges(dy.numel() / width, kValuesPerExponential * width,
                    [&](size_t first, size_t last) { swiglu_backward_rows(swiglu, first, last); });

@@ -84,8 +84,8 @@ void SwigluRows(const SwigluForward& swiglu, size_t first, size_t last) {
       const size_t at = row * swiglu.stride;
       swiglu_row(gate + at, up + at, swiglu.width, y + row * swiglu.y_stride);
       if (gate_copy != nullptr) {
-        copy_row(gate + at, swiglu.width, gate_copy + at);
-        copy_row(up + at, swiglu.width, up_copy + at);
+        copy_row(gate + at, swiglu.width, gate_copy + row * swiglu.copy_stride);
+        copy_row(up + at, swiglu.width, up_copy + row * swiglu.copy_stride);
       }
     }
   });
@@ -106,8 +106,7 @@ float SwigluBackwardRows(const SwigluBackward& swiglu, size_t first, size_t last
     for (size_t row = first; row < last; ++row) {
       const auto* const dy = static_cast<const X*>(swiglu.dy.data) + row * swiglu.dy_stride;
       const size_t at = row * swiglu.stride;
-      const size_t to = row * swiglu.gradient_stride;
-      sum += swiglu_backward_row(dy, gate + at, up + at, swiglu.width, scale, dgate + to, dup + to,
+      sum += swiglu_backward_row(dy, gate + at, up + at, swiglu.width, scale, dgate + at, dup + at,
                                  y == nullptr ? nullptr : y + row * swiglu.y_stride);
     }
   });

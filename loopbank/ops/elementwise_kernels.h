@@ -15,25 +15,25 @@ struct SwigluForward {
   Values y;           ///< [rows, width]
   size_t y_stride = 0;
   size_t width = 0;
-  /// gate and up once more, laid out as they are, written past the caches: for what is read again
-  /// only when it has left them. Null where they are not asked for.
+  /// gate and up once more, written past the caches: for what is read again only when it has left
+  /// them. Null where they are not asked for.
   Values gate_copy = {}, up_copy = {};
+  size_t copy_stride = 0;
 };
 
 /// Rows `first` to `last`.
 void swiglu_rows(const SwigluForward& swiglu, size_t first, size_t last);
 
-/// Of scale * swiglu.
+/// Of scale * swiglu. The gradients may lie where gate and up do.
 struct SwigluBackward {
   ConstValues dy;  ///< [rows, width]
   size_t dy_stride = 0;
-  ConstValues gate;            ///< [rows, width]
-  ConstValues up;              ///< [rows, width]
-  size_t stride = 0;           ///< of gate and up
-  Values dgate;                ///< [rows, width]
-  Values dup;                  ///< [rows, width]
-  size_t gradient_stride = 0;  ///< of dgate and dup
-  Values y = {};  ///< [rows, width], scale * swiglu once more; null where it is not asked for
+  ConstValues gate;   ///< [rows, width]
+  ConstValues up;     ///< [rows, width]
+  Values dgate;       ///< [rows, width]
+  Values dup;         ///< [rows, width]
+  size_t stride = 0;  ///< of these four
+  Values y = {};      ///< [rows, width], scale * swiglu once more; null where it is not asked for
   size_t y_stride = 0;
   size_t width = 0;
   float scale = 1.0F;

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "loopbank/ops/cast.h"
 #include "loopbank/ops/elementwise_kernels.h"
@@ -44,18 +45,14 @@ struct Branch {
     return at::empty({blocks.rows, columns}, at::TensorOptions().dtype(dtype()));
   }
 
-  /// Where a part of gate and up of a block is kept; null where nothing is.
-  struct KeptPart {
+  /// Gate and up from a row and a column of F on; null where they are not kept.
+  struct Part {
     Values gate, up;
   };
-  [[nodiscard]] KeptPart kept(const at::Tensor& gate_up, int64_t first, int64_t count,
-                              int64_t column, int64_t columns) const {
-    if (!gate_up.defined()) {
-      return {};
-    }
-    const auto flat = gate_up.view({1, -1});
-    const auto start = 2 * (first * F + count * column);
-    return {values_from(flat, 0, start), values_from(flat, 0, start + columns)};
+  [[nodiscard]] Part part_of(const at::Tensor& gate_up, int64_t row, int64_t column) const {
+    return gate_up.defined() ? Part{.gate = values_from(gate_up, row, column),
+                                    .up = values_from(gate_up, row, F + column)}
+                             : Part{};
   }
 
   /// visit(index of a part of F, its first column, its columns).
@@ -67,8 +64,7 @@ struct Branch {
   }
 };
 
-/// Keeps `inverse` [rows] of the norm and `gate_up` [2 rows F], where it is defined: block of rows
-/// after block, in each part after part, in each [rows of the block, 2 columns of the part].
+/// Keeps `inverse` [rows] of the norm and, where it is defined, `gate_up` [rows, 2F].
 at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at::Tensor& gate_up) {
   const auto& [a, weights, scale, blocks, D, F, width] = branch;
   const auto y = at::empty(a.sizes(), a.options());
@@ -90,7 +86,7 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
       const Matrix both{room[3].data, x.dtype, count, 2 * columns, 2 * columns};
       gemm(x, into[part], both);
       const auto wide = static_cast<size_t>(columns);
-      const auto kept = branch.kept(gate_up, first, count, column, columns);
+      const auto kept = branch.part_of(gate_up, first, column);
       swiglu_rows({.gate = values_of(both),
                    .up = values_of(both, columns),
                    .stride = 2 * wide,
@@ -98,7 +94,8 @@ at::Tensor run_forward(const Branch& branch, const at::Tensor& inverse, const at
                    .y_stride = static_cast<size_t>(F),
                    .width = wide,
                    .gate_copy = kept.gate,
-                   .up_copy = kept.up},
+                   .up_copy = kept.up,
+                   .copy_stride = static_cast<size_t>(2 * F)},
                   0, num_rows);
     });
     gemm(inner, out_of, fed);
@@ -117,11 +114,12 @@ struct Gradients {
   at::Tensor dscale = {};  ///< [1] fp32
   at::Tensor dnorm = {};   ///< [D] fp32
   at::Tensor x;            ///< [rows, D] norm of a
-  at::Tensor dgate_up;     ///< [rows, 2F]
+  at::Tensor dgate_up;     ///< [rows, 2F], in the memory of gate_up
   at::Tensor inner;        ///< [rows, F], times s
   at::Tensor slope;        ///< [rows, D] dy
 };
 
+/// The gradient of gate and up takes their place.
 Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at::Tensor& gate_up,
                        const at::Tensor& dy) {
   const auto& [a, weights, scale, blocks, D, F, width] = branch;
@@ -132,7 +130,7 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
   const auto sums = at::zeros({blocks.count(), D + 1}, at::kFloat);
   Gradients all{.da = at::empty(a.sizes(), a.options()),
                 .x = branch.buffer(D),
-                .dgate_up = branch.buffer(2 * F),
+                .dgate_up = gate_up,
                 .inner = branch.buffer(F),
                 .slope = branch.buffer(D)};
   blocks.for_each([&](int64_t index, int64_t first, int64_t count) {
@@ -146,15 +144,14 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
       const Matrix dinner{room[1].data, dx.dtype, count, columns, columns};
       gemm(as_matrix(slope), through_down[part], dinner);
       const auto wide = static_cast<size_t>(columns);
-      const auto kept = branch.kept(gate_up, first, count, column, columns);
+      const auto both = branch.part_of(gate_up, first, column);
       sums_of_block[D] += swiglu_backward_rows({.dy = values_of(dinner),
                                                 .dy_stride = wide,
-                                                .gate = kept.gate,
-                                                .up = kept.up,
-                                                .stride = 2 * wide,
-                                                .dgate = values_from(all.dgate_up, first, column),
-                                                .dup = values_from(all.dgate_up, first, F + column),
-                                                .gradient_stride = static_cast<size_t>(2 * F),
+                                                .gate = both.gate,
+                                                .up = both.up,
+                                                .dgate = both.gate,
+                                                .dup = both.up,
+                                                .stride = static_cast<size_t>(2 * F),
                                                 .y = values_from(all.inner, first, column),
                                                 .y_stride = static_cast<size_t>(F),
                                                 .width = wide,
@@ -199,7 +196,9 @@ class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
     // Autograd looks after the tensors.
     branch.a = at::Tensor();
     branch.weights.norm = at::Tensor();
-    ctx->save_for_backward({dense_a, norm, inverse, gate_up});
+    ctx->save_for_backward({dense_a, norm, inverse});
+    // The backward pass takes it out and puts its gradient there.
+    ctx->saved_data[kGateUp] = gate_up;
     ctx->saved_data["scale_shape"] = scale ? c10::IValue(scale->sizes()) : c10::IValue();
     ctx->saved_data["branch"] = keep(std::move(branch));
     ctx->saved_data["gradients"] = keep(to);
@@ -211,18 +210,18 @@ class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
     auto branch = kept<Branch>(ctx->saved_data["branch"]);
     branch.a = saved[0];
     branch.weights.norm = saved[1];
-    const auto all = run_backward(branch, saved[2], saved[3], dense(gradients[0]));
+    auto all = run_backward(branch, saved[2], take_gate_up(ctx, branch), dense(gradients[0]));
     const auto to = kept<WeightGradients>(ctx->saved_data["gradients"]);
     // A sum that this pass does not hand on would be found by the next one. Autograd counts the
     // inputs that were there.
-    auto is_asked_for = [ctx, input = size_t{2}](const auto& gradient) mutable {
-      return gradient != nullptr && ctx->needs_input_grad(input++);
-    };
-    if (is_asked_for(to.gate_up)) {
-      to.gate_up->add(as_matrix(all.dgate_up), as_matrix(all.x));
-    }
-    if (is_asked_for(to.down)) {
+    const size_t gate_up_input = 2;
+    const size_t down_input = to.gate_up != nullptr ? 3 : 2;
+    if (to.down != nullptr && ctx->needs_input_grad(down_input)) {
       to.down->add(as_matrix(all.slope), as_matrix(all.inner));
+    }
+    all.slope = all.inner = at::Tensor();
+    if (to.gate_up != nullptr && ctx->needs_input_grad(gate_up_input)) {
+      to.gate_up->add(as_matrix(all.dgate_up), as_matrix(all.x));
     }
     variable_list result(8);
     result[0] = all.da;
@@ -231,6 +230,22 @@ class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
       result[4] = all.dscale.reshape(shape.toIntVector());
     }
     return result;
+  }
+
+ private:
+  static constexpr auto kGateUp = "gate_up";
+
+  /// Gate and up [rows, 2F]; a second pass through the same graph computes them again.
+  static at::Tensor take_gate_up(AutogradContext* ctx, const Branch& branch) {
+    auto& kept = ctx->saved_data[kGateUp];
+    if (kept.isNone()) {
+      const auto again = branch.buffer(2 * branch.F);
+      run_forward(branch, at::empty({branch.blocks.rows}, at::kFloat), again);
+      branch.weights.gate_up->forget_forward();
+      branch.weights.down->forget_forward();
+      return again;
+    }
+    return std::exchange(kept, c10::IValue()).toTensor();
   }
 };
 

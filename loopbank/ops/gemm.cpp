@@ -270,6 +270,30 @@ void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
   gemm_through_fp32(a, b, c, accumulate);
 }
 
+void gemm(const Matrix& a, const Matrix& b, c10::ArrayRef<Matrix> results, bool accumulate) {
+  int64_t rows = 0;
+  bool takes_tiles = true;
+  for (const auto& c : results) {
+    auto of_these = a;
+    of_these.rows = c.rows;
+    check_product(of_these, b, c, accumulate);
+    takes_tiles = takes_tiles && takes_tile_gemm(of_these, b, c);
+    rows += c.rows;
+  }
+  if (rows != a.rows) {
+    fail(ErrorCode::kShape, "gemm: expected results of {} rows together, got {}.", a.rows, rows);
+  }
+  if (takes_tiles) {
+    tile_gemm(*tile_kernels(), a, b, results, accumulate);
+    return;
+  }
+  int64_t first = 0;
+  for (const auto& c : results) {
+    gemm(a.row_range(first, c.rows), b, c, accumulate);
+    first += c.rows;
+  }
+}
+
 #ifdef LOOPBANK_HAS_ONEDNN
 
 bool onednn_takes_bf16() {

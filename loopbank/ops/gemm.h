@@ -46,6 +46,11 @@ struct Matrix {
 /// Inside a parallel region one thread computes it, outside all do.
 void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate = false);
 
+/// The same with the rows of c in several matrices, one after another, at the price of one product:
+/// gradients of weights that read one input.
+/// @throws Error kShape when their rows together are not those of a, and as above
+void gemm(const Matrix& a, const Matrix& b, c10::ArrayRef<Matrix> results, bool accumulate = false);
+
 /// Whether oneDNN multiplies bf16 on this CPU, within what ONEDNN_MAX_CPU_ISA allows. True where
 /// the build has no oneDNN: LibTorch then asks its own.
 [[nodiscard]] bool onednn_takes_bf16();

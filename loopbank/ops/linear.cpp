@@ -114,11 +114,15 @@ std::shared_ptr<WeightGradient> LinearWeights::gradient() {
                                                                    [](const at::Tensor& master) {
                                                                      return master.requires_grad();
                                                                    });
-  if (is_needed && gradient_ == nullptr) {
+  if (!is_needed) {
+    return nullptr;
+  }
+  if (gradient_ == nullptr) {
     gradient_ = std::make_shared<WeightGradient>(
         masters_, [prepared = backward_parts_] { *prepared = Parts(); });
   }
-  return is_needed ? gradient_ : nullptr;
+  gradient_->expect_use();
+  return gradient_;
 }
 
 void LinearWeights::forget_forward() {

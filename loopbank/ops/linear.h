@@ -58,7 +58,8 @@ class LinearWeights {
   /// W [out, in] cut by its columns in the same way: parts of `width` inputs.
   const std::vector<PackedMatrix>& backward_parts(int64_t width, int64_t rows);
 
-  /// What the uses' gradients go to; null where no master needs one or no graph is built.
+  /// What the uses' gradients go to, to be asked for once a use; null where no master needs one or
+  /// no graph is built.
   [[nodiscard]] std::shared_ptr<WeightGradient> gradient();
 
   /// Frees what the forward pass prepared; another product prepares it anew.

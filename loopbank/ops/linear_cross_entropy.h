@@ -1,5 +1,6 @@
 #pragma once
-/// The head of a language model and its loss in one: logits [R, V] are never all in memory.
+/// The head of a language model and its loss in one: logits [R, V] never have a memory of their
+/// own.
 
 #include <ATen/core/Tensor.h>
 
@@ -26,8 +27,9 @@ inline constexpr Tolerance kLinearCrossEntropyTolerance{.fp32 = 1e-5, .bf16 = 0.
 /// Numerics: logits summed in fp32 and rounded to the dtype of states, softmax and sums in fp32;
 /// the gradient of an fp32 weight is not rounded to bf16. Within kLinearCrossEntropyTolerance.
 ///
-/// The fused version computes the gradients with the loss, a few hundred rows at a time, and keeps
-/// them instead of the logits: it is differentiable once, by one backward pass.
+/// The fused version computes the gradients with the loss and keeps them instead of the logits: it
+/// is differentiable once, by one backward pass. The logits lie where the gradient of the weight is
+/// going to, and where that is too small a few hundred rows of them at a time.
 /// @throws Error kConfig in the second backward pass through one result
 at::Tensor linear_cross_entropy(const at::Tensor& states, const at::Tensor& weight,
                                 const at::Tensor& targets, int64_t ignore);

@@ -27,6 +27,7 @@ constexpr int64_t kWordsPerBlock = 1024 + 32;
 // Logits of one chunk of rows. The gradient of the weight is read and written once a chunk.
 constexpr int64_t kLogitBytes = int64_t{64} << 20U;
 constexpr int64_t kMostRowsPerChunk = 2048;
+constexpr int64_t kAlignment = 64;  // of logits, in bytes
 
 /// Which gradients are wanted.
 struct Wanted {
@@ -54,9 +55,10 @@ class Head {
   struct Block {
     int64_t first = 0;  // word
     int64_t words = 0;
-    Matrix logits;  // [chunk rows, words]
+    at::Tensor logits;  // [chunk rows, words]
   };
 
+  void make_room_for_logits();
   [[nodiscard]] Block block(int64_t first, int64_t rows) const;
   [[nodiscard]] LogitBlock values_of(const Block& block) const;
   /// [words, D] in the compute dtype, until the next call.
@@ -82,6 +84,11 @@ class Head {
   at::Tensor weight_gradient_;  // [V, D] fp32
 };
 
+bool overlap(const at::Tensor& a, const at::Tensor& b) {
+  const auto begin = [](const at::Tensor& x) { return static_cast<const char*>(x.data_ptr()); };
+  return begin(a) < begin(b) + b.nbytes() && begin(b) < begin(a) + a.nbytes();
+}
+
 Head::Head(const at::Tensor& states, const at::Tensor& weight, const at::Tensor& targets,
            int64_t ignore, Wanted wanted)
     : states_(dense(states)),
@@ -91,17 +98,12 @@ Head::Head(const at::Tensor& states, const at::Tensor& weight, const at::Tensor&
       wanted_(wanted),
       count_(std::max<int64_t>(1, targets.ne(ignore).sum().item<int64_t>())),
       words_per_block_(std::min(kWordsPerBlock, weight.size(0))) {
-  const auto rows = states.size(0);
   const auto width = states.size(1);
-  const auto blocks = divide_up(weight.size(0), words_per_block_);
-  const auto bytes = static_cast<int64_t>(states.element_size());
-  // Chunks of about the same size, none with a few rows left over.
-  const auto most = std::clamp<int64_t>(kLogitBytes / (blocks * words_per_block_ * bytes), 1,
-                                        std::min(rows, kMostRowsPerChunk));
-  rows_per_chunk_ = equal_parts(rows, most);
+  if (wanted.weight) {
+    weight_gradient_ = at::empty(weight.sizes(), at::kFloat);
+  }
+  make_room_for_logits();
   losses_.resize(static_cast<size_t>(rows_per_chunk_));
-  logits_ =
-      at::empty({wanted.any() ? blocks : 1, rows_per_chunk_, words_per_block_}, states_.options());
   if (weight.scalar_type() != states.scalar_type()) {
     weight_block_ = at::empty({words_per_block_, width}, states_.options());
   }
@@ -109,24 +111,41 @@ Head::Head(const at::Tensor& states, const at::Tensor& weight, const at::Tensor&
     states_gradient_ = at::empty_like(states_);
     states_sums_ = at::empty({rows_per_chunk_, width}, at::kFloat);
   }
-  if (wanted.weight) {
-    weight_gradient_ = at::empty(weight.sizes(), at::kFloat);
+}
+
+/// Where the logits of all rows take less memory than the gradient of the weight, they lie at the
+/// end of it: it is written block of words after block of words, when nothing else needs the
+/// logits of a block any more. Of its 4 D V bytes the first w words take 4 D w, the logits of the
+/// others the last r (V - w), and with r < 4 D these begin behind those.
+void Head::make_room_for_logits() {
+  const auto rows = states_.size(0);
+  const auto vocabulary = weight_.size(0);
+  const auto bytes = static_cast<int64_t>(states_.element_size());
+  const auto gradient_row_bytes = static_cast<int64_t>(sizeof(float)) * states_.size(1);
+  if (wanted_.weight && rows * bytes + kAlignment <= gradient_row_bytes) {
+    rows_per_chunk_ = rows;
+    const auto gradient = weight_gradient_.view({-1}).view(states_.scalar_type());
+    const auto place = gradient.numel() - rows * vocabulary;
+    logits_ = gradient.slice(0, place - place % (kAlignment / bytes));
+    return;
   }
+  // Chunks of about the same size, none with a few rows left over.
+  const auto most =
+      std::clamp<int64_t>(kLogitBytes / (vocabulary * bytes), 1, std::min(rows, kMostRowsPerChunk));
+  rows_per_chunk_ = equal_parts(rows, most);
+  const auto words = wanted_.any() ? vocabulary : words_per_block_;
+  logits_ = at::empty({rows_per_chunk_ * words}, states_.options());
 }
 
 Head::Block Head::block(int64_t first, int64_t rows) const {
   const auto words = std::min(words_per_block_, weight_.size(0) - first);
-  const auto place = wanted_.any() ? first / words_per_block_ : 0;
-  auto logits = as_matrix(logits_.select(0, place));
-  logits.rows = rows;
-  logits.columns = words;
-  logits.row_stride = words;
-  return {first, words, logits};
+  const auto place = wanted_.any() ? first * rows_per_chunk_ : 0;
+  return {first, words, logits_.narrow(0, place, rows * words).view({rows, words})};
 }
 
 LogitBlock Head::values_of(const Block& block) const {
-  return {.logits = {block.logits.data, block.logits.dtype == at::kBFloat16},
-          .stride = static_cast<size_t>(block.logits.row_stride),
+  return {.logits = values(block.logits),
+          .stride = static_cast<size_t>(block.words),
           .columns = static_cast<size_t>(block.words),
           .first_word = block.first};
 }
@@ -147,7 +166,7 @@ double Head::add_chunk_losses(int64_t first, int64_t rows) {
   const auto states = as_matrix(states_).row_range(first, rows);
   for (int64_t word = 0; word < weight_.size(0); word += words_per_block_) {
     const auto part = block(word, rows);
-    gemm(states, weight_of(part).transposed(), part.logits);
+    gemm(states, weight_of(part).transposed(), as_matrix(part.logits));
     const auto logits = values_of(part);
     for_row_ranges(rows, part.words, [&](size_t from, size_t to) {
       add_block_to_losses(logits, targets, losses_.data(), from, to);
@@ -175,11 +194,13 @@ void Head::add_chunk_gradients(int64_t first, int64_t rows) {
       cross_entropy_gradient(logits, targets, ignore_, weight_of_row, losses_.data(), from, to);
     });
     if (wanted_.states) {
-      gemm(part.logits, weight_of(part), as_matrix(states_sums_).row_range(0, rows), word > 0);
+      gemm(as_matrix(part.logits), weight_of(part), as_matrix(states_sums_).row_range(0, rows),
+           word > 0);
     }
     if (wanted_.weight) {
-      gemm(part.logits.transposed(), states,
-           as_matrix(weight_gradient_).row_range(word, part.words), first > 0);
+      const auto gradient = weight_gradient_.narrow(0, word, part.words);
+      const auto slopes = overlap(part.logits, gradient) ? part.logits.clone() : part.logits;
+      gemm(as_matrix(slopes).transposed(), states, as_matrix(gradient), first > 0);
     }
   }
   if (wanted_.states) {

@@ -1,9 +1,11 @@
 #include "loopbank/ops/tile_gemm.h"
 
 #include <ATen/Parallel.h>
+#include <c10/util/SmallVector.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <numeric>
 
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/scratchpad.h"
@@ -84,10 +86,52 @@ void multiply_into(const TileKernels& kernels, const uint16_t* left, const uint1
   }
 }
 
+/// Rows of the left factor and of the result.
+struct Rows {
+  Matrix a, c;
+
+  [[nodiscard]] int64_t blocks() const { return divide_up(c.rows, kBlockSide); }
+};
+using ManyRows = c10::SmallVector<Rows, 4>;
+
+ManyRows rows_of(const Matrix& a, c10::ArrayRef<Matrix> results) {
+  ManyRows all;
+  int64_t first = 0;
+  for (const auto& c : results) {
+    all.push_back({a.row_range(first, c.rows), c});
+    first += c.rows;
+  }
+  return all;
+}
+
+/// The blocks `from` to `to`, counted from the first rows to the last.
+ManyRows block_range(const ManyRows& all, int64_t from, int64_t to) {
+  ManyRows some;
+  for (const auto& rows : all) {
+    const auto first = std::max<int64_t>(0, from) * kBlockSide;
+    const auto count = std::min(to * kBlockSide, rows.c.rows) - first;
+    if (count > 0) {
+      some.push_back({rows.a.row_range(first, count), rows.c.row_range(first, count)});
+    }
+    from -= rows.blocks();
+    to -= rows.blocks();
+  }
+  return some;
+}
+
+/// The part of a product that columns `k` to `k + depth` of a and `column` to `column + columns` of
+/// c have in it.
+ManyRows part_of(const ManyRows& all, int64_t k, int64_t depth, int64_t column, int64_t columns) {
+  ManyRows some;
+  for (const auto& [a, c] : all) {
+    some.push_back({a.column_range(k, depth), c.column_range(column, columns)});
+  }
+  return some;
+}
+
 /// One thread's product, whose right factor fits the cache.
-void multiply(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,
-              bool add) {
-  const auto tiles = divide_up(a.columns, kTileDepth);
+void multiply(const TileKernels& kernels, const ManyRows& all, const Matrix& b, bool add) {
+  const auto tiles = divide_up(b.rows, kTileDepth);
   const auto panel = tiles * kTileDepth;  // values of a row or column
   thread_local Scratchpad scratchpad;
   const auto rows_and_columns = kRowsAtATime + round_up(b.columns, kBlockSide);
@@ -95,32 +139,35 @@ void multiply(const TileKernels& kernels, const Matrix& a, const Matrix& b, cons
       scratchpad.of_size(static_cast<size_t>(panel * rows_and_columns) * sizeof(uint16_t)));
   auto* const right = left + panel * kRowsAtATime;
   lay_out(b.transposed(), kernels.right, right);
-  for (int64_t first = 0; first < c.rows; first += kRowsAtATime) {
-    const auto rows = std::min(kRowsAtATime, c.rows - first);
-    lay_out(a.row_range(first, rows), kernels.left, left);
-    for (int64_t row = 0; row < rows; row += kBlockSide) {
-      const auto part = c.row_range(first + row, std::min(kBlockSide, rows - row));
-      for (int64_t column = 0; column < c.columns; column += kBlockSide) {
-        multiply_into(kernels, left + row * panel, right + column * panel, tiles,
-                      part.column_range(column, std::min(kBlockSide, c.columns - column)), add);
+  for (const auto& [a, c] : all) {
+    for (int64_t first = 0; first < c.rows; first += kRowsAtATime) {
+      const auto rows = std::min(kRowsAtATime, c.rows - first);
+      lay_out(a.row_range(first, rows), kernels.left, left);
+      for (int64_t row = 0; row < rows; row += kBlockSide) {
+        const auto part = c.row_range(first + row, std::min(kBlockSide, rows - row));
+        for (int64_t column = 0; column < c.columns; column += kBlockSide) {
+          multiply_into(kernels, left + row * panel, right + column * panel, tiles,
+                        part.column_range(column, std::min(kBlockSide, c.columns - column)), add);
+        }
       }
     }
   }
 }
 
 /// One thread's product, in parts of K and of columns.
-void multiply_in_parts(const TileKernels& kernels, const Matrix& a, const Matrix& b,
-                       const Matrix& c, bool accumulate) {
-  const auto most = c.dtype == at::kFloat ? kDepthAtATime : a.columns;  // bf16 holds no sums
-  const auto depth = equal_parts(a.columns, most, kTileDepth);
-  const auto width = equal_parts(c.columns, kColumnBytes / (2 * depth), kBlockSide);
+void multiply_in_parts(const TileKernels& kernels, const ManyRows& all, const Matrix& b,
+                       bool accumulate) {
+  // bf16 holds no sums.
+  const auto most = all.front().c.dtype == at::kFloat ? kDepthAtATime : b.rows;
+  const auto depth = equal_parts(b.rows, most, kTileDepth);
+  const auto width = equal_parts(b.columns, kColumnBytes / (2 * depth), kBlockSide);
   kernels.begin();
-  for (int64_t column = 0; column < c.columns; column += width) {
-    const auto columns = std::min(width, c.columns - column);
-    for (int64_t k = 0; k < a.columns; k += depth) {
-      const auto part = std::min(depth, a.columns - k);
-      multiply(kernels, a.column_range(k, part), b.row_range(k, part).column_range(column, columns),
-               c.column_range(column, columns), accumulate || k > 0);
+  for (int64_t column = 0; column < b.columns; column += width) {
+    const auto columns = std::min(width, b.columns - column);
+    for (int64_t k = 0; k < b.rows; k += depth) {
+      const auto part = std::min(depth, b.rows - k);
+      multiply(kernels, part_of(all, k, part, column, columns),
+               b.row_range(k, part).column_range(column, columns), accumulate || k > 0);
     }
   }
   kernels.end();
@@ -150,23 +197,26 @@ bool takes_tile_gemm(const Matrix& a, const Matrix& /*b*/, const Matrix& c) {
   return c.rows >= kernels->fewest_rows && (c.dtype == at::kFloat || a.columns <= kDeepest);
 }
 
-void tile_gemm(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,
-               bool accumulate) {
-  const bool by_rows = c.rows >= c.columns;
-  const auto blocks = divide_up(by_rows ? c.rows : c.columns, kBlockSide);
-  const auto others =
-      divide_up(by_rows ? c.columns : c.rows, kBlockSide) * divide_up(a.columns, kBlockSide);
+void tile_gemm(const TileKernels& kernels, const Matrix& a, const Matrix& b,
+               c10::ArrayRef<Matrix> results, bool accumulate) {
+  const auto all = rows_of(a, results);
+  const auto row_blocks =
+      std::accumulate(all.begin(), all.end(), int64_t{0},
+                      [](int64_t sum, const Rows& rows) { return sum + rows.blocks(); });
+  const auto column_blocks = divide_up(b.columns, kBlockSide);
+  const bool by_rows = a.rows >= b.columns;
+  const auto blocks = by_rows ? row_blocks : column_blocks;
+  const auto others = (by_rows ? column_blocks : row_blocks) * divide_up(b.rows, kBlockSide);
   const auto grain = std::max<int64_t>(1, kBlocksPerThread / others);
   at::parallel_for(0, blocks, grain, [&](int64_t from, int64_t to) {
-    const auto first = from * kBlockSide;
     if (by_rows) {
-      const auto rows = std::min(to * kBlockSide, c.rows) - first;
-      multiply_in_parts(kernels, a.row_range(first, rows), b, c.row_range(first, rows), accumulate);
-    } else {
-      const auto columns = std::min(to * kBlockSide, c.columns) - first;
-      multiply_in_parts(kernels, a, b.column_range(first, columns), c.column_range(first, columns),
-                        accumulate);
+      multiply_in_parts(kernels, block_range(all, from, to), b, accumulate);
+      return;
     }
+    const auto first = from * kBlockSide;
+    const auto columns = std::min(to * kBlockSide, b.columns) - first;
+    multiply_in_parts(kernels, part_of(all, 0, b.rows, first, columns),
+                      b.column_range(first, columns), accumulate);
   });
 }
 

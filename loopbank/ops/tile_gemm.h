@@ -21,10 +21,11 @@ namespace loopbank::ops {
 [[nodiscard]] bool takes_tile_gemm(const Matrix& a, const Matrix& b, const Matrix& c);
 
 /// c = a b, or c += a b with `accumulate`, of sizes that fit.
-/// @param a, b  bf16
-/// @param c     fp32; bf16 where it does not accumulate
+/// @param a, b     bf16
+/// @param results  one matrix or several, which hold the rows of c one after another; fp32, or bf16
+///                 where they do not accumulate
 /// Numerics: sums in fp32, one rounding at the end; subnormal factors count as 0.
-void tile_gemm(const TileKernels& kernels, const Matrix& a, const Matrix& b, const Matrix& c,
-               bool accumulate);
+void tile_gemm(const TileKernels& kernels, const Matrix& a, const Matrix& b,
+               c10::ArrayRef<Matrix> results, bool accumulate);
 
 }  // namespace loopbank::ops

@@ -3,6 +3,10 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "loopbank/ops/kept.h"
 
 namespace loopbank::ops {
@@ -12,9 +16,11 @@ using torch::autograd::variable_list;
 
 /// What the uses so far gave.
 struct WeightGradient::Sum {
-  at::Tensor total;              // [out, in] fp32, undefined before the first of a backward pass
-  std::vector<int64_t> outputs;  // out_k of each layer
+  std::vector<at::Tensor> totals;  // [out_k, in] fp32 a layer, none before the first of a pass
+  std::vector<int64_t> outputs;    // out_k of each layer
   std::function<void()> done;
+  int64_t uses = 0;
+  int64_t added = 0;  // of them, in a backward pass
 };
 
 class WeightGradient::Token : public torch::autograd::Function<Token> {
@@ -28,17 +34,10 @@ class WeightGradient::Token : public torch::autograd::Function<Token> {
   static variable_list backward(AutogradContext* context, const variable_list& /*gradients*/) {
     const auto sum = kept<std::shared_ptr<Sum>>(context->saved_data["sum"]);
     // Another backward pass through the same graph starts anew.
-    const auto total = std::move(sum->total);
-    sum->total = at::Tensor();
+    auto result = std::exchange(sum->totals, {});
+    sum->added = 0;
     sum->done();
-    variable_list result(sum->outputs.size() + 1);  // and of the sum itself
-    int64_t first = 0;
-    for (size_t layer = 0; layer < sum->outputs.size(); ++layer) {
-      if (total.defined() && context->needs_input_grad(layer)) {
-        result[layer] = total.narrow(0, first, sum->outputs[layer]);
-      }
-      first += sum->outputs[layer];
-    }
+    result.resize(sum->outputs.size() + 1);  // and of the sum itself
     return result;
   }
 };
@@ -52,13 +51,24 @@ WeightGradient::WeightGradient(const std::vector<at::Tensor>& masters, std::func
   token_ = Token::apply(at::TensorList(masters), sum_);
 }
 
+void WeightGradient::expect_use() {
+  ++sum_->uses;
+}
+
 void WeightGradient::add(const Matrix& dy, const Matrix& x) {
-  auto& total = sum_->total;
-  const bool is_first = !total.defined();
-  if (is_first) {
-    total = at::empty({dy.columns, x.columns}, at::kFloat);
+  if (++sum_->added == sum_->uses) {
+    sum_->done();
   }
-  gemm(dy.transposed(), x, as_matrix(total), /*accumulate=*/!is_first);
+  auto& totals = sum_->totals;
+  const bool is_first = totals.empty();
+  if (is_first) {
+    for (const auto outputs : sum_->outputs) {
+      totals.push_back(at::empty({outputs, x.columns}, at::kFloat));
+    }
+  }
+  std::vector<Matrix> results;
+  std::transform(totals.begin(), totals.end(), std::back_inserter(results), as_matrix);
+  gemm(dy.transposed(), x, results, /*accumulate=*/!is_first);
 }
 
 c10::optional<at::Tensor> token_of(const std::shared_ptr<WeightGradient>& gradient) {

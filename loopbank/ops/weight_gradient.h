@@ -19,15 +19,20 @@ namespace loopbank::ops {
 class WeightGradient {
  public:
   /// @param masters  one [out_k, in] a layer, of which one at least needs a gradient
-  /// @param done     called when a backward pass has been through all uses
+  /// @param done     called when no use needs the weights any more in a backward pass: before the
+  ///                 last use's product, which then finds their memory, and when all are through
   WeightGradient(const std::vector<at::Tensor>& masters, std::function<void()> done);
 
   /// An input of each use's autograd function; the gradient that this one returns for it is not
   /// looked at and may be undefined.
   [[nodiscard]] const at::Tensor& token() const { return token_; }
 
+  /// Announces a use, which will call `add` once in a backward pass.
+  void expect_use();
+
   /// dW += dy^T x, in fp32, to be called by the backward functions of the uses where the pass
-  /// asks for the token's gradient: what is not handed on in this pass would be in the next.
+  /// asks for the token's gradient: what is not handed on in this pass would be in the next. The
+  /// use is done with the weights themselves then.
   /// @param dy  [rows, out], of all layers side by side
   /// @param x   [rows, in]
   void add(const Matrix& dy, const Matrix& x);

@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "gradient_check.h"
 
 namespace loopbank::ops {
@@ -78,6 +80,21 @@ TEST(Gemm, ReadsAndWritesPartsAndNothingElse) {
   }
 }
 
+TEST(Gemm, PutsRowsIntoSeveralMatrices) {
+  RandomTensors random;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto a =
+        random.normal({70, 6}, dtype);  // transposed, as the gradient of weights reads it
+    const auto b = random.normal({70, 5}, dtype);
+    const auto first = at::zeros({1, 5}), second = at::zeros({2, 5}), third = at::zeros({3, 5});
+    for (const bool accumulate : {false, true}) {
+      gemm(as_matrix(a).transposed(), as_matrix(b),
+           {as_matrix(first), as_matrix(second), as_matrix(third)}, accumulate);
+    }
+    expect_close(at::cat({first, second, third}), 2 * exact(a.t(), b), 2 * kFp32);
+  }
+}
+
 TEST(Gemm, IsTheSameInsideAParallelRegion) {
   RandomTensors random;
   const auto a = random.normal({64, 48}, at::kBFloat16);
@@ -122,6 +139,10 @@ TEST(Gemm, RefusesSizesAndDtypesThatDoNotFit) {
                "gemm: expected [M, K] times [K, N] into [M, N], got [2, 3] times [4, 5] into "
                "[2, 5].",
                [&] { gemm(as_matrix(a), as_matrix(b), as_matrix(c)); });
+  expect_error(ErrorCode::kShape, "gemm: expected results of 2 rows together, got 4.", [&] {
+    const std::vector<Matrix> results{as_matrix(b.narrow(1, 0, 2))};
+    gemm(as_matrix(a), as_matrix(a.t()), results);
+  });
   const auto low = at::zeros({2, 2}, at::kBFloat16);
   expect_error(ErrorCode::kDtype,
                "gemm: expected factors of one dtype, Float or BFloat16, into Float (or, not adding "

@@ -9,6 +9,7 @@
 #include "gradient_check.h"
 #include "loopbank/ops/cross_entropy.h"
 #include "loopbank/ops/kernels.h"
+#include "loopbank/ops/memory_pool.h"
 
 namespace loopbank::ops {
 namespace {
@@ -29,10 +30,12 @@ constexpr at::ScalarType kFusedDtypes[] = {at::kFloat, at::kBFloat16};
 struct Sizes {
   int64_t R, D, V;
 };
-/// Ragged ones; several blocks of the vocabulary; several chunks of rows.
-constexpr Sizes kShapes[] = {{1, 1, 1},     {7, 9, 2},    {9, 8, 17},   {16, 37, 15},
-                             {37, 16, 9},   {5, 9, 2048}, {3, 8, 2049}, {6, 37, 4133},
-                             {2, 3, 50304}, {4099, 7, 13}};
+/// Ragged ones; several blocks of the vocabulary; several chunks of rows; logits that just find
+/// room in the gradient of the weight in bf16 (2 R + 64 = 4 D) and in fp32, and just do not.
+constexpr Sizes kShapes[] = {{1, 1, 1},      {7, 9, 2},     {9, 8, 17},     {16, 37, 15},
+                             {37, 16, 9},    {5, 9, 2048},  {3, 8, 2049},   {6, 37, 4133},
+                             {2, 3, 50304},  {4099, 7, 13}, {32, 32, 3201}, {16, 32, 2117},
+                             {17, 32, 2117}, {33, 32, 2117}};
 
 /// Targets that run through the vocabulary, every fifth one ignored.
 at::Tensor some_targets(int64_t rows, int64_t vocabulary) {
@@ -193,6 +196,27 @@ TEST(LinearCrossEntropyFused, ASecondBackwardPassIsRefused) {
                "loss again for it.",
                [&] { (loss * 2).backward(); });
   EXPECT_TRUE(states.grad().equal(first));
+}
+
+TEST(LinearCrossEntropyFused, LogitsTakeNoMemoryBesideTheGradientThatHoldsThem) {
+  if (!install_memory_pool()) {
+    GTEST_SKIP() << "this LibTorch keeps its own memory";
+  }
+  const auto peak_bytes = [](int64_t rows, int64_t width) {
+    const auto inputs = some_inputs({rows, width, 16384}, at::kBFloat16);
+    release_free_memory();
+    const auto before = memory_pool_use().live_bytes;
+    differentiate(inputs);
+    const auto after = memory_pool_use();  // what was freed meanwhile is kept
+    return after.live_bytes + after.free_bytes - before;
+  };
+  const auto gradient_bytes = [](size_t width) { return 16384 * width * sizeof(float); };
+  // Leaves, the gradient of the states and blocks of 1056 words.
+  constexpr size_t kRest = size_t{4} << 20U;
+  const size_t logit_bytes = size_t{500} * 16384 * 2;
+  ASSERT_GT(logit_bytes, 2 * kRest);
+  EXPECT_LE(peak_bytes(480, 256), 2 * gradient_bytes(256) + kRest);
+  EXPECT_GE(peak_bytes(500, 256), 2 * gradient_bytes(256) + logit_bytes);
 }
 
 TEST(LinearCrossEntropy, AllIgnoredIsZeroAndNotNan) {

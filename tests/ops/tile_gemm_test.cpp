@@ -4,7 +4,9 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <string>
+#include <vector>
 
 #include "gradient_check.h"
 
@@ -95,6 +97,34 @@ TEST_P(TileGemm, ReadsAndWritesPartsAndNothingElse) {
   const auto expected = at::ones({60, 80}, at::kDouble);
   expected.narrow(0, 2, 37).narrow(1, 4, 45).copy_(exact(left, right));
   expect_close(c, expected, kFp32);
+}
+
+/// Matrices that end inside a block of rows, that a thread shares with the next, with more columns
+/// than rows and fewer.
+TEST_P(TileGemm, PutsRowsIntoSeveralMatrices) {
+  RandomTensors random;
+  const int before = at::get_num_threads();
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    for (const auto [M, K, N] : kShapes) {
+      for (const std::vector<int64_t>& parts :
+           {std::vector<int64_t>{M, M}, {1, 3 * M, 1, M}, {50, 0, 32, 1}}) {
+        const auto rows = std::accumulate(parts.begin(), parts.end(), int64_t{0});
+        const auto a = random.normal({K, rows}, at::kBFloat16);
+        const auto b = random.normal({K, N}, at::kBFloat16);
+        std::vector<at::Tensor> results;
+        std::vector<Matrix> matrices;
+        for (const auto part : parts) {
+          results.push_back(at::full({part, N}, std::nan("")));
+          matrices.push_back(as_matrix(results.back()));
+        }
+        tile_gemm(*kernels_, as_matrix(a).transposed(), as_matrix(b), matrices, false);
+        tile_gemm(*kernels_, as_matrix(a).transposed(), as_matrix(b), matrices, true);
+        expect_close(at::cat(results), 2 * exact(a.t(), b), 2 * kFp32);
+      }
+    }
+  }
+  at::set_num_threads(before);
 }
 
 TEST(TileGemmChoice, TakesGradientsOfWeightsAndLeavesTheRest) {

@@ -54,6 +54,24 @@ TEST(WeightGradient, OfAUseThatNobodyAsksForIsLeftOut) {
   expect_close(uses.weight.grad(), uses.expected(1.0), kLinearTolerance.fp32);
 }
 
+TEST(WeightGradient, IsDoneWithTheWeightsBeforeTheLastProduct) {
+  const Uses uses;
+  int done = 0;
+  WeightGradient gradient({uses.weight}, [&done] { ++done; });
+  gradient.expect_use();
+  gradient.expect_use();
+  const auto dy = at::ones({4, 2});
+  for (int pass = 0; pass < 2; ++pass) {
+    done = 0;
+    gradient.add(as_matrix(dy), as_matrix(uses.x));
+    EXPECT_EQ(done, 0);
+    gradient.add(as_matrix(dy), as_matrix(uses.x));
+    EXPECT_EQ(done, 1);
+    gradient.token().sum().backward({}, /*keep_graph=*/true);
+  }
+  expect_close(uses.weight.grad(), uses.expected(4.0), kLinearTolerance.fp32);
+}
+
 TEST(WeightGradient, GoesWithTheGraph) {
   std::weak_ptr<LinearWeights> seen;
   {
