@@ -99,6 +99,18 @@ TEST(Linear, AFrozenMasterReceivesNoGradient) {
                kLinearTolerance.fp32);
 }
 
+TEST(Linear, TakesNoRows) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto x = at::zeros({0, 3}, dtype).requires_grad_(true);
+    const auto master = at::ones({2, 3}, at::kFloat).requires_grad_(true);
+    const auto y = linear(x, prepare({master}, dtype));
+    EXPECT_EQ(y.sizes(), at::IntArrayRef({0, 2}));
+    y.sum().backward();
+    EXPECT_TRUE(master.grad().equal(at::zeros({2, 3})));
+    EXPECT_EQ(x.grad().sizes(), x.sizes());
+  }
+}
+
 TEST(Linear, WhatABackwardPassPreparedGoesWithIt) {
   if (!install_memory_pool()) {
     GTEST_SKIP() << "this LibTorch keeps its own memory";
