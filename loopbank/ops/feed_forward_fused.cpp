@@ -123,8 +123,9 @@ struct Gradients {
 Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at::Tensor& gate_up,
                        const at::Tensor& dy) {
   const auto& [a, weights, scale, blocks, D, F, width] = branch;
-  const auto& through_down = weights.down->backward_parts(width, blocks.block);
+  // The larger first: it finds room where the smaller one would have left too little.
   const auto& through_gate_up = weights.gate_up->backward_parts(D, blocks.block).front();
+  const auto& through_down = weights.down->backward_parts(width, blocks.block);
   const auto norm_weight = dense(weights.norm);
   // A block's own sums, added up in one order whichever thread comes first.
   const auto sums = at::zeros({blocks.count(), D + 1}, at::kFloat);
