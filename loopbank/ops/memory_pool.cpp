@@ -1,6 +1,7 @@
 #include "loopbank/ops/memory_pool.h"
 
 #include <c10/core/CPUAllocator.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <torch/version.h>
@@ -158,6 +159,7 @@ class Pool {
     if (end <= usable_) {
       return true;
     }
+    ::malloc_trim(0);  // what the C library keeps for nobody goes back first
     const auto wanted = round_up(static_cast<size_t>(end - usable_), kHugePage);
     const auto size = std::min(wanted, static_cast<size_t>(last_ - usable_));
     if (::mprotect(usable_, size, PROT_READ | PROT_WRITE) != 0) {

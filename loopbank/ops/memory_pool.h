@@ -20,7 +20,8 @@ namespace loopbank::ops {
 constexpr size_t kSmallestPooledBytes = size_t{1} << 18U;
 
 /// Before the pool takes more from the system it gives the memory of its free blocks back, where
-/// they hold more than this share of what was once in use at the same time.
+/// they hold more than this share of what was once in use at the same time, and lets the C library
+/// give back what it has free.
 constexpr double kLargestFreeShare = 0.25;
 
 /// From now on tensors on the CPU take their memory from the pool; a second call changes nothing.
