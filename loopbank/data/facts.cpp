@@ -10,6 +10,7 @@
 #include "loopbank/data/invented_names.h"
 #include "loopbank/data/shuffle.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank {
 namespace {
@@ -53,7 +54,7 @@ void check(const FactsOptions& options) {
 
 std::vector<std::string> full_names(int64_t count, RandomStream& random,
                                     std::set<std::string>& taken) {
-  const auto num_given = (count + kPeoplePerGivenName - 1) / kPeoplePerGivenName;
+  const auto num_given = divide_up(count, kPeoplePerGivenName);
   const auto given =
       invent_names(NameKind::kGivenName, std::min(num_given, int64_t{1000}), random, taken);
   auto names = invent_names(NameKind::kSurname, count, random, taken);

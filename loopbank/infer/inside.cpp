@@ -13,6 +13,7 @@
 #include "loopbank/model/cost.h"
 #include "loopbank/ops/check.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/rounding.h"
 #include "loopbank/train/validation.h"
 
 namespace loopbank {
@@ -352,7 +353,7 @@ Inside measure_inside(const LanguageModel& model, const Tokenizer& tokenizer, co
   const int64_t num_rows = rows.tokens.size(0);
   const int64_t length = rows.tokens.size(1);
   const int64_t rows_a_pass = std::max<int64_t>(1, options.batch_tokens / length);
-  const int64_t num_batches = (num_rows + rows_a_pass - 1) / rows_a_pass;
+  const int64_t num_batches = divide_up(num_rows, rows_a_pass);
   int64_t done = 0;
   const auto on_pass = [&] {
     if (options.on_progress) {

@@ -7,6 +7,7 @@
 #include "loopbank/ops/cast_kernels.h"
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/elementwise_rows.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -29,7 +30,7 @@ void copy_into(const at::Tensor& to, const at::Tensor& from) {
     return;
   }
   const auto count = static_cast<size_t>(to.numel());
-  for_row_ranges((to.numel() + kValues - 1) / kValues, kValues, [&](size_t first, size_t last) {
+  for_row_ranges(divide_up(to.numel(), kValues), kValues, [&](size_t first, size_t last) {
     cast_values(const_values(from), values(to), first * kValues, std::min(last * kValues, count));
   });
 }

@@ -215,13 +215,15 @@ class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
     const auto to = kept<WeightGradients>(ctx->saved_data["gradients"]);
     // A sum that this pass does not hand on would be found by the next one. Autograd counts the
     // inputs that were there.
-    const size_t gate_up_input = 2;
-    const size_t down_input = to.gate_up != nullptr ? 3 : 2;
-    if (to.down != nullptr && ctx->needs_input_grad(down_input)) {
+    auto is_asked_for = [ctx, input = size_t{2}](const auto& gradient) mutable {
+      return gradient != nullptr && ctx->needs_input_grad(input++);
+    };
+    const bool gate_up_asked_for = is_asked_for(to.gate_up);
+    if (is_asked_for(to.down)) {
       to.down->add(as_matrix(all.slope), as_matrix(all.inner));
     }
     all.slope = all.inner = at::Tensor();
-    if (to.gate_up != nullptr && ctx->needs_input_grad(gate_up_input)) {
+    if (gate_up_asked_for) {
       to.gate_up->add(as_matrix(all.dgate_up), as_matrix(all.x));
     }
     variable_list result(8);

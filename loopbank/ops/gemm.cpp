@@ -274,10 +274,9 @@ void gemm(const Matrix& a, const Matrix& b, c10::ArrayRef<Matrix> results, bool 
   int64_t rows = 0;
   bool takes_tiles = true;
   for (const auto& c : results) {
-    auto of_these = a;
-    of_these.rows = c.rows;
-    check_product(of_these, b, c, accumulate);
-    takes_tiles = takes_tiles && takes_tile_gemm(of_these, b, c);
+    const auto part = a.row_range(rows, c.rows);
+    check_product(part, b, c, accumulate);
+    takes_tiles = takes_tiles && takes_tile_gemm(part, b, c);
     rows += c.rows;
   }
   if (rows != a.rows) {

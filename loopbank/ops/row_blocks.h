@@ -10,6 +10,7 @@
 
 #include "loopbank/ops/elementwise_values.h"
 #include "loopbank/ops/gemm.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 
@@ -23,7 +24,7 @@ struct RowBlocks {
   /// For all rows [..., D] of x, shared out to the threads at hand.
   explicit RowBlocks(const at::Tensor& x);
 
-  [[nodiscard]] int64_t count() const { return (rows + block - 1) / block; }
+  [[nodiscard]] int64_t count() const { return divide_up(rows, block); }
 
   /// visit(index of a block, its first row, its rows), from all threads and without a graph.
   void for_each(const std::function<void(int64_t, int64_t, int64_t)>& visit) const;

@@ -10,6 +10,7 @@
 #include "loopbank/ops/cross_entropy.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/memory_pool.h"
+#include "memory_peak.h"
 
 namespace loopbank::ops {
 namespace {
@@ -203,13 +204,9 @@ TEST(LinearCrossEntropyFused, LogitsTakeNoMemoryBesideTheGradientThatHoldsThem) 
     GTEST_SKIP() << "this LibTorch keeps its own memory";
   }
   const auto peak_bytes = [](int64_t rows, int64_t width) {
-    release_free_memory();
     const Inputs inputs{at::zeros({rows, width}), at::zeros({16384, width}),
                         at::zeros({rows}, at::kLong)};
-    const auto before = memory_pool_use().live_bytes;
-    differentiate(inputs);
-    const auto after = memory_pool_use();  // what was freed meanwhile is kept
-    return after.live_bytes + after.free_bytes - before;
+    return peak_bytes_of([&] { differentiate(inputs); });
   };
   const auto gradient_bytes = [](size_t width) { return 16384 * width * sizeof(float); };
   // States, their gradient and blocks of 1056 words.

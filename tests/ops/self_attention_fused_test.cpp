@@ -12,6 +12,7 @@
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/memory_pool.h"
 #include "loopbank/ops/self_attention.h"
+#include "memory_peak.h"
 
 namespace loopbank::ops {
 namespace {
@@ -266,12 +267,7 @@ TEST(SelfAttentionFused, GivesAGradientToTheOnlyOneThatAsks) {
 /// without their inputs.
 size_t peak_bytes(int64_t steps) {
   const auto inputs = random_inputs(1, steps, {2, 1}, 16, at::kBFloat16);
-  release_free_memory();
-  const auto before = memory_pool_use().live_bytes;
-  run(inputs);
-  // What was freed meanwhile is kept.
-  const auto after = memory_pool_use();
-  return after.live_bytes + after.free_bytes - before;
+  return peak_bytes_of([&] { run(inputs); });
 }
 
 TEST(SelfAttentionFused, MemoryGrowsLinearlyWithTokens) {
