@@ -1,6 +1,7 @@
 /// The library in twenty lines: a looped model with memory banks, its logits and its loops.
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -206,7 +206,7 @@ void print_ops(const nlohmann::ordered_json& ops) {
   }
 }
 
-void run_train(const BenchFlags& flags) {
+void run_train_bench(const BenchFlags& flags) {
   const auto json = measure_training(flags);
   if (flags.json) {
     fmt::print("{}\n", json.dump());
@@ -259,7 +259,7 @@ void add_bench(CLI::App& app) {
   train->add_option("--reference", flags->reference, "Folder of the PyTorch version's bench.py");
   train->add_flag("--compile", flags->compile, "PyTorch's model through torch.compile");
   add_common_flags(*train, *flags);
-  train->callback([flags] { run_train(*flags); });
+  train->callback([flags] { run_train_bench(*flags); });
 }
 
 }  // namespace loopbank::cli

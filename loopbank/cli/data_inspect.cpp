@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct InspectFlags {
+struct DataInspectFlags {
   std::string path;
   std::string tokenizer;
   int64_t documents = 0;
@@ -74,7 +74,7 @@ std::string vocabulary_line(const Json& json) {
 }
 
 /// How the documents of a format that does not mark them came about.
-const char* documents_note(const Json& json, const InspectFlags& flags) {
+const char* documents_note(const Json& json, const DataInspectFlags& flags) {
   if (json.at("documents_marked").get<bool>()) {
     return "";
   }
@@ -82,7 +82,7 @@ const char* documents_note(const Json& json, const InspectFlags& flags) {
                                  : " (not marked; cut behind each end-of-text token)";
 }
 
-void print_inspection(const InspectFlags& flags, const Json& json) {
+void print_inspection(const DataInspectFlags& flags, const Json& json) {
   const auto count = [&](const char* key) { return json.at(key).get<int64_t>(); };
   const bool has_checksum = json.at("checksum_verified").get<bool>();
   fmt::print("{}: in order, {}\n", flags.path,
@@ -99,7 +99,7 @@ void print_inspection(const InspectFlags& flags, const Json& json) {
   }
 }
 
-void run_inspect(const InspectFlags& flags) {
+void run_data_inspect(const DataInspectFlags& flags) {
   std::optional<Tokenizer> tokenizer;
   if (!flags.tokenizer.empty()) {
     tokenizer = open_tokenizer(flags.tokenizer);
@@ -136,7 +136,7 @@ void add_data_inspect(CLI::App& data) {
   auto* command = data.add_subcommand(
       "inspect",
       "What a token file or folder of any known format holds; ids and checksums verified");
-  const auto flags = std::make_shared<InspectFlags>();
+  const auto flags = std::make_shared<DataInspectFlags>();
   command
       ->add_option(
           "PATH", flags->path,
@@ -150,7 +150,7 @@ void add_data_inspect(CLI::App& data) {
       ->needs(tokenizer)
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--json", flags->json, "The result as JSON on stdout");
-  command->callback([flags] { run_inspect(*flags); });
+  command->callback([flags] { run_data_inspect(*flags); });
 }
 
 }  // namespace loopbank::cli

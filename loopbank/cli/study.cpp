@@ -15,6 +15,7 @@
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/runner.h"
 #include "loopbank/study/table.h"
+#include "loopbank/support/duration.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/log.h"
@@ -32,6 +33,7 @@ struct StudyFlags {
   std::string text;
   std::vector<std::string> tasks;
   int64_t at_once = 0;
+  std::string time_limit;
   std::vector<std::string> overrides;
   bool dry_run = false;
   bool json = false;
@@ -58,6 +60,9 @@ std::string command_of(const StudyFlags& flags) {
   }
   if (flags.at_once > 0) {
     text += fmt::format(" --at-once {}", flags.at_once);
+  }
+  if (!flags.time_limit.empty()) {
+    text += fmt::format(" --time-limit {}", flags.time_limit);
   }
   for (const auto& item : flags.overrides) {
     text += fmt::format(" --set '{}'", item);
@@ -115,7 +120,7 @@ std::vector<System> planned(const std::vector<StudyConfig>& parts, const StudyFl
   return systems;
 }
 
-void print_plan(const std::vector<System>& systems, bool json) {
+void print_study_plan(const std::vector<System>& systems, bool json) {
   if (json) {
     fmt::print("{}\n", plan_to_json(systems).dump(2));
   } else {
@@ -134,6 +139,9 @@ void print_results(const StudyResult& result, const StudyFlags& flags) {
     }
     fmt::print("{}\n{}\n", format_table(part), format_claims(part));
   }
+  if (const auto note = result.chosen_steps ? note_on(*result.chosen_steps) : ""; !note.empty()) {
+    fmt::print("{}\n\n", note);
+  }
   fmt::print("{}/report.html shows the same as a page, with figures.\n", flags.out);
 }
 
@@ -147,12 +155,15 @@ void run_study_command(const StudyFlags& flags) {
       .seeds = flags.seeds,
       .command = command_of(flags),
       .at_once = flags.at_once,
+      .time_limit_seconds =
+          flags.time_limit.empty() ? 0.0 : parse_duration("--time-limit", flags.time_limit),
       // A pipe gets a line a run and no more.
       .show_progress = !runtime_settings().quiet && ::isatty(STDERR_FILENO) == 1,
       .should_stop = [] { return stop_signal() != 0; },
-      .on_run = show_run};
+      .on_run = show_run,
+      .on_time_plan = [](const TimeReport& report) { log_info("{}", describe(report)); }};
   if (flags.dry_run) {
-    print_plan(planned(options.parts, flags), flags.json);
+    print_study_plan(planned(options.parts, flags), flags.json);
     return;
   }
   if (flags.config.empty() && flags.scale == "paper") {
@@ -208,6 +219,10 @@ void add_study(CLI::App& app) {
                    "Runs in work at a time, each on its share of the threads (small models: one a "
                    "thread; else one)")
       ->check(CLI::PositiveNumber);
+  command->add_option("--time-limit", flags->time_limit,
+                      "300s, 5min or 1.5h: measures this machine and takes as many steps, the same "
+                      "for all systems, as end in that time; below half of the study's steps "
+                      "systems are left out");
   command->add_flag("--dry-run", flags->dry_run, "What each system would cost; nothing is written");
   command->add_flag("--json", flags->json, "The results or the plan as JSON on stdout");
   command->callback([flags] { run_study_command(*flags); });

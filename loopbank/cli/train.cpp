@@ -9,6 +9,8 @@
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/cli/train_evaluation.h"
 #include "loopbank/study/plan.h"
+#include "loopbank/study/preset_data.h"
+#include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/train/trainer.h"
@@ -73,7 +75,7 @@ std::string summary(const TrainResult& result, const TrainFlags& flags, bool has
   return text;
 }
 
-void print_plan(const RunConfig& config, const TrainFlags& flags, const RunCheck& check) {
+void print_run_plan(const RunConfig& config, const TrainFlags& flags, const RunCheck& check) {
   const auto plan = make_plan(config);
   if (flags.json) {
     auto json = to_json(plan);
@@ -122,15 +124,32 @@ void print_plan(const RunConfig& config, const TrainFlags& flags, const RunCheck
   fmt::print("\nEverything is in order; without --dry-run this trains into {}.\n", flags.out);
 }
 
+/// The data of a preset that a fresh clone does not have.
+void make_missing_data(const RunConfig& config, const TrainFlags& flags) {
+  const auto folder = missing_preset_data(config.data);
+  if (!folder) {
+    return;
+  }
+  if (flags.dry_run) {
+    fail(ErrorCode::kData,
+         "{}: expected the embedded benchmark (data.benchmark = \"{}\"), got none, and a dry run "
+         "writes nothing. Without --dry-run it is made there, in seconds.",
+         folder->string(), config.data.benchmark);
+  }
+  log_info("Making the embedded benchmark in {}: it is not there yet.", folder->string());
+  make_preset_data(config.data, *folder);
+}
+
 void run_train(const TrainFlags& flags) {
   const auto config = load_run_config(flags.config, flags.overrides);
+  make_missing_data(config, flags);
   const TrainOptions options{.out = flags.out,
                              .resume = flags.resume ? ResumeMode::kResume : ResumeMode::kNew,
                              .show_progress = !runtime_settings().quiet,
                              .should_stop = [] { return stop_signal() != 0; },
                              .evaluate = make_evaluation(config)};
   if (flags.dry_run) {
-    print_plan(config, flags, check_run(config, options));
+    print_run_plan(config, flags, check_run(config, options));
     return;
   }
   watch_signals();

@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kHeaderBytes = 256 * sizeof(int32_t);
+constexpr size_t kLlmcHeaderBytes = 256 * sizeof(int32_t);
 constexpr int32_t kEvaluationMagic = 20240522;
 
 struct LlmcForm {
@@ -28,7 +28,7 @@ int32_t int32_at(std::span<const std::byte> bytes, size_t index) {
   return value;
 }
 
-const LlmcForm* form_of(int32_t magic) {
+const LlmcForm* llmc_form_of(int32_t magic) {
   for (const auto& form : kLlmcForms) {
     if (form.magic == magic) {
       return &form;
@@ -39,16 +39,16 @@ const LlmcForm* form_of(int32_t magic) {
 
 RawLayout llmc_layout(const fs::path& path, std::span<const std::byte> bytes,
                       const LlmcForm& form) {
-  if (bytes.size() < kHeaderBytes) {
+  if (bytes.size() < kLlmcHeaderBytes) {
     fail(ErrorCode::kData, "{}: expected an llm.c file with a header of {} bytes, got {} bytes.",
-         path.string(), kHeaderBytes, bytes.size());
+         path.string(), kLlmcHeaderBytes, bytes.size());
   }
   if (const auto version = int32_at(bytes, 1); version != form.version) {
     fail(ErrorCode::kData, "{}: expected version {} behind llm.c's magic {}, got version {}.",
          path.string(), form.version, form.magic, version);
   }
   const int64_t num_tokens = int32_at(bytes, 2);
-  const auto expected = static_cast<int64_t>(kHeaderBytes) + num_tokens * form.bytes_per_token;
+  const auto expected = static_cast<int64_t>(kLlmcHeaderBytes) + num_tokens * form.bytes_per_token;
   if (num_tokens < 1 || expected != static_cast<int64_t>(bytes.size())) {
     fail(ErrorCode::kData,
          "{}: the header promises {} tokens ({} bytes), got a file of {} bytes. The file is "
@@ -58,7 +58,7 @@ RawLayout llmc_layout(const fs::path& path, std::span<const std::byte> bytes,
   return {.format = {.name = "llm.c .bin",
                      .bytes_per_token = form.bytes_per_token,
                      .marks_documents = false},
-          .first_byte = kHeaderBytes,
+          .first_byte = kLlmcHeaderBytes,
           .num_tokens = num_tokens};
 }
 
@@ -76,7 +76,7 @@ RawLayout nanogpt_layout(const fs::path& path, std::span<const std::byte> bytes)
           .num_tokens = static_cast<int64_t>(bytes.size()) / kBytesPerToken};
 }
 
-RawLayout layout_of(const fs::path& path, std::span<const std::byte> bytes) {
+RawLayout bin_layout(const fs::path& path, std::span<const std::byte> bytes) {
   const auto magic = bytes.size() >= sizeof(int32_t) ? int32_at(bytes, 0) : 0;
   if (magic == kEvaluationMagic) {
     fail(ErrorCode::kData,
@@ -84,7 +84,7 @@ RawLayout layout_of(const fs::path& path, std::span<const std::byte> bytes) {
          "reads questions as .jsonl.",
          path.string(), kEvaluationMagic);
   }
-  const auto* form = form_of(magic);
+  const auto* form = llmc_form_of(magic);
   return form != nullptr ? llmc_layout(path, bytes, *form) : nanogpt_layout(path, bytes);
 }
 
@@ -93,7 +93,7 @@ RawLayout layout_of(const fs::path& path, std::span<const std::byte> bytes) {
 std::shared_ptr<const TokenSource> open_bin_tokens(const fs::path& path,
                                                    const TokenSourceOptions& options) {
   MappedFile file(path);
-  auto layout = layout_of(path, file.bytes());
+  auto layout = bin_layout(path, file.bytes());
   auto tokens = std::make_shared<RawTokens>(path, std::move(file), std::move(layout), options);
   const auto between =
       options.tokenizer != nullptr ? end_of_text_of(*options.tokenizer) : std::nullopt;

@@ -16,7 +16,7 @@
 namespace loopbank {
 namespace {
 
-constexpr int64_t kNumBytes = 256;
+constexpr int64_t kNumByteTokens = 256;
 constexpr int64_t kMaxVocabulary = int64_t{1} << 24;  // 16 million
 
 struct TextHash {
@@ -193,7 +193,7 @@ class PairCounts {
 class Vocabulary {
  public:
   explicit Vocabulary(TokenizerDefinition& definition) : definition_(definition) {
-    for (int64_t byte = 0; byte < kNumBytes; ++byte) {
+    for (int64_t byte = 0; byte < kNumByteTokens; ++byte) {
       id_of(std::string(1, static_cast<char>(byte)));
     }
   }
@@ -226,10 +226,10 @@ class Vocabulary {
 };
 
 void check(const TokenizerTrainingOptions& options) {
-  if (options.vocab_size <= kNumBytes || options.vocab_size > kMaxVocabulary) {
+  if (options.vocab_size <= kNumByteTokens || options.vocab_size > kMaxVocabulary) {
     fail(ErrorCode::kConfig,
          "train-tokenizer: expected a vocab_size from {} (the bytes and {}) to {}, got {}.",
-         kNumBytes + 1, kEndOfText, kMaxVocabulary, options.vocab_size);
+         kNumByteTokens + 1, kEndOfText, kMaxVocabulary, options.vocab_size);
   }
   if (options.min_frequency < 1) {
     fail(ErrorCode::kConfig, "train-tokenizer: expected a min_frequency of at least 1, got {}.",

@@ -14,12 +14,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kHeaderBytes = sizeof(uint64_t) + sizeof(uint32_t);
+constexpr size_t kPbinHeaderBytes = sizeof(uint64_t) + sizeof(uint32_t);
 
-RawLayout layout_of(const fs::path& path, std::span<const std::byte> bytes) {
-  if (bytes.size() < kHeaderBytes) {
+RawLayout pbin_layout(const fs::path& path, std::span<const std::byte> bytes) {
+  if (bytes.size() < kPbinHeaderBytes) {
     fail(ErrorCode::kData, "{}: expected a .pbin file with a header of {} bytes, got {} bytes.",
-         path.string(), kHeaderBytes, bytes.size());
+         path.string(), kPbinHeaderBytes, bytes.size());
   }
   uint64_t id_bytes = 0;
   uint32_t width = 0;
@@ -32,7 +32,7 @@ RawLayout layout_of(const fs::path& path, std::span<const std::byte> bytes) {
                          "pack the data again."
                        : "");
   }
-  if (id_bytes > bytes.size() - kHeaderBytes) {
+  if (id_bytes > bytes.size() - kPbinHeaderBytes) {
     fail(ErrorCode::kData,
          "{}: the header promises {} bytes of tokens, got a file of {} bytes. The file is "
          "truncated or damaged: copy it again.",
@@ -44,7 +44,7 @@ RawLayout layout_of(const fs::path& path, std::span<const std::byte> bytes) {
          id_bytes == 0 ? " The program that wrote the file did not finish." : "");
   }
   return {.format = {.name = "Modalities .pbin", .bytes_per_token = static_cast<int>(width)},
-          .first_byte = kHeaderBytes,
+          .first_byte = kPbinHeaderBytes,
           .num_tokens = static_cast<int64_t>(id_bytes / width)};
 }
 
@@ -83,10 +83,10 @@ std::vector<int64_t> starts_of(const fs::path& path,
 std::shared_ptr<const TokenSource> open_pbin_tokens(const fs::path& path,
                                                     const TokenSourceOptions& options) {
   MappedFile file(path);
-  auto layout = layout_of(path, file.bytes());
-  const auto pickle =
-      file.bytes().subspan(kHeaderBytes + static_cast<size_t>(layout.num_tokens) *
-                                              static_cast<size_t>(layout.format.bytes_per_token));
+  auto layout = pbin_layout(path, file.bytes());
+  const auto pickle = file.bytes().subspan(kPbinHeaderBytes +
+                                           static_cast<size_t>(layout.num_tokens) *
+                                               static_cast<size_t>(layout.format.bytes_per_token));
   auto starts = starts_of(path, read_pickled_pairs(pickle, path.string()), layout);
   auto tokens = std::make_shared<RawTokens>(path, std::move(file), std::move(layout), options);
   tokens->set_documents(std::move(starts));

@@ -18,8 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kFormat = "loopbank-token-shards";
-constexpr int64_t kVersion = 1;
+constexpr const char* kIndexFormat = "loopbank-token-shards";
+constexpr int64_t kIndexVersion = 1;
 
 int64_t sum_of(const std::vector<TokenShard>& shards, int64_t TokenShard::*count) {
   uint64_t sum = 0;  // a file that lies must not overflow it
@@ -69,8 +69,8 @@ std::string shard_name(size_t index) {
 }
 
 void write_shard_index(const fs::path& folder, const TokenShardIndex& index) {
-  Json json = {{"format", kFormat},
-               {"version", kVersion},
+  Json json = {{"format", kIndexFormat},
+               {"version", kIndexVersion},
                {"vocab_size", index.vocab_size},
                {"vocab_hash", index.vocab_hash},
                {"bytes_per_token", index.bytes_per_token()},
@@ -87,8 +87,8 @@ TokenShardIndex read_shard_index(const fs::path& folder) {
   const auto path = folder / kShardIndexFile;
   const auto json = read_json_file(path);
   const JsonValues values(json, path.string());
-  values.expect_text("format", kFormat);
-  values.expect_count("version", kVersion);
+  values.expect_text("format", kIndexFormat);
+  values.expect_count("version", kIndexVersion);
   TokenShardIndex index{.vocab_size = values.count("vocab_size"),
                         .vocab_hash = values.text("vocab_hash"),
                         .shards = {}};

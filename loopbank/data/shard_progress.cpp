@@ -16,8 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kFormat = "loopbank-tokenize-progress";
-constexpr int64_t kVersion = 1;
+constexpr const char* kProgressFormat = "loopbank-tokenize-progress";
+constexpr int64_t kProgressVersion = 1;
 constexpr const char* kProgressName = "progress.json";
 
 std::string hash_of_ends(const fs::path& path) {
@@ -182,12 +182,9 @@ TextReaderReport report_up_to(const TextReaderState& state, const TextReaderRepo
 }
 
 void write_shard_progress(const fs::path& folder, const ShardProgress& progress) {
-  Json json = {{"format", kFormat},
-               {"version", kVersion},
-               {"job", to_json(progress.job)},
-               {"complete", progress.complete},
-               {"read", Json::array()},
-               {"shards", Json::array()}};
+  Json json = {{"format", kProgressFormat},    {"version", kProgressVersion},
+               {"job", to_json(progress.job)}, {"complete", progress.complete},
+               {"read", Json::array()},        {"shards", Json::array()}};
   for (const auto& report : progress.read) {
     json["read"].push_back(to_json(report));
   }
@@ -206,8 +203,8 @@ std::optional<ShardProgress> read_shard_progress(const fs::path& folder) {
   }
   const auto json = read_json_file(path);
   const JsonValues values(json, path.string());
-  values.expect_text("format", kFormat);
-  values.expect_count("version", kVersion);
+  values.expect_text("format", kProgressFormat);
+  values.expect_count("version", kProgressVersion);
   ShardProgress progress{.job = job_from(values.at("job"), path.string() + ": job"),
                          .shards = {},
                          .read = {},

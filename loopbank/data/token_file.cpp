@@ -14,14 +14,12 @@
 #include "loopbank/support/error.h"
 
 namespace loopbank {
-namespace {
 
 static_assert(std::endian::native == std::endian::little, "the file format is little endian");
 
-constexpr size_t kOffsetBytes = sizeof(uint64_t);
-
-/// The first 64 bytes of a file, as they lie there.
-struct Header {
+/// The first 64 bytes of a file, as they lie there. A member of TokenFileWriter::Impl, and so
+/// outside the anonymous namespace.
+struct TokenFileHeader {
   std::array<char, kTokenFileMagic.size()> magic{};
   uint32_t version = kTokenFileVersion;
   uint32_t bytes_per_token = 0;
@@ -31,8 +29,12 @@ struct Header {
   uint64_t checksum = 0;
   std::array<char, 16> vocab_hash{};
 };
-static_assert(sizeof(Header) == 64 && std::is_trivially_copyable_v<Header>);
-constexpr size_t kHashedFrom = offsetof(Header, vocab_hash);
+static_assert(sizeof(TokenFileHeader) == 64 && std::is_trivially_copyable_v<TokenFileHeader>);
+
+namespace {
+
+constexpr size_t kOffsetBytes = sizeof(uint64_t);
+constexpr size_t kHashedFrom = offsetof(TokenFileHeader, vocab_hash);
 
 int bytes_per_token_of(int64_t vocab_size) {
   return vocab_size <= 65536 ? 2 : 4;
@@ -42,12 +44,12 @@ size_t padding_after(size_t num_bytes) {
   return (8 - num_bytes % 8) % 8;
 }
 
-std::string_view as_text(const Header& header) {
+std::string_view as_text(const TokenFileHeader& header) {
   return {reinterpret_cast<const char*>(&header), sizeof(header)};
 }
 
-Header read_header(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  Header header;
+TokenFileHeader read_header(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  TokenFileHeader header;
   if (bytes.size() < sizeof(header)) {
     fail(ErrorCode::kData, "{}: expected a token file with a header of {} bytes, got {} bytes.",
          path.string(), sizeof(header), bytes.size());
@@ -73,7 +75,7 @@ Header read_header(const std::filesystem::path& path, std::span<const std::byte>
 struct TokenFileWriter::Impl {
   std::filesystem::path path;
   AtomicFile file;
-  Header header;
+  TokenFileHeader header;
   std::vector<uint64_t> offsets{0};
   XXH3_state_t* hash = XXH3_createState();
   std::vector<char> packed;

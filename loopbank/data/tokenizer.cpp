@@ -67,6 +67,10 @@ std::string hash_of(const TokenizerDefinition& definition) {
   return fmt::format("{:016x}", XXH3_64bits(canonical.data(), canonical.size()));
 }
 
+}  // namespace
+
+// Members of Tokenizer::Impl stand outside: a type with external linkage has no unnamed parts.
+
 /// Where the added tokens stand in a text: the leftmost, of those that start there the longest.
 class AddedTokenFinder {
  public:
@@ -116,15 +120,15 @@ class AddedTokenFinder {
 };
 
 /// What one call of `encode` needs for itself.
-struct Scratch {
+struct EncodingScratch {
   Regex::Matcher matcher;
   WordCache cache;
 };
 
 /// Scratch that waits between calls: as many as calls ever ran at once.
-class ScratchPool {
+class EncodingScratchPool {
  public:
-  std::unique_ptr<Scratch> take() {
+  std::unique_ptr<EncodingScratch> take() {
     {
       const std::lock_guard lock(mutex_);
       if (!free_.empty()) {
@@ -133,19 +137,17 @@ class ScratchPool {
         return scratch;
       }
     }
-    return std::make_unique<Scratch>();
+    return std::make_unique<EncodingScratch>();
   }
-  void give_back(std::unique_ptr<Scratch> scratch) {
+  void give_back(std::unique_ptr<EncodingScratch> scratch) {
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(scratch));
   }
 
  private:
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Scratch>> free_;
+  std::vector<std::unique_ptr<EncodingScratch>> free_;
 };
-
-}  // namespace
 
 struct Tokenizer::Impl {
   explicit Impl(TokenizerDefinition parts)
@@ -167,7 +169,8 @@ struct Tokenizer::Impl {
     }
   }
 
-  void append_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& ids) const {
+  void append_word(std::string_view word, EncodingScratch& scratch,
+                   std::vector<TokenId>& ids) const {
     if (word.size() == 1) {
       ids.push_back(byte_ids[static_cast<unsigned char>(word[0])]);
       return;
@@ -189,7 +192,8 @@ struct Tokenizer::Impl {
   }
 
   /// Appends the ids of text between added tokens.
-  void append_text(std::string_view text, Scratch& scratch, std::vector<TokenId>& ids) const {
+  void append_text(std::string_view text, EncodingScratch& scratch,
+                   std::vector<TokenId>& ids) const {
     if (bytes_alone) {
       for (const char byte : text) {
         ids.push_back(byte_ids[static_cast<unsigned char>(byte)]);
@@ -208,7 +212,7 @@ struct Tokenizer::Impl {
   std::unordered_map<std::string_view, TokenId> whole_words;  // where merges are ignored for them
   std::string hash;
   bool bytes_alone;  // no word has more than one way to be written
-  mutable ScratchPool scratch_pool;
+  mutable EncodingScratchPool scratch_pool;
 };
 
 Tokenizer Tokenizer::load(const std::filesystem::path& path) {

@@ -17,11 +17,10 @@
 namespace loopbank {
 namespace {
 
-using Json = nlohmann::json;
 using Kind = PreTokenizerStep::Kind;
 
 /// A value for an error: as JSON, cut where it is long.
-std::string show(const Json& json) {
+std::string show(const nlohmann::json& json) {
   constexpr size_t kMaxShown = 60;
   if (json.is_structured()) {
     return json.is_object() ? "an object" : "a list";
@@ -36,10 +35,10 @@ constexpr const char* kTopLevel = "top level";
 /// A value in the file and the way to it, such as `model.vocab`.
 class Part {
  public:
-  Part(const Json& json, std::string path, const std::string& where)
+  Part(const nlohmann::json& json, std::string path, const std::string& where)
       : json_(&json), path_(std::move(path)), where_(&where) {}
 
-  [[nodiscard]] const Json& json() const { return *json_; }
+  [[nodiscard]] const nlohmann::json& json() const { return *json_; }
   [[nodiscard]] const std::string& where() const { return *where_; }
 
   template <typename... Args>
@@ -91,7 +90,7 @@ class Part {
   }
   /// Refuses a value that this program would have to ignore.
   void expect_off(const char* key) const {
-    static const std::array<Json, 3> kOff = {false, "", 0.0};
+    static const std::array<nlohmann::json, 3> kOff = {false, "", 0.0};
     if (has(key) && std::find(kOff.begin(), kOff.end(), json_->at(key)) == kOff.end()) {
       at(key).refuse("expected it to be off, got {}: it is not supported", show(json_->at(key)));
     }
@@ -103,7 +102,7 @@ class Part {
   }
 
  private:
-  const Json* json_;
+  const nlohmann::json* json_;
   std::string path_;
   const std::string* where_;
 };
@@ -173,7 +172,7 @@ class Parser {
     }
     definition_.tokens.resize(num_tokens);
     spellings_.resize(num_tokens);
-    for (const auto& [spelling, id] : vocab.json().get_ref<const Json::object_t&>()) {
+    for (const auto& [spelling, id] : vocab.json().get_ref<const nlohmann::json::object_t&>()) {
       const Part part(id, "model.vocab", root_.where());
       auto bytes = bytes_of_spelling(spelling);
       if (added_contents.contains(spelling)) {
@@ -194,7 +193,7 @@ class Parser {
     for (const char* key : {"single_word", "lstrip", "rstrip"}) {
       part.expect_off(key);
     }
-    const auto& content = part.at("content").text();
+    const std::string content = part.at("content").text();
     const auto known = ids_.find(content);
     AddedToken token{.special = part.flag("special", false), .in_vocabulary = known != ids_.end()};
     if (!token.in_vocabulary) {
@@ -330,15 +329,15 @@ class Parser {
 
 TokenizerDefinition parse_tokenizer_json(std::string_view text, const std::string& where) {
   expect_shallow_json(text, where, ErrorCode::kData);
-  Json json;
+  nlohmann::json json;
   try {
-    json = Json::parse(text);
-  } catch (const Json::parse_error& error) {
+    json = nlohmann::json::parse(text);
+  } catch (const nlohmann::json::parse_error& error) {
     fail(ErrorCode::kData,
          "{}: expected JSON to its end, got broken JSON at byte {} of {}. The file may be "
          "truncated.",
          where, error.byte, text.size());
-  } catch (const Json::out_of_range& error) {  // a number such as 1e999
+  } catch (const nlohmann::json::out_of_range& error) {  // a number such as 1e999
     fail(ErrorCode::kData, "{}: expected numbers that a double holds, got another one ({}).", where,
          error.what());
   }

@@ -17,7 +17,7 @@ struct SequenceForm {
   unsigned char second_high;
 };
 
-SequenceForm form_of(unsigned char lead) {
+SequenceForm sequence_form_of(unsigned char lead) {
   if (lead < 0x80) {
     return {1, 0, 0};
   }
@@ -41,7 +41,7 @@ SequenceForm form_of(unsigned char lead) {
 }
 
 size_t sequence_length(const unsigned char* bytes, size_t left) {
-  const auto form = form_of(bytes[0]);
+  const auto form = sequence_form_of(bytes[0]);
   if (form.length > left) {
     return 0;
   }

@@ -16,13 +16,11 @@
 namespace loopbank {
 namespace {
 
-using Json = nlohmann::json;
-
-std::string text_field(const Json& row, const char* name, const std::string& where) {
+std::string text_field(const nlohmann::json& row, const char* name, const std::string& where) {
   return as_text(json_field(row, name, where), name, where);
 }
 
-std::string id_of(const Json& row) {
+std::string id_of(const nlohmann::json& row) {
   for (const char* name : {"id", "qID"}) {
     if (const auto found = row.find(name); found != row.end()) {
       return found->is_string() ? found->get<std::string>() : found->dump();
@@ -31,7 +29,7 @@ std::string id_of(const Json& row) {
   return "";
 }
 
-const std::string& choice_text(const Json& value, const std::string& name,
+const std::string& choice_text(const nlohmann::json& value, const std::string& name,
                                const std::string& where) {
   const auto& choice = as_text(value, name, where);
   if (python_strip(choice).empty()) {
@@ -41,7 +39,8 @@ const std::string& choice_text(const Json& value, const std::string& name,
   return choice;
 }
 
-std::vector<std::string> choice_list(const Json& row, const char* name, const std::string& where) {
+std::vector<std::string> choice_list(const nlohmann::json& row, const char* name,
+                                     const std::string& where) {
   const auto& list = json_field(row, name, where);
   if (!list.is_array() || list.empty()) {
     fail(ErrorCode::kData, "{}: expected a list of at least one text in \"{}\", got {}", where,
@@ -55,7 +54,7 @@ std::vector<std::string> choice_list(const Json& row, const char* name, const st
 }
 
 /// A label that counts the choices from `first`, as an index.
-int64_t label_field(const Json& row, const char* name, int64_t first, size_t num_choices,
+int64_t label_field(const nlohmann::json& row, const char* name, int64_t first, size_t num_choices,
                     const std::string& where) {
   const auto& value = json_field(row, name, where);
   int64_t label = first - 1;
@@ -83,7 +82,7 @@ std::string_view choice_letter(std::string_view key) {
 }
 
 /// ARC, CommonsenseQA and OpenBookQA: choices with a name each, one of which is the answer's key.
-Document read_keyed(const Json& row, const std::string& where) {
+Document read_keyed(const nlohmann::json& row, const std::string& where) {
   Document document;
   const bool nested = row.contains("question") && row["question"].is_object();
   const auto& holder = nested ? row["question"] : row;
@@ -116,7 +115,7 @@ Document read_keyed(const Json& row, const std::string& where) {
   return document;
 }
 
-Document read_goal(const Json& row, const std::string& where) {
+Document read_goal(const nlohmann::json& row, const std::string& where) {
   Document document;
   document.question = text_field(row, "goal", where);
   for (const char* name : {"sol1", "sol2"}) {
@@ -126,7 +125,7 @@ Document read_goal(const Json& row, const std::string& where) {
   return document;
 }
 
-Document read_situation(const Json& row, const std::string& where) {
+Document read_situation(const nlohmann::json& row, const std::string& where) {
   Document document;
   document.context = text_field(row, "context", where);
   document.question = text_field(row, "question", where);
@@ -137,7 +136,7 @@ Document read_situation(const Json& row, const std::string& where) {
   return document;
 }
 
-Document read_hellaswag(const Json& row, const std::string& where) {
+Document read_hellaswag(const nlohmann::json& row, const std::string& where) {
   Document document;
   const auto label = text_field(row, "activity_label", where);
   const auto first = text_field(row, "ctx_a", where);
@@ -150,7 +149,7 @@ Document read_hellaswag(const Json& row, const std::string& where) {
   return document;
 }
 
-Document read_last_word(const Json& row, const std::string& where) {
+Document read_last_word(const nlohmann::json& row, const std::string& where) {
   Document document;
   const auto text = text_field(row, "text", where);
   const auto space = text.rfind(' ');
@@ -163,7 +162,7 @@ Document read_last_word(const Json& row, const std::string& where) {
   return document;
 }
 
-Document read_fill_in(const Json& row, const std::string& where) {
+Document read_fill_in(const nlohmann::json& row, const std::string& where) {
   Document document;
   document.question = text_field(row, "sentence", where);
   for (const char* name : {"option1", "option2"}) {
@@ -173,14 +172,14 @@ Document read_fill_in(const Json& row, const std::string& where) {
   return document;
 }
 
-Document read_problem(const Json& row, const std::string& where) {
+Document read_problem(const nlohmann::json& row, const std::string& where) {
   Document document;
   document.question = text_field(row, "problem", where);
   document.choices = {choice_text(json_field(row, "solution", where), "solution", where)};
   return document;
 }
 
-Document read_word_problem(const Json& row, const std::string& where) {
+Document read_word_problem(const nlohmann::json& row, const std::string& where) {
   Document document;
   document.question = text_field(row, "question", where);
   const auto answer = text_field(row, "answer", where);
@@ -192,7 +191,7 @@ Document read_word_problem(const Json& row, const std::string& where) {
   return document;
 }
 
-Document read_recorded(const Json& row, const std::string& where) {
+Document read_recorded_form(const nlohmann::json& row, const std::string& where) {
   Document document;
   document.query = text_field(row, "query", where);
   document.choices = choice_list(row, "choices", where);
@@ -200,7 +199,7 @@ Document read_recorded(const Json& row, const std::string& where) {
   return document;
 }
 
-Document read_common(PromptForm form, const Json& row, const std::string& where) {
+Document read_common(PromptForm form, const nlohmann::json& row, const std::string& where) {
   Document document;
   const bool has_context = form == PromptForm::kSituation || form == PromptForm::kVerbatim ||
                            form == PromptForm::kLastWord;
@@ -227,7 +226,7 @@ Document read_common(PromptForm form, const Json& row, const std::string& where)
 struct OfficialForm {
   PromptForm form;
   std::array<const char*, 2> marks;
-  Document (*read)(const Json& row, const std::string& where);
+  Document (*read)(const nlohmann::json& row, const std::string& where);
 };
 constexpr std::array<OfficialForm, 8> kOfficialForms = {{
     {PromptForm::kQuestion, {"answerKey", "question_stem"}, read_keyed},
@@ -247,13 +246,13 @@ const OfficialForm& official_form(PromptForm form) {
 
 }  // namespace
 
-bool is_official_row(PromptForm form, const Json& row) {
+bool is_official_row(PromptForm form, const nlohmann::json& row) {
   const auto& marks = official_form(form).marks;
   return std::any_of(marks.begin(), marks.end(),
                      [&](const char* mark) { return row.is_object() && row.contains(mark); });
 }
 
-Document read_document(PromptForm form, const Json& row, const std::string& where) {
+Document read_document(PromptForm form, const nlohmann::json& row, const std::string& where) {
   if (!row.is_object()) {
     fail(ErrorCode::kData, "{}: expected a JSON object, got {}", where, row.type_name());
   }
@@ -262,7 +261,7 @@ Document read_document(PromptForm form, const Json& row, const std::string& wher
   if (one_form || is_official_row(form, row)) {
     document = official_form(form).read(row, where);
   } else if (row.contains("query") && row.contains("gold")) {
-    document = read_recorded(row, where);
+    document = read_recorded_form(row, where);
   } else {
     document = read_common(form, row, where);
   }

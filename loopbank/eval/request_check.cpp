@@ -16,7 +16,6 @@ namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
 
 constexpr int64_t kFirstTwin = 1000000;
 
@@ -31,11 +30,11 @@ struct Recorded {
   std::optional<int64_t> label;  ///< of the correct choice, where it is a number
   size_t choice = 0;
   bool is_twin = false;
-  Json document;
+  nlohmann::json document;
 };
 
 /// A text or a number as a text; empty for anything else.
-std::string id_text(const Json& row, const char* name) {
+std::string id_text(const nlohmann::json& row, const char* name) {
   const auto found = row.find(name);
   if (found == row.end() || !(found->is_string() || found->is_number_integer())) {
     return "";
@@ -43,7 +42,7 @@ std::string id_text(const Json& row, const char* name) {
   return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
-Recorded read_recorded(const Json& row, const std::string& where) {
+Recorded read_request(const nlohmann::json& row, const std::string& where) {
   Recorded recorded;
   const auto& request = json_field(row, "request", where);
   recorded.where = where;
@@ -240,7 +239,7 @@ std::string around(const std::string& text, size_t byte) {
   const size_t begin = byte > kReach ? byte - kReach : 0;
   const auto part = text.substr(std::min(begin, text.size()), 2 * kReach);
   return (begin > 0 ? "..." : "") +
-         Json(part).dump(-1, ' ', false, Json::error_handler_t::replace) +
+         nlohmann::json(part).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
          (begin + part.size() < text.size() ? "..." : "");
 }
 
@@ -274,8 +273,8 @@ std::vector<RequestFileCheck> check_requests(const fs::path& directory,
   std::vector<RequestFileCheck> checks;
   for (const auto& file : request_files(directory)) {
     FileChecker checker(file, options, few_shot);
-    for_each_json_line(file, [&](const Json& row, const std::string& where) {
-      checker.add(read_recorded(row, where));
+    for_each_json_line(file, [&](const nlohmann::json& row, const std::string& where) {
+      checker.add(read_request(row, where));
       return true;
     });
     if (checker.check().recorded.requests > 0) {

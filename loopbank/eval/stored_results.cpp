@@ -12,12 +12,11 @@ namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
 
 constexpr std::string_view kMetricsEnding = "-metrics.json";
 constexpr std::string_view kPredictionsEnding = "-predictions.jsonl";
 
-const Json& field(const Json& json, const char* key, const std::string& where) {
+const nlohmann::json& field(const nlohmann::json& json, const char* key, const std::string& where) {
   const auto found = json.is_object() ? json.find(key) : json.end();
   if (!json.is_object() || found == json.end()) {
     fail(ErrorCode::kData, "{}: expected \"{}\", got none. Is this a folder of results?", where,
@@ -26,7 +25,7 @@ const Json& field(const Json& json, const char* key, const std::string& where) {
   return *found;
 }
 
-std::string text(const Json& json, const char* key, const std::string& where) {
+std::string text(const nlohmann::json& json, const char* key, const std::string& where) {
   const auto& value = field(json, key, where);
   if (!value.is_string()) {
     fail(ErrorCode::kData, "{}: \"{}\" expects a text, got {}", where, key, value.dump());
@@ -35,7 +34,7 @@ std::string text(const Json& json, const char* key, const std::string& where) {
 }
 
 /// A number, or 0 or 1 for a truth.
-double number(const Json& json, const std::string& key, const std::string& where) {
+double number(const nlohmann::json& json, const std::string& key, const std::string& where) {
   const auto& value = field(json, key.c_str(), where);
   if (!value.is_number() && !value.is_boolean()) {
     fail(ErrorCode::kData, "{}: \"{}\" expects a number, got {}", where, key, value.dump());
@@ -43,20 +42,20 @@ double number(const Json& json, const std::string& key, const std::string& where
   return value.is_boolean() ? static_cast<double>(value.get<bool>()) : value.get<double>();
 }
 
-int64_t count_or_zero(const Json& json, const char* key) {
+int64_t count_or_zero(const nlohmann::json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
 }
 
-Json read_json(const fs::path& path) {
-  auto json = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+nlohmann::json read_json(const fs::path& path) {
+  auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) {
     fail(ErrorCode::kData, "{}: expected a JSON object, got something else", path.string());
   }
   return json;
 }
 
-std::string plain(const Json& value) {
+std::string plain(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
@@ -75,7 +74,7 @@ void make_unique(std::vector<StoredDocument>& documents, const std::vector<std::
 
 void read_predictions(const fs::path& path, StoredTask& task) {
   std::vector<std::string> places;
-  for_each_json_line(path, [&](const Json& row, const std::string& where) {
+  for_each_json_line(path, [&](const nlohmann::json& row, const std::string& where) {
     const auto& metrics = field(row, "metrics", where);
     places.push_back(plain(field(row, "doc_id", where)));
     task.documents.push_back({.id = plain(field(row, "native_id", where)),
@@ -93,7 +92,7 @@ void read_predictions(const fs::path& path, StoredTask& task) {
 }
 
 /// What `loopbank eval` wrote.
-void read_own(const Json& metrics, const std::string& where, StoredResults& results) {
+void read_own(const nlohmann::json& metrics, const std::string& where, StoredResults& results) {
   for (const auto& item : field(metrics, "results", where)) {
     StoredTask task{.task = text(item, "task", where),
                     .metric = text(item, "metric", where),
@@ -126,12 +125,13 @@ void read_olmes(StoredResults& results) {
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {
     const auto metrics = read_json(file);
-    const auto& config = field(metrics, "task_config", file.string());
-    const auto metadata = config.value("metadata", Json::object());
+    const auto where = file.string();
+    const auto& config = field(metrics, "task_config", where);
+    const auto metadata = config.value("metadata", nlohmann::json::object());
     StoredTask task{.task = metadata.is_object() && metadata.contains("alias")
                                 ? plain(metadata.at("alias"))
-                                : text(metrics, "task_name", file.string()),
-                    .metric = text(config, "primary_metric", file.string()),
+                                : text(metrics, "task_name", where),
+                    .metric = text(config, "primary_metric", where),
                     .max_loops = 0,
                     .requests_hash = {},
                     .documents = {}};

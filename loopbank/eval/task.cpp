@@ -10,8 +10,6 @@
 namespace loopbank {
 namespace {
 
-constexpr std::string_view kMathPrefix = "minerva_math_";
-
 /// The sizes and samples are those of the published splits and of OLMES's configuration.
 std::vector<TaskForm> make_known_tasks() {
   using enum PromptForm;
@@ -35,8 +33,7 @@ std::vector<TaskForm> make_known_tasks() {
       {"precalculus", 546},
   };
   for (const auto& [subject, size] : subjects) {
-    tasks.push_back(
-        {std::string(kMathPrefix) + subject, kProblem, "test", kBitsPerByte, "MATH", size, 0, 4});
+    tasks.push_back({math_task(subject), kProblem, "test", kBitsPerByte, "MATH", size, 0, 4});
   }
   return tasks;
 }
@@ -84,6 +81,16 @@ std::vector<Choice> fill_in(const Document& document, const std::string& prefix)
 const std::vector<TaskForm>& known_tasks() {
   static const auto tasks = make_known_tasks();
   return tasks;
+}
+
+bool is_known_task(std::string_view name) {
+  const auto& known = known_tasks();
+  return std::any_of(known.begin(), known.end(),
+                     [&](const TaskForm& task) { return task.name == name; });
+}
+
+std::string math_task(std::string_view subject) {
+  return fmt::format("minerva_math_{}", subject);
 }
 
 TaskForm task_form(std::string_view name) {

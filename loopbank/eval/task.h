@@ -56,6 +56,12 @@ struct TaskForm {
 /// The tasks with a prompt form of their own: the eight of OLMES, lambada, gsm8k, seven of MATH.
 [[nodiscard]] const std::vector<TaskForm>& known_tasks();
 
+/// Whether one of them has this short name.
+[[nodiscard]] bool is_known_task(std::string_view name);
+
+/// The task of a subject of MATH, such as `counting_and_probability`.
+[[nodiscard]] std::string math_task(std::string_view subject);
+
 /// The form of a task by its short name. Any name that is not known is scored verbatim: `context`,
 /// then " " + choice.
 [[nodiscard]] TaskForm task_form(std::string_view name);

@@ -25,13 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kOlmesSeed = 1234;
-const std::string kMathPrefix = "minerva_math_";
-
-bool is_known(const std::string& name) {
-  const auto& known = known_tasks();
-  return std::any_of(known.begin(), known.end(),
-                     [&](const TaskForm& task) { return task.name == name; });
-}
 
 /// Every name that could have been asked for.
 std::vector<std::string> askable_names(const std::vector<fs::path>& directories) {
@@ -72,7 +65,7 @@ TaskFile file_of(const TaskForm& form, const TaskSource& source) {
       return *file;
     }
   }
-  if (!is_known(form.name)) {
+  if (!is_known_task(form.name)) {
     fail(ErrorCode::kConfig, "--tasks: unknown task \"{}\".{}", form.name,
          suggestion(form.name, askable_names(source.directories)));
   }
@@ -104,15 +97,16 @@ bool belongs_to(const TaskForm& form, const nlohmann::json& row, const std::stri
   if (row.is_object() && row.contains("task")) {
     return as_text(row["task"], "task", where) == form.name;
   }
+  const std::string type = as_text(json_field(row, "type", where), "type", where);
   std::string subject;
-  for (const char letter : as_text(json_field(row, "type", where), "type", where)) {
+  for (const char letter : type) {
     if (letter == '&') {
       subject += "and";
     } else {
       subject += letter == ' ' ? '_' : static_cast<char>(std::tolower(letter));
     }
   }
-  return form.name == kMathPrefix + subject;
+  return form.name == math_task(subject);
 }
 
 /// Ids that were met, so that a second one is refused.

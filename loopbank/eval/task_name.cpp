@@ -42,14 +42,8 @@ constexpr std::array<Ending, 6> kSingleEndings = {{
 /// Of the tasks that OLMES does not know.
 constexpr std::array<Ending, 1> kOtherEndings = {{{":bpb", true, false, false}}};
 
-bool is_known(std::string_view name) {
-  const auto& known = known_tasks();
-  return std::any_of(known.begin(), known.end(),
-                     [&](const TaskForm& task) { return task.name == name; });
-}
-
 std::span<const Ending> endings_of(const TaskForm& form) {
-  if (!is_known(form.name)) {
+  if (!is_known_task(form.name)) {
     return kOtherEndings;
   }
   const bool single = form.prompt == PromptForm::kProblem ||
@@ -67,7 +61,7 @@ std::span<const Ending> endings_of(const TaskForm& form) {
       known.push_back(suite.name);
     }
   }
-  if (is_known(name)) {
+  if (is_known_task(name)) {
     known.emplace_back(name);
     for (const auto ending : name_endings(task_form(name))) {
       known.push_back(fmt::format("{}{}", name, ending));

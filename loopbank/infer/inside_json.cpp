@@ -11,14 +11,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// Four decimals: a token's figures are read by people, and there are many of them.
-double rounded(double value) {
+double to_four_decimals(double value) {
   constexpr double kScale = 1e4;
   return std::round(value * kScale) / kScale;
 }
 
-ByLayer rounded(ByLayer values) {
+ByLayer to_four_decimals(ByLayer values) {
   for (auto& value : values) {
-    value = rounded(value);
+    value = to_four_decimals(value);
   }
   return values;
 }
@@ -51,10 +51,10 @@ Json json_of(const InsideOfBudget& budget) {
 
 Json json_of(const InsideOfToken& token) {
   Json json = {{"text", token.text},
-               {"loss", rounded(token.loss)},
-               {"expected_loops", rounded(token.expected_loops)}};
-  add_unless_empty(json, "local_gate", rounded(token.local_gate));
-  add_unless_empty(json, "global_gate", rounded(token.global_gate));
+               {"loss", to_four_decimals(token.loss)},
+               {"expected_loops", to_four_decimals(token.expected_loops)}};
+  add_unless_empty(json, "local_gate", to_four_decimals(token.local_gate));
+  add_unless_empty(json, "global_gate", to_four_decimals(token.global_gate));
   return json;
 }
 

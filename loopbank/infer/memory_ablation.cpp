@@ -1,6 +1,10 @@
 #include "loopbank/infer/memory_ablation.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/mv.h>
+#include <ATen/ops/tensor.h>
 
 #include <cmath>
 #include <numbers>

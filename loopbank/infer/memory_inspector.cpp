@@ -1,6 +1,6 @@
 #include "loopbank/infer/memory_inspector.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>

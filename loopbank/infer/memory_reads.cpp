@@ -1,6 +1,16 @@
 #include "loopbank/infer/memory_reads.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/bincount.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/mv.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/xlogy.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -132,7 +142,7 @@ std::vector<ReadContext> contexts_of(const MemoryReads& reads, const BankId& ban
   return contexts;
 }
 
-std::vector<int64_t> to_vector(const at::Tensor& values) {
+std::vector<int64_t> to_integers(const at::Tensor& values) {
   const auto flat = values.to(at::kLong).contiguous();
   return {flat.data_ptr<int64_t>(), flat.data_ptr<int64_t>() + flat.numel()};
 }
@@ -190,8 +200,8 @@ BankUse bank_use(const MemoryReads& reads, const BankId& bank) {
               .gated_weight = gated / reach,
               .top_share = share / reach};
   const auto least = kDeadShare / static_cast<double>(use.weight.numel());
-  use.most_read = to_vector(use.weight.argsort(/*dim=*/-1, /*descending=*/true));
-  use.dead = to_vector(at::nonzero(unread & (use.weight < least)).flatten());
+  use.most_read = to_integers(use.weight.argsort(/*dim=*/-1, /*descending=*/true));
+  use.dead = to_integers(at::nonzero(unread & (use.weight < least)).flatten());
   return use;
 }
 
@@ -218,7 +228,7 @@ std::vector<TopToken> top_tokens(const MemoryReads& reads, const ScoredText& tex
   std::map<TokenId, double> counts;
   double total = 0.0;
   for_reads_of(reads, bank, [&](const BankReads& read) {
-    for (const auto token : to_vector(at::nonzero(read.top_slot == slot).flatten())) {
+    for (const auto token : to_integers(at::nonzero(read.top_slot == slot).flatten())) {
       counts[text.ids[static_cast<size_t>(token)]] += read.reach;
       total += read.reach;
     }

@@ -1,6 +1,12 @@
 #include "loopbank/infer/probe.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -15,16 +21,14 @@
 namespace loopbank {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr const char* kForm = "{\"tokens\": [[id, ...], ...]}";
 
-Json parse_file(const std::filesystem::path& path) {
+nlohmann::json parse_file(const std::filesystem::path& path) {
   const auto text = read_file(path);
   expect_shallow_json(text, path.string(), ErrorCode::kData);
   try {
-    return Json::parse(text);
-  } catch (const Json::exception& error) {
+    return nlohmann::json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
     const std::string reason = error.what();
     const auto start = reason.find("] ");
     fail(ErrorCode::kData, "{}: expected {}, got broken JSON: {}", path.string(), kForm,
@@ -32,7 +36,7 @@ Json parse_file(const std::filesystem::path& path) {
   }
 }
 
-void append_row(const std::filesystem::path& path, const Json& row, size_t number,
+void append_row(const std::filesystem::path& path, const nlohmann::json& row, size_t number,
                 int64_t vocab_size, std::vector<int64_t>& ids) {
   if (!row.is_array() || row.empty()) {
     fail(ErrorCode::kData, "{}: expected a list of at least one id in tokens[{}], got {}",
@@ -133,7 +137,7 @@ void add_gradients(const LanguageModel& model, const at::Tensor& loss, NamedTens
 
 at::Tensor read_probe_tokens(const std::filesystem::path& path, int64_t vocab_size) {
   const auto json = parse_file(path);
-  const auto rows = json.is_object() ? json.value("tokens", Json()) : Json();
+  const auto rows = json.is_object() ? json.value("tokens", nlohmann::json()) : nlohmann::json();
   if (!rows.is_array() || rows.empty()) {
     fail(ErrorCode::kData, "{}: expected {} with at least one row, got {}", path.string(), kForm,
          json.dump().substr(0, 40));

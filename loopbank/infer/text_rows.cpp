@@ -1,6 +1,7 @@
 #include "loopbank/infer/text_rows.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <vector>

@@ -1,11 +1,12 @@
 #include "loopbank/infer/token_statistics.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
 
 namespace loopbank {
 namespace {
 
-std::vector<double> to_vector(const at::Tensor& values) {
+std::vector<double> to_doubles(const at::Tensor& values) {
   if (!values.defined()) {
     return {};
   }
@@ -35,11 +36,11 @@ void TokenMoments::add(const at::Tensor& values) {
 }
 
 std::vector<double> TokenMoments::mean() const {
-  return to_vector(mean_);
+  return to_doubles(mean_);
 }
 
 std::vector<double> TokenMoments::spread() const {
-  return mean_.defined() ? to_vector((squared_deviations_ / tokens_).sqrt())
+  return mean_.defined() ? to_doubles((squared_deviations_ / tokens_).sqrt())
                          : std::vector<double>{};
 }
 
@@ -58,7 +59,7 @@ int64_t ClassMeans::count(int64_t token_class) const {
 }
 
 std::vector<double> ClassMeans::mean(int64_t token_class) const {
-  return sums_.defined() ? to_vector(sums_.select(1, token_class) / counts_[token_class])
+  return sums_.defined() ? to_doubles(sums_.select(1, token_class) / counts_[token_class])
                          : std::vector<double>{};
 }
 

@@ -1,6 +1,8 @@
 #include "loopbank/model/adaptive_layer.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/softplus.h>
+#include <ATen/ops/stack.h>
 
 #include <vector>
 
@@ -16,22 +18,6 @@ Initial loop_scale_initial(const ModelConfig& config) {
           .has_first = config.first_loop_scale_init.has_value(),
           .first = config.first_loop_scale_init.value_or(0.0)};
 }
-
-/// Means over D of a layer's gates, loop after loop, as a recorder holds them.
-class GateRecord {
- public:
-  void add(const at::Tensor& gate) {
-    if (gate.defined()) {
-      means_.push_back(gate.detach().mean(-1));  // [B, T]
-    }
-  }
-  [[nodiscard]] at::Tensor stacked() const {
-    return means_.empty() ? at::Tensor() : at::stack(means_);  // [N, B, T]
-  }
-
- private:
-  std::vector<at::Tensor> means_;
-};
 
 }  // namespace
 
@@ -50,8 +36,24 @@ AdaptiveLayer::AdaptiveLayer(Parameters& parameters, const std::string& name,
 
 /// The gates of a layer's loops, for a recorder.
 struct AdaptiveLayer::GateRecords {
-  GateRecord local;
-  GateRecord global;
+  /// Means over D of one bank's gates, loop after loop, as a recorder holds them.
+  class Bank {
+   public:
+    void add(const at::Tensor& gate) {
+      if (gate.defined()) {
+        means_.push_back(gate.detach().mean(-1));  // [B, T]
+      }
+    }
+    [[nodiscard]] at::Tensor stacked() const {
+      return means_.empty() ? at::Tensor() : at::stack(means_);  // [N, B, T]
+    }
+
+   private:
+    std::vector<at::Tensor> means_;
+  };
+
+  Bank local;
+  Bank global;
 };
 
 at::Tensor AdaptiveLayer::loop(const at::Tensor& h, int64_t t, const OpenBank& bank, Pass& pass,

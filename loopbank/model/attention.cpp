@@ -1,6 +1,6 @@
 #include "loopbank/model/attention.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "loopbank/ops/attention.h"
 #include "loopbank/ops/elementwise.h"

@@ -1,6 +1,6 @@
 #include "loopbank/model/feed_forward.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "loopbank/ops/feed_forward.h"
 

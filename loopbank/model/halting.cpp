@@ -1,6 +1,6 @@
 #include "loopbank/model/halting.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "loopbank/model/linear.h"
 #include "loopbank/ops/halting.h"

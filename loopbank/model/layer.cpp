@@ -1,6 +1,8 @@
 #include "loopbank/model/layer.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/scalar_tensor.h>
 
 #include <cmath>
 #include <vector>

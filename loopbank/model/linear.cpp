@@ -1,6 +1,6 @@
 #include "loopbank/model/linear.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 #include "loopbank/model/memory_bank.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <functional>
 #include <vector>

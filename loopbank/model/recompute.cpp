@@ -1,9 +1,10 @@
 #include "loopbank/model/recompute.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/custom_function.h>
 
+#include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/kept.h"
 
 namespace loopbank {

@@ -1,13 +1,16 @@
 #include "loopbank/ops/attention.h"
 
-#include <ATen/ATen.h>
-#include <torch/version.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/softmax.h>
 
 #include <cmath>
 #include <limits>
 #include <string_view>
 
 #include "loopbank/ops/check.h"
+#include "loopbank/ops/libtorch.h"
 #include "loopbank/ops/matrix_product.h"
 #include "loopbank/support/error.h"
 
@@ -20,8 +23,8 @@ at::Tensor repeat_heads(const at::Tensor& x, int64_t num_heads) {
   return repeats == 1 ? x : x.repeat_interleave(repeats, /*dim=*/1);
 }
 
-void check_shapes(std::string_view op, const at::Tensor& query, const at::Tensor& key,
-                  const at::Tensor& value) {
+void check_attention_shapes(std::string_view op, const at::Tensor& query, const at::Tensor& key,
+                            const at::Tensor& value) {
   if (query.dim() != 4 || key.dim() != 4 || key.size(1) == 0 || query.size(1) % key.size(1) != 0 ||
       key.size(2) < query.size(2) || key.size(3) != query.size(3) || key.size(0) != query.size(0)) {
     fail(ErrorCode::kShape,
@@ -50,16 +53,16 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& keys, const at::Ten
 
 at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key,
                             const at::Tensor& value) {
-  check_shapes("causal_attention", query, key, value);
+  check_attention_shapes("causal_attention", query, key, value);
   const int64_t num_queries = query.size(2);
   const int64_t num_keys = key.size(2);
   const auto keys = repeat_heads(key, query.size(1));      // [B, H, S, d]
   const auto values = repeat_heads(value, query.size(1));  // [B, H, S, d]
-#if TORCH_VERSION_MAJOR >= 2
   if (query.is_cuda() && num_queries == num_keys) {
-    return at::scaled_dot_product_attention(query, keys, values, {}, 0.0, /*is_causal=*/true);
+    if (auto mixed = fused_causal_attention(query, keys, values); mixed.defined()) {
+      return mixed;  // [B, H, T, d]
+    }
   }
-#endif
   at::Tensor future;
   if (num_queries > 1) {
     future = at::ones({num_queries, num_keys}, query.options().dtype(at::kBool))
@@ -70,7 +73,7 @@ at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key,
 
 at::Tensor masked_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                             const at::Tensor& hidden) {
-  check_shapes("masked_attention", query, key, value);
+  check_attention_shapes("masked_attention", query, key, value);
   expect_shape("masked_attention", "hidden", hidden, {query.size(2), key.size(2)});
   return attend(query, repeat_heads(key, query.size(1)), repeat_heads(value, query.size(1)),
                 hidden);

@@ -1,6 +1,6 @@
 #include "loopbank/ops/check.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -1,6 +1,8 @@
 #include "loopbank/ops/elementwise.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/silu.h>
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/elementwise_fused.h"

@@ -1,7 +1,8 @@
 #include "loopbank/ops/elementwise_rows.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
@@ -12,7 +13,7 @@ namespace {
 constexpr int64_t kValuesPerThread = 32768;
 
 /// Rows whose sums are added up before they join those of the rows before.
-constexpr size_t kRowsAtATime = 32;
+constexpr size_t kRowsPerSum = 32;
 
 /// Values between the sums of two threads, so that no cache line is written by both.
 constexpr int64_t kGap = 16;
@@ -56,8 +57,8 @@ at::Tensor sums_over_rows(int64_t rows, int64_t width, int64_t num_sums,
   for_row_ranges(rows, width, [&](size_t first, size_t last) {
     auto* const mine = all + at::get_thread_num() * stride;
     auto* const at_hand = mine + num_sums;
-    for (; first < last; first += kRowsAtATime) {
-      visit(first, std::min(last, first + kRowsAtATime), at_hand);
+    for (; first < last; first += kRowsPerSum) {
+      visit(first, std::min(last, first + kRowsPerSum), at_hand);
       add(at_hand, num_sums, mine);
       std::fill_n(at_hand, num_sums, 0.0F);
     }

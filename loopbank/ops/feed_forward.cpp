@@ -1,6 +1,6 @@
 #include "loopbank/ops/feed_forward.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "loopbank/ops/elementwise.h"
 #include "loopbank/ops/feed_forward_fused.h"

@@ -1,11 +1,14 @@
 #include "loopbank/ops/feed_forward_fused.h"
 
-#include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/cast.h"
 #include "loopbank/ops/elementwise_kernels.h"
 #include "loopbank/ops/elementwise_rows.h"

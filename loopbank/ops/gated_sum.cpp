@@ -1,6 +1,8 @@
 #include "loopbank/ops/gated_sum.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/sigmoid.h>
 
 #include <algorithm>
 
@@ -13,8 +15,9 @@
 namespace loopbank::ops {
 namespace {
 
-void check_shapes(const at::Tensor& state, const at::Tensor& logits,
-                  const std::vector<at::Tensor>& biases, const std::vector<at::Tensor>& memories) {
+void check_gated_sum_shapes(const at::Tensor& state, const at::Tensor& logits,
+                            const std::vector<at::Tensor>& biases,
+                            const std::vector<at::Tensor>& memories) {
   if (biases.empty() || memories.size() != biases.size()) {
     fail(ErrorCode::kShape,
          "gated_sum: expected a bias and a memory for each of at least one bank, got {} and {}.",
@@ -33,14 +36,11 @@ void check_shapes(const at::Tensor& state, const at::Tensor& logits,
 bool takes_fused_sum(const at::Tensor& state, const at::Tensor& logits,
                      const std::vector<at::Tensor>& biases,
                      const std::vector<at::Tensor>& memories) {
-  const auto is_fp32 = [](const at::Tensor& x) {
-    return x.is_cpu() && x.scalar_type() == at::kFloat;
-  };
   const auto is_like_logits = [&](const at::Tensor& x) {
     return x.is_cpu() && x.scalar_type() == logits.scalar_type();
   };
-  return takes_fused(logits) && is_fp32(state) && biases.size() <= kMostFusedBanks &&
-         std::all_of(biases.begin(), biases.end(), is_fp32) &&
+  return takes_fused(logits) && is_fp32_on_cpu(state) && biases.size() <= kMostFusedBanks &&
+         std::all_of(biases.begin(), biases.end(), is_fp32_on_cpu) &&
          std::all_of(memories.begin(), memories.end(), is_like_logits);
 }
 
@@ -49,7 +49,7 @@ bool takes_fused_sum(const at::Tensor& state, const at::Tensor& logits,
 at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
                      const std::vector<at::Tensor>& biases,
                      const std::vector<at::Tensor>& memories) {
-  check_shapes(state, logits, biases, memories);
+  check_gated_sum_shapes(state, logits, biases, memories);
   if (takes_fused_sum(state, logits, biases, memories)) {
     return fused_gated_sum(state, logits, biases, memories);
   }

@@ -1,8 +1,10 @@
 #include "loopbank/ops/gated_sum_fused.h"
 
-#include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 
+#include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/elementwise_rows.h"
 #include "loopbank/ops/gated_sum_kernels.h"
 #include "loopbank/ops/kernels.h"

@@ -1,7 +1,11 @@
 #include "loopbank/ops/gemm.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/mm.h>
 
 #include <array>
 #include <cstdlib>
@@ -15,8 +19,9 @@
 #ifdef LOOPBANK_HAS_ONEDNN
 #include <omp.h>
 
-#include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
+
+#include "loopbank/ops/onednn.h"
 #endif
 
 namespace loopbank::ops {

@@ -1,7 +1,11 @@
 #include "loopbank/ops/gemm_peak.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,7 +15,7 @@
 #include "loopbank/support/error.h"
 
 #ifdef LOOPBANK_HAS_ONEDNN
-#include <oneapi/dnnl/dnnl.hpp>
+#include "loopbank/ops/onednn.h"
 #endif
 
 namespace loopbank::ops {
@@ -66,10 +70,10 @@ double aten_peak(at::ScalarType dtype, at::Device device, const Shape& shape) {
 
 #ifdef LOOPBANK_HAS_ONEDNN
 
-dnnl::matmul::primitive_desc describe_product(const dnnl::memory::desc& a,
-                                              const dnnl::memory::desc& b,
-                                              const dnnl::memory::desc& c,
-                                              const dnnl::engine& engine) {
+dnnl::matmul::primitive_desc describe_plain_product(const dnnl::memory::desc& a,
+                                                    const dnnl::memory::desc& b,
+                                                    const dnnl::memory::desc& c,
+                                                    const dnnl::engine& engine) {
 #if DNNL_VERSION_MAJOR >= 3
   return {engine, a, b, c};
 #else
@@ -93,7 +97,7 @@ std::optional<double> onednn_peak(at::ScalarType dtype, const Shape& shape) {
   const memory::desc b_any(memory::dims{shape.K, shape.N}, type, memory::format_tag::any);
   const memory::desc c_desc(memory::dims{shape.M, shape.N}, type, rows);
   try {
-    const auto product = describe_product(a_desc, b_any, c_desc, engine);
+    const auto product = describe_plain_product(a_desc, b_any, c_desc, engine);
     memory b_rows(b_desc, engine, b.data_ptr());
     memory weights(product.weights_desc(), engine);
     dnnl::reorder(b_rows, weights).execute(stream, b_rows, weights);

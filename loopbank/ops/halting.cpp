@@ -1,6 +1,11 @@
 #include "loopbank/ops/halting.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/log_sigmoid.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
@@ -26,12 +31,13 @@ void check_mix(const std::vector<at::Tensor>& states, const at::Tensor& halting)
   }
 }
 
-bool is_fp32(const at::Tensor& x) {
+bool takes_fused_fp32(const at::Tensor& x) {
   return takes_fused(x) && x.scalar_type() == at::kFloat;
 }
 
 bool takes_fused_mix(const std::vector<at::Tensor>& states, const at::Tensor& halting) {
-  return is_fp32(halting) && std::all_of(states.begin(), states.end(), [&](const auto& state) {
+  return takes_fused_fp32(halting) &&
+         std::all_of(states.begin(), states.end(), [&](const auto& state) {
            return takes_fused(state) && state.scalar_type() == states.front().scalar_type();
          });
 }
@@ -60,7 +66,7 @@ at::Tensor router_logits(const at::Tensor& state, const at::Tensor& weight, cons
   const auto width = state.size(-1);
   expect_shape("router_logits", "weight", weight, {1, width + 1});
   expect_shape("router_logits", "bias", bias, {1});
-  if (is_fp32(state) && is_fp32(weight) && is_fp32(bias)) {
+  if (takes_fused_fp32(state) && takes_fused_fp32(weight) && takes_fused_fp32(bias)) {
     return fused_router_logits(state, weight, bias, step);
   }
   const auto type = state.scalar_type();

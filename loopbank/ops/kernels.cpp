@@ -1,6 +1,6 @@
 #include "loopbank/ops/kernels.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/record_function.h>
 
 #include <hwy/targets.h>
@@ -41,6 +41,10 @@ bool is_limited_to_avx2() {
 bool takes_fused(const at::Tensor& x) {
   return kernels() == Kernels::kFused && x.is_cpu() && x.numel() > 0 &&
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+bool is_fp32_on_cpu(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat;
 }
 
 struct ProfiledOp::Record {

@@ -41,6 +41,10 @@ class KernelsScope {
 /// empty.
 [[nodiscard]] bool takes_fused(const at::Tensor& x);
 
+/// Whether a fused version takes this input where it takes fp32 alone, such as a weight beside
+/// activations of either dtype.
+[[nodiscard]] bool is_fp32_on_cpu(const at::Tensor& x);
+
 /// While it lives, profilers and `loopbank bench train` see this op run, as they do those of ATen.
 class ProfiledOp {
  public:

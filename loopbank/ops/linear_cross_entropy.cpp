@@ -1,6 +1,6 @@
 #include "loopbank/ops/linear_cross_entropy.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cross_entropy.h"

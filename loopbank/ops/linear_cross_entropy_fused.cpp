@@ -1,12 +1,16 @@
 #include "loopbank/ops/linear_cross_entropy_fused.h"
 
-#include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/scalar_tensor.h>
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/cast.h"
 #include "loopbank/ops/elementwise_rows.h"
 #include "loopbank/ops/gemm.h"
@@ -27,7 +31,7 @@ constexpr int64_t kWordsPerBlock = 1024 + 32;
 // Logits of one chunk of rows. The gradient of the weight is read and written once a chunk.
 constexpr int64_t kLogitBytes = int64_t{64} << 20U;
 constexpr int64_t kMostRowsPerChunk = 2048;
-constexpr int64_t kAlignment = 64;  // of logits, in bytes
+constexpr int64_t kLogitAlignment = 64;  // of logits, in bytes
 
 /// Which gradients are wanted.
 struct Wanted {
@@ -122,11 +126,11 @@ void Head::make_room_for_logits() {
   const auto vocabulary = weight_.size(0);
   const auto bytes = static_cast<int64_t>(states_.element_size());
   const auto gradient_row_bytes = static_cast<int64_t>(sizeof(float)) * states_.size(1);
-  if (wanted_.weight && rows * bytes + kAlignment <= gradient_row_bytes) {
+  if (wanted_.weight && rows * bytes + kLogitAlignment <= gradient_row_bytes) {
     rows_per_chunk_ = rows;
     const auto gradient = weight_gradient_.view({-1}).view(states_.scalar_type());
     const auto place = gradient.numel() - rows * vocabulary;
-    logits_ = gradient.slice(0, place - place % (kAlignment / bytes));
+    logits_ = gradient.slice(0, place - place % (kLogitAlignment / bytes));
     return;
   }
   // Chunks of about the same size, none with a few rows left over.

@@ -1,8 +1,9 @@
 #include "loopbank/ops/linear_fused.h"
 
-#include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 
+#include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/kept.h"
 #include "loopbank/ops/kernels.h"
 

@@ -1,6 +1,7 @@
 #include "loopbank/ops/matrix_product.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/matmul.h>
 
 #include "loopbank/ops/gemm.h"
 

@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <torch/version.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,13 +14,14 @@
 #include <unordered_map>
 #include <utility>
 
+#include "loopbank/ops/libtorch.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
 
-constexpr size_t kAlignment = 64;               // of tensors, in bytes
+constexpr size_t kTensorAlignment = 64;         // of tensors, in bytes
 constexpr size_t kPage = size_t{1} << 12U;      // blocks are whole pages
 constexpr size_t kHugePage = size_t{1} << 21U;  // memory is asked for by these
 constexpr size_t kAddressesPerByte = 4;         // set aside for each byte of the machine
@@ -202,7 +202,7 @@ Pool& pool() {
   return *instance;
 }
 
-#if TORCH_VERSION_MAJOR < 2
+#ifndef LOOPBANK_HAS_CUDA
 
 void free_block(void* data) {
   if (pool().owns(data)) {
@@ -214,15 +214,15 @@ void free_block(void* data) {
 
 void* small_block(size_t bytes) {
   void* block = nullptr;
-  if (::posix_memalign(&block, kAlignment, bytes) != 0) {
+  if (::posix_memalign(&block, kTensorAlignment, bytes) != 0) {
     fail(ErrorCode::kDevice, "memory: expected room for {} bytes, the system has none.", bytes);
   }
   return block;
 }
 
-class PooledAllocator final : public at::Allocator {
+class PooledAllocator final : public HostAllocator {
  public:
-  at::DataPtr allocate(size_t bytes) const override {
+  at::DataPtr block(size_t bytes) const override {
     const at::Device cpu(at::kCPU);
     if (bytes == 0) {
       return {nullptr, nullptr, &free_block, cpu};
@@ -240,7 +240,7 @@ class PooledAllocator final : public at::Allocator {
 }  // namespace
 
 bool install_memory_pool() {
-#if TORCH_VERSION_MAJOR < 2
+#ifndef LOOPBANK_HAS_CUDA
   static PooledAllocator allocator;
   static std::once_flag once;
   // Priority 1: above LibTorch's own, which registers with 0.

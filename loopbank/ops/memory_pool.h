@@ -25,7 +25,7 @@ constexpr size_t kSmallestPooledBytes = size_t{1} << 18U;
 constexpr double kLargestFreeShare = 0.25;
 
 /// From now on tensors on the CPU take their memory from the pool; a second call changes nothing.
-/// With LibTorch 2 it does nothing and returns false: that one computes on a GPU, whose memory
+/// In a build for CUDA it does nothing and returns false: that one computes on a GPU, whose memory
 /// LibTorch keeps by itself.
 bool install_memory_pool();
 

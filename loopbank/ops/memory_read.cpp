@@ -1,6 +1,8 @@
 #include "loopbank/ops/memory_read.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/softmax.h>
 
 #include <cmath>
 

@@ -1,11 +1,14 @@
 #include "loopbank/ops/memory_read_fused.h"
 
-#include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/elementwise_rows.h"
 #include "loopbank/ops/gemm.h"
 #include "loopbank/ops/kernels.h"

@@ -1,6 +1,9 @@
 #include "loopbank/ops/norm.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/rsqrt.h>
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/kernels.h"
@@ -8,10 +11,6 @@
 
 namespace loopbank::ops {
 namespace {
-
-bool is_fp32(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat;
-}
 
 bool is_fp32_or_bf16(at::ScalarType type) {
   return type == at::kFloat || type == at::kBFloat16;
@@ -21,7 +20,7 @@ bool is_fp32_or_bf16(at::ScalarType type) {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out) {
   expect_shape("rms_norm", "weight", weight, {x.size(-1)});
-  if (takes_fused(x) && is_fp32(weight) && is_fp32_or_bf16(out)) {
+  if (takes_fused(x) && is_fp32_on_cpu(weight) && is_fp32_or_bf16(out)) {
     return fused_rms_norm(x, weight, eps, out);
   }
   const auto wide = x.to(accumulation_type(x.scalar_type()));         // [..., D]
@@ -33,7 +32,7 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
                       double eps, at::ScalarType out) {
   expect_shape("layer_norm", "weight", weight, {x.size(-1)});
   expect_shape("layer_norm", "bias", bias, {x.size(-1)});
-  if (takes_fused(x) && is_fp32(weight) && is_fp32(bias) && is_fp32_or_bf16(out)) {
+  if (takes_fused(x) && is_fp32_on_cpu(weight) && is_fp32_on_cpu(bias) && is_fp32_or_bf16(out)) {
     return fused_layer_norm(x, weight, bias, eps, out);
   }
   const auto type = accumulation_type(x.scalar_type());

@@ -1,6 +1,6 @@
 #include "loopbank/ops/norm_linear.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/norm.h"

@@ -1,6 +1,10 @@
 #include "loopbank/ops/rotary.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/pow.h>
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/norm.h"

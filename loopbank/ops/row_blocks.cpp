@@ -1,7 +1,8 @@
 #include "loopbank/ops/row_blocks.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 
@@ -11,14 +12,14 @@
 namespace loopbank::ops {
 namespace {
 
-constexpr int64_t kRowsAtATime = 256;
+constexpr int64_t kMostRowsPerBlock = 256;
 constexpr int64_t kLine = 64;  // bytes
 
 }  // namespace
 
 RowBlocks::RowBlocks(const at::Tensor& x) : rows(x.numel() / x.size(-1)) {
   const int64_t threads = at::get_num_threads();
-  block = std::min(kRowsAtATime, divide_up(rows, threads));
+  block = std::min(kMostRowsPerBlock, divide_up(rows, threads));
 }
 
 void RowBlocks::for_each(const std::function<void(int64_t, int64_t, int64_t)>& visit) const {

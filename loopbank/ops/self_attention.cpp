@@ -1,6 +1,7 @@
 #include "loopbank/ops/self_attention.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 
 #include <string_view>
 
@@ -14,8 +15,8 @@
 namespace loopbank::ops {
 namespace {
 
-void check_shapes(std::string_view op, const at::Tensor& qkv, const AttentionHeads& heads,
-                  const RotaryTable& angles, const HeadNorm& norm) {
+void check_qkv_shapes(std::string_view op, const at::Tensor& qkv, const AttentionHeads& heads,
+                      const RotaryTable& angles, const HeadNorm& norm) {
   if (heads.query < 1 || heads.key < 1 || heads.query % heads.key != 0) {
     fail(ErrorCode::kShape, "{}: expected H a multiple of H_kv, both at least 1, got {} and {}.",
          op, heads.query, heads.key);
@@ -32,10 +33,6 @@ void check_shapes(std::string_view op, const at::Tensor& qkv, const AttentionHea
   expect_shape(op, "sines", angles.sines, {qkv.size(1), width / 2});
   expect_shape(op, "query_weight", norm.query_weight, {width});
   expect_shape(op, "key_weight", norm.key_weight, {width});
-}
-
-bool is_fp32(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat;
 }
 
 /// The heads [first, first + count) of a row. [B, T, (H + 2 H_kv) d] -> [B, count, T, d]
@@ -70,8 +67,8 @@ at::Tensor merge(const at::Tensor& mixed) {
 }
 
 bool fused_takes(const at::Tensor& qkv, const RotaryTable& angles, const HeadNorm& norm) {
-  return takes_fused(qkv) && is_fp32(angles.cosines) && is_fp32(angles.sines) &&
-         is_fp32(norm.query_weight) && is_fp32(norm.key_weight);
+  return takes_fused(qkv) && is_fp32_on_cpu(angles.cosines) && is_fp32_on_cpu(angles.sines) &&
+         is_fp32_on_cpu(norm.query_weight) && is_fp32_on_cpu(norm.key_weight);
 }
 
 bool wants_gradient(const at::Tensor& qkv, const HeadNorm& norm) {
@@ -83,7 +80,7 @@ bool wants_gradient(const at::Tensor& qkv, const HeadNorm& norm) {
 
 at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm) {
-  check_shapes("self_attention", qkv, heads, angles, norm);
+  check_qkv_shapes("self_attention", qkv, heads, angles, norm);
   if (fused_takes(qkv, angles, norm)) {
     return fused_self_attention(qkv, heads, angles, norm);
   }
@@ -93,7 +90,7 @@ at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
 
 at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm, const TokenTree& tree) {
-  check_shapes("tree_attention", qkv, heads, angles, norm);
+  check_qkv_shapes("tree_attention", qkv, heads, angles, norm);
   if (qkv.size(0) != 1 || qkv.size(1) != tree.num_tokens()) {
     fail(ErrorCode::kShape,
          "tree_attention: expected qkv of 1 row of the tree's {} tokens, got {}.",

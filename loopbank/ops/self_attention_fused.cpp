@@ -1,11 +1,14 @@
 #include "loopbank/ops/self_attention_fused.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
+#include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/elementwise_rows.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/self_attention_group.h"

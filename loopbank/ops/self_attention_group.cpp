@@ -1,6 +1,6 @@
 #include "loopbank/ops/self_attention_group.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,22 +13,13 @@
 namespace loopbank::ops {
 namespace {
 
-// Scores of a tile in fp32 and the weights made of them stay in the second-level cache.
-constexpr int64_t kTileRows = 64;
-constexpr int64_t kBlockColumns = 512;
-// A tile never reads a block that starts behind its first row.
-static_assert(kBlockColumns % kTileRows == 0);
-// Tiles and blocks end at a multiple of this.
-constexpr int64_t kRowStep = kScoreStep;
-static_assert(kTileRows % kRowStep == 0);
-
-constexpr size_t kAlignment = 64;
+constexpr size_t kBufferAlignment = 64;
 
 }  // namespace
 
 AttentionGroup::AttentionGroup(const AttentionShape& shape, bool backward)
     : shape_(shape),
-      padded_tokens_(round_up(shape.tokens, kRowStep)),
+      padded_tokens_(round_up<int64_t>(shape.tokens, kScoreStep)),
       element_bytes_(c10::elementSize(shape.dtype)),
       scale_(static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.width)))) {
   const auto bytes = place_buffers(nullptr, backward);
@@ -42,11 +33,11 @@ size_t AttentionGroup::place_buffers(char* memory, bool backward) {
     buffer = memory == nullptr
                  ? nullptr
                  : reinterpret_cast<std::remove_reference_t<decltype(buffer)>>(memory + used);
-    used += round_up(static_cast<size_t>(values) * bytes_each, kAlignment);
+    used += round_up(static_cast<size_t>(values) * bytes_each, kBufferAlignment);
   };
-  const auto rows = std::min(padded_tokens_, kTileRows);
+  const auto rows = std::min(padded_tokens_, kScoreTileRows);
   const auto head = padded_tokens_ * shape_.width;
-  const auto scores = rows * std::min(padded_tokens_, kBlockColumns);
+  const auto scores = rows * std::min(padded_tokens_, kScoreBlockColumns);
   const bool is_narrow = shape_.dtype == at::kBFloat16;
   place(keys_, head, element_bytes_);
   place(values_, head, element_bytes_);
@@ -77,11 +68,11 @@ size_t AttentionGroup::place_buffers(char* memory, bool backward) {
 template <typename Visit>
 void AttentionGroup::for_each_tile(const Visit& visit) const {
   for (int64_t head = 0; head < shape_.group(); ++head) {
-    for (int64_t first = 0; first < padded_tokens_; first += kTileRows) {
+    for (int64_t first = 0; first < padded_tokens_; first += kScoreTileRows) {
       visit(Tile{.head = key_head_ * shape_.group() + head,
                  .first = first,
-                 .rows = std::min(kTileRows, padded_tokens_ - first),
-                 .tokens = std::min(kTileRows, shape_.tokens - first)});
+                 .rows = std::min(kScoreTileRows, padded_tokens_ - first),
+                 .tokens = std::min(kScoreTileRows, shape_.tokens - first)});
     }
   }
 }
@@ -89,8 +80,8 @@ void AttentionGroup::for_each_tile(const Visit& visit) const {
 template <typename Visit>
 void AttentionGroup::for_each_block(const Tile& tile, const Visit& visit) const {
   const auto end = tile.first + tile.rows;
-  for (int64_t first = 0; first < end; first += kBlockColumns) {
-    visit(Block{.first = first, .columns = std::min(kBlockColumns, end - first)});
+  for (int64_t first = 0; first < end; first += kScoreBlockColumns) {
+    visit(Block{.first = first, .columns = std::min(kScoreBlockColumns, end - first)});
   }
 }
 
@@ -182,9 +173,9 @@ void AttentionGroup::backward(const AttentionData& data, int64_t index,
 }
 
 void AttentionGroup::store_key_gradients(const AttentionSlopes& slopes) {
-  for (int64_t first = 0; first < shape_.tokens; first += kTileRows) {
+  for (int64_t first = 0; first < shape_.tokens; first += kScoreTileRows) {
     store_rotary_gradient(rotary_rows(key_column(), data_.key_weight, first,
-                                      std::min(kTileRows, shape_.tokens - first)),
+                                      std::min(kScoreTileRows, shape_.tokens - first)),
                           key_sums_ + first * shape_.width,
                           qkv_at(slopes.dqkv.data, key_column(), first),
                           slopes.dweights + shape_.width);

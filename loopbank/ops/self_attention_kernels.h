@@ -3,6 +3,7 @@
 /// of ATen.
 
 #include <cstddef>
+#include <cstdint>
 
 #include "loopbank/ops/elementwise_values.h"
 
@@ -12,6 +13,14 @@ namespace loopbank::ops {
 /// They follow each other without a gap: oneDNN has its tile kernels (AMX) for dense matrices
 /// alone.
 inline constexpr size_t kScoreStep = 32;
+
+/// Queries of a tile and keys of a block, which end at multiples of kScoreStep: scores of both in
+/// fp32 and the weights made of them stay in the second-level cache.
+inline constexpr int64_t kScoreTileRows = 64;
+inline constexpr int64_t kScoreBlockColumns = 512;
+static_assert(kScoreTileRows % kScoreStep == 0);
+/// A tile never reads a block that starts behind its first row.
+static_assert(kScoreBlockColumns % kScoreTileRows == 0);
 
 // Maxima and log-sums count in units of the scores: where one score is all of a sum, the log-sum is
 // that score to the bit and its weight exactly 1, however large scores are.

@@ -17,7 +17,7 @@ namespace {
 // The right factor's part stays in the second-level cache, the left one's panel in the first.
 constexpr int64_t kDepthAtATime = 512;
 constexpr int64_t kDeepest = 2048;  // where the sums cannot be taken up again, in bf16
-constexpr int64_t kRowsAtATime = 128;
+constexpr int64_t kPanelRowsAtATime = 128;
 constexpr int64_t kColumnBytes = int64_t{3} << 18U;
 // A thread woken for fewer blocks of sums, over a block's side of K each, costs more than it does.
 constexpr int64_t kBlocksPerThread = 128;
@@ -134,14 +134,14 @@ void multiply(const TileKernels& kernels, const ManyRows& all, const Matrix& b, 
   const auto tiles = divide_up(b.rows, kTileDepth);
   const auto panel = tiles * kTileDepth;  // values of a row or column
   thread_local Scratchpad scratchpad;
-  const auto rows_and_columns = kRowsAtATime + round_up(b.columns, kBlockSide);
+  const auto rows_and_columns = kPanelRowsAtATime + round_up(b.columns, kBlockSide);
   auto* const left = static_cast<uint16_t*>(
       scratchpad.of_size(static_cast<size_t>(panel * rows_and_columns) * sizeof(uint16_t)));
-  auto* const right = left + panel * kRowsAtATime;
+  auto* const right = left + panel * kPanelRowsAtATime;
   lay_out(b.transposed(), kernels.right, right);
   for (const auto& [a, c] : all) {
-    for (int64_t first = 0; first < c.rows; first += kRowsAtATime) {
-      const auto rows = std::min(kRowsAtATime, c.rows - first);
+    for (int64_t first = 0; first < c.rows; first += kPanelRowsAtATime) {
+      const auto rows = std::min(kPanelRowsAtATime, c.rows - first);
       lay_out(a.row_range(first, rows), kernels.left, left);
       for (int64_t row = 0; row < rows; row += kBlockSide) {
         const auto part = c.row_range(first + row, std::min(kBlockSide, rows - row));

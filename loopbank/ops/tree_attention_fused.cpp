@@ -1,7 +1,10 @@
 #include "loopbank/ops/tree_attention_fused.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,15 +20,9 @@
 namespace loopbank::ops {
 namespace {
 
-// As in self_attention_group.cpp: a tile of scores stays in the second-level cache, and products
-// come in few sizes.
-constexpr int64_t kTileRows = 64;
-constexpr int64_t kBlockColumns = 512;
-static_assert(kBlockColumns % kTileRows == 0);
-constexpr int64_t kRowStep = kScoreStep;
-
+/// To where tiles and blocks end, so that products come in few sizes.
 int64_t padded(int64_t n) {
-  return round_up(n, kRowStep);
+  return round_up<int64_t>(n, kScoreStep);
 }
 
 /// What a call reads, dense.
@@ -80,7 +77,7 @@ class TreeHead {
   at::Tensor max_;       // [T] fp32
   at::Tensor sum_;       // [T] fp32
   at::Tensor log_sums_;  // [T] fp32, not used
-  at::Tensor scores_;    // [kTileRows, kBlockColumns] fp32, dense rows of a part
+  at::Tensor scores_;    // [kScoreTileRows, kScoreBlockColumns] fp32, dense rows of a part
   at::Tensor weights_;   // likewise in the compute dtype; `scores_` for fp32
   at::Tensor rotated_;   // [kRotaryChunk, d] fp32
 };
@@ -90,7 +87,7 @@ TreeHead::TreeHead(const TreeInputs& in, const TokenTree& tree)
       tree_(tree),
       is_bf16_(in.qkv.scalar_type() == at::kBFloat16),
       scale_(static_cast<float>(1.0 / std::sqrt(static_cast<double>(in.width())))) {
-  const auto rows = padded(in.tokens()) + kTileRows;  // a part's padding ends within
+  const auto rows = padded(in.tokens()) + kScoreTileRows;  // a part's padding ends within
   const auto buffer = [&](at::ScalarType dtype) { return at::zeros({rows, in.width()}, dtype); };
   queries_ = buffer(in.qkv.scalar_type());
   keys_ = buffer(in.qkv.scalar_type());
@@ -99,8 +96,8 @@ TreeHead::TreeHead(const TreeInputs& in, const TokenTree& tree)
   max_ = at::empty({rows}, at::kFloat);
   sum_ = at::empty({rows}, at::kFloat);
   log_sums_ = at::empty({rows}, at::kFloat);
-  scores_ = at::zeros({kTileRows, kBlockColumns}, at::kFloat);
-  weights_ = is_bf16_ ? at::zeros({kTileRows, kBlockColumns}, at::kBFloat16) : scores_;
+  scores_ = at::zeros({kScoreTileRows, kScoreBlockColumns}, at::kFloat);
+  weights_ = is_bf16_ ? at::zeros({kScoreTileRows, kScoreBlockColumns}, at::kBFloat16) : scores_;
   rotated_ = at::empty({static_cast<int64_t>(kRotaryChunk), in.width()}, at::kFloat);
 }
 
@@ -164,13 +161,13 @@ void TreeHead::attend(const Part& part) {
 }
 
 void TreeHead::visit_chain(const TokenTree::Chain& chain, bool is_root) {
-  for (int64_t row = chain.first; row < chain.end; row += kTileRows) {
-    const auto rows = std::min(kTileRows, chain.end - row);
+  for (int64_t row = chain.first; row < chain.end; row += kScoreTileRows) {
+    const auto rows = std::min(kScoreTileRows, chain.end - row);
     // Tiles start at multiples of their rows behind the chain's first: none is above a block.
     for (int64_t block = 0; block < chain.tokens && chain.first + block <= row;
-         block += kBlockColumns) {
+         block += kScoreBlockColumns) {
       attend({.first = chain.first + block,
-              .columns = std::min(kBlockColumns, chain.tokens - block),
+              .columns = std::min(kScoreBlockColumns, chain.tokens - block),
               .row = row,
               .rows = rows,
               .is_root = is_root && block == 0});

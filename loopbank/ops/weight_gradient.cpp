@@ -1,12 +1,13 @@
 #include "loopbank/ops/weight_gradient.h"
 
-#include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/kept.h"
 
 namespace loopbank::ops {

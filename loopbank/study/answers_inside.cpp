@@ -15,7 +15,7 @@ constexpr double kAlikeLoops = 0.05;
 constexpr double kAlikeGates = 0.01;
 
 /// A quantity by layer of one model.
-struct ByLayer {
+struct LayerQuantity {
   std::string label;
   std::vector<double> values;  ///< at least two
   double alike = 0.0;
@@ -50,8 +50,8 @@ std::vector<double> means_of_rows(const Json& rows) {
 }
 
 /// What every adaptive model of the paper's has by layer under a key of `inside`.
-std::vector<ByLayer> by_layer(const Json& part, const char* key) {
-  std::vector<ByLayer> models;
+std::vector<LayerQuantity> by_layer(const Json& part, const char* key) {
+  std::vector<LayerQuantity> models;
   const bool loops = std::string_view(key) == "expected_loops";
   for (const auto* system : systems_of(part, {"paper", "own"})) {
     const auto& value = member(member(member(part, "inside"), text_at(*system, "name")), key);
@@ -68,7 +68,7 @@ struct Trends {
   size_t falling = 0;
 };
 
-Trends trends_of(const std::vector<ByLayer>& models) {
+Trends trends_of(const std::vector<LayerQuantity>& models) {
   Trends trends;
   for (const auto& model : models) {
     trends.rising += model.trend() > 0 ? 1 : 0;
@@ -77,10 +77,10 @@ Trends trends_of(const std::vector<ByLayer>& models) {
   return trends;
 }
 
-const ByLayer& widest(const std::vector<ByLayer>& models) {
-  return *std::max_element(models.begin(), models.end(), [](const ByLayer& a, const ByLayer& b) {
-    return a.range() < b.range();
-  });
+const LayerQuantity& widest(const std::vector<LayerQuantity>& models) {
+  return *std::max_element(
+      models.begin(), models.end(),
+      [](const LayerQuantity& a, const LayerQuantity& b) { return a.range() < b.range(); });
 }
 
 /// ` in 5 of 6 models and less in 1`; the second half only where there is one.
@@ -89,7 +89,7 @@ std::string count_of(const Trends& trends, size_t all, const char* opposite) {
   return trends.falling == 0 ? text : text + fmt::format(" and {} in {}", opposite, trends.falling);
 }
 
-std::string describe_loops(const std::vector<ByLayer>& models) {
+std::string describe_loops(const std::vector<LayerQuantity>& models) {
   const auto trends = trends_of(models);
   const auto& example = widest(models);
   auto text = "The later half of the layers loops more than the earlier half" +
@@ -105,7 +105,7 @@ std::string describe_loops(const std::vector<ByLayer>& models) {
 }
 
 /// `Local gates are open to 0.41 +- 0.12 across layers (paper: ...), widest in layer 4 ...`
-std::string describe_gates(const std::vector<ByLayer>& models, const char* name,
+std::string describe_gates(const std::vector<LayerQuantity>& models, const char* name,
                            const char* paper) {
   if (models.empty()) {
     return "";

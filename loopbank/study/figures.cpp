@@ -20,7 +20,7 @@ constexpr size_t kManySystems = 5;
 constexpr std::array<std::string_view, 4> kStory = {"isopar", "loop3", "isoflop", "mem-g3"};
 
 /// Six digits: more than a picture shows, and half the size of the page's data.
-Json rounded(const std::vector<double>& values) {
+Json to_six_digits(const std::vector<double>& values) {
   auto list = Json::array();
   for (const double value : values) {
     list.push_back(std::isfinite(value) ? Json(std::stod(fmt::format("{:.6g}", value))) : Json());
@@ -33,10 +33,10 @@ Json to_json(const FigureSeries& series) {
   if (!series.panel.empty()) {
     json["panel"] = series.panel;
   }
-  json["x"] = rounded(series.x);
-  json["y"] = rounded(series.y);
+  json["x"] = to_six_digits(series.x);
+  json["y"] = to_six_digits(series.y);
   if (!series.error.empty()) {
-    json["error"] = rounded(series.error);
+    json["error"] = to_six_digits(series.error);
   }
   if (!series.notes.empty()) {
     json["notes"] = series.notes;

@@ -9,13 +9,13 @@ namespace loopbank {
 namespace {
 
 /// A model whose inner life was measured.
-struct Inside {
+struct MeasuredModel {
   const Json* system;
   const Json* json;
 };
 
-std::vector<Inside> adaptive_models(const Json& part) {
-  std::vector<Inside> models;
+std::vector<MeasuredModel> adaptive_models(const Json& part) {
+  std::vector<MeasuredModel> models;
   for (const auto* system : systems_of(part)) {
     const auto& json = member(member(part, "inside"), text_at(*system, "name"));
     if (is_adaptive(*system) && json.is_object()) {

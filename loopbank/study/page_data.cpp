@@ -11,7 +11,7 @@ namespace loopbank {
 namespace {
 
 /// Two decimals: more than a shade shows.
-Json rounded(double value) {
+Json to_two_decimals(double value) {
   return std::round(value * 100) / 100;
 }
 
@@ -22,12 +22,12 @@ Json columns_of_tokens(const Json& tokens) {
   for (const auto& token : tokens) {
     columns["text"].push_back(text_at(token, "text"));
     if (const auto loss = number_at(token, "loss")) {
-      columns["loss"].push_back(rounded(*loss));
+      columns["loss"].push_back(to_two_decimals(*loss));
     }
     for (const char* key : {"expected_loops", "local_gate", "global_gate"}) {
       if (const auto values = numbers(member(token, key)); !values.empty()) {
         auto row = Json::array();
-        std::transform(values.begin(), values.end(), std::back_inserter(row), rounded);
+        std::transform(values.begin(), values.end(), std::back_inserter(row), to_two_decimals);
         columns[key].push_back(std::move(row));
       }
     }

@@ -12,6 +12,7 @@
 #include "loopbank/study/page_files.h"
 #include "loopbank/study/report_claims.h"
 #include "loopbank/study/report_table.h"
+#include "loopbank/study/time_plan.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -137,6 +138,12 @@ std::string unfinished_html(const Json& results) {
              : "";
 }
 
+std::string chosen_steps_html(const Json& results) {
+  const auto chosen = chosen_steps_of(results);
+  const auto note = chosen ? note_on(*chosen) : "";
+  return note.empty() ? "" : "<p class=\"notice\">" + sentence_html(note) + "</p>\n";
+}
+
 std::string tables_html(const std::vector<PartView>& views) {
   std::string html;
   for (const auto& view : views) {
@@ -216,7 +223,7 @@ std::string make_report(const Json& results) {
   const auto data = page_data(views);
   const auto title = escape_html(text_at(results, "title", "Think harder or know more?"));
   const auto lead_text = sentence_html(lead(results, views));
-  const auto notice = unfinished_html(results);
+  const auto notice = unfinished_html(results) + chosen_steps_html(results);
   const auto tables = tables_html(views);
   const auto findings = findings_html(views);
   const auto questions = questions_html(views);

@@ -304,6 +304,9 @@ Json to_json(const StudyResult& result) {
   if (!result.title.empty()) {
     json["title"] = result.title;
   }
+  if (result.chosen_steps) {
+    json["time_plan"] = to_json(*result.chosen_steps);
+  }
   auto parts = Json::array();
   for (const auto& part : result.parts) {
     parts.push_back(to_json(part));

@@ -13,6 +13,7 @@
 #include "loopbank/study/paired.h"
 #include "loopbank/study/run_result.h"
 #include "loopbank/study/systems.h"
+#include "loopbank/study/time_plan.h"
 
 namespace loopbank {
 
@@ -76,6 +77,7 @@ struct StudyResult {
   int threads = 0;  ///< that computed a system
   bool finished = false;
   std::vector<PartResult> parts;
+  std::optional<ChosenSteps> chosen_steps = {};  ///< of a study that is kept to a time
 };
 
 /// Folders of scores of the seeds that two systems are both done for, in the same order.

@@ -15,9 +15,11 @@
 
 #include "loopbank/eval/json_lines.h"
 #include "loopbank/model/cost.h"
+#include "loopbank/study/deadline.h"
 #include "loopbank/study/figure_csv.h"
 #include "loopbank/study/report.h"
 #include "loopbank/study/study_part.h"
+#include "loopbank/study/system_times.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
@@ -31,6 +33,8 @@ namespace fs = std::filesystem;
 /// another on all threads.
 constexpr double kSmallModel = 4e6;
 constexpr auto kPatience = std::chrono::milliseconds(200);
+/// Of a study's time limit: for what is not measured, saving above all.
+constexpr double kReserve = 0.05;
 
 /// The processor's name as Linux tells it, and the cores at hand.
 std::string machine_name() {
@@ -48,24 +52,31 @@ std::string machine_name() {
 
 class Study {
  public:
-  explicit Study(const StudyOptions& options) : options_(options) {
-    for (const auto& config : options.parts) {
+  explicit Study(const StudyOptions& options)
+      : options_(options), configs_(options.parts), deadline_(options.time_limit_seconds) {
+    for (const auto& config : configs_) {
       StudyPart::check(config, options.systems);
     }
-    create_directories(options.out, ErrorCode::kCheckpoint);
-    for (const auto& config : options.parts) {
-      auto& part =
-          parts_.emplace_back(config, options.out / (config.is_text() ? "text" : "benchmark"),
-                              options.systems, options.seeds);
-      for (const auto& job : part.jobs()) {
-        queue_.push_back({.part = &part, .job = &job});
-      }
+    const bool has_limit = options.time_limit_seconds > 0.0;
+    if (has_limit) {
+      check_limit();
     }
-    at_once_ = choose_at_once();
-    threads_of_a_run_ = at::get_num_threads() / static_cast<int>(at_once_);
+    const auto plan = read_time_plan(options.out);
+    if (plan) {
+      expect_same_plan(options.out, *plan, configs_.front(), has_limit);
+    }
+    create_directories(options.out, ErrorCode::kCheckpoint);
+    if (has_limit) {
+      open_in_time();
+    } else {
+      open(options.systems);
+    }
   }
 
   StudyOutcome to_end() {
+    if (parts_.empty()) {  // stopped while another process measured
+      return {};
+    }
     write_results();
     if (at_once_ == 1) {
       work();
@@ -88,7 +99,8 @@ class Study {
   struct Entry {
     StudyPart* part;
     const Job* job;
-    bool is_taken = false;  ///< by a worker of this process, or told to be done
+    bool is_taken = false;     ///< by a worker of this process, or told to be done
+    bool is_left_out = false;  ///< taken by none: the time would have run out
   };
   /// A run that this worker alone works on; without an entry there is none to take now.
   struct Claim {
@@ -97,6 +109,130 @@ class Study {
     bool was_done = false;
     bool all_taken = false;
   };
+
+  void check_limit() const {
+    if (configs_.size() > 1) {
+      fail(ErrorCode::kConfig,
+           "study: expected --time-limit with one kind of data, got both the embedded benchmark "
+           "and --text. Give text in a study file of its own.");
+    }
+    check_time_limit(configs_.front());
+  }
+
+  /// Opens the parts, and queues the runs of these systems.
+  void open(const std::vector<std::string>& systems) {
+    queue_.clear();
+    parts_.clear();
+    for (const auto& config : configs_) {
+      auto& part =
+          parts_.emplace_back(config, options_.out / (config.is_text() ? "text" : "benchmark"),
+                              systems, options_.seeds);
+      for (const auto& job : part.jobs()) {
+        queue_.push_back({.part = &part, .job = &job});
+      }
+    }
+    at_once_ = choose_at_once();
+    threads_of_a_run_ = at::get_num_threads() / static_cast<int>(at_once_);
+  }
+
+  /// The same for a study that is kept to a time: with the steps that an earlier call chose, or
+  /// that are chosen now.
+  void open_in_time() {
+    std::unique_ptr<FolderLock> lock;  // of several processes one measures
+    while (!(lock = FolderLock::try_hold(options_.out, ErrorCode::kCheckpoint))) {
+      if (stop_asked()) {
+        stopped_ = true;
+        return;
+      }
+      std::this_thread::sleep_for(kPatience);
+    }
+    TimeReport report{.limit_seconds = options_.time_limit_seconds};
+    auto& config = configs_.front();
+    const auto steps = config.run.training.steps;
+    report.plan = {.limit_seconds = options_.time_limit_seconds,
+                   .steps = steps,
+                   .steps_of_config = steps,
+                   .systems = {}};
+    if (auto stored = read_time_plan(options_.out)) {
+      report.origin = TimeReport::Origin::kStored;
+      report.plan = std::move(*stored);
+      take_steps(config, report.plan);
+    }
+    if (report.origin == TimeReport::Origin::kMeasured && holds_runs(options_.out)) {
+      report.origin = TimeReport::Origin::kUnlimited;
+    }
+    open(options_.systems);
+    if (report.origin != TimeReport::Origin::kUnlimited && choose(report)) {
+      take_steps(config, report.plan);
+      open(report.choice.systems);
+      // What runs out of time in the end shall be what is missed least.
+      for (auto seed = queue_.begin(); seed != queue_.end();) {
+        const auto next = std::find_if(seed, queue_.end(), [&](const Entry& entry) {
+          return entry.job->seed != seed->job->seed;
+        });
+        std::stable_sort(seed, next, [this](const Entry& a, const Entry& b) {
+          return deadline_.rank(a.job->system.name) < deadline_.rank(b.job->system.name);
+        });
+        seed = next;
+      }
+    }
+    if (!stopped_ && options_.on_time_plan) {
+      options_.on_time_plan(report);
+    }
+  }
+
+  /// Measures the systems that no call has measured, and chooses. False where it was stopped.
+  bool choose(TimeReport& report) {
+    auto& plan = report.plan;
+    std::vector<TimedSystem> unknown;
+    std::vector<std::string> names;  // of all systems
+    for (const auto& entry : queue_) {
+      const auto& system = entry.job->system;
+      if (std::find(names.begin(), names.end(), system.name) != names.end()) {
+        continue;
+      }
+      names.push_back(system.name);
+      if (plan.find(system.name) == nullptr) {
+        unknown.push_back({.name = system.name,
+                           .label = system.label,
+                           .run = entry.part->run_to_time(*entry.job),
+                           .tasks = &entry.part->tasks(entry.job->seed)});
+      }
+    }
+    auto measured = measure_system_times(
+        unknown,
+        {.at_once = at_once_, .threads = threads_of_a_run_, .should_stop = options_.should_stop});
+    if (measured.size() < unknown.size()) {
+      stopped_ = true;
+      return false;
+    }
+    plan.systems.insert(plan.systems.end(), measured.begin(), measured.end());
+    const auto systems = times_of(plan, keep_order(names));
+    const bool is_new = report.origin == TimeReport::Origin::kMeasured;
+    report.budget = {.seconds = (1.0 - kReserve) * report.limit_seconds - deadline_.seconds_gone(),
+                     .at_once = at_once_,
+                     .least_steps = is_new ? least_steps_of(plan.steps_of_config) : plan.steps,
+                     .most_steps = is_new ? plan.steps_of_config : plan.steps};
+    report.choice = choose_steps(systems, report.budget);
+    plan.steps = report.choice.steps;
+    write_time_plan(options_.out, plan);
+    plan.systems = systems;
+    deadline_.start(plan, report.choice);
+    return true;
+  }
+
+  /// What these systems take, each with the runs that are not done.
+  [[nodiscard]] std::vector<SystemTime> times_of(const TimePlan& plan,
+                                                 const std::vector<std::string>& names) const {
+    std::vector<SystemTime> systems;
+    for (const auto& name : names) {
+      systems.push_back(*plan.find(name));
+      systems.back().runs = std::count_if(queue_.begin(), queue_.end(), [&](const Entry& entry) {
+        return entry.job->system.name == name && !StudyPart::is_done(*entry.job);
+      });
+    }
+    return systems;
+  }
 
   /// Asked by every worker: one that failed or was stopped stops the others.
   [[nodiscard]] bool stop_asked() const {
@@ -133,8 +269,13 @@ class Study {
       if (entry.is_taken) {
         continue;
       }
-      claim.all_taken = false;
       claim.was_done = StudyPart::is_done(*entry.job);
+      if (!claim.was_done && deadline_.is_too_late_for(entry.job->system.name)) {
+        entry.is_taken = entry.is_left_out = true;
+        deadline_.leave_out(entry.job->system.name);
+        continue;
+      }
+      claim.all_taken = false;
       if (!claim.was_done) {
         claim.lock = FolderLock::try_hold(entry.job->folder / "claim", ErrorCode::kCheckpoint);
         if (!claim.lock) {
@@ -154,13 +295,18 @@ class Study {
   bool complete(const Claim& claim) {
     const auto& job = *claim.entry->job;
     const bool shows = options_.show_progress && at_once_ == 1;
+    const double begin = deadline_.seconds_gone();
     if ((!claim.was_done && stop_asked()) ||
         !claim.entry->part->complete(job, shows, [this] { return stop_asked(); })) {
       return false;
     }
     const std::lock_guard lock(mutex_);
     ++num_done_;
-    if (!claim.was_done && num_done_ < static_cast<int64_t>(queue_.size())) {
+    if (!claim.was_done) {
+      deadline_.count_run(job.system.name, deadline_.seconds_gone() - begin);
+    }
+    const auto total = num_wanted();
+    if (!claim.was_done && num_done_ < total) {
       write_results();  // the last one is written at the end
     }
     if (options_.on_run) {
@@ -168,7 +314,7 @@ class Study {
                        .label = job.system.label,
                        .columns = claim.entry->part->columns(),
                        .number = num_done_,
-                       .total = static_cast<int64_t>(queue_.size()),
+                       .total = total,
                        .was_done = claim.was_done});
     }
     return true;
@@ -187,9 +333,16 @@ class Study {
     return std::max<int64_t>(1, std::min(wanted, threads));
   }
 
+  /// Runs of this call but those that are left out.
+  [[nodiscard]] int64_t num_wanted() const {
+    return std::count_if(queue_.begin(), queue_.end(),
+                         [](const Entry& entry) { return !entry.is_left_out; });
+  }
+
   [[nodiscard]] bool all_done() const {
-    return std::all_of(queue_.begin(), queue_.end(),
-                       [](const Entry& entry) { return StudyPart::is_done(*entry.job); });
+    return std::all_of(queue_.begin(), queue_.end(), [](const Entry& entry) {
+      return entry.is_left_out || StudyPart::is_done(*entry.job);
+    });
   }
 
   StudyResult write_results() {
@@ -200,7 +353,8 @@ class Study {
                        .machine = machine_,
                        .threads = threads_of_a_run_,
                        .finished = all_done(),
-                       .parts = {}};
+                       .parts = {},
+                       .chosen_steps = deadline_.chosen()};
     auto parts = nlohmann::ordered_json::array();
     for (const auto& part : parts_) {
       result.parts.push_back(part.collect());
@@ -211,13 +365,12 @@ class Study {
     write_file_atomically(options_.out / "results.json", json.dump(2) + "\n");
     write_file_atomically(options_.out / "report.html", make_report(json));
     create_directories(options_.out / "csv", ErrorCode::kData);
-    for (const auto& [name, text] : make_csv(json)) {
-      write_file_atomically(options_.out / "csv" / name, text);
-    }
+    write_files_atomically(options_.out / "csv", make_csv(json));
     return result;
   }
 
   const StudyOptions& options_;
+  std::vector<StudyConfig> configs_;  // the options', with the steps that were chosen
   const std::string machine_ = machine_name();
   std::deque<StudyPart> parts_;  // whose jobs the queue points to
   std::vector<Entry> queue_;
@@ -226,6 +379,7 @@ class Study {
   std::atomic<bool> stopped_ = false;
   std::mutex mutex_;  // of what follows, the queue's entries, results.json and on_run
   int64_t num_done_ = 0;
+  Deadline deadline_;  // begins with the study
   std::exception_ptr failure_;
 };
 

@@ -10,6 +10,9 @@
 /// done are taken as they are, one that was cut off resumes from its newest checkpoint. Several
 /// processes may work in one folder: each takes the runs that no other has, and all wait for the
 /// last.
+///
+/// Kept to a time, a study measures this machine first and chooses its steps
+/// (study/time_plan.h); DIR/time_plan.json keeps them for every later call.
 
 #include <cstdint>
 #include <filesystem>
@@ -19,6 +22,7 @@
 
 #include "loopbank/study/results.h"
 #include "loopbank/study/study_config.h"
+#include "loopbank/study/time_limit.h"
 
 namespace loopbank {
 
@@ -43,10 +47,14 @@ struct StudyOptions {
   /// models are too small to share a product (under 4 M parameters), else one. Results depend on
   /// the threads of a run by rounding.
   int64_t at_once = 0;
+  /// In which all of this call is to be done, for one part; 0: as long as it takes.
+  double time_limit_seconds = 0.0;
   bool show_progress = true;  ///< of each training run, where one is in work at a time
   /// Asked after every step and between runs, by several threads where several are in work.
   std::function<bool()> should_stop;
   std::function<void(const RunDone&)> on_run;
+  /// Called before the first run of a study that is kept to a time.
+  std::function<void(const TimeReport&)> on_time_plan = {};
 };
 
 struct StudyOutcome {
@@ -55,8 +63,8 @@ struct StudyOutcome {
 };
 
 /// Runs what is not done yet, or as much before `should_stop` says true.
-/// @throws Error kConfig where the folder holds a study of other options; else as make_benchmark,
-///         train and evaluate
+/// @throws Error kConfig where the folder holds a study of other options, and for a time limit on
+///         several parts or on systems of unequal steps; else as make_benchmark, train and evaluate
 StudyOutcome run_study(const StudyOptions& options);
 
 }  // namespace loopbank

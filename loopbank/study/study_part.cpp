@@ -157,12 +157,10 @@ bool StudyPart::complete(const Job& given, bool show_progress,
   }
   auto job = given;
   if (job.system.is_iso_time()) {
-    const auto target = std::find_if(everyone_.begin(), everyone_.end(), [&](const System& other) {
-      return other.name == job.system.match->system;
-    });
+    const auto& target = target_of(job.system);
     const auto lock = wait_for(directory_ / "iso-time", should_stop);
     const auto time =
-        lock ? iso_time_of(iso_time_file(job.system), job.system.run, target->run, should_stop)
+        lock ? iso_time_of(iso_time_file(job.system), job.system.run, target.run, should_stop)
              : IsoTime{};
     if (time.steps == 0) {
       return false;
@@ -178,6 +176,18 @@ bool StudyPart::complete(const Job& given, bool show_progress,
     score(job, trained);
   }
   return trained.finished;
+}
+
+RunConfig StudyPart::run_to_time(const Job& job) const {
+  auto run = job.system.is_iso_time() ? target_of(job.system).run : job.system.run;
+  run.data = job.system.run.data;
+  return run;
+}
+
+/// The system that a derived baseline matches.
+const System& StudyPart::target_of(const System& baseline) const {
+  return *std::find_if(everyone_.begin(), everyone_.end(),
+                       [&](const System& other) { return other.name == baseline.match->system; });
 }
 
 void StudyPart::look_within(const Job& job) {

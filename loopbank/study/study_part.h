@@ -51,6 +51,10 @@ class StudyPart {
   [[nodiscard]] const std::vector<Job>& jobs() const { return jobs_; }
   [[nodiscard]] const StudyConfig& config() const { return config_; }
   [[nodiscard]] const std::vector<Column>& columns() const { return columns_; }
+  /// That the runs of a seed are scored on.
+  [[nodiscard]] const std::vector<Task>& tasks(int64_t seed) const { return tasks_.at(seed); }
+  /// A run that takes as long as the job: its own, or that of the system whose time it is to take.
+  [[nodiscard]] RunConfig run_to_time(const Job& job) const;
 
   /// Trains and scores a job, or goes on with it; the first seed of a system is looked into as
   /// well.
@@ -71,6 +75,7 @@ class StudyPart {
   void expect_same_run_as_before(const Job& job) const;
   [[nodiscard]] std::filesystem::path seed_folder(int64_t seed) const;
   [[nodiscard]] std::filesystem::path iso_time_file(const System& system) const;
+  [[nodiscard]] const System& target_of(const System& baseline) const;
   static void look_within(const Job& job);
   void score(const Job& job, const TrainResult& trained) const;
   [[nodiscard]] std::string shared_settings() const;

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -90,7 +92,35 @@ void rename_into_place(const fs::path& from, const fs::path& to, ErrorCode code)
   if (::rename(from.c_str(), to.c_str()) != 0) {
     fail_with_errno(code, to, "rename the finished file into place");
   }
-  sync_path(parent_of(to), code);
+}
+
+/// The folders that this process is still to commit. What is written in one of them needs no fsync
+/// of its own: the commit syncs all of it, and before that the folder counts for nothing.
+class UncommittedFolders {
+ public:
+  void add(const fs::path& folder) {
+    const std::lock_guard lock(mutex_);
+    folders_.insert(folder / "");
+  }
+  void remove(const fs::path& folder) {
+    const std::lock_guard lock(mutex_);
+    folders_.erase(folder / "");
+  }
+  [[nodiscard]] bool contain(const fs::path& file) {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(folders_.begin(), folders_.end(), [&](const fs::path& folder) {
+      return file.native().starts_with(folder.native());
+    });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<fs::path> folders_;  // each ends in a slash
+};
+
+UncommittedFolders& uncommitted_folders() {
+  static UncommittedFolders folders;
+  return folders;
 }
 
 }  // namespace
@@ -124,6 +154,16 @@ void write_file_atomically(const fs::path& path, std::string_view bytes, ErrorCo
   AtomicFile file(path, code);
   file.writer().write(bytes);
   file.commit();
+}
+
+void write_files_atomically(const fs::path& folder, const std::map<std::string, std::string>& files,
+                            ErrorCode code) {
+  for (const auto& [name, bytes] : files) {
+    AtomicFile file(folder / name, code);
+    file.writer().write(bytes);
+    file.put_in_place();
+  }
+  sync_path(folder, code);
 }
 
 FileWriter::FileWriter(fs::path path, ErrorCode code)
@@ -192,10 +232,10 @@ void FileWriter::flush() {
   buffer_.clear();
 }
 
-void FileWriter::close() {
+void FileWriter::close(bool syncs) {
   flush();
   // EINVAL: a pipe or a device, which has nothing to sync.
-  if (::fsync(descriptor_) != 0 && errno != EINVAL) {
+  if (syncs && ::fsync(descriptor_) != 0 && errno != EINVAL) {
     fail_with_errno(code_, name_, "fsync");
   }
   if (::close(std::exchange(descriptor_, -1)) != 0) {
@@ -206,6 +246,7 @@ void FileWriter::close() {
 AtomicFile::AtomicFile(fs::path destination, ErrorCode code)
     : destination_(std::move(destination)),
       code_(code),
+      syncs_(!uncommitted_folders().contain(destination_)),
       writer_(create_file_beside(destination_, temporary_, code), destination_, code) {}
 
 AtomicFile::~AtomicFile() {
@@ -214,10 +255,17 @@ AtomicFile::~AtomicFile() {
   }
 }
 
-void AtomicFile::commit() {
-  writer_.close();
+void AtomicFile::put_in_place() {
+  writer_.close(syncs_);
   rename_into_place(temporary_, destination_, code_);
   committed_ = true;
+}
+
+void AtomicFile::commit() {
+  put_in_place();
+  if (syncs_) {
+    sync_path(parent_of(destination_), code_);
+  }
 }
 
 AtomicDirectory::AtomicDirectory(fs::path destination, ErrorCode code)
@@ -230,9 +278,11 @@ AtomicDirectory::AtomicDirectory(fs::path destination, ErrorCode code)
   temporary_ = create_beside(destination_, code_, [](const fs::path& candidate) {
     return ::mkdir(candidate.c_str(), 0777) == 0;
   });
+  uncommitted_folders().add(temporary_);
 }
 
 AtomicDirectory::~AtomicDirectory() {
+  uncommitted_folders().remove(temporary_);
   if (!committed_) {
     std::error_code ignored;
     fs::remove_all(temporary_, ignored);
@@ -240,6 +290,7 @@ AtomicDirectory::~AtomicDirectory() {
 }
 
 void AtomicDirectory::commit() {
+  uncommitted_folders().remove(temporary_);
   for (const auto& entry : fs::recursive_directory_iterator(temporary_)) {
     sync_path(entry.path(), code_);
   }
@@ -250,6 +301,7 @@ void AtomicDirectory::commit() {
     fs::remove_all(temporary_, ignored);
   } else {
     rename_into_place(temporary_, destination_, code_);
+    sync_path(parent_of(destination_), code_);
   }
   committed_ = true;
 }

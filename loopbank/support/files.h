@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,12 @@ namespace loopbank {
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes,
                            ErrorCode code = ErrorCode::kData);
 
+/// Writes files of one folder, by name, each as write_file_atomically does. The folder is fsynced
+/// once, after the last.
+void write_files_atomically(const std::filesystem::path& folder,
+                            const std::map<std::string, std::string>& files,
+                            ErrorCode code = ErrorCode::kData);
+
 /// A file being written front to back; `close` fsyncs. Every call throws on a short write, and
 /// what was written without `close` may be lost.
 class FileWriter {
@@ -38,7 +45,8 @@ class FileWriter {
   /// Replaces bytes that were written before, such as a header whose counts came last.
   void write_at(uint64_t offset, std::string_view bytes);
   [[nodiscard]] uint64_t bytes_written() const { return bytes_written_; }
-  void close();
+  /// @param syncs  false where a later fsync of the file is sure
+  void close(bool syncs = true);
 
  private:
   friend class AtomicFile;
@@ -69,17 +77,24 @@ class AtomicFile {
   void commit();
 
  private:
+  friend void write_files_atomically(const std::filesystem::path&,
+                                     const std::map<std::string, std::string>&, ErrorCode);
+  /// `commit` without the fsync of the folder.
+  void put_in_place();
+
   std::filesystem::path destination_;
   std::filesystem::path temporary_;
   ErrorCode code_;
+  bool syncs_;
   FileWriter writer_;
   bool committed_ = false;
 };
 
 /// A directory that appears whole or not at all: files are written under `path()`, `commit`
-/// fsyncs them and renames the directory into place, replacing an older one. Without `commit`
-/// the destructor removes what was written. A file system that cannot exchange two folders (NFS)
-/// is without either for the instant between two renames.
+/// fsyncs them and renames the directory into place, replacing an older one. Atomic files under
+/// `path()` are therefore not fsynced one by one. Without `commit` the destructor removes what was
+/// written. A file system that cannot exchange two folders (NFS) is without either for the instant
+/// between two renames.
 class AtomicDirectory {
  public:
   explicit AtomicDirectory(std::filesystem::path destination,

@@ -110,9 +110,10 @@ void assign_table(const toml::table& table, const std::string& name, const std::
     if (value.is_table() && find_by_name(sections, inner) != nullptr) {
       assign_table(*value.as_table(), inner, file, sections);
     } else {
-      const auto& section = find_section(sections, name, place_of(file, table));
-      const auto& field = find_field(section, key.str(), place_of(file, value));
-      assign({json_from_toml(value), place_of(file, value)}, field);
+      const auto table_place = place_of(file, table);
+      const auto place = place_of(file, value);
+      const auto& section = find_section(sections, name, table_place);
+      assign({json_from_toml(value), place}, find_field(section, key.str(), place));
     }
   }
 }

@@ -34,8 +34,8 @@ struct Digest {
   }
 };
 
-[[noreturn]] void fail_with_errno(ErrorCode code, const std::filesystem::path& path,
-                                  const char* action) {
+[[noreturn]] void fail_reading(ErrorCode code, const std::filesystem::path& path,
+                               const char* action) {
   fail(code, "{}: cannot {}: {}.", path.string(), action, std::strerror(errno));
 }
 
@@ -44,7 +44,7 @@ struct Digest {
 std::string sha256_of(const std::filesystem::path& path, ErrorCode code) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
-    fail_with_errno(code, path, "open");
+    fail_reading(code, path, "open");
   }
   Digest digest;
   std::vector<char> chunk(kChunkBytes);
@@ -59,7 +59,7 @@ std::string sha256_of(const std::filesystem::path& path, ErrorCode code) {
   ::close(descriptor);
   if (count < 0) {
     errno = reason;
-    fail_with_errno(code, path, "read");
+    fail_reading(code, path, "read");
   }
   auto hex = digest.hex();
   if (hex.empty()) {

@@ -1,6 +1,7 @@
 #include "loopbank/train/benchmark_steps.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 
 #include <fstream>
 #include <string>

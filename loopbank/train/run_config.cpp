@@ -89,6 +89,9 @@ void check_data(const DataConfig& data) {
          "data: \"train_weights\" expects a number for each of the {} paths of \"train\", got {}.",
          data.train.values.size(), data.train_weights.size());
   }
+  if (!data.benchmark.empty()) {
+    expect_choice("data", "benchmark", data.benchmark, {"demo", "small"});
+  }
   for (const auto weight : data.train_weights) {
     expect_number("data", "train_weights", weight, weight > 0.0, "numbers above 0");
   }
@@ -162,6 +165,10 @@ std::vector<Field> DataConfig::fields() {
       {"validation", &validation, "one of these to validate on; empty: no validation"},
       {"tokenizer", &tokenizer,
        "tokenizer.json that made the token files; \"bytes\": the byte tokenizer"},
+      {"benchmark", &benchmark,
+       "demo or small: the files are the embedded benchmark of that study, made by `loopbank "
+       "train` "
+       "where they are not there; empty: files of your own"},
   };
 }
 

@@ -17,6 +17,9 @@ struct DataConfig {
   std::vector<double> train_weights{};  ///< share of each source; empty: by its tokens
   std::string validation;               ///< a source of tokens, may be empty
   std::string tokenizer;  ///< tokenizer.json that made them; "bytes" for the byte tokenizer
+  /// demo | small: the files above are the embedded benchmark, which is made where they are not
+  /// there by who starts the run (study/preset_data.h); empty: they are somebody's own.
+  std::string benchmark{};
   std::vector<Field> fields();
   bool operator==(const DataConfig&) const = default;
 };

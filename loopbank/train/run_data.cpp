@@ -1,5 +1,6 @@
 #include "loopbank/train/run_data.h"
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,17 @@ void expect_path(std::string_view key, bool is_empty, std::string_view what) {
   if (is_empty) {
     fail(ErrorCode::kConfig,
          "data: \"{}\" expects {}, got nothing. Set it with --set data.{}=PATH.", key, what, key);
+  }
+}
+
+/// Patterns and what is wrong with a file are left to who opens it.
+void expect_there(std::string_view key, const std::string& path) {
+  if (path.find_first_of("*?[") == std::string::npos && !std::filesystem::exists(path)) {
+    fail(ErrorCode::kData,
+         "{}: expected the file that data.{} names, got none. Make the run's data with `loopbank "
+         "data train-tokenizer` (or GPT-2's tokenizer.json) and `loopbank data tokenize`, as "
+         "docs/data.md shows, or name yours with --set data.{}=PATH.",
+         path, key, key);
   }
 }
 
@@ -71,6 +83,15 @@ RunData open_run_data(const RunConfig& config, bool verify_checksums) {
   const auto& data = config.data;
   expect_path("tokenizer", data.tokenizer.empty(), "a tokenizer.json or \"bytes\"");
   expect_path("train", data.train.empty(), "a token file");
+  if (data.tokenizer != "bytes") {
+    expect_there("tokenizer", data.tokenizer);
+  }
+  for (const auto& path : data.train.values) {
+    expect_there("train", path);
+  }
+  if (!data.validation.empty()) {
+    expect_there("validation", data.validation);
+  }
   auto tokenizer = data.tokenizer == "bytes" ? Tokenizer::bytes() : Tokenizer::load(data.tokenizer);
   if (tokenizer.vocab_size() > config.model.vocab_size) {
     fail(ErrorCode::kConfig,

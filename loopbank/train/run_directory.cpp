@@ -24,7 +24,7 @@ bool may_change(const std::string& section, const std::string& key) {
     return true;
   }
   if (section == "data") {
-    return key == "validation";
+    return key == "validation" || key == "benchmark";
   }
   return section == "training" &&
          std::find(kTraining.begin(), kTraining.end(), key) != kTraining.end();

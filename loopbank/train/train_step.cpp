@@ -1,6 +1,6 @@
 #include "loopbank/train/train_step.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 namespace loopbank {
 

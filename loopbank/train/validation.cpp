@@ -1,6 +1,8 @@
 #include "loopbank/train/validation.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>
@@ -39,7 +41,7 @@ class LayerMeans {
   bool any_ = false;
 };
 
-double mean_of(const std::vector<double>& values) {
+double mean_over_layers(const std::vector<double>& values) {
   double sum = 0.0;
   for (const auto value : values) {
     sum += value;
@@ -106,7 +108,7 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
   metrics.loss = sum / static_cast<double>(num_rows_);
   const auto tokens = static_cast<double>(num_rows_ * rows_.sequence_length());
   metrics.bpb = metrics.loss * tokens / (std::numbers::ln2 * static_cast<double>(num_bytes_));
-  metrics.mean_loops = mean_of(loops.means());
+  metrics.mean_loops = mean_over_layers(loops.means());
   metrics.local_gates = local_gates.means();
   metrics.global_gates = global_gates.means();
   const auto most_loops = model.config().most_loops();

@@ -16,7 +16,7 @@ auto change(const std::string& from, const std::string& to) {
   return [=](const Path& directory) { replace_in_file(directory / "run.toml", from, to); };
 }
 
-const std::vector<BadInput> kMistakes = {
+const std::vector<BadInput> kConfigMistakes = {
     {.name = "UnknownCommand",
      .arguments = {"plna", "run.toml"},
      .status = 2,
@@ -103,7 +103,7 @@ TEST_P(Mistake, EndsInOneLineThatNamesIt) {
   expect_refused(GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(Program, Mistake, ::testing::ValuesIn(kMistakes),
+INSTANTIATE_TEST_SUITE_P(Program, Mistake, ::testing::ValuesIn(kConfigMistakes),
                          [](const auto& item) { return item.param.name; });
 
 }  // namespace

@@ -193,7 +193,7 @@ const std::vector<BadInput> kData = {
     {.name = "MissingTokenFile",
      .arguments = {"train", "run.toml", "--out", "run", "--set", "data.train=absent.tokens"},
      .status = 4,
-     .fragments = {"absent.tokens", "No such file"}},
+     .fragments = {"absent.tokens", "expected the file that data.train names, got none"}},
     {.name = "TokensOfAnotherVocabulary",
      .arguments = kTrain,
      .status = 4,

@@ -85,7 +85,7 @@ TEST_F(InsideProgram, BadLinesAreToldAndSkipped) {
   EXPECT_EQ(Json::parse(result.out).at("tokens"), 8);
 }
 
-const std::vector<BadInput> kMistakes = {
+const std::vector<BadInput> kInsideMistakes = {
     {.name = "NoModel",
      .arguments = {"inside", "absent", "--text", "corpus.txt"},
      .status = 5,
@@ -134,7 +134,7 @@ TEST_P(InsideMistake, EndsInOneLineThatNamesIt) {
   expect_refused(item);
 }
 
-INSTANTIATE_TEST_SUITE_P(Inside, InsideMistake, ::testing::ValuesIn(kMistakes),
+INSTANTIATE_TEST_SUITE_P(Inside, InsideMistake, ::testing::ValuesIn(kInsideMistakes),
                          [](const auto& mistake) { return mistake.param.name; });
 
 }  // namespace

@@ -227,6 +227,42 @@ TEST(StudyCommand, KilledOrStoppedItGoesOnToTheSameWeights) {
   }
 }
 
+TEST(StudyCommand, KeptToATimeItTellsThePlanAndGoesOnWithIt) {
+  const TestDirectory directory;
+  const auto first =
+      run_program(with(study_words("isopar,loop3,mem-g3", 400), {"--time-limit", "0.1s"}), "",
+                  directory.path());
+  ASSERT_EQ(first.status, 0) << first.err;
+  for (const char* part : {"This machine trains IsoPar at ", "3 systems of 400 steps would take ",
+                           "neither do 200 steps of IsoPar and Loop-3 alone",
+                           "Left out for lack of time: Mem (g0=3)."}) {
+    EXPECT_NE(first.err.find(part), std::string::npos) << part << " in\n" << first.err;
+  }
+  EXPECT_NE(first.out.find("Steps were chosen for the time available (0:00): 200 of 400."),
+            std::string::npos)
+      << first.out;
+  const auto json = nlohmann::json::parse(read_file(directory.path() / "study/results.json"));
+  EXPECT_NE(json["command"].get<std::string>().find(" --time-limit 0.1s "), std::string::npos);
+  EXPECT_EQ(json["systems"].size(), 2U);
+
+  // Killed and called again with the same words: as many steps, those of the first call.
+  fs::remove_all(directory.path() / "study/benchmark/seed-1/systems");
+  const auto words = with(study_words("isopar,loop3", 400), {"--time-limit", "1h"});
+  signal_when_there(words, directory.path(),
+                    "study/benchmark/seed-1/systems/isopar/checkpoints/step-000004", SIGKILL);
+  const auto again = run_program(words, "", directory.path());
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_NE(again.err.find("goes on with the 200 of 400 steps"), std::string::npos) << again.err;
+  EXPECT_EQ(nlohmann::json::parse(
+                read_file(directory.path() / "study/results.json"))["systems"][0]["steps"],
+            200);
+  const auto without = run_program(study_words("isopar", 400), "", directory.path());
+  EXPECT_EQ(without.status, 2) << without.err;
+  EXPECT_NE(without.err.find("expected --time-limit, with which the study was started"),
+            std::string::npos)
+      << without.err;
+}
+
 TEST(StudyCommand, DryRunPlansAndWritesNothing) {
   const TestDirectory directory;
   const auto plan =
@@ -253,6 +289,9 @@ TEST(StudyCommand, MistakesEndInOneLineAndAStatus) {
       {{"study", "--text", "x", "--out", "x"}, "expected --text with --scale small"},
       {{"study", "--out", "x", "--set", "training.step=1"}, "Did you mean \"steps\"?"},
       {{"study", "--out", "x", "--set", "data.train=y"}, "\"data.train=y\""},
+      {{"study", "--out", "x", "--time-limit", "300"}, "expected a time such as 300s"},
+      {{"study", "--out", "x", "--time-limit", "-5min"}, "got \"-5min\""},
+      {{"study", "--out", "x", "--time-limit", "soon"}, "got \"soon\""},
       {{"study", "--sytems", "loop3"}, "Did you mean \"--systems\"?"}};
   for (const auto& [words, part] : mistakes) {
     const auto run = run_program(words, "", directory.path());

@@ -30,7 +30,7 @@ BenchmarkOptions small_options() {
   return options;
 }
 
-std::string joined(const std::vector<std::string>& documents) {
+std::string one_a_line(const std::vector<std::string>& documents) {
   std::string text;
   for (const auto& document : documents) {
     text += document + "\n";
@@ -78,7 +78,7 @@ TEST(MakeBenchmark, GivesEachPartItsShareOfTheBytes) {
 
 TEST(MakeBenchmark, EvaluatedQuestionsStandInNoTrainingText) {
   const auto benchmark = make_benchmark(small_options());
-  const auto text = joined(benchmark.training_documents);
+  const auto text = one_a_line(benchmark.training_documents);
   ASSERT_EQ(benchmark.facts.size(), 40U);
   ASSERT_EQ(benchmark.reasoning.size(), 40U);
   for (const auto* part : {&benchmark.facts, &benchmark.reasoning}) {
@@ -92,7 +92,7 @@ TEST(MakeBenchmark, EvaluatedFactsAreTold) {
   const auto options = small_options();
   const auto benchmark = make_benchmark(options);
   const Facts facts(options.facts, options.seed);
-  const auto text = joined(benchmark.training_documents);
+  const auto text = one_a_line(benchmark.training_documents);
   RandomStream random(0);
   for (const auto& fact : facts.all()) {
     int64_t num_wordings = 0;

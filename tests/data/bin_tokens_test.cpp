@@ -16,16 +16,16 @@ using testing::bytes_of;
 using testing::Documents;
 using testing::documents_of;
 using testing::error_of;
+using testing::kEnd;
 using testing::llmc_header;
 using testing::TestDirectory;
 using testing::tokens_of;
-using Ids = std::vector<uint16_t>;
+using ShortIds = std::vector<uint16_t>;
 
-constexpr uint16_t kEnd = 256;  // <|endoftext|> of the byte tokenizer
 constexpr int32_t kGpt2Magic = 20240520;
 constexpr int32_t kLlama3Magic = 20240801;
 
-std::string llmc_file(const Ids& ids) {
+std::string llmc_file(const ShortIds& ids) {
   return llmc_header(kGpt2Magic, 1, static_cast<int32_t>(ids.size())) + bytes_of(ids);
 }
 
@@ -43,7 +43,7 @@ Tokenizer tokenizer_without_end_of_text(const TestDirectory& directory) {
 }
 
 /// The error of opening a file of these bytes, without the path before it.
-std::string error_for(const std::string& bytes) {
+std::string bin_error(const std::string& bytes) {
   const TestDirectory directory;
   const auto path = directory.write("a.bin", bytes);
   const auto message = error_of(ErrorCode::kData, [&] { (void)open_with_bytes(path); });
@@ -87,7 +87,7 @@ TEST(BinTokens, DocumentsAreFoundOnBothSidesOfEveryChunkBorder) {
       if (end >= length) {
         continue;
       }
-      Ids ids(length, 7);
+      ShortIds ids(length, 7);
       ids[end] = kEnd;
       const auto source = open_with_bytes(directory.write("a.bin", llmc_file(ids)));
       std::vector<std::pair<int64_t, int64_t>> expected{{0, end + 1}};
@@ -124,9 +124,9 @@ TEST(BinTokens, WithoutATokenizerIdsAreBoundedByTheirWidthAlone) {
 }
 
 TEST(BinTokens, RefusesIdsOutsideTheVocabularyAndTellsWhere) {
-  Ids ids(600, 7);
+  ShortIds ids(600, 7);
   ids[520] = 257;
-  EXPECT_EQ(error_for(llmc_file(ids)),
+  EXPECT_EQ(bin_error(llmc_file(ids)),
             "expected token ids in [0, 257), got 257 among the tokens 512 to 600. The file is "
             "damaged, of another tokenizer or not the llm.c .bin that its name says.");
   const TestDirectory directory;
@@ -141,29 +141,29 @@ TEST(BinTokens, RefusesIdsOutsideTheVocabularyAndTellsWhere) {
 
 TEST(BinTokens, RefusesWhatDoesNotFitItsHeader) {
   auto bytes = llmc_file({1, 2, 3});
-  EXPECT_EQ(error_for(bytes.substr(0, 1000)),
+  EXPECT_EQ(bin_error(bytes.substr(0, 1000)),
             "expected an llm.c file with a header of 1024 bytes, got 1000 bytes.");
-  EXPECT_EQ(error_for(bytes.substr(0, 1028)),
+  EXPECT_EQ(bin_error(bytes.substr(0, 1028)),
             "the header promises 3 tokens (1030 bytes), got a file of 1028 bytes. The file is "
             "truncated or damaged: copy it again.");
-  EXPECT_EQ(error_for(bytes + "more"),
+  EXPECT_EQ(bin_error(bytes + "more"),
             "the header promises 3 tokens (1030 bytes), got a file of 1034 bytes. The file is "
             "truncated or damaged: copy it again.");
-  EXPECT_EQ(error_for(llmc_header(kGpt2Magic, 1, -5)),
+  EXPECT_EQ(bin_error(llmc_header(kGpt2Magic, 1, -5)),
             "the header promises -5 tokens (1014 bytes), got a file of 1024 bytes. The file is "
             "truncated or damaged: copy it again.");
-  EXPECT_EQ(error_for(llmc_header(kGpt2Magic, 7, 0)),
+  EXPECT_EQ(bin_error(llmc_header(kGpt2Magic, 7, 0)),
             "expected version 1 behind llm.c's magic 20240520, got version 7.");
 }
 
 TEST(BinTokens, RefusesOtherFilesOfTheSameName) {
-  EXPECT_EQ(error_for(llmc_header(20240522, 1, 3) + "xxxx"),
+  EXPECT_EQ(bin_error(llmc_header(20240522, 1, 3) + "xxxx"),
             "expected tokens, got llm.c's multiple-choice questions (magic 20240522). loopbank "
             "eval reads questions as .jsonl.");
-  EXPECT_EQ(error_for("abc"),
+  EXPECT_EQ(bin_error("abc"),
             "expected a nanoGPT file of 2-byte ids (it does not begin with a magic of llm.c), got "
             "3 bytes.");
-  EXPECT_EQ(error_for(""),
+  EXPECT_EQ(bin_error(""),
             "expected a nanoGPT file of 2-byte ids (it does not begin with a magic of llm.c), got "
             "0 bytes.");
 }

@@ -10,27 +10,21 @@
 
 #include "loopbank/data/fact_templates.h"
 #include "loopbank/data/invented_names.h"
+#include "tests/support/occurrences.h"
 #include "tests/support/test_directory.h"
 
 namespace loopbank {
 namespace {
 
+using testing::count_of;
 using testing::error_of;
 using testing::expect_contains;
 
-constexpr uint64_t kSeed = 7;
+constexpr uint64_t kFactsSeed = 7;
 constexpr int64_t kNumAttributes = 8;
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
-}
-
-size_t count_of(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
 }
 
 /// The text of a fact's question without its frame, which names the entity and the attribute.
@@ -40,7 +34,7 @@ std::string key_of(const Facts& facts, const Fact& fact) {
 
 TEST(InventNames, AreNewCapitalizedAndUnlikeOneAnother) {
   std::set<std::string> taken = {"Mara"};
-  RandomStream random(kSeed);
+  RandomStream random(kFactsSeed);
   std::set<std::string> seen;
   for (const auto kind : {NameKind::kGivenName, NameKind::kSurname, NameKind::kTown,
                           NameKind::kRiver, NameKind::kCountry}) {
@@ -59,7 +53,7 @@ TEST(InventNames, AreNewCapitalizedAndUnlikeOneAnother) {
 
 TEST(InventNames, RefusesMoreThanThereAre) {
   std::set<std::string> taken;
-  RandomStream random(kSeed);
+  RandomStream random(kFactsSeed);
   const auto too_many = max_invented_names(NameKind::kRiver) + 1;
   expect_contains(
       error_of(ErrorCode::kConfig,
@@ -91,7 +85,7 @@ TEST(FactTemplates, NoStatementHasTheWordsOfTheQuestion) {
 }
 
 TEST(Facts, TellsAndAsksInPlainWords) {
-  const Facts facts({.num_people = 12, .num_places = 9}, kSeed);
+  const Facts facts({.num_people = 12, .num_places = 9}, kFactsSeed);
   RandomStream random(1);
   ASSERT_EQ(facts.all().size(), (12U + 9U) * 4U);
   for (const auto& fact : facts.all()) {
@@ -121,7 +115,7 @@ TEST(Facts, SameSeedSameWorldOtherSeedOtherWorld) {
 }
 
 TEST(Facts, NoValueIsMoreFrequentThanAnotherByMoreThanOne) {
-  const Facts facts({.num_people = 50, .num_places = 20}, kSeed);
+  const Facts facts({.num_people = 50, .num_places = 20}, kFactsSeed);
   std::map<int64_t, std::map<std::string, int64_t>> counts;
   for (const auto& fact : facts.all()) {
     ++counts[fact.attribute][fact.value];
@@ -138,7 +132,8 @@ TEST(Facts, NoValueIsMoreFrequentThanAnotherByMoreThanOne) {
 
 TEST(Facts, EveryFactHasTheWordingsAskedForAndNoOthers) {
   for (const int64_t wordings : {int64_t{1}, int64_t{3}, kNumWordings}) {
-    const Facts facts({.num_people = 8, .num_places = 8, .wordings_per_fact = wordings}, kSeed);
+    const Facts facts({.num_people = 8, .num_places = 8, .wordings_per_fact = wordings},
+                      kFactsSeed);
     RandomStream random(2);
     std::set<std::string> first_words;
     for (const auto& fact : facts.all()) {
@@ -152,7 +147,7 @@ TEST(Facts, EveryFactHasTheWordingsAskedForAndNoOthers) {
 }
 
 TEST(FactWriter, TellsEveryFactOnceBeforeAnyTwice) {
-  const Facts facts({.num_people = 8, .num_places = 8, .wordings_per_fact = 1}, kSeed);
+  const Facts facts({.num_people = 8, .num_places = 8, .wordings_per_fact = 1}, kFactsSeed);
   FactWriter writer(facts, 3);
   RandomStream random(0);
   std::multiset<std::string> expected;
@@ -174,7 +169,7 @@ TEST(FactWriter, TellsEveryFactOnceBeforeAnyTwice) {
 }
 
 TEST(FactWriter, AsksOnlyAboutAskedEntitiesAndAnswersRightly) {
-  const Facts facts({.num_people = 16, .num_places = 8}, kSeed);
+  const Facts facts({.num_people = 16, .num_places = 8}, kFactsSeed);
   FactWriter writer(facts, 3);
   std::string text;
   for (int i = 0; i < 60; ++i) {
@@ -193,12 +188,12 @@ TEST(FactWriter, AsksOnlyAboutAskedEntitiesAndAnswersRightly) {
 }
 
 TEST(FactInstances, AreOnEntitiesThatTrainingNeverAsksAbout) {
-  const Facts facts({.num_people = 16, .num_places = 8}, kSeed);
+  const Facts facts({.num_people = 16, .num_places = 8}, kFactsSeed);
   std::map<std::string, const Fact*> by_question;
   for (const auto& fact : facts.all()) {
     by_question[key_of(facts, fact)] = &fact;
   }
-  const auto instances = fact_instances(facts, 1000, kSeed);
+  const auto instances = fact_instances(facts, 1000, kFactsSeed);
   EXPECT_EQ(instances.size(), facts.all().size() / 2);
   std::set<std::string> ids;
   std::map<int64_t, int64_t> labels;
@@ -223,8 +218,8 @@ TEST(FactInstances, AreOnEntitiesThatTrainingNeverAsksAbout) {
 }
 
 TEST(FactInstances, WrongAnswersAreHeldByOtherEntities) {
-  const Facts facts({.num_people = 8, .num_places = 8, .values_per_attribute = 24}, kSeed);
-  for (const auto& instance : fact_instances(facts, 1000, kSeed)) {
+  const Facts facts({.num_people = 8, .num_places = 8, .values_per_attribute = 24}, kFactsSeed);
+  for (const auto& instance : fact_instances(facts, 1000, kFactsSeed)) {
     for (const auto& choice : instance.choices) {
       EXPECT_TRUE(std::any_of(facts.all().begin(), facts.all().end(),
                               [&](const Fact& fact) {
@@ -238,7 +233,7 @@ TEST(FactInstances, WrongAnswersAreHeldByOtherEntities) {
 
 TEST(Facts, NamesTheOptionThatIsOutOfRange) {
   const auto error = [](const FactsOptions& options) {
-    return error_of(ErrorCode::kConfig, [&] { const Facts facts(options, kSeed); });
+    return error_of(ErrorCode::kConfig, [&] { const Facts facts(options, kFactsSeed); });
   };
   expect_contains(error({.num_people = 3}), "people from 8");
   expect_contains(error({.num_people = 3}), "got 3");

@@ -14,7 +14,11 @@
 namespace loopbank {
 namespace {
 
-using namespace loopbank::testing;  // NOLINT(google-build-using-namespace)
+using testing::Merges;
+using testing::overlapping_merges;
+using testing::pieces;
+using testing::small_tokenizer;
+using testing::TestDirectory;
 
 /// A kind of text of any length, from pieces drawn by chance.
 struct Hostile {

@@ -1,7 +1,8 @@
 /// BatchSampler over several sources.
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,7 +22,7 @@ namespace {
 using testing::error_of;
 using testing::TestDirectory;
 
-constexpr uint64_t kSeed = 11;
+constexpr uint64_t kMixtureSeed = 11;
 constexpr int64_t kIdsOfASource = 10'000;  // id / this tells which source a token came from
 
 /// A file whose ids all differ and tell their source.
@@ -42,7 +43,7 @@ std::shared_ptr<const TokenSource> source_with(const TestDirectory& directory, i
 
 /// Lengths from 1 to `longest`, the same at each run.
 std::vector<int64_t> random_lengths(size_t count, int64_t longest) {
-  RandomStream random(derive_seed(kSeed, "lengths"));
+  RandomStream random(derive_seed(kMixtureSeed, "lengths"));
   std::vector<int64_t> lengths(count);
   for (auto& length : lengths) {
     length = random.between(1, longest);
@@ -66,7 +67,7 @@ TEST(Mixture, TheNextDocumentComesFromTheSourceFurthestBehindItsShare) {
   // Every document of a source has one length, so the order can be told by hand: g / w after each.
   const std::vector<WeightedSource> sources = {{source_with(directory, 0, {4, 4, 4}), 2.0},
                                                {source_with(directory, 1, {3, 3, 3, 3}), 1.0}};
-  BatchSampler sampler(sources, kSeed);
+  BatchSampler sampler(sources, kMixtureSeed);
   std::vector<int64_t> origins;
   for (const auto id : stream_of(sampler, 4 + 3 + 4 + 4 + 3 + 4)) {
     origins.push_back(id / kIdsOfASource);
@@ -82,7 +83,7 @@ TEST(Mixture, TheNextDocumentComesFromTheSourceFurthestBehindItsShare) {
 TEST(Mixture, SharesStayWithinTheBoundAndComeToEqualTheWeights) {
   const TestDirectory directory;
   const auto sources = three_sources(directory);
-  BatchSampler sampler(sources, kSeed);
+  BatchSampler sampler(sources, kMixtureSeed);
   constexpr int64_t kLongest = 100;
   std::vector<double> given(sources.size());
   int64_t total = 0;
@@ -105,18 +106,18 @@ TEST(Mixture, SharesStayWithinTheBoundAndComeToEqualTheWeights) {
 TEST(Mixture, WeightsCountAsSharesWhateverTheirSum) {
   const TestDirectory directory;
   auto sources = three_sources(directory);
-  BatchSampler small(sources, kSeed);
+  BatchSampler small(sources, kMixtureSeed);
   for (auto& source : sources) {
     source.weight *= 1024.0;
   }
-  BatchSampler large(sources, kSeed);
+  BatchSampler large(sources, kMixtureSeed);
   EXPECT_EQ(stream_of(small, 3000), stream_of(large, 3000));
 }
 
 TEST(Mixture, EachSourceGivesItsDocumentsWholeAndOnceAnEpoch) {
   const TestDirectory directory;
   const auto sources = three_sources(directory);
-  BatchSampler sampler(sources, kSeed);
+  BatchSampler sampler(sources, kMixtureSeed);
   std::vector<std::vector<int64_t>> given(sources.size());
   for (const auto id : stream_of(sampler, 6000)) {
     given[static_cast<size_t>(id / kIdsOfASource)].push_back(id);
@@ -137,7 +138,7 @@ TEST(Mixture, EachSourceGivesItsDocumentsWholeAndOnceAnEpoch) {
 TEST(Mixture, TheSameFileTwiceGivesTwoOrders) {
   const TestDirectory directory;
   const auto source = source_with(directory, 0, std::vector<int64_t>(40, 5));
-  BatchSampler sampler({{source, 1.0}, {source, 1.0}}, kSeed);
+  BatchSampler sampler({{source, 1.0}, {source, 1.0}}, kMixtureSeed);
   const auto stream = stream_of(sampler, 400);
   std::vector<int64_t> first;
   std::vector<int64_t> second;
@@ -145,17 +146,17 @@ TEST(Mixture, TheSameFileTwiceGivesTwoOrders) {
     (i / 5 % 2 == 0 ? first : second).push_back(stream[i]);
   }
   EXPECT_NE(first, second);
-  BatchSampler alone(source, kSeed);
+  BatchSampler alone(source, kMixtureSeed);
   EXPECT_EQ(first, stream_of(alone, 200)) << "the first source keeps the order of a run with one";
 }
 
 TEST(Mixture, ResumesFromEveryStepAsIfNeverStopped) {
   const TestDirectory directory;
   const auto sources = three_sources(directory);
-  BatchSampler never_stopped(sources, kSeed);
+  BatchSampler never_stopped(sources, kMixtureSeed);
   for (int step = 0; step < 150; ++step) {
     const auto saved = to_json(never_stopped.state()).dump();
-    BatchSampler resumed(sources, kSeed);
+    BatchSampler resumed(sources, kMixtureSeed);
     resumed.restore(sampler_state_from_json(nlohmann::json::parse(saved)));
     EXPECT_EQ(resumed.state(), never_stopped.state());
     for (int more = 0; more < 3; ++more) {
@@ -176,12 +177,12 @@ TEST(Mixture, ResumesFromEveryStepAsIfNeverStopped) {
 TEST(Mixture, TheStreamIsTheSameHoweverItIsCutAndWithHoweverManyThreads) {
   const TestDirectory directory;
   const auto sources = three_sources(directory);
-  BatchSampler whole(sources, kSeed);
+  BatchSampler whole(sources, kMixtureSeed);
   const auto expected = stream_of(whole, 4000);
   const auto threads = at::get_num_threads();
   for (const int count : {1, 2, 4}) {
     at::set_num_threads(count);
-    BatchSampler cut(sources, kSeed);
+    BatchSampler cut(sources, kMixtureSeed);
     std::vector<int64_t> got;
     for (const int64_t length : {1, 7, 40, 952, 3000}) {
       const auto piece = stream_of(cut, length);
@@ -196,8 +197,8 @@ TEST(Mixture, TheStreamIsTheSameHoweverItIsCutAndWithHoweverManyThreads) {
 TEST(Mixture, TargetsFollowTheirInputsAcrossSources) {
   const TestDirectory directory;
   const auto sources = three_sources(directory);
-  BatchSampler batches(sources, kSeed);
-  BatchSampler stream(sources, kSeed);
+  BatchSampler batches(sources, kMixtureSeed);
+  BatchSampler stream(sources, kMixtureSeed);
   const auto expected = stream_of(stream, 200 * 6 + 1);
   for (int64_t step = 0; step < 200; ++step) {
     const auto batch = batches.next(2, 3);
@@ -211,10 +212,10 @@ TEST(Mixture, TargetsFollowTheirInputsAcrossSources) {
 TEST(Mixture, OneSourceSavesTheStateThatItAlwaysSaved) {
   const TestDirectory directory;
   const auto source = source_with(directory, 0, {4, 4});
-  BatchSampler sampler(source, kSeed);
+  BatchSampler sampler(source, kMixtureSeed);
   static_cast<void>(sampler.next(1, 6));
   EXPECT_EQ(to_json(sampler.state()).dump(), R"({"epoch":0,"document":1,"offset":2})");
-  BatchSampler weighted({{source, 0.25}}, kSeed);
+  BatchSampler weighted({{source, 0.25}}, kMixtureSeed);
   weighted.restore(
       sampler_state_from_json(nlohmann::json::parse(R"({"epoch":0,"document":1,"offset":2})")));
   EXPECT_TRUE(at::equal(weighted.next(2, 5).tokens, sampler.next(2, 5).tokens));
@@ -223,7 +224,8 @@ TEST(Mixture, OneSourceSavesTheStateThatItAlwaysSaved) {
 TEST(Mixture, SeveralSourcesSaveEachPositionAndCount) {
   const TestDirectory directory;
   BatchSampler sampler(
-      {{source_with(directory, 0, {4, 4}), 1.0}, {source_with(directory, 1, {2, 2}), 1.0}}, kSeed);
+      {{source_with(directory, 0, {4, 4}), 1.0}, {source_with(directory, 1, {2, 2}), 1.0}},
+      kMixtureSeed);
   static_cast<void>(sampler.next(1, 7));
   EXPECT_EQ(to_json(sampler.state()).dump(),
             R"({"current":1,"sources":[{"epoch":0,"document":1,"offset":0,"tokens":4},)"
@@ -234,7 +236,7 @@ TEST(Mixture, RefusesStatesOfOtherSourcesAndStaysWhereItWas) {
   const TestDirectory directory;
   const std::vector<WeightedSource> sources = {{source_with(directory, 0, {4, 4}), 1.0},
                                                {source_with(directory, 1, {2, 2}), 1.0}};
-  BatchSampler sampler(sources, kSeed);
+  BatchSampler sampler(sources, kMixtureSeed);
   static_cast<void>(sampler.next(1, 7));
   const auto before = sampler.state();
   const auto refused = [&](SamplerState state) {
@@ -278,12 +280,12 @@ TEST(Mixture, RefusesWeightsThatAreNone) {
     EXPECT_EQ(
         error_of(ErrorCode::kConfig,
                  [&] {
-                   const BatchSampler sampler({{source, weight}}, kSeed);
+                   const BatchSampler sampler({{source, weight}}, kMixtureSeed);
                  }),
         fmt::format("{}: expected a weight above 0, got {}.", source->path().string(), weight));
   }
   EXPECT_EQ(error_of(ErrorCode::kConfig,
-                     [] { const BatchSampler none(std::vector<WeightedSource>{}, kSeed); }),
+                     [] { const BatchSampler none(std::vector<WeightedSource>{}, kMixtureSeed); }),
             "BatchSampler: expected at least one source, got none.");
 }
 

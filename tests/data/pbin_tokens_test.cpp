@@ -16,11 +16,10 @@ using testing::bytes_of;
 using testing::Documents;
 using testing::documents_of;
 using testing::error_of;
+using testing::kEnd;
 using testing::Pairs;
 using testing::pickled_pairs;
 using testing::TestDirectory;
-
-constexpr uint16_t kEnd = 256;
 
 std::string pbin_header(uint64_t id_bytes, uint32_t bytes_per_token) {
   return bytes_of<uint64_t>({id_bytes}) + bytes_of<uint32_t>({bytes_per_token});
@@ -35,7 +34,7 @@ std::string pbin_file(const std::vector<Id>& ids, const Pairs& documents, int pr
 const std::vector<uint16_t> kIds = {1, 2, 3, kEnd, 4, kEnd};
 const Pairs kDocuments = {{0, 8}, {8, 4}};
 
-std::string error_for(const std::string& bytes) {
+std::string pbin_error(const std::string& bytes) {
   const TestDirectory directory;
   const auto path = directory.write("a.pbin", bytes);
   const auto message = error_of(ErrorCode::kData, [&] { (void)open_pbin_tokens(path, {}); });
@@ -85,28 +84,30 @@ TEST(PbinTokens, IdsAreBoundedByTheTokenizer) {
 }
 
 TEST(PbinTokens, RefusesAHeaderThatDoesNotFitTheFile) {
-  EXPECT_EQ(error_for("short"), "expected a .pbin file with a header of 12 bytes, got 5 bytes.");
-  EXPECT_EQ(error_for(pbin_header(100, 2) + bytes_of(kIds)),
+  EXPECT_EQ(pbin_error("short"), "expected a .pbin file with a header of 12 bytes, got 5 bytes.");
+  EXPECT_EQ(pbin_error(pbin_header(100, 2) + bytes_of(kIds)),
             "the header promises 100 bytes of tokens, got a file of 24 bytes. The file is "
             "truncated or damaged: copy it again.");
-  EXPECT_EQ(error_for(pbin_header(~uint64_t{0}, 2) + bytes_of(kIds)),
+  EXPECT_EQ(pbin_error(pbin_header(~uint64_t{0}, 2) + bytes_of(kIds)),
             "the header promises 18446744073709551615 bytes of tokens, got a file of 24 bytes. The "
             "file is truncated or damaged: copy it again.");
-  EXPECT_EQ(error_for(pbin_header(3, 2) + "abc" + pickled_pairs({{0, 3}}, 4)),
+  EXPECT_EQ(pbin_error(pbin_header(3, 2) + "abc" + pickled_pairs({{0, 3}}, 4)),
             "expected tokens of 2 bytes each, got 3 bytes of them.");
-  EXPECT_EQ(error_for(pbin_header(0, 2) + pickled_pairs({}, 4)),
+  EXPECT_EQ(pbin_error(pbin_header(0, 2) + pickled_pairs({}, 4)),
             "expected tokens of 2 bytes each, got 0 bytes of them. The program that wrote the file "
             "did not finish.");
-  EXPECT_EQ(error_for(pbin_header(12, 3) + bytes_of(kIds)),
+  EXPECT_EQ(pbin_error(pbin_header(12, 3) + bytes_of(kIds)),
             "expected 1, 2 or 4 bytes a token, got 3.");
   EXPECT_EQ(
-      error_for(pbin_header(12, 2U << 24U) + bytes_of(kIds)),
+      pbin_error(pbin_header(12, 2U << 24U) + bytes_of(kIds)),
       "expected 1, 2 or 4 bytes a token, got 33554432. The header is big endian, as the first "
       "releases of Modalities wrote it: pack the data again.");
 }
 
 TEST(PbinTokens, RefusesAListThatDoesNotCoverTheTokensOneBehindAnother) {
-  const auto refused = [](const Pairs& documents) { return error_for(pbin_file(kIds, documents)); };
+  const auto refused = [](const Pairs& documents) {
+    return pbin_error(pbin_file(kIds, documents));
+  };
   EXPECT_EQ(
       refused({{0, 8}, {6, 6}}),
       "expected document 1 at byte 8 with at least one token of 2 bytes, within 12 bytes, got "
@@ -121,7 +122,7 @@ TEST(PbinTokens, RefusesAListThatDoesNotCoverTheTokensOneBehindAnother) {
   EXPECT_EQ(refused({}),
             "expected documents that hold all 12 bytes of tokens, got 0 documents of 0 bytes.");
   EXPECT_EQ(
-      error_for(pbin_header(12, 2) + bytes_of(kIds)),
+      pbin_error(pbin_header(12, 2) + bytes_of(kIds)),
       "expected more bytes at byte 0 of the pickled index, got the end of the file. The index "
       "must be a list of (offset, length) pairs; nothing else is read from a pickle, which "
       "may hold code.");

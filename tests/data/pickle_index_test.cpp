@@ -21,7 +21,7 @@ Pairs read(const std::string& bytes) {
   return read_pickled_pairs(std::as_bytes(std::span(bytes)), "a.pbin");
 }
 
-std::string error_for(const std::string& bytes) {
+std::string pickle_error(const std::string& bytes) {
   return error_of(ErrorCode::kData, [&] { (void)read(bytes); });
 }
 
@@ -101,12 +101,12 @@ TEST(PickledPairs, PassesFramesWhereverTheyBegin) {
 
 TEST(PickledPairs, RefusesWhatWouldRunCode) {
   // pickle.loads of this calls posix.system: GLOBAL, a text, REDUCE.
-  EXPECT_EQ(error_for(text("\x80\x02") + "cposix\nsystem\nU\x02ls\x85R."),
+  EXPECT_EQ(pickle_error(text("\x80\x02") + "cposix\nsystem\nU\x02ls\x85R."),
             "a.pbin: expected a part of such a list at byte 2 of the pickled index, got opcode "
             "0x63. The index must be a list of (offset, length) pairs; nothing else is read from a "
             "pickle, which may hold code.");
   for (const std::string_view opcode : {"\x93", "R", "b", "\x81", "i", "o", "\x92", "P", "Q"}) {
-    expect_contains(error_for(text("\x80\x04]\x94") + std::string(opcode)), "at byte 4");
+    expect_contains(pickle_error(text("\x80\x04]\x94") + std::string(opcode)), "at byte 4");
   }
 }
 
@@ -136,14 +136,14 @@ TEST(PickledPairs, RefusesOtherShapesOfList) {
            {text("\x80\x06]\x94."), "a pickle of protocol 2 to 5 at byte 0"},
            {text("(lp0\n."), "a pickle of protocol 2 to 5"},
        }) {
-    expect_contains(error_for(bytes), part);
+    expect_contains(pickle_error(bytes), part);
   }
 }
 
 TEST(PickledPairs, RefusesEveryBeginningOfAListThatGoesOn) {
   for (const auto& whole : {kProtocol2, kProtocol4}) {
     for (size_t length = 0; length < whole.size(); ++length) {
-      expect_contains(error_for(whole.substr(0, length)), "a.pbin: expected ");
+      expect_contains(pickle_error(whole.substr(0, length)), "a.pbin: expected ");
     }
   }
 }

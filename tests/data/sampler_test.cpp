@@ -1,6 +1,8 @@
 #include "loopbank/data/sampler.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -18,7 +20,7 @@ using testing::TestDirectory;
 using Ids = std::vector<TokenId>;
 using Stream = std::vector<int64_t>;
 
-constexpr uint64_t kSeed = 11;
+constexpr uint64_t kSamplerSeed = 11;
 constexpr TokenId kEndOfText = 60'000;
 
 /// Documents of the given lengths; no id occurs twice except the end of text, so that every
@@ -56,7 +58,7 @@ Stream stream_by_definition(const TokenFile& file, size_t count) {
   Stream stream;
   for (int64_t epoch = 0; stream.size() < count; ++epoch) {
     const Permutation order(static_cast<uint64_t>(file.num_documents()),
-                            derive_seed(kSeed, fmt::format("documents of epoch {}", epoch)));
+                            derive_seed(kSamplerSeed, fmt::format("documents of epoch {}", epoch)));
     for (int64_t i = 0; i < file.num_documents(); ++i) {
       const auto index = order[static_cast<uint64_t>(i)];
       const auto [begin, end] = file.document(static_cast<int64_t>(index));
@@ -76,7 +78,7 @@ TEST(BatchSampler, GivesTheStreamInRowsThatOverlapByOne) {
        {std::vector<int>{1, 2, 50, 3, 8, 1, 17, 9}, {100}, {2}, {1, 1}, {3, 1}}) {
     const auto file = file_with(directory, lengths);
     for (const int64_t sequence_length : {1, 2, 8, 33}) {
-      BatchSampler sampler(file, kSeed);
+      BatchSampler sampler(file, kSamplerSeed);
       constexpr int kBatches = 40;
       constexpr int64_t kRows = 3;
       const auto num_inputs = static_cast<size_t>(kBatches * kRows * sequence_length);
@@ -102,11 +104,11 @@ TEST(BatchSampler, ResumesFromEveryPositionAsIfNeverStopped) {
   const TestDirectory directory;
   for (const auto& lengths : {std::vector<int>{1, 2, 50, 3, 8, 1, 17, 9}, {2}, {1, 1, 1}, {40}}) {
     const auto file = file_with(directory, lengths);
-    BatchSampler never_stopped(file, kSeed);
+    BatchSampler never_stopped(file, kSamplerSeed);
     for (int i = 0; i < 60; ++i) {
       // Saved as a checkpoint saves it, and read by a program that starts anew.
       const auto saved = to_json(never_stopped.state()).dump();
-      BatchSampler resumed(file, kSeed);
+      BatchSampler resumed(file, kSamplerSeed);
       resumed.restore(sampler_state_from_json(nlohmann::json::parse(saved)));
       for (int more = 0; more < 3; ++more) {
         const auto expected = never_stopped.next(2, 7);
@@ -124,8 +126,8 @@ TEST(BatchSampler, ResumesFromEveryPositionAsIfNeverStopped) {
 TEST(BatchSampler, TheStreamIsTheSameHoweverItIsCut) {
   const TestDirectory directory;
   const auto file = file_with(directory, {5, 30, 2, 11});
-  BatchSampler whole(file, kSeed);
-  BatchSampler in_pieces(file, kSeed);
+  BatchSampler whole(file, kSamplerSeed);
+  BatchSampler in_pieces(file, kSamplerSeed);
   const auto expected = whole.next(1, 120);
   std::vector<at::Tensor> pieces;
   for (const int64_t rows : {1, 3, 2, 4}) {
@@ -138,7 +140,7 @@ TEST(BatchSampler, TheStreamIsTheSameHoweverItIsCut) {
 TEST(BatchSampler, EachEpochHoldsEveryTokenOnceInAnotherOrder) {
   const TestDirectory directory;
   const auto file = file_with(directory, std::vector<int>(40, 5));
-  BatchSampler sampler(file, kSeed);
+  BatchSampler sampler(file, kSamplerSeed);
   std::set<Stream> orders;
   for (int epoch = 0; epoch < 5; ++epoch) {
     EXPECT_EQ(sampler.state(), at_position({.epoch = epoch}));
@@ -163,7 +165,7 @@ TEST(BatchSampler, OtherSeedsGiveOtherOrders) {
 
 TEST(BatchSampler, ChangingABatchDoesNotChangeItsTargets) {
   const TestDirectory directory;
-  BatchSampler sampler(file_with(directory, {20}), kSeed);
+  BatchSampler sampler(file_with(directory, {20}), kSamplerSeed);
   auto batch = sampler.next(2, 4);
   const auto before = batch.targets.clone();
   batch.tokens.zero_();
@@ -173,9 +175,9 @@ TEST(BatchSampler, ChangingABatchDoesNotChangeItsTargets) {
 TEST(BatchSampler, RefusesFilesAndRowsThatHoldNothing) {
   const TestDirectory directory;
   const auto file = file_with(directory, {1});
-  EXPECT_EQ(error_of(ErrorCode::kData, [&] { const BatchSampler sampler(file, kSeed); }),
+  EXPECT_EQ(error_of(ErrorCode::kData, [&] { const BatchSampler sampler(file, kSamplerSeed); }),
             file->path().string() + ": expected at least 2 tokens, got 1.");
-  BatchSampler sampler(file_with(directory, {4}), kSeed);
+  BatchSampler sampler(file_with(directory, {4}), kSamplerSeed);
   EXPECT_EQ(error_of(ErrorCode::kShape, [&] { sampler.next(0, 8); }),
             "BatchSampler: expected at least 1 row of 1 token, got 0 rows of 8.");
   error_of(ErrorCode::kShape, [&] { sampler.next(1, 0); });
@@ -184,7 +186,7 @@ TEST(BatchSampler, RefusesFilesAndRowsThatHoldNothing) {
 TEST(BatchSampler, RefusesAStateThatIsNoPositionInTheFileAndStaysWhereItWas) {
   const TestDirectory directory;
   const auto file = file_with(directory, {4, 4});
-  BatchSampler sampler(file, kSeed);
+  BatchSampler sampler(file, kSamplerSeed);
   sampler.next(1, 3);
   const auto before = sampler.state();
   for (const StreamPosition& position :

@@ -14,7 +14,6 @@ using testing::content_of;
 using testing::error_of;
 using testing::expect_contains;
 using testing::TestDirectory;
-using Json = nlohmann::ordered_json;
 
 const std::string kAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -28,15 +27,15 @@ TEST(ShardIndex, IsWrittenAsDocumentedAndReadBack) {
   const TestDirectory directory;
   const auto index = small_index();
   write_shard_index(directory.path(), index);
-  const auto json = Json::parse(content_of(directory.path() / "index.json"));
+  const auto json = nlohmann::ordered_json::parse(content_of(directory.path() / "index.json"));
   const auto shard = [](const char* file, int tokens, int documents) {
-    return Json{{"file", file},
-                {"tokens", tokens},
-                {"documents", documents},
-                {"bytes", 3},
-                {"sha256", kAbc}};
+    return nlohmann::ordered_json{{"file", file},
+                                  {"tokens", tokens},
+                                  {"documents", documents},
+                                  {"bytes", 3},
+                                  {"sha256", kAbc}};
   };
-  const Json expected = {
+  const nlohmann::ordered_json expected = {
       {"format", "loopbank-token-shards"},
       {"version", 1},
       {"vocab_size", 70000},
@@ -62,11 +61,11 @@ TEST(ShardIndex, NamesSortInTheirOrder) {
 TEST(ShardIndex, WhatIsNoIndexIsRefusedByItsKey) {
   const TestDirectory directory;
   write_shard_index(directory.path(), small_index());
-  const auto good = Json::parse(content_of(directory.path() / "index.json"));
+  const auto good = nlohmann::ordered_json::parse(content_of(directory.path() / "index.json"));
   const auto where = (directory.path() / "index.json").string();
   const auto refusal = [&](const std::string& patch) {
     auto json = good;
-    json.merge_patch(Json::parse(patch));
+    json.merge_patch(nlohmann::ordered_json::parse(patch));
     directory.write("index.json", json.dump());
     return error_of(ErrorCode::kData,
                     [&] { static_cast<void>(read_shard_index(directory.path())); });

@@ -28,7 +28,7 @@ Texts lines_of(const std::filesystem::path& path) {
   return lines;
 }
 
-Texts documents_of(TextReader& reader) {
+Texts read_documents(TextReader& reader) {
   Texts documents;
   std::string document;
   while (reader.next(document)) {
@@ -208,7 +208,7 @@ TEST(TextReader, GivesTheTextsOfAJsonlFile) {
                                  "  \t \n"
                                  R"(  {"text":"three", "after": {"text": "inner"}}  )");
   TextReader reader(path, true);
-  EXPECT_EQ(documents_of(reader), (Texts{"one\nline \xC3\xA9 \xF0\x9F\x98\x80", "two", "three"}));
+  EXPECT_EQ(read_documents(reader), (Texts{"one\nline \xC3\xA9 \xF0\x9F\x98\x80", "two", "three"}));
   EXPECT_EQ(reader.report().documents, 3);
   EXPECT_EQ(reader.report().document_bytes, 16 + 3 + 5);
   EXPECT_EQ(reader.report().num_bad_lines(), 0);
@@ -231,7 +231,7 @@ TEST(TextReader, SkipsCountsAndNamesEveryBadLine) {
                                     "{\"text\": {\"a\": \"x\"}}\n"     // 11
                                     "{\"text\": \"two\"}\n");          // 12
   TextReader reader(path, false);
-  EXPECT_EQ(documents_of(reader), (Texts{"one", "two"}));
+  EXPECT_EQ(read_documents(reader), (Texts{"one", "two"}));
   const auto& report = reader.report();
   EXPECT_EQ(report.documents, 2);
   EXPECT_EQ(report.empty_documents, 1);
@@ -268,7 +268,7 @@ TEST(TextReader, StrictStopsAtTheFirstBadLine) {
 TEST(TextReader, OnlyTheFirstBadLinesAreListedAndAllAreCounted) {
   const TestDirectory directory;
   TextReader reader(directory.write("a.jsonl", joined(Texts(1000, "nonsense"), "\n")), false);
-  EXPECT_EQ(documents_of(reader), Texts{});
+  EXPECT_EQ(read_documents(reader), Texts{});
   EXPECT_EQ(reader.report().invalid_json_lines, 1000);
   EXPECT_EQ(reader.report().bad_lines.size(), TextReaderReport::kMaxReported);
 }
@@ -279,17 +279,17 @@ TEST(TextReader, ATxtFileIsOneDocumentByteForByte) {
   for (const auto& path : {directory.write("a.txt", text), directory.write("a.txt.gz", gzip(text)),
                            directory.write("a.txt.zst", zstd(text))}) {
     TextReader reader(path, true);
-    EXPECT_EQ(documents_of(reader), Texts{text}) << path;
+    EXPECT_EQ(read_documents(reader), Texts{text}) << path;
     EXPECT_EQ(reader.bytes_read(), std::filesystem::file_size(path));
   }
   TextReader windows(directory.write("b.txt", "\xEF\xBB\xBFone\r\ntwo\r\n\r"), true);
-  EXPECT_EQ(documents_of(windows), Texts{"one\ntwo\n\r"});
+  EXPECT_EQ(read_documents(windows), Texts{"one\ntwo\n\r"});
 }
 
 TEST(TextReader, ATxtFileThatIsNotUtf8IsSkippedWithItsLine) {
   const TestDirectory directory;
   TextReader reader(directory.write("a.txt", "one\ntwo\nlatin \xE9 one\n"), false);
-  EXPECT_EQ(documents_of(reader), Texts{});
+  EXPECT_EQ(read_documents(reader), Texts{});
   EXPECT_EQ(reader.report().invalid_utf8_documents, 1);
   EXPECT_EQ(reader.report().first_bad_line, 3);
 }
@@ -297,7 +297,7 @@ TEST(TextReader, ATxtFileThatIsNotUtf8IsSkippedWithItsLine) {
 TEST(TextReader, AnEmptyTxtFileIsAnEmptyDocument) {
   const TestDirectory directory;
   TextReader reader(directory.write("a.txt", ""), true);
-  EXPECT_EQ(documents_of(reader), Texts{});
+  EXPECT_EQ(read_documents(reader), Texts{});
   EXPECT_EQ(reader.report().empty_documents, 1);
 }
 

@@ -12,6 +12,12 @@
 
 namespace loopbank::testing {
 
+/// <|endoftext|> of the byte tokenizer.
+inline constexpr uint16_t kEnd = 256;
+
+/// A vocabulary's hash, of a tokenizer that nobody opens.
+inline constexpr const char* kHash = "0123456789abcdef";
+
 /// The bytes of whole numbers of one type, little endian.
 template <typename T>
 std::string bytes_of(const std::vector<T>& values) {

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tests/data/token_bytes.h"
 #include "tests/support/test_directory.h"
 
 namespace loopbank {
@@ -16,10 +17,10 @@ namespace {
 using testing::content_of;
 using testing::error_of;
 using testing::expect_contains;
+using testing::kHash;
 using testing::TestDirectory;
+using testing::tokens_of;
 using Ids = std::vector<TokenId>;
-
-constexpr const char* kHash = "0123456789abcdef";
 
 std::filesystem::path write_tokens(const TestDirectory& directory,
                                    const std::vector<Ids>& documents, int64_t vocab_size = 257) {
@@ -30,12 +31,6 @@ std::filesystem::path write_tokens(const TestDirectory& directory,
   }
   writer.finish();
   return path;
-}
-
-std::vector<int64_t> tokens_of(const TokenFile& file) {
-  std::vector<int64_t> tokens(static_cast<size_t>(file.num_tokens()));
-  file.copy(0, file.num_tokens(), tokens.data());
-  return tokens;
 }
 
 /// The error of opening `path` after `edit` changed its bytes; `verify` asks for the checksum.

@@ -21,10 +21,9 @@ using testing::Documents;
 using testing::documents_of;
 using testing::error_of;
 using testing::expect_contains;
+using testing::kHash;
 using testing::TestDirectory;
 using testing::tokens_of;
-
-constexpr const char* kHash = "0123456789abcdef";
 
 void write_shard(const fs::path& path, const std::vector<std::vector<TokenId>>& documents,
                  int64_t vocab_size = 257, const std::string& hash = kHash) {
@@ -60,7 +59,7 @@ void write_shards(const TestDirectory& directory) {
   write_shard_index(directory.path(), index_of(directory.path(), kNames));
 }
 
-std::string error_after(const TestDirectory& directory, bool verify = false) {
+std::string error_of_opening(const TestDirectory& directory, bool verify = false) {
   const auto message = error_of(
       ErrorCode::kData, [&] { (void)open_token_shards(directory.path(), {.verify = verify}); });
   const auto folder = directory.path().string() + "/";
@@ -108,7 +107,7 @@ TEST(TokenShards, AMissingShardIsNamed) {
   const TestDirectory directory;
   write_shards(directory);
   fs::remove(directory.path() / kNames[1]);
-  EXPECT_EQ(error_after(directory),
+  EXPECT_EQ(error_of_opening(directory),
             "shard-00001.tokens: expected the shard that index.json names, got No such file or "
             "directory. Copy it again, or make it again with loopbank data tokenize.");
 }
@@ -119,7 +118,7 @@ TEST(TokenShards, AShardOfAnotherSizeIsNamed) {
   const auto path = directory.path() / kNames[2];
   const auto size = fs::file_size(path);
   directory.write(kNames[2], content_of(path) + "x");
-  EXPECT_EQ(error_after(directory),
+  EXPECT_EQ(error_of_opening(directory),
             fmt::format("shard-00002.tokens: expected a size in bytes of {}, as index.json says, "
                         "got {}. The shard and the index are not of one corpus: copy both again, "
                         "or make them again with loopbank data tokenize.",
@@ -133,7 +132,8 @@ TEST(TokenShards, AChangedByteIsFoundWhereVerified) {
   bytes[64] = 9;  // the first token
   directory.write(kNames[0], bytes);
   EXPECT_EQ(tokens_of(*open_token_shards(directory.path(), {}))[0], 9);
-  expect_contains(error_after(directory, /*verify=*/true), "shard-00000.tokens: expected sha256");
+  expect_contains(error_of_opening(directory, /*verify=*/true),
+                  "shard-00000.tokens: expected sha256");
 }
 
 TEST(TokenShards, AnotherShardInItsPlaceIsFoundWhereVerified) {
@@ -143,7 +143,7 @@ TEST(TokenShards, AnotherShardInItsPlaceIsFoundWhereVerified) {
   write_shard(directory.path() / kNames[2], {{4, 5, 7, 256}});  // in order by itself
   const auto wrong = sha256_of(directory.path() / kNames[2]);
   EXPECT_EQ(open_token_shards(directory.path(), {})->num_tokens(), 10);
-  expect_contains(error_after(directory, /*verify=*/true),
+  expect_contains(error_of_opening(directory, /*verify=*/true),
                   "shard-00002.tokens: expected sha256 " + right + ", got " + wrong + ".");
 }
 
@@ -151,11 +151,11 @@ TEST(TokenShards, AShardOfAnotherVocabularyIsNamed) {
   const TestDirectory directory;
   write_shards(directory);
   write_shard(directory.path() / kNames[1], {{256}}, 257, "fedcba9876543210");
-  expect_contains(error_after(directory),
+  expect_contains(error_of_opening(directory),
                   "shard-00001.tokens: expected a vocabulary with the hash 0123456789abcdef, as "
                   "index.json says, got fedcba9876543210.");
   write_shard(directory.path() / kNames[1], {{256}}, 300);
-  expect_contains(error_after(directory),
+  expect_contains(error_of_opening(directory),
                   "shard-00001.tokens: expected a vocabulary size of 257, as index.json says, got "
                   "300.");
 }
@@ -176,13 +176,13 @@ TEST(TokenShards, CountsThatTheShardDoesNotHaveAreNamed) {
   auto index = index_of(directory.path(), kNames);
   index.shards[0].tokens = 6;
   write_shard_index(directory.path(), index);
-  expect_contains(error_after(directory),
+  expect_contains(error_of_opening(directory),
                   "shard-00000.tokens: expected a number of tokens of 6, as index.json says, got "
                   "5.");
   index = index_of(directory.path(), kNames);
   index.shards[2].documents = 2;
   write_shard_index(directory.path(), index);
-  expect_contains(error_after(directory),
+  expect_contains(error_of_opening(directory),
                   "shard-00002.tokens: expected a number of documents of 2");
 }
 

@@ -18,10 +18,9 @@ using testing::Documents;
 using testing::documents_of;
 using testing::error_of;
 using testing::expect_contains;
+using testing::kEnd;
 using testing::TestDirectory;
 using testing::tokens_of;
-
-constexpr uint16_t kEnd = 256;
 
 std::filesystem::path write_token_file(const std::filesystem::path& path) {
   const auto tokenizer = Tokenizer::bytes();

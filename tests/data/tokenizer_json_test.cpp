@@ -11,7 +11,14 @@
 namespace loopbank {
 namespace {
 
-using namespace loopbank::testing;  // NOLINT(google-build-using-namespace)
+using testing::added_token;
+using testing::byte_level;
+using testing::error_of;
+using testing::expect_contains;
+using testing::Json;
+using testing::sequence;
+using testing::small_tokenizer;
+using testing::TestDirectory;
 
 Json whole() {
   return small_tokenizer({{"a", "b"}, {"ab", "c"}});  // ids 256 and 257, <|endoftext|> is 258

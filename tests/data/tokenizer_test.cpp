@@ -13,7 +13,18 @@
 namespace loopbank {
 namespace {
 
-using namespace loopbank::testing;  // NOLINT(google-build-using-namespace)
+using testing::added_token;
+using testing::byte_level;
+using testing::content_of;
+using testing::error_of;
+using testing::expect_contains;
+using testing::Json;
+using testing::merge_by_definition;
+using testing::overlapping_merges;
+using testing::pieces;
+using testing::sequence;
+using testing::small_tokenizer;
+using testing::TestDirectory;
 using Pieces = std::vector<std::string>;
 
 const std::filesystem::path kGpt2 =

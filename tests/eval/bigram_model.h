@@ -1,7 +1,12 @@
 #pragma once
 /// Models over bytes whose probabilities are known without running them.
 
-#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/randn.h>
 
 #include <cmath>
 #include <cstdint>

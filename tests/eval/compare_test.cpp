@@ -15,7 +15,7 @@ using testing::expect_contains;
 using testing::TestDirectory;
 
 /// An instance of one choice of one byte, worth `bits`, or of two where it is right or wrong.
-InstanceResult instance(const std::string& id, bool right, double bits) {
+InstanceResult scored_instance(const std::string& id, bool right, double bits) {
   ContinuationScore gold{
       .log_probability = -bits * 0.6931471805599453, .tokens = 1, .characters = 1, .bytes = 1};
   auto other = gold;
@@ -23,8 +23,8 @@ InstanceResult instance(const std::string& id, bool right, double bits) {
   return {.id = id, .label = 0, .choices = {gold, other}};
 }
 
-TaskResult task(const std::string& name, const std::vector<InstanceResult>& instances,
-                int64_t max_loops = 1) {
+TaskResult scored_task(const std::string& name, const std::vector<InstanceResult>& instances,
+                       int64_t max_loops = 1) {
   TaskResult result;
   result.task = name;
   result.metric = Metric::kAccRaw;
@@ -44,13 +44,15 @@ EvalReport report(const std::vector<TaskResult>& results) {
 TEST(Compare, DocumentsArePairedByIdAndTheDifferenceIsOfBoth) {
   const TestDirectory a;
   const TestDirectory b;
-  write_results(report({task("own", {instance("x", true, 2.0), instance("y", false, 3.0),
-                                     instance("z", false, 4.0)})}),
-                a.path());
+  write_results(
+      report({scored_task("own", {scored_instance("x", true, 2.0), scored_instance("y", false, 3.0),
+                                  scored_instance("z", false, 4.0)})}),
+      a.path());
   // Another order; one document more is right, each half a bit better.
-  write_results(report({task("own", {instance("z", true, 3.5), instance("x", true, 1.5),
-                                     instance("y", false, 2.5)})}),
-                b.path());
+  write_results(
+      report({scored_task("own", {scored_instance("z", true, 3.5), scored_instance("x", true, 1.5),
+                                  scored_instance("y", false, 2.5)})}),
+      b.path());
   const auto comparison = compare_results(a.path(), b.path());
   ASSERT_EQ(comparison.tasks.size(), 1U);
   const auto& item = comparison.tasks[0];
@@ -73,7 +75,8 @@ TEST(Compare, DocumentsArePairedByIdAndTheDifferenceIsOfBoth) {
 
 TEST(Compare, AFolderDoesNotDifferFromItself) {
   const TestDirectory a;
-  write_results(report({task("own", {instance("x", true, 2.0), instance("y", false, 3.0)})}),
+  write_results(report({scored_task(
+                    "own", {scored_instance("x", true, 2.0), scored_instance("y", false, 3.0)})}),
                 a.path());
   const auto item = compare_results(a.path(), a.path(), {.seed = 3, .resamples = 100}).tasks.at(0);
   EXPECT_EQ(item.value.difference, 0.0);
@@ -84,9 +87,10 @@ TEST(Compare, AFolderDoesNotDifferFromItself) {
 TEST(Compare, OtherDocumentsAreRefusedByName) {
   const TestDirectory a;
   const TestDirectory b;
-  write_results(report({task("own", {instance("x", true, 2.0), instance("y", false, 3.0)})}),
+  write_results(report({scored_task(
+                    "own", {scored_instance("x", true, 2.0), scored_instance("y", false, 3.0)})}),
                 a.path());
-  write_results(report({task("own", {instance("x", true, 2.0)})}), b.path());
+  write_results(report({scored_task("own", {scored_instance("x", true, 2.0)})}), b.path());
   expect_contains(
       error_of(ErrorCode::kData, [&] { (void)compare_results(a.path(), b.path()); }),
       "compare: own: expected the same documents in both folders, got 2 and 1; 1 of them missing "
@@ -99,9 +103,11 @@ TEST(Compare, OtherDocumentsAreRefusedByName) {
 TEST(Compare, RepeatedIdsAreToldApartByTheirPlace) {
   const TestDirectory a;
   const TestDirectory b;
-  write_results(report({task("own", {instance("x", true, 2.0), instance("x", false, 3.0)})}),
+  write_results(report({scored_task(
+                    "own", {scored_instance("x", true, 2.0), scored_instance("x", false, 3.0)})}),
                 a.path());
-  write_results(report({task("own", {instance("x", true, 1.0), instance("x", true, 3.0)})}),
+  write_results(report({scored_task(
+                    "own", {scored_instance("x", true, 1.0), scored_instance("x", true, 3.0)})}),
                 b.path());
   const auto item = compare_results(a.path(), b.path()).tasks.at(0);
   EXPECT_EQ(item.instances, 2);
@@ -113,7 +119,7 @@ TEST(Compare, BudgetsPairWhereThereAreSeveral) {
   const TestDirectory a;
   const TestDirectory b;
   const auto at = [](int64_t loops, double bits) {
-    return task("own", {instance("x", true, bits)}, loops);
+    return scored_task("own", {scored_instance("x", true, bits)}, loops);
   };
   write_results(report({at(1, 4.0), at(2, 3.0)}), a.path());
   write_results(report({at(2, 2.0), at(3, 1.0)}), b.path());
@@ -134,8 +140,9 @@ TEST(Compare, ASuiteIsComparedByTheMeanOfItsTasks) {
   const TestDirectory a;
   const TestDirectory b;
   const auto made = [](double bits) {
-    auto result = report({task("one", {instance("x", true, bits), instance("y", true, bits)}),
-                          task("two", {instance("x", true, bits + 1.0)})});
+    auto result = report(
+        {scored_task("one", {scored_instance("x", true, bits), scored_instance("y", true, bits)}),
+         scored_task("two", {scored_instance("x", true, bits + 1.0)})});
     result.suites = {{.suite = "both", .tasks = {"one", "two"}}};
     return result;
   };
@@ -153,7 +160,7 @@ TEST(Compare, ASuiteIsComparedByTheMeanOfItsTasks) {
 TEST(Compare, OtherPromptsAreTold) {
   const TestDirectory a;
   const TestDirectory b;
-  auto other = task("own", {instance("x", true, 2.0)});
+  auto other = scored_task("own", {scored_instance("x", true, 2.0)});
   write_results(report({other}), a.path());
   other.requests_hash = "asked otherwise";
   write_results(report({other}), b.path());
@@ -193,7 +200,7 @@ TEST(Compare, ReadsWhatOlmesWrites) {
 TEST(Compare, MistakesAreNamed) {
   const TestDirectory a;
   const TestDirectory empty;
-  write_results(report({task("own", {instance("x", true, 2.0)})}), a.path());
+  write_results(report({scored_task("own", {scored_instance("x", true, 2.0)})}), a.path());
   const auto refusal = [&](const std::filesystem::path& left, const std::filesystem::path& right) {
     return error_of(ErrorCode::kData, [&] { (void)compare_results(left, right); });
   };
@@ -201,9 +208,9 @@ TEST(Compare, MistakesAreNamed) {
                   empty.path().string() + ": expected a folder with metrics.json, got none in it");
   expect_contains(refusal(a.path() / "none", a.path()), "got no such folder");
   const TestDirectory b;
-  write_results(report({task("another", {instance("x", true, 2.0)})}), b.path());
+  write_results(report({scored_task("another", {scored_instance("x", true, 2.0)})}), b.path());
   expect_contains(refusal(a.path(), b.path()), "expected a task that both folders hold");
-  auto other = task("own", {instance("x", true, 2.0)});
+  auto other = scored_task("own", {scored_instance("x", true, 2.0)});
   other.metric = Metric::kBitsPerByte;
   write_results(report({other}), b.path());
   expect_contains(refusal(a.path(), b.path()),

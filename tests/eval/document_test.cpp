@@ -21,7 +21,7 @@ Document read(const std::string& task, const std::string& row) {
   return read_document(task_form(task).prompt, Json::parse(row), "rows.jsonl:3");
 }
 
-std::string refusal(const std::string& task, const std::string& row) {
+std::string row_refusal(const std::string& task, const std::string& row) {
   return error_of(ErrorCode::kData, [&] { (void)read(task, row); });
 }
 
@@ -118,57 +118,58 @@ TEST(OfficialRows, ARecordedQueryStandsAsItIs) {
 }
 
 TEST(BrokenRows, LabelsOutOfRangeAreNamed) {
-  EXPECT_EQ(refusal("piqa", R"({"goal": "g", "sol1": "a", "sol2": "b", "label": 2})"),
+  EXPECT_EQ(row_refusal("piqa", R"({"goal": "g", "sol1": "a", "sol2": "b", "label": 2})"),
             "rows.jsonl:3: expected \"label\" from 0 to 1, got 2. It counts the choices from 0");
   EXPECT_EQ(
-      refusal("winogrande",
-              R"({"sentence": "_ b", "option1": "a", "option2": "b", "answer": "0"})"),
+      row_refusal("winogrande",
+                  R"({"sentence": "_ b", "option1": "a", "option2": "b", "answer": "0"})"),
       "rows.jsonl:3: expected \"answer\" from 1 to 2, got \"0\". It counts the choices from 1");
   const std::string situation =
       R"({"context": "c", "question": "q", "answerA": "a", "answerB": "b", "answerC": "c", "label": )";
-  expect_contains(refusal("socialiqa", situation + "\"4\"}"), "from 1 to 3, got \"4\"");
-  expect_contains(refusal("socialiqa", situation + "\"\"}"), "from 1 to 3, got \"\"");
-  expect_contains(refusal("socialiqa", situation + "null}"), "from 1 to 3, got null");
-  expect_contains(refusal("socialiqa", situation + "1.5}"), "from 1 to 3, got 1.5");
+  expect_contains(row_refusal("socialiqa", situation + "\"4\"}"), "from 1 to 3, got \"4\"");
+  expect_contains(row_refusal("socialiqa", situation + "\"\"}"), "from 1 to 3, got \"\"");
+  expect_contains(row_refusal("socialiqa", situation + "null}"), "from 1 to 3, got null");
+  expect_contains(row_refusal("socialiqa", situation + "1.5}"), "from 1 to 3, got 1.5");
 }
 
 TEST(BrokenRows, AnAnswerKeyThatNamesNoChoice) {
   const std::string row = R"({"question": "q", "choices": {"text": ["a", "b"], "label": ["A", "B"]},
       "answerKey": )";
-  EXPECT_EQ(refusal("arc_easy", row + "\"C\"}"),
+  EXPECT_EQ(row_refusal("arc_easy", row + "\"C\"}"),
             "rows.jsonl:3: expected \"answerKey\" to be one of A, B, got \"C\"");
-  expect_contains(refusal("arc_easy", row + "\"\"}"), "to be one of A, B, got \"\"");
-  expect_contains(refusal("arc_easy", row + "2}"), "expected a text in \"answerKey\", got 2");
-  expect_contains(refusal("arc_easy", R"({"question": "q", "answerKey": "A",
+  expect_contains(row_refusal("arc_easy", row + "\"\"}"), "to be one of A, B, got \"\"");
+  expect_contains(row_refusal("arc_easy", row + "2}"), "expected a text in \"answerKey\", got 2");
+  expect_contains(row_refusal("arc_easy", R"({"question": "q", "answerKey": "A",
       "choices": {"text": ["a", "b"], "label": ["A"]}})"),
                   "expected a label for each of the 2 choices, got 1");
 }
 
 TEST(BrokenRows, AnEmptyChoiceIsRefused) {
-  EXPECT_EQ(refusal("piqa", R"({"goal": "g", "sol1": " ", "sol2": "b", "label": 0})"),
+  EXPECT_EQ(row_refusal("piqa", R"({"goal": "g", "sol1": " ", "sol2": "b", "label": 0})"),
             "rows.jsonl:3: expected a choice with a word in it in \"sol1\", got \" \"");
-  expect_contains(refusal("facts", R"({"context": "c", "choices": ["a", ""], "label": 0})"),
+  expect_contains(row_refusal("facts", R"({"context": "c", "choices": ["a", ""], "label": 0})"),
                   "in \"choices\", got \"\"");
-  expect_contains(refusal("hellaswag", R"({"activity_label": "a", "ctx_a": "b", "ctx_b": "c",
+  expect_contains(row_refusal("hellaswag", R"({"activity_label": "a", "ctx_a": "b", "ctx_b": "c",
       "endings": ["[step]", "b"], "label": 0})"),
                   "in \"endings\", got \"\"");
 }
 
 TEST(BrokenRows, MissingFieldsAndOtherTypesAreNamed) {
-  expect_contains(refusal("piqa", R"({"goal": "g", "sol1": "a", "label": 0})"),
+  expect_contains(row_refusal("piqa", R"({"goal": "g", "sol1": "a", "label": 0})"),
                   "rows.jsonl:3: expected a field \"sol2\", got none");
-  expect_contains(refusal("piqa", R"({"goal": "g", "sol1": "a", "sol2": 2, "label": 0})"),
+  expect_contains(row_refusal("piqa", R"({"goal": "g", "sol1": "a", "sol2": 2, "label": 0})"),
                   "expected a text in \"sol2\", got 2");
-  expect_contains(refusal("hellaswag", R"({"endings": ["a"], "label": 0})"),
+  expect_contains(row_refusal("hellaswag", R"({"endings": ["a"], "label": 0})"),
                   "expected a field \"activity_label\"");
-  expect_contains(refusal("arc_easy", R"({"question": "q", "answerKey": "A"})"),
+  expect_contains(row_refusal("arc_easy", R"({"question": "q", "answerKey": "A"})"),
                   "expected a field \"choices\"");
-  expect_contains(refusal("lambada", R"({"text": "alone"})"), "expected a space and a last word");
+  expect_contains(row_refusal("lambada", R"({"text": "alone"})"),
+                  "expected a space and a last word");
   expect_contains(
-      refusal("winogrande",
-              R"({"sentence": "no gap", "option1": "a", "option2": "b", "answer": "1"})"),
+      row_refusal("winogrande",
+                  R"({"sentence": "no gap", "option1": "a", "option2": "b", "answer": "1"})"),
       "expected a \"_\" in \"sentence\", got \"no gap\"");
-  expect_contains(refusal("gsm8k", R"({"question": "q", "answer": "5"})"), "expected \"####\"");
+  expect_contains(row_refusal("gsm8k", R"({"question": "q", "answer": "5"})"), "expected \"####\"");
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace {
 using testing::error_of;
 using testing::expect_contains;
 
-ContinuationScore score(double log_probability, int64_t tokens, int64_t characters, int64_t bytes,
-                        double unconditioned = 0.0) {
+ContinuationScore continuation_score(double log_probability, int64_t tokens, int64_t characters,
+                                     int64_t bytes, double unconditioned = 0.0) {
   ContinuationScore made;
   made.log_probability = log_probability;
   made.tokens = tokens;
@@ -26,11 +26,11 @@ ContinuationScore score(double log_probability, int64_t tokens, int64_t characte
 TEST(Metrics, EachNormalisationPrefersAnotherChoice) {
   // Worked by hand:           raw   /tokens   /chars    /bytes    pmi
   const std::vector<ContinuationScore> choices = {
-      score(-4.0, 1, 2, 4, -1.0),      // -4    -4        -2        -1        -3
-      score(-6.0, 4, 2, 4, -2.0),      // -6    -1.5      -3        -1.5      -4
-      score(-8.0, 2, 16, 17, -3.5),    // -8    -4        -0.5      -0.4706   -4.5
-      score(-9.0, 3, 10, 30, -4.0),    // -9    -3        -0.9      -0.3      -5
-      score(-12.0, 4, 12, 24, -10.5),  // -12   -3        -1        -0.5      -1.5
+      continuation_score(-4.0, 1, 2, 4, -1.0),      // -4    -4        -2        -1        -3
+      continuation_score(-6.0, 4, 2, 4, -2.0),      // -6    -1.5      -3        -1.5      -4
+      continuation_score(-8.0, 2, 16, 17, -3.5),    // -8    -4        -0.5      -0.4706   -4.5
+      continuation_score(-9.0, 3, 10, 30, -4.0),    // -9    -3        -0.9      -0.3      -5
+      continuation_score(-12.0, 4, 12, 24, -10.5),  // -12   -3        -1        -0.5      -1.5
   };
   EXPECT_EQ(choose(Metric::kAccRaw, choices), 0);
   EXPECT_EQ(choose(Metric::kAccPerToken, choices), 1);
@@ -40,8 +40,9 @@ TEST(Metrics, EachNormalisationPrefersAnotherChoice) {
 }
 
 TEST(Metrics, ATieGoesToTheFirstIndex) {
-  const std::vector<ContinuationScore> choices = {score(-3.0, 1, 2, 2), score(-2.0, 1, 1, 1),
-                                                  score(-2.0, 1, 1, 1)};
+  const std::vector<ContinuationScore> choices = {continuation_score(-3.0, 1, 2, 2),
+                                                  continuation_score(-2.0, 1, 1, 1),
+                                                  continuation_score(-2.0, 1, 1, 1)};
   EXPECT_EQ(choose(Metric::kAccRaw, choices), 1);
   EXPECT_EQ(instance_value(Metric::kAccRaw, choices, 1), 1.0);
   EXPECT_EQ(instance_value(Metric::kAccRaw, choices, 2), 0.0);
@@ -49,13 +50,13 @@ TEST(Metrics, ATieGoesToTheFirstIndex) {
 }
 
 TEST(Metrics, BitsPerByteIsOfTheCorrectChoice) {
-  const std::vector<ContinuationScore> choices = {score(-1.0, 1, 1, 1),
-                                                  score(-8.0 * std::log(2.0), 3, 4, 4)};
+  const std::vector<ContinuationScore> choices = {
+      continuation_score(-1.0, 1, 1, 1), continuation_score(-8.0 * std::log(2.0), 3, 4, 4)};
   EXPECT_NEAR(instance_value(Metric::kBitsPerByte, choices, 1), 2.0, 1e-12);
 }
 
 TEST(Metrics, GreedyAsksWhetherTheContinuationIsTheMostProbable) {
-  std::vector<ContinuationScore> choices = {score(-1.0, 1, 1, 1)};
+  std::vector<ContinuationScore> choices = {continuation_score(-1.0, 1, 1, 1)};
   EXPECT_EQ(instance_value(Metric::kAccGreedy, choices, 0), 0.0);
   choices[0].greedy = true;
   EXPECT_EQ(instance_value(Metric::kAccGreedy, choices, 0), 1.0);

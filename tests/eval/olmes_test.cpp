@@ -78,7 +78,7 @@ std::vector<Choice> published_choices(const Published& item) {
 }
 
 /// The instance with this context: the first of the published file is not always the first of ours.
-Instance instance_of(const Task& task, const std::string& context) {
+Instance instance_with_context(const Task& task, const std::string& context) {
   for (const auto& instance : task.instances) {
     for (const auto& choice : instance.choices) {
       if (choice.context == context) {
@@ -121,7 +121,7 @@ TEST_P(Olmes, EveryPublishedRequestIsMade) {
 TEST_P(Olmes, AUniformModelScoresThePublishedBitsPerByte) {
   const auto& item = GetParam();
   auto task = load_published(item);
-  task.instances = {instance_of(task, published_choices(item).at(0).context)};
+  task.instances = {instance_with_context(task, published_choices(item).at(0).context)};
   const auto tokenizer = Tokenizer::load(shared_data() / "tokenizer/gpt2");
   ModelConfig config;
   config.vocab_size = 50257;

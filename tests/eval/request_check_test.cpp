@@ -33,7 +33,7 @@ Json request(const std::string& task, const Json& doc, const std::string& contex
           {"idx", choice},     {"request", {{"context", context}, {"continuation", continuation}}}};
 }
 
-const Json kQuestion = {
+const Json kRecordedQuestion = {
     {"id", "q7"}, {"query", "Question: Wet?\nAnswer:"}, {"choices", {"sand", "rain"}}, {"gold", 1}};
 constexpr const char* kQuestionContext = "Question: Up?\nAnswer: sky\n\nQuestion: Wet?\nAnswer:";
 
@@ -63,9 +63,9 @@ class RequestCheck : public ::testing::Test {
 };
 
 TEST_F(RequestCheck, QuestionsAndTheirTwinsAreMadeAgain) {
-  record("csqa.jsonl", {request("csqa", kQuestion, kQuestionContext, " sand", 0),
-                        request("csqa", kQuestion, kQuestionContext, " rain", 1),
-                        request("csqa", kQuestion, "Answer:", " rain", 1, 1000000)});
+  record("csqa.jsonl", {request("csqa", kRecordedQuestion, kQuestionContext, " sand", 0),
+                        request("csqa", kRecordedQuestion, kQuestionContext, " rain", 1),
+                        request("csqa", kRecordedQuestion, "Answer:", " rain", 1, 1000000)});
   const auto checks = check();
   ASSERT_EQ(checks.size(), 1U);
   EXPECT_EQ(checks[0].task, "csqa");
@@ -98,10 +98,10 @@ TEST_F(RequestCheck, TwoContextsTwoSpacesAndOddShots) {
 }
 
 TEST_F(RequestCheck, TheFirstDifferenceIsShownWithItsPlace) {
-  auto wrong = request("csqa", kQuestion, kQuestionContext, " sand ", 0);
+  auto wrong = request("csqa", kRecordedQuestion, kQuestionContext, " sand ", 0);
   wrong["label"] = 1;
-  record("csqa.jsonl", {request("csqa", kQuestion, kQuestionContext, " rain", 1), wrong,
-                        request("csqa", kQuestion, "Question: Wet?\nAnswer:", " rain", 1)});
+  record("csqa.jsonl", {request("csqa", kRecordedQuestion, kQuestionContext, " rain", 1), wrong,
+                        request("csqa", kRecordedQuestion, "Question: Wet?\nAnswer:", " rain", 1)});
   const auto checks = check();
   EXPECT_EQ(count_differences(checks), 2);
   const auto text = describe(checks);
@@ -115,16 +115,16 @@ TEST_F(RequestCheck, TheFirstDifferenceIsShownWithItsPlace) {
 }
 
 TEST_F(RequestCheck, AnotherLabelOrChoiceDiffers) {
-  auto label = request("csqa", kQuestion, kQuestionContext, " rain", 1);
+  auto label = request("csqa", kRecordedQuestion, kQuestionContext, " rain", 1);
   label["label"] = 0;
   record("csqa.jsonl", {label});
   EXPECT_EQ(first_part(check()[0].recorded), "label");
-  record("csqa.jsonl", {request("csqa", kQuestion, kQuestionContext, " rain", 2)});
+  record("csqa.jsonl", {request("csqa", kRecordedQuestion, kQuestionContext, " rain", 2)});
   EXPECT_EQ(first_part(check()[0].recorded), "choice");
 }
 
 TEST_F(RequestCheck, DataFilesAreReadByIdByPositionAndByText) {
-  record("csqa.jsonl", {request("csqa", kQuestion, kQuestionContext, " rain", 1)});
+  record("csqa.jsonl", {request("csqa", kRecordedQuestion, kQuestionContext, " rain", 1)});
   const Json gap = {{"sentence", "So _ won."},
                     {"option1", "Ann"},
                     {"option2", "Bob"},
@@ -155,7 +155,7 @@ TEST_F(RequestCheck, DataFilesAreReadByIdByPositionAndByText) {
 }
 
 TEST_F(RequestCheck, WhatIsNotInADataFileIsCounted) {
-  record("csqa.jsonl", {request("csqa", kQuestion, kQuestionContext, " rain", 1)});
+  record("csqa.jsonl", {request("csqa", kRecordedQuestion, kQuestionContext, " rain", 1)});
   const TestDirectory data;
   data.write("csqa.jsonl",
              R"({"id": "q8", "question": "Dry?", "choices": ["sand", "snow"], "label": 1})");
@@ -169,7 +169,7 @@ TEST_F(RequestCheck, WhatIsNotInADataFileIsCounted) {
 TEST_F(RequestCheck, WhatCannotBeCheckedIsRefused) {
   expect_contains(error_of(ErrorCode::kData, [&] { (void)check(); }),
                   "expected at least one recorded request in a .jsonl file, got none");
-  record("csqa.jsonl", {request("csqb", kQuestion, kQuestionContext, " rain", 1)});
+  record("csqa.jsonl", {request("csqb", kRecordedQuestion, kQuestionContext, " rain", 1)});
   expect_contains(error_of(ErrorCode::kConfig, [&] { (void)check(); }),
                   "csqa.jsonl:1: expected the name of a task in \"task_name\", got \"csqb\"");
   record("csqa.jsonl", {Json{{"task_name", "csqa"}}});

@@ -9,7 +9,7 @@ namespace {
 
 using testing::error_of;
 
-std::string refusal(const std::string& name) {
+std::string name_refusal(const std::string& name) {
   return error_of(ErrorCode::kConfig, [&] { (void)parse_task_name(name); });
 }
 
@@ -52,17 +52,17 @@ TEST(TaskNames, MathIsBitsAByteInEverySpelling) {
 
 TEST(TaskNames, UnknownVariantsMeetTheNearest) {
   EXPECT_EQ(
-      refusal("arc_easy:mc::olmes"),
+      name_refusal("arc_easy:mc::olmes"),
       "--tasks: unknown variant \"arc_easy:mc::olmes\". Did you mean \"arc_easy:rc::olmes\"?");
-  EXPECT_EQ(refusal("arc_easy:bbp"),
+  EXPECT_EQ(name_refusal("arc_easy:bbp"),
             "--tasks: unknown variant \"arc_easy:bbp\". Did you mean \"arc_easy:bpb\"?");
-  EXPECT_EQ(refusal("minerva_math_algebra:rc::olmes"),
+  EXPECT_EQ(name_refusal("minerva_math_algebra:rc::olmes"),
             "--tasks: unknown variant \"minerva_math_algebra:rc::olmes\". Did you mean "
             "\"minerva_math_algebra::olmes\"?");
-  EXPECT_EQ(refusal("commonsense:rc:olmes"),
+  EXPECT_EQ(name_refusal("commonsense:rc:olmes"),
             "--tasks: unknown variant \"commonsense:rc:olmes\". Did you mean "
             "\"commonsense:rc::olmes\"?");
-  EXPECT_EQ(refusal("arc-eazy:rc::olmes"),
+  EXPECT_EQ(name_refusal("arc-eazy:rc::olmes"),
             "--tasks: unknown task \"arc-eazy:rc::olmes\". Did you mean \"arc_easy\"?");
 }
 

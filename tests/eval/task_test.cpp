@@ -18,7 +18,7 @@ Instance instance_of(const std::string& task, const Json& row, const std::string
   return make_instance(form, read_document(form, row, "rows.jsonl:3"), prefix);
 }
 
-std::string refusal(const std::string& task, const Json& row) {
+std::string instance_refusal(const std::string& task, const Json& row) {
   return error_of(ErrorCode::kData, [&] { (void)instance_of(task, row); });
 }
 
@@ -78,23 +78,25 @@ TEST(Prompts, ProblemScoresItsSolution) {
 TEST(Prompts, BrokenRowsAreRefusedByPlace) {
   auto row = kQuestion;
   row["label"] = 2;
-  EXPECT_EQ(refusal("arc_easy", row),
+  EXPECT_EQ(instance_refusal("arc_easy", row),
             "rows.jsonl:3: expected a label from 0 to 1, got 2. Labels count the choices from 0");
   row["label"] = "B";
-  expect_contains(refusal("arc_easy", row), "expected a label from 0 to 1, got \"B\"");
+  expect_contains(instance_refusal("arc_easy", row), "expected a label from 0 to 1, got \"B\"");
   row["label"] = -1;
-  expect_contains(refusal("arc_easy", row), "got -1");
+  expect_contains(instance_refusal("arc_easy", row), "got -1");
   row["choices"] = {"a", 3};
-  expect_contains(refusal("arc_easy", row), "expected a text in \"choices\", got 3");
+  expect_contains(instance_refusal("arc_easy", row), "expected a text in \"choices\", got 3");
   row["choices"] = Json::array();
-  expect_contains(refusal("arc_easy", row), "expected a list of at least one text");
+  expect_contains(instance_refusal("arc_easy", row), "expected a list of at least one text");
   row.erase("question");
-  expect_contains(refusal("arc_easy", row),
+  expect_contains(instance_refusal("arc_easy", row),
                   "rows.jsonl:3: expected a field \"question\", got none");
-  expect_contains(refusal("facts", kQuestion), "expected a field \"context\", got none");
-  expect_contains(refusal("winogrande", kQuestion), "expected a \"_\" in \"question\"");
-  expect_contains(refusal("minerva_math_algebra", kQuestion), "expected a field \"problem\"");
-  expect_contains(refusal("arc_easy", Json::array({1})), "expected a JSON object, got array");
+  expect_contains(instance_refusal("facts", kQuestion), "expected a field \"context\", got none");
+  expect_contains(instance_refusal("winogrande", kQuestion), "expected a \"_\" in \"question\"");
+  expect_contains(instance_refusal("minerva_math_algebra", kQuestion),
+                  "expected a field \"problem\"");
+  expect_contains(instance_refusal("arc_easy", Json::array({1})),
+                  "expected a JSON object, got array");
 }
 
 TEST(KnownTasks, HeadlineMetricsAreThoseOfOlmes) {

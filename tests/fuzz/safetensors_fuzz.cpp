@@ -4,7 +4,7 @@
 
 #include "loopbank/model/safetensors.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <algorithm>
 

@@ -1,6 +1,8 @@
 #include "loopbank/infer/inference_model.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include "loopbank/model/weights.h"

@@ -1,6 +1,7 @@
 /// The JSON of the inner life holds the keys of docs/formats.md and no others.
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -33,7 +34,7 @@ bool holds_null(const Json& json) {
   return false;
 }
 
-Json measured(int64_t loops, int64_t local_slots, int64_t global_slots) {
+Json measured_json(int64_t loops, int64_t local_slots, int64_t global_slots) {
   ModelConfig config;
   config.vocab_size = 257;
   config.hidden_size = 16;
@@ -53,7 +54,7 @@ Json measured(int64_t loops, int64_t local_slots, int64_t global_slots) {
 }
 
 TEST(InsideJson, AModelWithLoopsAndMemoryHasAllKeys) {
-  const auto json = measured(3, 4, 2);
+  const auto json = measured_json(3, 4, 2);
   EXPECT_EQ(keys_of(json),
             (Keys{"tokens", "layers", "loops", "expected_loops", "expected_loops_spread", "halting",
                   "loop_scale", "state_norm", "state_change", "local_gate", "global_gate",
@@ -71,7 +72,7 @@ TEST(InsideJson, AModelWithLoopsAndMemoryHasAllKeys) {
 }
 
 TEST(InsideJson, ShapesAreLayersByLoops) {
-  const auto json = measured(3, 4, 2);
+  const auto json = measured_json(3, 4, 2);
   EXPECT_EQ(json["tokens"], 16);
   EXPECT_EQ(json["layers"], 2);
   EXPECT_EQ(json["loops"], 3);
@@ -89,16 +90,16 @@ TEST(InsideJson, ShapesAreLayersByLoops) {
 }
 
 TEST(InsideJson, WhatWasNotMeasuredIsAbsent) {
-  const auto loops = measured(2, 0, 0);
+  const auto loops = measured_json(2, 0, 0);
   EXPECT_TRUE(loops.contains("loop_scale"));
   EXPECT_FALSE(loops.contains("local_gate"));
   EXPECT_EQ(keys_of(loops["token_classes"][0]),
             (Keys{"name", "tokens", "share", "loss", "expected_loops"}));
   EXPECT_EQ(keys_of(loops["token_view"]["tokens"][0]), (Keys{"text", "loss", "expected_loops"}));
-  const auto global = measured(2, 0, 3);
+  const auto global = measured_json(2, 0, 3);
   EXPECT_FALSE(global.contains("local_gate"));
   EXPECT_TRUE(global.contains("global_gate"));
-  const auto dense = measured(0, 0, 0);
+  const auto dense = measured_json(0, 0, 0);
   EXPECT_FALSE(dense.contains("loop_scale"));
   EXPECT_EQ(dense["loops"], 1);
   EXPECT_EQ(dense["halting"].dump(), "[[1.0],[1.0]]");

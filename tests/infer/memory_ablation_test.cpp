@@ -1,6 +1,9 @@
 #include "loopbank/infer/memory_ablation.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +20,7 @@ using testing::error_of;
 using testing::expect_contains;
 using testing::kUnread;
 
-ScoredText letters(int64_t row_tokens = 8) {
+ScoredText abcd_text(int64_t row_tokens = 8) {
   return scored_text_of(testing::ids_of("abcdabcdabcdabcda"), Tokenizer::bytes(), row_tokens);
 }
 
@@ -52,7 +55,7 @@ void expect_unchanged(const LanguageModel& model, const std::vector<at::Tensor>&
 TEST(Ablate, AnOpenBankThatNamesTheNextLetterIsWorthWhatItPredicts) {
   auto model = testing::letter_model(/*gate_bias=*/50.0);
   const auto before = copies(model);
-  const auto text = letters();
+  const auto text = abcd_text();
   const auto nats = nats_of_rows(model, text);
   EXPECT_LT(bits_per_byte(nats, text), 0.1);  // it knows the text
   const auto costs = ablate(model, text, nats,
@@ -83,7 +86,7 @@ TEST(Ablate, ABankBehindAClosedGateCostsNothing) {
       }
     }
   }
-  const auto text = letters(16);
+  const auto text = abcd_text(16);
   const auto costs = ablate(model, text, nats_of_rows(model, text), {all_zeroed(model.config())});
   EXPECT_EQ(costs[0].what, "all");
   EXPECT_NEAR(costs[0].cost, 0.0, 1e-7);
@@ -91,7 +94,7 @@ TEST(Ablate, ABankBehindAClosedGateCostsNothing) {
 
 TEST(Ablate, AllBanksAreMoreThanEach) {
   auto model = testing::random_model();
-  const auto text = letters(16);
+  const auto text = abcd_text(16);
   const auto all = all_zeroed(model.config());
   EXPECT_EQ(all.slots.size(), 3U);
   const auto nats = nats_of_rows(model, text);
@@ -107,7 +110,7 @@ TEST(Ablate, AllBanksAreMoreThanEach) {
 }
 
 TEST(Ablate, TheMeanKeepsWhatABiasCouldDo) {
-  const auto text = letters();
+  const auto text = abcd_text();
   const auto weight = at::tensor({0.25, 0.25, 0.25, 0.25, 0.0}, at::kDouble);
   // Each slot names another letter: without the choice nothing is known.
   auto choosing = testing::letter_model(50.0);
@@ -132,7 +135,7 @@ TEST(Ablate, TheMeanKeepsWhatABiasCouldDo) {
 TEST(Ablate, TwoSwapsOfTheSameSlotsAreNone) {
   auto model = testing::letter_model(50.0);
   const auto before = copies(model);
-  const auto text = letters();
+  const auto text = abcd_text();
   auto twice = swapped("", slots({0, 1}));
   twice.slots.push_back(twice.slots.front());
   const auto costs = ablate(model, text, nats_of_rows(model, text), {twice});
@@ -158,7 +161,7 @@ TEST(Ablate, TheStandardErrorIsOfTheRows) {
   EXPECT_NEAR(*cost.standard_error, expected, 1e-9);
 
   auto again = testing::random_model();
-  const auto one_row = letters(16);
+  const auto one_row = abcd_text(16);
   EXPECT_FALSE(ablate(again, one_row, nats_of_rows(again, one_row), {all_zeroed(again.config())})
                    .front()
                    .standard_error.has_value());

@@ -1,6 +1,6 @@
 #include "loopbank/infer/memory_inspector.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>

@@ -2,7 +2,10 @@
 /// A model whose reads are known by hand: the letters a, b, c, d each read one slot of the local
 /// bank, and its value names the letter behind.
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/eye.h>
 
 #include <cstdint>
 #include <string>

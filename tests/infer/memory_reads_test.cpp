@@ -1,6 +1,15 @@
 #include "loopbank/infer/memory_reads.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/bincount.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,7 +33,7 @@ ScoredText text_of(const std::string& letters, int64_t row_tokens = 8) {
   return scored_text_of(ids_of(letters), Tokenizer::bytes(), row_tokens);
 }
 
-double largest_difference(const at::Tensor& a, const at::Tensor& b) {
+double largest_difference_in_fp64(const at::Tensor& a, const at::Tensor& b) {
   EXPECT_EQ(a.sizes(), b.sizes());
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
@@ -36,8 +45,8 @@ TEST(ObserveReads, EachLetterReadsItsSlot) {
   const auto expected = at::tensor({3.0, 5.0, 1.0, 2.0, 0.0}, at::kDouble) / 11.0;
   for (const auto& read : observed.reads) {
     EXPECT_TRUE(at::equal(read.top_slot, at::tensor({0, 1, 2, 3, 0, 0, 1, 1, 1, 1, 3}, at::kInt)));
-    EXPECT_LT(largest_difference(read.weight, expected), 1e-6);
-    EXPECT_LT(largest_difference(read.top_share, expected), 1e-9);
+    EXPECT_LT(largest_difference_in_fp64(read.weight, expected), 1e-6);
+    EXPECT_LT(largest_difference_in_fp64(read.top_share, expected), 1e-9);
     EXPECT_NEAR(read.entropy, 0.0, 1e-5);
     EXPECT_NEAR(read.largest_weight, 1.0, 1e-6);
     EXPECT_NEAR(read.gate, 0.0, 1e-9);
@@ -62,7 +71,7 @@ TEST(ObserveReads, UniformReadsHaveTheEntropyOfAllSlots) {
   EXPECT_NEAR(read.entropy, std::log(kSlots), 1e-6);
   EXPECT_NEAR(effective_slots(read.weight), kSlots, 1e-5);
   EXPECT_NEAR(read.gate, 0.5, 1e-6);
-  EXPECT_LT(largest_difference(read.gated_weight, at::full({kSlots}, 0.5 / kSlots)), 1e-6);
+  EXPECT_LT(largest_difference_in_fp64(read.gated_weight, at::full({kSlots}, 0.5 / kSlots)), 1e-6);
   // Read by nobody most of all, but read: not dead.
   EXPECT_TRUE(bank_use(observed, {0}).dead.empty());
 }
@@ -108,17 +117,19 @@ TEST(ObserveReads, StatisticsAreThoseOfAllWeightsAtOnce) {
     ASSERT_EQ(tokens, text.num_tokens());
     EXPECT_NEAR(read.weight.sum().item<double>(), 1.0, 1e-6);
     EXPECT_NEAR(read.top_share.sum().item<double>(), 1.0, 1e-9);
-    EXPECT_LT(largest_difference(read.weight, weights.mean(0)), 1e-5);
-    EXPECT_LT(largest_difference(read.gated_weight, (weights * gates.unsqueeze(1)).mean(0)), 1e-5);
+    EXPECT_LT(largest_difference_in_fp64(read.weight, weights.mean(0)), 1e-5);
+    EXPECT_LT(largest_difference_in_fp64(read.gated_weight, (weights * gates.unsqueeze(1)).mean(0)),
+              1e-5);
     EXPECT_TRUE(at::equal(read.top_slot.to(at::kLong), weights.argmax(-1)));
     const auto times = at::bincount(weights.argmax(-1), {}, weights.size(1)).to(at::kDouble);
-    EXPECT_LT(largest_difference(read.top_share, times / static_cast<double>(tokens)), 1e-9);
+    EXPECT_LT(largest_difference_in_fp64(read.top_share, times / static_cast<double>(tokens)),
+              1e-9);
     EXPECT_NEAR(read.entropy, -(weights * weights.log()).sum(-1).mean().item<double>(), 1e-4);
     EXPECT_NEAR(read.largest_weight, weights.amax(-1).mean().item<double>(), 1e-5);
     EXPECT_NEAR(read.gate, gates.mean().item<double>(), 1e-6);
     const auto best = std::get<0>(weights.t().topk(highest, -1));  // [M, K]
-    EXPECT_LT(largest_difference(read.highest, best), 1e-5);
-    EXPECT_LT(largest_difference(weights.t().gather(-1, read.highest_tokens), best), 1e-5);
+    EXPECT_LT(largest_difference_in_fp64(read.highest, best), 1e-5);
+    EXPECT_LT(largest_difference_in_fp64(weights.t().gather(-1, read.highest_tokens), best), 1e-5);
   }
   for (size_t i = 0; i < text.rows.size(); ++i) {
     EXPECT_NEAR(observed.row_nats[i], nats_of(model, text.rows[i], {}), 1e-4);
@@ -149,7 +160,7 @@ TEST(BankUse, IsTheMeanOverLayersAndLoopsByTheirReach) {
     }
   }
   EXPECT_LT(reaches, 5.5);  // of 6, were all loops taken
-  EXPECT_LT(largest_difference(use.weight, sum / reaches), 1e-12);
+  EXPECT_LT(largest_difference_in_fp64(use.weight, sum / reaches), 1e-12);
   EXPECT_NEAR(use.top_share.sum().item<double>(), 1.0, 1e-9);
   EXPECT_GE(use.weight[use.most_read[0]].item<double>(),
             use.weight[use.most_read[1]].item<double>());

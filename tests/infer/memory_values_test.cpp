@@ -1,6 +1,8 @@
 #include "loopbank/infer/memory_values.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/mv.h>
 #include <gtest/gtest.h>
 
 #include "memory_model.h"

@@ -1,6 +1,12 @@
 #include "loopbank/infer/probe.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,7 +38,7 @@ double largest_difference(const at::Tensor& a, const at::Tensor& b) {
 }
 
 /// A small model whose layers may differ in their loops; 0: all layers dense.
-LanguageModel model_of(std::vector<int64_t> loops, int64_t slots, double ponder_weight = 0.0) {
+LanguageModel probed_model(std::vector<int64_t> loops, int64_t slots, double ponder_weight = 0.0) {
   ModelConfig config;
   config.vocab_size = kByteVocabulary;
   config.hidden_size = 16;
@@ -55,7 +61,7 @@ at::Tensor some_tokens() {
 }
 
 TEST(Probe, LogitsAreThoseOfForward) {
-  const auto model = model_of({3}, 4);
+  const auto model = probed_model({3}, 4);
   const auto values = probed(model, some_tokens());
   EXPECT_EQ(values.at("logits").sizes(), (at::IntArrayRef{2, 5, kByteVocabulary}));
   EXPECT_LT(largest_difference(values.at("logits"), model.forward(some_tokens()).logits.detach()),
@@ -64,7 +70,7 @@ TEST(Probe, LogitsAreThoseOfForward) {
 
 TEST(Probe, LossIsTheNextTokenWithinEachRowAndThePonderTerm) {
   const double ponder_weight = 0.5;
-  const auto model = model_of({3}, 4, ponder_weight);
+  const auto model = probed_model({3}, 4, ponder_weight);
   const auto values = probed(model, some_tokens());
   const auto log_probabilities = at::log_softmax(values.at("logits").to(at::kDouble), -1);
   double sum = 0.0;
@@ -81,7 +87,7 @@ TEST(Probe, LossIsTheNextTokenWithinEachRowAndThePonderTerm) {
 }
 
 TEST(Probe, HaltingSumsToOneAndGivesTheLoops) {
-  const auto values = probed(model_of({3}, 4), some_tokens());
+  const auto values = probed(probed_model({3}, 4), some_tokens());
   const auto& halting = values.at("halting");
   EXPECT_EQ(halting.sizes(), (at::IntArrayRef{2, 3, 2, 5}));
   EXPECT_LT(largest_difference(halting.sum(1), at::ones({2, 2, 5})), 1e-6);
@@ -95,7 +101,7 @@ TEST(Probe, HaltingSumsToOneAndGivesTheLoops) {
 }
 
 TEST(Probe, LayersWithFewerLoopsArePaddedWithZeros) {
-  const auto values = probed(model_of({1, 3}, 4), some_tokens());
+  const auto values = probed(probed_model({1, 3}, 4), some_tokens());
   const auto& halting = values.at("halting");
   EXPECT_EQ(halting.sizes(), (at::IntArrayRef{2, 3, 2, 5}));
   EXPECT_TRUE(at::equal(halting[0][0], at::ones({2, 5})));
@@ -106,7 +112,7 @@ TEST(Probe, LayersWithFewerLoopsArePaddedWithZeros) {
 }
 
 TEST(Probe, ADenseLayerAmongOthersRunsOnce) {
-  const auto values = probed(model_of({0, 2}, 4), some_tokens());
+  const auto values = probed(probed_model({0, 2}, 4), some_tokens());
   EXPECT_TRUE(at::equal(values.at("halting")[0][0], at::ones({2, 5})));
   EXPECT_TRUE(at::equal(values.at("halting")[0][1], at::zeros({2, 5})));
   EXPECT_TRUE(at::equal(values.at("expected_loops")[0], at::ones({2, 5})));
@@ -115,7 +121,7 @@ TEST(Probe, ADenseLayerAmongOthersRunsOnce) {
 }
 
 TEST(Probe, ADenseModelHasNoGates) {
-  const auto values = probed(model_of({0}, 0), some_tokens());
+  const auto values = probed(probed_model({0}, 0), some_tokens());
   EXPECT_TRUE(at::equal(values.at("halting"), at::ones({2, 1, 2, 5})));
   EXPECT_TRUE(at::equal(values.at("expected_loops"), at::ones({2, 2, 5})));
   EXPECT_EQ(values.count("local_gate"), 0U);
@@ -125,20 +131,20 @@ TEST(Probe, ADenseModelHasNoGates) {
 TEST(Probe, ABudgetLeavesLaterLoopsAtZero) {
   ProbeOptions options;
   options.max_loops = 2;
-  const auto values = probed(model_of({3}, 4), some_tokens(), options);
+  const auto values = probed(probed_model({3}, 4), some_tokens(), options);
   EXPECT_EQ(values.at("halting").sizes(), (at::IntArrayRef{2, 3, 2, 5}));
   EXPECT_EQ(values.at("halting").select(1, 2).abs().max().item<float>(), 0.0F);
   EXPECT_LT(largest_difference(values.at("halting").sum(1), at::ones({2, 2, 5})), 1e-6);
 }
 
 TEST(Probe, OneTokenARowHasNothingToPredict) {
-  const auto values = probed(model_of({2}, 0), some_tokens().narrow(1, 0, 1));
+  const auto values = probed(probed_model({2}, 0), some_tokens().narrow(1, 0, 1));
   EXPECT_EQ(values.at("logits").size(1), 1);
   EXPECT_EQ(values.at("loss").item<float>(), 0.0F);
 }
 
 TEST(Probe, GradientsAreThoseOfTheLoss) {
-  const auto model = model_of({2}, 4, /*ponder_weight=*/0.5);
+  const auto model = probed_model({2}, 4, /*ponder_weight=*/0.5);
   ProbeOptions options;
   options.gradients = true;
   const auto values = probed(model, some_tokens(), options);
@@ -166,7 +172,7 @@ TEST(Probe, GradientsAreThoseOfTheLoss) {
 
 TEST(Probe, WhatTheLossDoesNotDependOnHasAZeroGradient) {
   // With one loop nothing asks the router.
-  const auto model = model_of({1}, 0);
+  const auto model = probed_model({1}, 0);
   ProbeOptions options;
   options.gradients = true;
   const auto values = probed(model, some_tokens(), options);
@@ -177,7 +183,7 @@ TEST(Probe, WhatTheLossDoesNotDependOnHasAZeroGradient) {
 TEST(Probe, TheFileHoldsWhatWasProbed) {
   const TestDirectory directory;
   const auto path = directory.path() / "probe.safetensors";
-  const auto named = probe(model_of({2}, 4), some_tokens());
+  const auto named = probe(probed_model({2}, 4), some_tokens());
   write_safetensors(path, named);
   const auto read = read_safetensors(path).tensors;
   ASSERT_EQ(read.size(), named.size());
@@ -188,7 +194,7 @@ TEST(Probe, TheFileHoldsWhatWasProbed) {
 }
 
 TEST(Probe, MistakesAreNamed) {
-  const auto model = model_of({2}, 0);
+  const auto model = probed_model({2}, 0);
   expect_contains(error_of(ErrorCode::kShape,
                            [&] {
                              (void)probe(model, at::zeros({1, 13}, at::kLong));

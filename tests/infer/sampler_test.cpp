@@ -1,6 +1,8 @@
 #include "loopbank/infer/sampler.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/log.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -29,12 +31,12 @@ std::vector<double> frequencies(const std::vector<double>& probabilities,
 }
 
 /// Four standard errors of a frequency, at most.
-constexpr double kTolerance = 0.015;
+constexpr double kFrequencyTolerance = 0.015;
 
 void expect_near(const std::vector<double>& found, const std::vector<double>& expected) {
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i) {
-    EXPECT_NEAR(found[i], expected[i], kTolerance) << "token " << i;
+    EXPECT_NEAR(found[i], expected[i], kFrequencyTolerance) << "token " << i;
   }
 }
 
@@ -79,7 +81,7 @@ TEST(SampleToken, LargeLogitsDoNotOverflow) {
   for (int i = 0; i < kDraws; ++i) {
     second += sample_token(logits, {.temperature = 1.0, .top_p = 1.0}, random);
   }
-  EXPECT_NEAR(second / kDraws, 0.8, kTolerance);
+  EXPECT_NEAR(second / kDraws, 0.8, kFrequencyTolerance);
 }
 
 TEST(SampleToken, MistakesAreNamed) {

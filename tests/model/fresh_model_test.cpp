@@ -1,6 +1,8 @@
 /// How adaptive layers start: how often they loop, and what their loops do.
 
-#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/randint.h>
 #include <gtest/gtest.h>
 
 #include "loopbank/model/language_model.h"
@@ -15,7 +17,7 @@ LanguageModel fresh(const ModelConfig& config) {
   return model;
 }
 
-at::Tensor some_tokens() {
+at::Tensor random_tokens() {
   return at::randint(97, {4, 24}, at::detail::createCPUGenerator(3), at::kLong);
 }
 
@@ -24,7 +26,7 @@ TEST(FreshModel, TheRouterBiasDecidesTheMeanLoops) {
   for (const auto& [bias, expected] : {std::pair{0.0, 1.98}, std::pair{-3.0, 6.08}}) {
     auto config = looped_config(7);
     config.router_bias_init = bias;
-    const auto loops = fresh(config).forward(some_tokens()).expected_loops;  // [L, B, T]
+    const auto loops = fresh(config).forward(random_tokens()).expected_loops;  // [L, B, T]
     EXPECT_NEAR(loops.mean().item<double>(), expected, 0.02) << "bias " << bias;
   }
 }
@@ -32,11 +34,11 @@ TEST(FreshModel, TheRouterBiasDecidesTheMeanLoops) {
 // softplus(0.5413) = 1: the first loop is a dense layer's. The second, of scale softplus(-7) =
 // 0.0009, changes little, whatever share of the tokens takes it.
 TEST(FreshModel, AFirstLoopOfScaleOneComputesADenseLayer) {
-  const auto dense = fresh(looped_config(0)).forward(some_tokens()).logits;
+  const auto dense = fresh(looped_config(0)).forward(random_tokens()).logits;
   auto config = looped_config(2);
-  const auto closed = fresh(config).forward(some_tokens()).logits;
+  const auto closed = fresh(config).forward(random_tokens()).logits;
   config.first_loop_scale_init = 0.5413;
-  const auto open = fresh(config).forward(some_tokens()).logits;
+  const auto open = fresh(config).forward(random_tokens()).logits;
   const auto distance = [&](const at::Tensor& logits) {
     return ((logits - dense).norm() / dense.norm()).item<double>();
   };

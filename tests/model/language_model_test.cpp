@@ -3,7 +3,13 @@
 
 #include "loopbank/model/language_model.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,9 +18,12 @@
 #include "loopbank/model/cost.h"
 #include "loopbank/support/error.h"
 #include "looped_config.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank {
 namespace {
+
+using testing::error_of;
 
 ModelConfig memory_config(int64_t num_loops) {
   auto config = looped_config(num_loops);
@@ -37,17 +46,6 @@ void set(const LanguageModel& model, const std::string& name, double value) {
 
 at::Tensor some_tokens(int64_t batch, int64_t length) {
   return (at::arange(batch * length) * 31 % 97).view({batch, length});
-}
-
-template <typename Call>
-std::string error_of(ErrorCode code, Call&& call) {
-  try {
-    (void)call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code);
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(LanguageModel, HoldsAsManyParametersAsItsCostSays) {

@@ -2,7 +2,12 @@
 
 #include "loopbank/model/memory_bank.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -32,7 +37,7 @@ LanguageModel two_layers() {
   return model;
 }
 
-at::Tensor some_tokens() {
+at::Tensor two_rows_of_three() {
   return at::tensor(std::vector<int64_t>{5, 1, 7, 8, 19, 0}).view({2, 3});
 }
 
@@ -49,13 +54,13 @@ TEST(OnRead, ShowsEveryReadInItsOrder) {
   };
   const std::vector<Place> expected = {{0, 1, false}, {0, 1, true}, {0, 2, false}, {0, 2, true},
                                        {1, 1, false}, {1, 1, true}, {1, 2, false}, {1, 2, true}};
-  const auto seen = model.forward(some_tokens(), {.recorder = &recorder}).logits;
+  const auto seen = model.forward(two_rows_of_three(), {.recorder = &recorder}).logits;
   EXPECT_EQ(places, expected);
   // A second pass finds it still there, with the gates of its own.
-  (void)model.forward(some_tokens(), {.max_loops = 1, .recorder = &recorder});
+  (void)model.forward(two_rows_of_three(), {.max_loops = 1, .recorder = &recorder});
   EXPECT_EQ(places.size(), expected.size() + 4);
   EXPECT_EQ(recorder.local_gate[1].size(0), 1);
-  EXPECT_TRUE(seen.equal(model.forward(some_tokens()).logits));
+  EXPECT_TRUE(seen.equal(model.forward(two_rows_of_three()).logits));
 }
 
 TEST(OnRead, QueriesAndKeysAreThoseOfTheEquation) {
@@ -69,7 +74,7 @@ TEST(OnRead, QueriesAndKeysAreThoseOfTheEquation) {
   const auto norm = [&](const at::Tensor& x, const std::string& name) {
     return at::layer_norm(x, {16}, get(name + ".weight"), get(name + ".bias"), 1e-5);
   };
-  const auto h = at::embedding(get("embedding.weight"), some_tokens());  // [B, T, D]
+  const auto h = at::embedding(get("embedding.weight"), two_rows_of_three());  // [B, T, D]
   int64_t reads = 0;
   Recorder recorder;
   recorder.on_read = [&](const MemoryRead& read) {
@@ -83,7 +88,7 @@ TEST(OnRead, QueriesAndKeysAreThoseOfTheEquation) {
     EXPECT_TRUE(read.keys.allclose(norm(get(keys), "memory.key_norm"), 1e-4, 1e-5));
     EXPECT_TRUE(read.gate.allclose(at::full_like(h, 0.5)));  // W_g 0, b_g 0 at the start
   };
-  (void)model.forward(some_tokens(), {.recorder = &recorder});
+  (void)model.forward(two_rows_of_three(), {.recorder = &recorder});
   EXPECT_EQ(reads, 2);
 }
 

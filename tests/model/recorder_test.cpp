@@ -1,6 +1,9 @@
 /// What a recorder holds of the states between loops, against the states themselves.
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/embedding.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -32,7 +35,7 @@ LanguageModel model_of(std::vector<int64_t> loops) {
   return model;
 }
 
-at::Tensor some_tokens() {
+at::Tensor two_rows_of_six() {
   return (at::arange(12) * 7 % 50).view({2, 6});
 }
 
@@ -49,13 +52,13 @@ std::vector<at::Tensor> states_of_first_layer(int64_t num_loops) {
   value("layers.0.router.bias").fill_(-50.0);  // P_N = 1: y = h^(N)
   value("layers.1.block.attention.output.weight").zero_();
   value("layers.1.block.feed_forward.down.weight").zero_();
-  std::vector<at::Tensor> states{at::embedding(value("embedding.weight"), some_tokens())};
+  std::vector<at::Tensor> states{at::embedding(value("embedding.weight"), two_rows_of_six())};
   for (int64_t budget = 1; budget <= num_loops; ++budget) {
     // The second layer's output is its input, which a recorder shows by its length; the state
     // itself stands behind the final norm, whose weight is 1: the two together give it back.
     Recorder recorder;
     const auto normed =
-        model.hidden(some_tokens(), {.max_loops = budget, .recorder = &recorder}).states;
+        model.hidden(two_rows_of_six(), {.max_loops = budget, .recorder = &recorder}).states;
     const auto mean_square = recorder.state_norm[1][0].pow(2).unsqueeze(-1);  // of h, over D
     states.push_back(normed * (mean_square + 1e-5).sqrt());
   }
@@ -66,7 +69,7 @@ TEST(Recorder, NormsAndChangesAreThoseOfTheStatesBetweenLoops) {
   const int64_t num_loops = 3;
   const auto states = states_of_first_layer(num_loops);
   Recorder recorder;
-  (void)model_of({num_loops, 0}).forward(some_tokens(), {.recorder = &recorder});
+  (void)model_of({num_loops, 0}).forward(two_rows_of_six(), {.recorder = &recorder});
   const auto& norms = recorder.state_norm[0];
   const auto& changes = recorder.state_change[0];
   ASSERT_EQ(norms.sizes(), (at::IntArrayRef{num_loops + 1, 2, 6}));
@@ -85,7 +88,7 @@ TEST(Recorder, NormsAndChangesAreThoseOfTheStatesBetweenLoops) {
 
 TEST(Recorder, ADenseLayerIsOneLoop) {
   Recorder recorder;
-  (void)model_of({0, 2}).forward(some_tokens(), {.recorder = &recorder});
+  (void)model_of({0, 2}).forward(two_rows_of_six(), {.recorder = &recorder});
   EXPECT_EQ(recorder.state_norm[0].sizes(), (at::IntArrayRef{2, 2, 6}));
   EXPECT_EQ(recorder.state_change[0].sizes(), (at::IntArrayRef{1, 2, 6}));
   EXPECT_EQ(recorder.state_norm[1].sizes(), (at::IntArrayRef{3, 2, 6}));
@@ -96,9 +99,9 @@ TEST(Recorder, ADenseLayerIsOneLoop) {
 TEST(Recorder, ABudgetShortensWhatIsRecorded) {
   Recorder recorder;
   const auto model = model_of({3, 0});
-  (void)model.forward(some_tokens(), {.recorder = &recorder});
+  (void)model.forward(two_rows_of_six(), {.recorder = &recorder});
   const auto whole = recorder.state_norm[0];
-  (void)model.forward(some_tokens(), {.max_loops = 1, .recorder = &recorder});  // used again
+  (void)model.forward(two_rows_of_six(), {.max_loops = 1, .recorder = &recorder});  // used again
   EXPECT_EQ(recorder.state_norm[0].size(0), 2);
   EXPECT_EQ(recorder.state_change[0].size(0), 1);
   EXPECT_TRUE(recorder.state_norm[0].allclose(whole.narrow(0, 0, 2)));
@@ -107,8 +110,8 @@ TEST(Recorder, ABudgetShortensWhatIsRecorded) {
 TEST(Recorder, APassWithOneComputesWhatOneWithoutDoes) {
   const auto model = model_of({3, 0});
   Recorder recorder;
-  EXPECT_TRUE(model.forward(some_tokens(), {.recorder = &recorder})
-                  .logits.equal(model.forward(some_tokens()).logits));
+  EXPECT_TRUE(model.forward(two_rows_of_six(), {.recorder = &recorder})
+                  .logits.equal(model.forward(two_rows_of_six()).logits));
 }
 
 }  // namespace

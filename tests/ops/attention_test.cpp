@@ -1,6 +1,8 @@
 #include "loopbank/ops/attention.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +13,15 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_gradients_match;
+using testing::is_close;
+using testing::kDtypes;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::values_of;
+using testing::with_gaps;
 
 /// One query row over the keys that it may see.
 /// @param keys, values  first of `num_keys` rows of `width`
@@ -179,7 +189,7 @@ TEST(CausalAttention, GradientsMatch) {
                                      random.normal({1, 1, 1, 4})});
 }
 
-void expect_refused(const std::string& got, at::IntArrayRef query, at::IntArrayRef key) {
+void expect_attention_refused(const std::string& got, at::IntArrayRef query, at::IntArrayRef key) {
   expect_error(ErrorCode::kShape,
                "causal_attention: expected query [B, H, T, d] and key [B, H_kv, S >= T, d] with H "
                "a multiple of H_kv, got " +
@@ -189,18 +199,18 @@ void expect_refused(const std::string& got, at::IntArrayRef query, at::IntArrayR
 
 TEST(CausalAttention, RefusesMoreQueriesThanKeys) {
   // Its first rows would have all keys masked, and softmax over nothing is NaN.
-  expect_refused("[1, 2, 5, 8] and [1, 2, 4, 8]", {1, 2, 5, 8}, {1, 2, 4, 8});
+  expect_attention_refused("[1, 2, 5, 8] and [1, 2, 4, 8]", {1, 2, 5, 8}, {1, 2, 4, 8});
 }
 
 TEST(CausalAttention, RefusesHeadsThatDoNotDivide) {
-  expect_refused("[1, 4, 5, 8] and [1, 3, 5, 8]", {1, 4, 5, 8}, {1, 3, 5, 8});
-  expect_refused("[1, 4, 5, 8] and [1, 0, 5, 8]", {1, 4, 5, 8}, {1, 0, 5, 8});
+  expect_attention_refused("[1, 4, 5, 8] and [1, 3, 5, 8]", {1, 4, 5, 8}, {1, 3, 5, 8});
+  expect_attention_refused("[1, 4, 5, 8] and [1, 0, 5, 8]", {1, 4, 5, 8}, {1, 0, 5, 8});
 }
 
 TEST(CausalAttention, RefusesShapesThatDoNotFit) {
-  expect_refused("[1, 2, 5, 8] and [1, 2, 5, 7]", {1, 2, 5, 8}, {1, 2, 5, 7});
-  expect_refused("[2, 2, 5, 8] and [1, 2, 5, 8]", {2, 2, 5, 8}, {1, 2, 5, 8});
-  expect_refused("[2, 5, 8] and [2, 5, 8]", {2, 5, 8}, {2, 5, 8});
+  expect_attention_refused("[1, 2, 5, 8] and [1, 2, 5, 7]", {1, 2, 5, 8}, {1, 2, 5, 7});
+  expect_attention_refused("[2, 2, 5, 8] and [1, 2, 5, 8]", {2, 2, 5, 8}, {1, 2, 5, 8});
+  expect_attention_refused("[2, 5, 8] and [2, 5, 8]", {2, 5, 8}, {2, 5, 8});
   const auto q = at::zeros({1, 2, 5, 8});
   expect_error(ErrorCode::kShape,
                "causal_attention: expected value of shape [1, 2, 5, 8], got [1, 1, 5, 8].", [&] {

@@ -1,6 +1,10 @@
 #include "loopbank/ops/cast.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "gradient_check.h"
@@ -8,7 +12,10 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::expect_error;
+using testing::kDtypes;
+using testing::RandomTensors;
+using testing::with_gaps;
 
 TEST(CopyInto, RoundsAsLibTorchDoes) {
   RandomTensors random;

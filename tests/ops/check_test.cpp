@@ -1,6 +1,7 @@
 #include "loopbank/ops/check.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "gradient_check.h"
@@ -8,7 +9,7 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::expect_error;
 
 TEST(FormatShape, ShowsEverySizeInBrackets) {
   EXPECT_EQ(format_shape({}), "[]");

@@ -1,6 +1,10 @@
 #include "loopbank/ops/cross_entropy.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,9 +15,15 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
-
-constexpr int64_t kIgnore = -100;
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_gradients_match;
+using testing::kDtypes;
+using testing::kIgnore;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::values_of;
+using testing::with_gaps;
 
 double cross_entropy_by_hand(const at::Tensor& logits, const std::vector<int64_t>& targets) {
   const auto rows = values_of(logits);

@@ -1,7 +1,7 @@
 #include "elementwise_fused_check.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
 
 #include "gradient_check.h"
 #include "loopbank/ops/kernels.h"
@@ -28,8 +28,8 @@ std::vector<at::Tensor> leaves_of(const std::vector<at::Tensor>& inputs, bool ex
   return leaves;
 }
 
-Run run(const TensorsFunction& function, const std::vector<at::Tensor>& inputs,
-        const std::vector<at::ScalarType>& result_dtypes, bool exact) {
+Run run_once(const TensorsFunction& function, const std::vector<at::Tensor>& inputs,
+             const std::vector<at::ScalarType>& result_dtypes, bool exact) {
   const auto leaves = leaves_of(inputs, exact);
   Run run{.results = function(leaves), .gradients = {}};
   RandomTensors random;
@@ -77,10 +77,10 @@ void expect_fused_is_reference(const TensorsFunction& function,
     for (const auto& result : function(inputs)) {
       result_dtypes.push_back(result.scalar_type());
     }
-    const auto fused = run(function, inputs, result_dtypes, /*exact=*/false);
-    expect_same(fused, run(function, inputs, result_dtypes, /*exact=*/true), tolerance, 1.0);
+    const auto fused = run_once(function, inputs, result_dtypes, /*exact=*/false);
+    expect_same(fused, run_once(function, inputs, result_dtypes, /*exact=*/true), tolerance, 1.0);
     const KernelsScope reference(Kernels::kReference);
-    expect_same(fused, run(function, inputs, result_dtypes, /*exact=*/false), tolerance, 2.0);
+    expect_same(fused, run_once(function, inputs, result_dtypes, /*exact=*/false), tolerance, 2.0);
   }
   at::set_num_threads(threads_before);
 }

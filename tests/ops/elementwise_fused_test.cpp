@@ -1,4 +1,10 @@
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,12 +17,15 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
-
-constexpr at::ScalarType kFusedDtypes[] = {at::kFloat, at::kBFloat16};
+using testing::expect_close;
+using testing::expect_fused_is_reference;
+using testing::kFusedDtypes;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::with_gaps;
 
 /// Results and gradients; the scale's is a sum over all values.
-constexpr Tolerance kFusedTolerance{.fp32 = 2e-6, .bf16 = kOneRoundingToBf16};
+constexpr Tolerance kElementwiseFusedTolerance{.fp32 = 2e-6, .bf16 = kOneRoundingToBf16};
 constexpr Tolerance kScaleTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16};
 
 /// Enough values for two threads.
@@ -39,11 +48,11 @@ TEST(SwigluFused, IsTheReferenceInValueAndGradients) {
   for (const auto dtype : kFusedDtypes) {
     for (const auto width : kSizes) {
       const auto gate_up = 3.0 * random.normal({2, 3, 2 * width}, dtype);
-      expect_fused_is_reference(swiglu_alone, {gate_up}, kFusedTolerance);
-      expect_fused_is_reference(swiglu_alone, {with_gaps(gate_up)}, kFusedTolerance);
+      expect_fused_is_reference(swiglu_alone, {gate_up}, kElementwiseFusedTolerance);
+      expect_fused_is_reference(swiglu_alone, {with_gaps(gate_up)}, kElementwiseFusedTolerance);
     }
     expect_fused_is_reference(swiglu_alone, {random.normal(kForTwoThreads, dtype)},
-                              kFusedTolerance);
+                              kElementwiseFusedTolerance);
   }
 }
 
@@ -53,7 +62,7 @@ TEST(SwigluFused, GradientsStayFiniteFarOut) {
                            .requires_grad_(true);
   swiglu(gate_up).sum().backward();
   expect_close(gate_up.grad(), {0.0, 0.0, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0, 100.0, 1e4},
-               kFusedTolerance.fp32);
+               kElementwiseFusedTolerance.fp32);
 }
 
 TEST(SwigluFused, RoundsToBf16LikeEveryOtherConversion) {
@@ -88,12 +97,13 @@ TEST(ScaledResidualFused, IsTheReferenceInValueAndGradients) {
       expect_fused_is_reference(residual_with_scale, {state, branch, scale}, kScaleTolerance);
       expect_fused_is_reference(residual_with_scale, {with_gaps(state), with_gaps(branch), scale},
                                 kScaleTolerance);
-      expect_fused_is_reference(residual_without_scale, {state, branch}, kFusedTolerance);
+      expect_fused_is_reference(residual_without_scale, {state, branch},
+                                kElementwiseFusedTolerance);
     }
     const auto state = random.normal(kForTwoThreads, at::kFloat);
     const auto branch = random.normal(kForTwoThreads, dtype);
     expect_fused_is_reference(residual_with_scale, {state, branch, scale}, kScaleTolerance);
-    expect_fused_is_reference(residual_without_scale, {state, branch}, kFusedTolerance);
+    expect_fused_is_reference(residual_without_scale, {state, branch}, kElementwiseFusedTolerance);
   }
 }
 

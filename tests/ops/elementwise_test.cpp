@@ -1,6 +1,12 @@
 #include "loopbank/ops/elementwise.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,11 +16,15 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
-
-double sigmoid_by_hand(double x) {
-  return 1.0 / (1.0 + std::exp(-x));
-}
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_gradients_match;
+using testing::kDtypes;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::sigmoid_by_hand;
+using testing::values_of;
+using testing::with_gaps;
 
 /// silu(gate) * up with [gate | up] in each row.
 std::vector<double> swiglu_by_hand(const at::Tensor& gate_up) {

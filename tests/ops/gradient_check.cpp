@@ -1,7 +1,13 @@
 #include "gradient_check.h"
 
-#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -62,6 +68,10 @@ std::vector<double> values_of(const at::Tensor& x) {
   const auto flat = x.detach().to(at::kCPU, at::kDouble).contiguous();
   const auto* const first = flat.data_ptr<double>();
   return {first, first + flat.numel()};
+}
+
+double sigmoid_by_hand(double x) {
+  return 1.0 / (1.0 + std::exp(-x));
 }
 
 ::testing::AssertionResult is_close(const at::Tensor& actual, const at::Tensor& expected,

@@ -25,6 +25,15 @@ inline constexpr int64_t kSizes[] = {1, 7, 8, 9, 15, 16, 17, 37};
 /// The dtypes that ops take.
 inline constexpr at::ScalarType kDtypes[] = {at::kFloat, at::kBFloat16, at::kDouble};
 
+/// Those that their fused versions take.
+inline constexpr at::ScalarType kFusedDtypes[] = {at::kFloat, at::kBFloat16};
+
+/// What norms add to a mean square.
+inline constexpr double kEps = 1e-5;
+
+/// The target that a cross-entropy leaves out.
+inline constexpr int64_t kIgnore = -100;
+
 /// A stream of random tensors from kSeed.
 class RandomTensors {
  public:
@@ -41,6 +50,9 @@ at::Tensor with_gaps(const at::Tensor& x);
 
 /// The elements in row-major order, exactly, as fp64.
 std::vector<double> values_of(const at::Tensor& x);
+
+/// 1 / (1 + e^-x), of a number.
+double sigmoid_by_hand(double x);
 
 /// Whether shapes are equal and |actual - expected| <= tolerance * max(1, |expected|) everywhere.
 ::testing::AssertionResult is_close(const at::Tensor& actual, const at::Tensor& expected,

@@ -1,4 +1,6 @@
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/softmax.h>
 #include <gtest/gtest.h>
 
 #include "elementwise_fused_check.h"
@@ -9,12 +11,15 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
-
-constexpr at::ScalarType kFusedDtypes[] = {at::kFloat, at::kBFloat16};
+using testing::expect_close;
+using testing::expect_fused_is_reference;
+using testing::kFusedDtypes;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::with_gaps;
 
 /// A chance's gradient is a sum over D, a router weight's over all tokens.
-constexpr Tolerance kFusedTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16};
+constexpr Tolerance kHaltingFusedTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16};
 
 std::vector<at::Tensor> mix(std::vector<at::Tensor> in) {
   const auto halting = in.back();
@@ -56,11 +61,12 @@ TEST(MixByHaltingFused, IsTheReferenceInValueAndGradients) {
     for (const int64_t num_loops : {1, 3}) {
       for (const auto width : kSizes) {
         const auto inputs = random_mix(random, num_loops, {2, 3, width}, dtype);
-        expect_fused_is_reference(mix, inputs, kFusedTolerance);
-        expect_fused_is_reference(mix, all_with_gaps(inputs), kFusedTolerance);
+        expect_fused_is_reference(mix, inputs, kHaltingFusedTolerance);
+        expect_fused_is_reference(mix, all_with_gaps(inputs), kHaltingFusedTolerance);
       }
     }
-    expect_fused_is_reference(mix, random_mix(random, 3, {50, 9, 37}, dtype), kFusedTolerance);
+    expect_fused_is_reference(mix, random_mix(random, 3, {50, 9, 37}, dtype),
+                              kHaltingFusedTolerance);
   }
 }
 
@@ -81,7 +87,7 @@ TEST(MixByHaltingFused, EitherResultMayGoUnused) {
     for (size_t i = 0; i < fused.size(); ++i) {
       ASSERT_EQ(fused[i].grad().defined(), reference[i].grad().defined()) << "input " << i;
       if (fused[i].grad().defined()) {
-        expect_close(fused[i].grad(), reference[i].grad(), kFusedTolerance.fp32);
+        expect_close(fused[i].grad(), reference[i].grad(), kHaltingFusedTolerance.fp32);
       }
     }
   }
@@ -94,17 +100,17 @@ TEST(MixByHaltingFused, GivesGradientsToTheStatesThatAskOnly) {
   mix(inputs)[0].sum().backward();
   EXPECT_FALSE(inputs[0].grad().defined());
   expect_close(inputs[1].grad(), inputs[3][1].unsqueeze(-1).expand({2, 3, 9}),
-               kFusedTolerance.bf16);
+               kHaltingFusedTolerance.bf16);
 }
 
 TEST(RouterLogitsFused, IsTheReferenceInValueAndGradients) {
   RandomTensors random;
   for (const auto width : kSizes) {
-    expect_fused_is_reference(route, random_route(random, {2, 3, width}), kFusedTolerance);
+    expect_fused_is_reference(route, random_route(random, {2, 3, width}), kHaltingFusedTolerance);
   }
   expect_fused_is_reference(route, all_with_gaps(random_route(random, {2, 3, 37})),
-                            kFusedTolerance);
-  expect_fused_is_reference(route, random_route(random, {100, 9, 37}), kFusedTolerance);
+                            kHaltingFusedTolerance);
+  expect_fused_is_reference(route, random_route(random, {100, 9, 37}), kHaltingFusedTolerance);
 }
 
 }  // namespace

@@ -1,6 +1,13 @@
 #include "loopbank/ops/halting.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/meshgrid.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,7 +17,14 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_gradients_match;
+using testing::kDtypes;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::values_of;
+using testing::with_gaps;
 
 std::vector<at::Tensor> random_loops(RandomTensors& random, int64_t num_loops,
                                      at::IntArrayRef shape, at::ScalarType dtype) {

@@ -1,6 +1,14 @@
 #include "loopbank/ops/linear_cross_entropy.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,9 +23,17 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
-
-constexpr int64_t kIgnore = -100;
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_fused_is_reference;
+using testing::expect_gradients_match;
+using testing::kDtypes;
+using testing::kFusedDtypes;
+using testing::kIgnore;
+using testing::peak_bytes_of;
+using testing::RandomTensors;
+using testing::TensorsFunction;
+using testing::with_gaps;
 
 /// Of the fused version in value and gradients, whichever dtype the result has: a gradient in fp32
 /// of bf16 logits is no better than those. For the sums over rows that RowsTimesLoss makes.
@@ -26,20 +42,18 @@ Tolerance sums_tolerance(at::ScalarType compute) {
   return {.fp32 = tolerance, .bf16 = tolerance};
 }
 
-constexpr at::ScalarType kFusedDtypes[] = {at::kFloat, at::kBFloat16};
-
-struct Sizes {
+struct LossSizes {
   int64_t R, D, V;
 };
 /// Ragged ones; several blocks of the vocabulary; several chunks of rows; logits that just find
 /// room in the gradient of the weight in bf16 (2 R + 64 = 4 D) and in fp32, and just do not.
-constexpr Sizes kShapes[] = {{1, 1, 1},      {7, 9, 2},     {9, 8, 17},     {16, 37, 15},
-                             {37, 16, 9},    {5, 9, 2048},  {3, 8, 2049},   {6, 37, 4133},
-                             {2, 3, 50304},  {4099, 7, 13}, {32, 32, 3201}, {16, 32, 2117},
-                             {17, 32, 2117}, {33, 32, 2117}};
+constexpr LossSizes kLossShapes[] = {{1, 1, 1},      {7, 9, 2},     {9, 8, 17},     {16, 37, 15},
+                                     {37, 16, 9},    {5, 9, 2048},  {3, 8, 2049},   {6, 37, 4133},
+                                     {2, 3, 50304},  {4099, 7, 13}, {32, 32, 3201}, {16, 32, 2117},
+                                     {17, 32, 2117}, {33, 32, 2117}};
 
 /// Targets that run through the vocabulary, every fifth one ignored.
-at::Tensor some_targets(int64_t rows, int64_t vocabulary) {
+at::Tensor scattered_targets(int64_t rows, int64_t vocabulary) {
   std::vector<int64_t> targets;
   for (int64_t r = 0; r < rows; ++r) {
     targets.push_back(r % 5 == 3 ? kIgnore : (1237 * r + vocabulary - 1) % vocabulary);
@@ -47,19 +61,19 @@ at::Tensor some_targets(int64_t rows, int64_t vocabulary) {
   return at::tensor(targets, at::kLong);
 }
 
-struct Inputs {
+struct LossInputs {
   at::Tensor states, weight, targets;
 };
 
 /// Logits of standard deviation about 1. The weight is fp32 with values that the compute dtype
 /// holds, so that exact arithmetic on it is that on its copy.
-Inputs some_inputs(const Sizes& sizes, at::ScalarType compute) {
+LossInputs random_loss_inputs(const LossSizes& sizes, at::ScalarType compute) {
   RandomTensors random;
   const auto states = random.normal({sizes.R, sizes.D}, compute);
   const auto weight =
       (random.normal({sizes.V, sizes.D}) / std::sqrt(static_cast<double>(sizes.D))).to(compute);
   const auto master = compute == at::kDouble ? weight : weight.to(at::kFloat);
-  return {states, master, some_targets(sizes.R, sizes.V)};
+  return {states, master, scattered_targets(sizes.R, sizes.V)};
 }
 
 /// The loss times R: gradients of order 1, which a tolerance can tell from nothing.
@@ -70,7 +84,7 @@ TensorsFunction rows_times_loss(const at::Tensor& targets) {
   };
 }
 
-double exact_loss(const Inputs& inputs) {
+double exact_loss(const LossInputs& inputs) {
   const auto logits = at::linear(inputs.states.to(at::kDouble), inputs.weight.to(at::kDouble));
   return cross_entropy(logits, inputs.targets, kIgnore).item<double>();
 }
@@ -80,7 +94,8 @@ struct Outcome {
   at::Tensor loss, states_gradient, weight_gradient;
 };
 
-Outcome differentiate(const Inputs& inputs, bool states_wanted = true, bool weight_wanted = true) {
+Outcome differentiate(const LossInputs& inputs, bool states_wanted = true,
+                      bool weight_wanted = true) {
   const auto states = inputs.states.detach().clone().requires_grad_(states_wanted);
   const auto weight = inputs.weight.detach().clone().requires_grad_(weight_wanted);
   const auto loss = linear_cross_entropy(states, weight, inputs.targets, kIgnore);
@@ -92,8 +107,8 @@ TEST(LinearCrossEntropy, IsTheFormulaInEveryDtypeAndSize) {
   for (const auto kernels : {Kernels::kFused, Kernels::kReference}) {
     const KernelsScope scope(kernels);
     for (const auto dtype : kDtypes) {
-      for (const auto& sizes : kShapes) {
-        const auto inputs = some_inputs(sizes, dtype);
+      for (const auto& sizes : kLossShapes) {
+        const auto inputs = random_loss_inputs(sizes, dtype);
         const auto loss =
             linear_cross_entropy(inputs.states, inputs.weight, inputs.targets, kIgnore);
         EXPECT_EQ(loss.scalar_type(), accumulation_type(dtype));
@@ -108,7 +123,7 @@ TEST(LinearCrossEntropy, IsTheFormulaInEveryDtypeAndSize) {
 TEST(LinearCrossEntropy, GradientsMatch) {
   RandomTensors random;
   for (const int64_t vocabulary : {1, 2, 9}) {
-    const auto targets = some_targets(6, vocabulary);
+    const auto targets = scattered_targets(6, vocabulary);
     expect_gradients_match(
         [&](const auto& in) { return linear_cross_entropy(in[0], in[1], targets, kIgnore); },
         {random.normal({6, 5}), random.normal({vocabulary, 5})});
@@ -117,9 +132,9 @@ TEST(LinearCrossEntropy, GradientsMatch) {
 
 TEST(LinearCrossEntropyFused, IsTheReferenceInValueAndGradients) {
   for (const auto dtype : kFusedDtypes) {
-    for (const auto& sizes : kShapes) {
+    for (const auto& sizes : kLossShapes) {
       SCOPED_TRACE(::testing::Message() << sizes.R << " x " << sizes.D << " x " << sizes.V);
-      const auto inputs = some_inputs(sizes, dtype);
+      const auto inputs = random_loss_inputs(sizes, dtype);
       expect_fused_is_reference(rows_times_loss(inputs.targets), {inputs.states, inputs.weight},
                                 sums_tolerance(dtype));
     }
@@ -128,7 +143,7 @@ TEST(LinearCrossEntropyFused, IsTheReferenceInValueAndGradients) {
 
 TEST(LinearCrossEntropyFused, TakesInputsWithGaps) {
   for (const auto dtype : kFusedDtypes) {
-    const auto inputs = some_inputs({9, 37, 17}, dtype);
+    const auto inputs = random_loss_inputs({9, 37, 17}, dtype);
     const auto targets = at::stack({inputs.targets, inputs.targets}, 1).select(1, 0);
     expect_fused_is_reference(rows_times_loss(targets),
                               {with_gaps(inputs.states), with_gaps(inputs.weight)},
@@ -142,7 +157,7 @@ TEST(LinearCrossEntropyFused, TakesInputsWithGaps) {
 TEST(LinearCrossEntropyFused, TakesAWeightInEitherDtype) {
   for (const auto dtype : kFusedDtypes) {
     for (const auto of_weight : kFusedDtypes) {
-      const auto inputs = some_inputs({9, 37, 2100}, at::kBFloat16);
+      const auto inputs = random_loss_inputs({9, 37, 2100}, at::kBFloat16);
       expect_fused_is_reference(rows_times_loss(inputs.targets),
                                 {inputs.states.to(dtype), inputs.weight.to(of_weight)},
                                 sums_tolerance(at::kBFloat16));
@@ -152,7 +167,7 @@ TEST(LinearCrossEntropyFused, TakesAWeightInEitherDtype) {
 
 TEST(LinearCrossEntropyFused, AnUnscaledLossHandsItsGradientsOn) {
   for (const auto dtype : kFusedDtypes) {
-    const auto inputs = some_inputs({9, 16, 37}, dtype);
+    const auto inputs = random_loss_inputs({9, 16, 37}, dtype);
     const auto fused = differentiate(inputs);
     const KernelsScope scope(Kernels::kReference);
     const auto reference = differentiate(inputs);
@@ -167,7 +182,7 @@ TEST(LinearCrossEntropyFused, AnUnscaledLossHandsItsGradientsOn) {
 
 TEST(LinearCrossEntropyFused, ComputesOnlyWhatIsWanted) {
   for (const auto dtype : kFusedDtypes) {
-    const auto inputs = some_inputs({9, 16, 2100}, dtype);
+    const auto inputs = random_loss_inputs({9, 16, 2100}, dtype);
     const auto both = differentiate(inputs);
     const auto states = differentiate(inputs, true, false);
     const auto weight = differentiate(inputs, false, true);
@@ -182,12 +197,13 @@ TEST(LinearCrossEntropyFused, ComputesOnlyWhatIsWanted) {
 }
 
 TEST(LinearCrossEntropyFused, TheMastersGradientIsNotRoundedToBf16) {
-  const auto gradient = differentiate(some_inputs({37, 16, 17}, at::kBFloat16)).weight_gradient;
+  const auto gradient =
+      differentiate(random_loss_inputs({37, 16, 17}, at::kBFloat16)).weight_gradient;
   EXPECT_FALSE(gradient.equal(gradient.to(at::kBFloat16).to(at::kFloat)));
 }
 
 TEST(LinearCrossEntropyFused, ASecondBackwardPassIsRefused) {
-  const auto inputs = some_inputs({9, 16, 37}, at::kFloat);
+  const auto inputs = random_loss_inputs({9, 16, 37}, at::kFloat);
   const auto states = inputs.states.clone().requires_grad_(true);
   const auto loss = linear_cross_entropy(states, inputs.weight, inputs.targets, kIgnore);
   loss.backward({}, /*retain_graph=*/true);
@@ -204,8 +220,8 @@ TEST(LinearCrossEntropyFused, LogitsTakeNoMemoryBesideTheGradientThatHoldsThem) 
     GTEST_SKIP() << "this LibTorch keeps its own memory";
   }
   const auto peak_bytes = [](int64_t rows, int64_t width) {
-    const Inputs inputs{at::zeros({rows, width}), at::zeros({16384, width}),
-                        at::zeros({rows}, at::kLong)};
+    const LossInputs inputs{at::zeros({rows, width}), at::zeros({16384, width}),
+                            at::zeros({rows}, at::kLong)};
     return peak_bytes_of([&] { differentiate(inputs); });
   };
   const auto gradient_bytes = [](size_t width) { return 16384 * width * sizeof(float); };
@@ -219,7 +235,7 @@ TEST(LinearCrossEntropyFused, LogitsTakeNoMemoryBesideTheGradientThatHoldsThem) 
 
 TEST(LinearCrossEntropy, AllIgnoredIsZeroAndNotNan) {
   for (const auto dtype : kDtypes) {
-    auto inputs = some_inputs({3, 8, 9}, dtype);
+    auto inputs = random_loss_inputs({3, 8, 9}, dtype);
     inputs.targets = at::full({3}, kIgnore, at::kLong);
     const auto outcome = differentiate(inputs);
     EXPECT_EQ(outcome.loss.item<double>(), 0.0);
@@ -230,7 +246,7 @@ TEST(LinearCrossEntropy, AllIgnoredIsZeroAndNotNan) {
 
 TEST(LinearCrossEntropy, AWordOfTheVocabularyCanBeIgnored) {
   for (const auto dtype : kDtypes) {
-    auto inputs = some_inputs({3, 8, 9}, dtype);
+    auto inputs = random_loss_inputs({3, 8, 9}, dtype);
     inputs.targets = at::tensor(std::vector<int64_t>{kIgnore, 4, kIgnore}, at::kLong);
     const auto zeros = at::tensor(std::vector<int64_t>{0, 4, 0}, at::kLong);
     expect_close(linear_cross_entropy(inputs.states, inputs.weight, zeros, /*ignore=*/0),
@@ -267,7 +283,7 @@ TEST(LinearCrossEntropy, HugeLogitsStayFinite) {
 
 TEST(LinearCrossEntropy, NanShows) {
   for (const auto dtype : kDtypes) {
-    const auto inputs = some_inputs({3, 8, 37}, dtype);
+    const auto inputs = random_loss_inputs({3, 8, 37}, dtype);
     inputs.weight[20][3] = std::nan("");
     const auto loss = linear_cross_entropy(inputs.states, inputs.weight, inputs.targets, kIgnore);
     EXPECT_TRUE(std::isnan(loss.item<double>()));

@@ -1,21 +1,28 @@
 #include "loopbank/ops/linear.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "gradient_check.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/memory_pool.h"
+#include "prepared_weights.h"
 
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
-
-std::shared_ptr<LinearWeights> prepare(const std::vector<at::Tensor>& masters,
-                                       at::ScalarType compute) {
-  return std::make_shared<LinearWeights>(masters, compute);
-}
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_gradients_match;
+using testing::expect_near_largest;
+using testing::kDtypes;
+using testing::prepare;
+using testing::RandomTensors;
+using testing::with_gaps;
 
 /// Rows below and above the number from which weights are packed.
 constexpr int64_t kRows[] = {1, 5, 127, 128, 131};

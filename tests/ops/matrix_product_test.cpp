@@ -1,6 +1,7 @@
 #include "loopbank/ops/matrix_product.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
 #include "gradient_check.h"
@@ -8,7 +9,8 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::expect_gradients_match;
+using testing::RandomTensors;
 
 /// Also under ONEDNN_MAX_CPU_ISA=AVX2, where at::matmul fails for bf16.
 TEST(MatrixProduct, AddsUpInFp32) {

@@ -2,7 +2,8 @@
 
 #include "loopbank/ops/memory_pool.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 

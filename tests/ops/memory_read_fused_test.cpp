@@ -1,4 +1,6 @@
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include "elementwise_fused_check.h"
@@ -9,9 +11,12 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
-
-constexpr at::ScalarType kFusedDtypes[] = {at::kFloat, at::kBFloat16};
+using testing::expect_fused_is_reference;
+using testing::kFusedDtypes;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::TensorsFunction;
+using testing::with_gaps;
 
 /// Gradients in fp32 are sums over thousands of queries, slots or columns.
 constexpr Tolerance kGradients{.fp32 = 5e-5, .bf16 = kMemoryReadTolerance.bf16};
@@ -20,12 +25,12 @@ TensorsFunction read() {
   return [](const auto& in) { return std::vector<at::Tensor>{memory_read(in[0], in[1], in[2])}; };
 }
 
-struct Inputs {
+struct ReadInputs {
   at::Tensor query, keys, values;
   [[nodiscard]] std::vector<at::Tensor> all() const { return {query, keys, values}; }
 };
 
-Inputs some_inputs(at::IntArrayRef query_shape, int64_t slots, at::ScalarType dtype) {
+ReadInputs random_read_inputs(at::IntArrayRef query_shape, int64_t slots, at::ScalarType dtype) {
   RandomTensors random;
   return {random.normal(query_shape, dtype), random.normal({slots, query_shape.back()}, dtype),
           random.normal({slots, query_shape.back()}, dtype)};
@@ -37,7 +42,7 @@ TEST(MemoryReadFused, IsTheReferenceInValueAndGradients) {
       // Less than two columns a slot, and more: weights computed again and kept.
       for (const int64_t width : {1, 8, 9, 37, 80}) {
         SCOPED_TRACE(::testing::Message() << slots << " slots of " << width);
-        expect_fused_is_reference(read(), some_inputs({2, 3, width}, slots, dtype).all(),
+        expect_fused_is_reference(read(), random_read_inputs({2, 3, width}, slots, dtype).all(),
                                   kGradients);
       }
     }
@@ -46,15 +51,17 @@ TEST(MemoryReadFused, IsTheReferenceInValueAndGradients) {
 
 TEST(MemoryReadFused, IsTheReferenceOverSeveralBlocksOfQueries) {
   for (const auto dtype : kFusedDtypes) {
-    expect_fused_is_reference(read(), some_inputs({3, 50, 9}, 4099, dtype).all(), kGradients);
-    expect_fused_is_reference(read(), some_inputs({1, 16385, 64}, 32, dtype).all(), kGradients);
+    expect_fused_is_reference(read(), random_read_inputs({3, 50, 9}, 4099, dtype).all(),
+                              kGradients);
+    expect_fused_is_reference(read(), random_read_inputs({1, 16385, 64}, 32, dtype).all(),
+                              kGradients);
   }
 }
 
 TEST(MemoryReadFused, TakesInputsWithGaps) {
   for (const auto dtype : kFusedDtypes) {
     for (const int64_t width : {9, 37}) {
-      const auto inputs = some_inputs({2, 3, width}, 5, dtype);
+      const auto inputs = random_read_inputs({2, 3, width}, 5, dtype);
       expect_fused_is_reference(
           read(), {with_gaps(inputs.query), with_gaps(inputs.keys), with_gaps(inputs.values)},
           kGradients);
@@ -65,7 +72,7 @@ TEST(MemoryReadFused, TakesInputsWithGaps) {
 TEST(MemoryReadFused, ComputesOnlyTheGradientsThatAreWanted) {
   for (const auto dtype : kFusedDtypes) {
     for (const int64_t width : {9, 37}) {
-      const auto inputs = some_inputs({2, 3, width}, 5, dtype).all();
+      const auto inputs = random_read_inputs({2, 3, width}, 5, dtype).all();
       const auto gradients_of = [&](const std::vector<bool>& wanted) {
         std::vector<at::Tensor> leaves;
         for (size_t i = 0; i < inputs.size(); ++i) {
@@ -88,7 +95,7 @@ TEST(MemoryReadFused, ComputesOnlyTheGradientsThatAreWanted) {
 
 TEST(MemoryReadFused, WithoutGradientsTheResultIsTheSame) {
   for (const auto dtype : kFusedDtypes) {
-    const auto inputs = some_inputs({2, 3, 37}, 5, dtype);
+    const auto inputs = random_read_inputs({2, 3, 37}, 5, dtype);
     const auto query = inputs.query.detach().requires_grad_(true);
     const auto out = memory_read(query, inputs.keys, inputs.values);
     const at::NoGradGuard no_grad;

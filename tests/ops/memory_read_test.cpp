@@ -1,6 +1,8 @@
 #include "loopbank/ops/memory_read.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +13,14 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_gradients_match;
+using testing::kDtypes;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::values_of;
+using testing::with_gaps;
 
 /// softmax(q K^T / sqrt D) V, query by query and slot by slot.
 std::vector<double> read_by_hand(const at::Tensor& query, const at::Tensor& keys,

@@ -1,4 +1,5 @@
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include "elementwise_fused_check.h"
@@ -9,16 +10,19 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
-
-constexpr double kEps = 1e-5;
+using testing::expect_close;
+using testing::expect_fused_is_reference;
+using testing::kEps;
+using testing::kFusedDtypes;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::TensorsFunction;
+using testing::with_gaps;
 
 /// fp32 gradients of the parameters are sums over rows, of thousands here.
 constexpr Tolerance kRmsNormGradients{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16};
 /// Rows of one or two values may have a variance near 0, which magnifies what is rounded.
 constexpr Tolerance kLayerNormGradients{.fp32 = 2e-5, .bf16 = 2 * kOneRoundingToBf16};
-
-constexpr at::ScalarType kFusedDtypes[] = {at::kFloat, at::kBFloat16};
 
 TensorsFunction rms_norm_into(at::ScalarType out) {
   return [out](const auto& in) {

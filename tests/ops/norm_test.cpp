@@ -1,6 +1,9 @@
 #include "loopbank/ops/norm.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,9 +13,15 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
-
-constexpr double kEps = 1e-5;
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_gradients_match;
+using testing::kDtypes;
+using testing::kEps;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::values_of;
+using testing::with_gaps;
 
 /// x / sqrt(mean(x^2) + eps) * w, row by row.
 std::vector<double> rms_by_hand(const at::Tensor& x, const at::Tensor& weight) {

@@ -1,6 +1,9 @@
 #include "loopbank/ops/rotary.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,10 +13,18 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_gradients_match;
+using testing::is_close;
+using testing::kDtypes;
+using testing::kEps;
+using testing::kSizes;
+using testing::RandomTensors;
+using testing::values_of;
+using testing::with_gaps;
 
 constexpr double kBase = 500000.0;
-constexpr double kEps = 1e-5;
 
 double angle_by_hand(int64_t position, int64_t pair, int64_t head_size) {
   const double exponent = -2.0 * static_cast<double>(pair) / static_cast<double>(head_size);

@@ -1,7 +1,9 @@
 /// The fused self_attention against its reference, and what only the fused one promises.
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -13,13 +15,20 @@
 #include "loopbank/ops/memory_pool.h"
 #include "loopbank/ops/self_attention.h"
 #include "memory_peak.h"
+#include "rotary_angles.h"
 
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::angles_of_steps;
+using testing::expect_close;
+using testing::is_close;
+using testing::kEps;
+using testing::kFusedDtypes;
+using testing::peak_bytes_of;
+using testing::RandomTensors;
+using testing::with_gaps;
 
-constexpr double kEps = 1e-5;
 /// Gradients of the norms' weights, sums over all rows and heads, of thousands here.
 constexpr Tolerance kWeightGradients{.fp32 = 3e-5, .bf16 = 0.15};
 /// In bf16 the fused version rounds less often than the reference: its error, root mean square over
@@ -33,14 +42,9 @@ constexpr double kMostOfReferenceErrorOfWeights = 1.5;
 /// Errors that no rounding to bf16 explains.
 constexpr double kFp32Error = 3e-6;
 
-constexpr at::ScalarType kFusedDtypes[] = {at::kFloat, at::kBFloat16};
 constexpr AttentionHeads kHeads[] = {{1, 1}, {4, 4}, {4, 2}, {6, 1}};
 
-RotaryTable table(int64_t steps, int64_t width) {
-  return rotary_table(0, steps, width, 10000.0, at::kCPU);
-}
-
-struct Inputs {
+struct AttentionInputs {
   AttentionHeads heads;
   at::Tensor qkv;
   at::Tensor query_weight;
@@ -48,8 +52,8 @@ struct Inputs {
   at::Tensor slope;  // gradient of the result
 };
 
-Inputs random_inputs(int64_t batch, int64_t steps, const AttentionHeads& heads, int64_t width,
-                     at::ScalarType dtype) {
+AttentionInputs random_attention_inputs(int64_t batch, int64_t steps, const AttentionHeads& heads,
+                                        int64_t width, at::ScalarType dtype) {
   RandomTensors random;
   const auto columns = (heads.query + 2 * heads.key) * width;
   return {.heads = heads,
@@ -62,7 +66,7 @@ Inputs random_inputs(int64_t batch, int64_t steps, const AttentionHeads& heads, 
 /// The result and the gradients of qkv, query_weight and key_weight.
 using Values4 = std::array<at::Tensor, 4>;
 
-Values4 run(const Inputs& inputs, bool exact = false) {
+Values4 run_attention(const AttentionInputs& inputs, bool exact = false) {
   const auto leaf = [&](const at::Tensor& x) {
     return (exact ? x.to(at::kDouble) : x).detach().requires_grad_(true);
   };
@@ -70,15 +74,15 @@ Values4 run(const Inputs& inputs, bool exact = false) {
   const auto query_weight = leaf(inputs.query_weight);
   const auto key_weight = leaf(inputs.key_weight);
   const auto width = query_weight.size(0);
-  const auto out = self_attention(qkv, inputs.heads, table(qkv.size(1), width),
+  const auto out = self_attention(qkv, inputs.heads, angles_of_steps(qkv.size(1), width),
                                   {query_weight, key_weight, kEps});
   out.backward(inputs.slope.to(out.scalar_type()));
   return {out.detach(), qkv.grad(), query_weight.grad(), key_weight.grad()};
 }
 
-Values4 run_reference(const Inputs& inputs, bool exact = false) {
+Values4 run_reference(const AttentionInputs& inputs, bool exact = false) {
   const KernelsScope scope(Kernels::kReference);
-  return run(inputs, exact);
+  return run_attention(inputs, exact);
 }
 
 double squared_error(const at::Tensor& x, const at::Tensor& exact) {
@@ -92,7 +96,7 @@ struct WeightErrors {
 };
 
 /// @param factor  of the tolerances, for scores of more than normal size
-WeightErrors expect_is_reference(const Inputs& inputs, double factor = 1.0) {
+WeightErrors expect_is_reference(const AttentionInputs& inputs, double factor = 1.0) {
   const auto dtype = inputs.qkv.scalar_type();
   const double most_of_reference =
       onednn_takes_bf16() ? kMostOfReferenceError : kMostOfReferenceErrorThroughFp32;
@@ -102,7 +106,7 @@ WeightErrors expect_is_reference(const Inputs& inputs, double factor = 1.0) {
   const int threads_before = at::get_num_threads();
   for (const int threads : {1, 2}) {
     at::set_num_threads(threads);
-    const auto fused = run(inputs);
+    const auto fused = run_attention(inputs);
     for (size_t i = 0; i < fused.size(); ++i) {
       const bool is_weight = i >= 2;
       const auto& tolerance = is_weight ? kWeightGradients : kSelfAttentionTolerance;
@@ -135,7 +139,8 @@ void expect_is_reference_in_every_size(at::ScalarType dtype) {
     for (const auto& heads : kHeads) {
       const auto batch = static_cast<int64_t>(i % 3) + 1;
       const auto width = kWidths[i++ % std::size(kWidths)];
-      const auto errors = expect_is_reference(random_inputs(batch, steps, heads, width, dtype));
+      const auto errors =
+          expect_is_reference(random_attention_inputs(batch, steps, heads, width, dtype));
       all.fused += errors.fused;
       all.reference += errors.reference;
     }
@@ -156,16 +161,16 @@ TEST(SelfAttentionFused, IsTheReferenceInBf16) {
 TEST(SelfAttentionFused, TakesEveryWidthAtTheEdgesOfATile) {
   for (const auto dtype : kFusedDtypes) {
     for (const int64_t width : {2, 6, 16, 34, 64, 66}) {
-      expect_is_reference(random_inputs(1, 65, {4, 2}, width, dtype));
+      expect_is_reference(random_attention_inputs(1, 65, {4, 2}, width, dtype));
     }
   }
 }
 
 TEST(SelfAttentionFused, GoesOverManyBlocksOfKeys) {
   for (const auto dtype : kFusedDtypes) {
-    expect_is_reference(random_inputs(1, 513, {2, 1}, 16, dtype));
+    expect_is_reference(random_attention_inputs(1, 513, {2, 1}, 16, dtype));
     // Larger scores: the maximum of a row moves from block to block and decides.
-    auto inputs = random_inputs(1, 1100, {2, 1}, 16, dtype);
+    auto inputs = random_attention_inputs(1, 1100, {2, 1}, 16, dtype);
     inputs.query_weight.mul_(3);
     expect_is_reference(inputs, /*factor=*/5.0);
   }
@@ -173,7 +178,7 @@ TEST(SelfAttentionFused, GoesOverManyBlocksOfKeys) {
 
 TEST(SelfAttentionFused, TakesInputsWithGaps) {
   for (const auto dtype : kFusedDtypes) {
-    auto inputs = random_inputs(2, 37, {4, 2}, 6, dtype);
+    auto inputs = random_attention_inputs(2, 37, {4, 2}, 6, dtype);
     inputs.qkv = with_gaps(inputs.qkv);
     inputs.query_weight = with_gaps(inputs.query_weight);
     inputs.key_weight = with_gaps(inputs.key_weight);
@@ -183,7 +188,7 @@ TEST(SelfAttentionFused, TakesInputsWithGaps) {
 }
 
 TEST(SelfAttentionFused, TakesAGradientThatIsOneNumberExpanded) {
-  auto inputs = random_inputs(2, 37, {4, 2}, 6, at::kFloat);
+  auto inputs = random_attention_inputs(2, 37, {4, 2}, 6, at::kFloat);
   inputs.slope = at::ones({1}).expand(inputs.slope.sizes());
   expect_is_reference(inputs);
 }
@@ -191,11 +196,11 @@ TEST(SelfAttentionFused, TakesAGradientThatIsOneNumberExpanded) {
 TEST(SelfAttentionFused, TheNumberOfThreadsChangesNoBit) {
   const int threads_before = at::get_num_threads();
   for (const auto dtype : kFusedDtypes) {
-    const auto inputs = random_inputs(3, 130, {4, 2}, 64, dtype);
+    const auto inputs = random_attention_inputs(3, 130, {4, 2}, 64, dtype);
     at::set_num_threads(1);
-    const auto one = run(inputs);
+    const auto one = run_attention(inputs);
     at::set_num_threads(2);
-    const auto two = run(inputs);
+    const auto two = run_attention(inputs);
     for (size_t i = 0; i < one.size(); ++i) {
       EXPECT_TRUE(one[i].equal(two[i])) << "value " << i;
     }
@@ -206,11 +211,11 @@ TEST(SelfAttentionFused, TheNumberOfThreadsChangesNoBit) {
 TEST(SelfAttentionFused, TheFutureChangesNoBit) {
   for (const auto dtype : kFusedDtypes) {
     for (const int64_t seen : {1, 63, 64, 100, 599}) {
-      auto inputs = random_inputs(1, 600, {2, 1}, 16, dtype);
-      const auto before = run(inputs)[0];
+      auto inputs = random_attention_inputs(1, 600, {2, 1}, 16, dtype);
+      const auto before = run_attention(inputs)[0];
       inputs.qkv = inputs.qkv.clone();
       inputs.qkv.narrow(1, seen, 600 - seen).mul_(-50.0);
-      const auto after = run(inputs)[0];
+      const auto after = run_attention(inputs)[0];
       EXPECT_TRUE(after.narrow(1, 0, seen).equal(before.narrow(1, 0, seen)));
       EXPECT_FALSE(after.narrow(1, seen, 1).equal(before.narrow(1, seen, 1)));
     }
@@ -220,10 +225,10 @@ TEST(SelfAttentionFused, TheFutureChangesNoBit) {
 TEST(SelfAttentionFused, HugeScoresPickOneKeyAndNoNan) {
   // Scores of 1e7 and more, where fp32 counts in whole numbers.
   for (const auto dtype : kFusedDtypes) {
-    auto inputs = random_inputs(2, 70, {2, 1}, 16, dtype);
+    auto inputs = random_attention_inputs(2, 70, {2, 1}, 16, dtype);
     inputs.query_weight = at::full({16}, 1000.0F);
     inputs.key_weight = at::full({16}, 1000.0F);
-    const auto [out, dqkv, dquery_weight, dkey_weight] = run(inputs);
+    const auto [out, dqkv, dquery_weight, dkey_weight] = run_attention(inputs);
     EXPECT_TRUE(dqkv.isfinite().all().item<bool>());
     const auto values = inputs.qkv.narrow(2, 3 * 16, 16);  // [B, T, d]
     const auto rows = out.view({2, 70, 2, 1, 16});         // [B, T, H, 1, d]
@@ -238,10 +243,10 @@ TEST(SelfAttentionFused, HugeScoresPickOneKeyAndNoNan) {
 
 TEST(SelfAttentionFused, ANanShowsFromItsTokenOn) {
   for (const auto dtype : kFusedDtypes) {
-    auto inputs = random_inputs(1, 200, {2, 1}, 16, dtype);
+    auto inputs = random_attention_inputs(1, 200, {2, 1}, 16, dtype);
     inputs.qkv[0][130][5] = NAN;   // a query of head 0
     inputs.qkv[0][150][40] = NAN;  // a key
-    const auto out = run(inputs)[0][0];
+    const auto out = run_attention(inputs)[0][0];
     EXPECT_TRUE(out[130].narrow(0, 0, 16).isnan().all().item<bool>());
     EXPECT_FALSE(out[131].isnan().any().item<bool>());
     EXPECT_TRUE(out.narrow(0, 150, 50).isnan().all().item<bool>());
@@ -250,12 +255,12 @@ TEST(SelfAttentionFused, ANanShowsFromItsTokenOn) {
 }
 
 TEST(SelfAttentionFused, GivesAGradientToTheOnlyOneThatAsks) {
-  const auto inputs = random_inputs(1, 9, {2, 1}, 6, at::kBFloat16);
+  const auto inputs = random_attention_inputs(1, 9, {2, 1}, 6, at::kBFloat16);
   for (size_t asking = 0; asking < 3; ++asking) {
     std::array<at::Tensor, 3> leaves = {inputs.qkv.clone(), inputs.query_weight.clone(),
                                         inputs.key_weight.clone()};
     leaves[asking].requires_grad_(true);
-    self_attention(leaves[0], inputs.heads, table(9, 6), {leaves[1], leaves[2], kEps})
+    self_attention(leaves[0], inputs.heads, angles_of_steps(9, 6), {leaves[1], leaves[2], kEps})
         .backward(inputs.slope);
     for (size_t i = 0; i < leaves.size(); ++i) {
       EXPECT_EQ(leaves[i].grad().defined(), i == asking);
@@ -266,8 +271,8 @@ TEST(SelfAttentionFused, GivesAGradientToTheOnlyOneThatAsks) {
 /// Bytes that a forward and a backward pass over T tokens take from the pool, at their peak and
 /// without their inputs.
 size_t peak_bytes(int64_t steps) {
-  const auto inputs = random_inputs(1, steps, {2, 1}, 16, at::kBFloat16);
-  return peak_bytes_of([&] { run(inputs); });
+  const auto inputs = random_attention_inputs(1, steps, {2, 1}, 16, at::kBFloat16);
+  return peak_bytes_of([&] { run_attention(inputs); });
 }
 
 TEST(SelfAttentionFused, MemoryGrowsLinearlyWithTokens) {

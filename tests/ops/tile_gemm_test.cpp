@@ -1,22 +1,31 @@
 #include "loopbank/ops/tile_gemm.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include "exact_product.h"
 #include "gradient_check.h"
 
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::exact_product;
+using testing::expect_close;
+using testing::ProductSizes;
+using testing::RandomTensors;
 
 /// Sums of up to 1100 products of standard normal values.
-constexpr double kFp32 = 1e-4;
+constexpr double kTileGemmFp32 = 1e-4;
 
 /// With each kind of instructions, where the CPU has it.
 class TileGemm : public ::testing::TestWithParam<std::string> {
@@ -37,26 +46,18 @@ class TileGemm : public ::testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(With, TileGemm, ::testing::Values("Amx", "Avx512Bf16"),
                          [](const auto& tested) { return tested.param; });
 
-struct Sizes {
-  int64_t M, K, N;
-};
-
 /// Blocks, tiles and vectors filled and not; K in several parts; more columns than stay in the
 /// cache at once; more rows than columns and the other way round.
-constexpr Sizes kShapes[] = {{1, 1, 1},     {32, 32, 32},   {33, 31, 65},
-                             {16, 2, 16},   {64, 1100, 48}, {31, 513, 17},
-                             {40, 33, 900}, {700, 40, 33},  {5, 100, 1}};
-
-at::Tensor exact(const at::Tensor& a, const at::Tensor& b) {
-  return at::mm(a.to(at::kDouble), b.to(at::kDouble));
-}
+constexpr ProductSizes kTileGemmShapes[] = {{1, 1, 1},     {32, 32, 32},   {33, 31, 65},
+                                            {16, 2, 16},   {64, 1100, 48}, {31, 513, 17},
+                                            {40, 33, 900}, {700, 40, 33},  {5, 100, 1}};
 
 TEST_P(TileGemm, IsTheProductInEveryLayoutAndSize) {
   RandomTensors random;
   const int before = at::get_num_threads();
   for (const int threads : {1, 2}) {
     at::set_num_threads(threads);
-    for (const auto [M, K, N] : kShapes) {
+    for (const auto [M, K, N] : kTileGemmShapes) {
       const auto a = random.normal({M, K}, at::kBFloat16);
       const auto b = random.normal({K, N}, at::kBFloat16);
       const auto a_columns = a.t().contiguous();  // [K, M]
@@ -67,13 +68,13 @@ TEST_P(TileGemm, IsTheProductInEveryLayoutAndSize) {
           const auto c_columns = at::full({N, M}, std::nan(""), at::kFloat);
           multiply(left, right, as_matrix(c), /*accumulate=*/false);
           multiply(left, right, as_matrix(c_columns).transposed(), /*accumulate=*/false);
-          expect_close(c, exact(a, b), kFp32);
-          expect_close(c_columns.t(), exact(a, b), kFp32);
+          expect_close(c, exact_product(a, b), kTileGemmFp32);
+          expect_close(c_columns.t(), exact_product(a, b), kTileGemmFp32);
           multiply(left, right, as_matrix(c), /*accumulate=*/true);
-          expect_close(c, 2 * exact(a, b), 2 * kFp32);
+          expect_close(c, 2 * exact_product(a, b), 2 * kTileGemmFp32);
           const auto rounded = at::full({M, N}, std::nan(""), at::kBFloat16);
           multiply(left, right, as_matrix(rounded), /*accumulate=*/false);
-          expect_close(rounded, exact(a, b), kOneRoundingToBf16 + kFp32);
+          expect_close(rounded, exact_product(a, b), kOneRoundingToBf16 + kTileGemmFp32);
         }
       }
     }
@@ -95,8 +96,8 @@ TEST_P(TileGemm, ReadsAndWritesPartsAndNothingElse) {
   multiply(as_matrix(left), as_matrix(right), as_matrix(c).row_range(2, 37).column_range(4, 45),
            /*accumulate=*/false);
   const auto expected = at::ones({60, 80}, at::kDouble);
-  expected.narrow(0, 2, 37).narrow(1, 4, 45).copy_(exact(left, right));
-  expect_close(c, expected, kFp32);
+  expected.narrow(0, 2, 37).narrow(1, 4, 45).copy_(exact_product(left, right));
+  expect_close(c, expected, kTileGemmFp32);
 }
 
 /// Matrices that end inside a block of rows, that a thread shares with the next, with more columns
@@ -106,7 +107,7 @@ TEST_P(TileGemm, PutsRowsIntoSeveralMatrices) {
   const int before = at::get_num_threads();
   for (const int threads : {1, 2}) {
     at::set_num_threads(threads);
-    for (const auto [M, K, N] : kShapes) {
+    for (const auto [M, K, N] : kTileGemmShapes) {
       for (const std::vector<int64_t>& parts :
            {std::vector<int64_t>{M, M}, {1, 3 * M, 1, M}, {50, 0, 32, 1}}) {
         const auto rows = std::accumulate(parts.begin(), parts.end(), int64_t{0});
@@ -120,7 +121,7 @@ TEST_P(TileGemm, PutsRowsIntoSeveralMatrices) {
         }
         tile_gemm(*kernels_, as_matrix(a).transposed(), as_matrix(b), matrices, false);
         tile_gemm(*kernels_, as_matrix(a).transposed(), as_matrix(b), matrices, true);
-        expect_close(at::cat(results), 2 * exact(a.t(), b), 2 * kFp32);
+        expect_close(at::cat(results), 2 * exact_product(a.t(), b), 2 * kTileGemmFp32);
       }
     }
   }

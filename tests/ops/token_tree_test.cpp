@@ -1,6 +1,7 @@
 #include "loopbank/ops/token_tree.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include "gradient_check.h"

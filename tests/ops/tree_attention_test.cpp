@@ -1,32 +1,35 @@
 /// tree_attention against self_attention on every path from a root, and fused against reference.
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include "gradient_check.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/self_attention.h"
+#include "rotary_angles.h"
 
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::angles_at;
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_gradients_match;
+using testing::kDtypes;
+using testing::kEps;
+using testing::RandomTensors;
+using testing::with_gaps;
 
-constexpr double kEps = 1e-5;
-
-RotaryTable table(const std::vector<int64_t>& depths, int64_t width) {
-  return rotary_table(at::tensor(depths, at::kLong), width, 10000.0, at::kCPU);
-}
-
-struct Inputs {
+struct TreeAttentionInputs {
   AttentionHeads heads;
   at::Tensor qkv;  // [1, T, (H + 2 H_kv) d]
   HeadNorm norm;
 };
 
-Inputs random_inputs(size_t tokens, const AttentionHeads& heads, int64_t width,
-                     at::ScalarType dtype) {
+TreeAttentionInputs random_tree_inputs(size_t tokens, const AttentionHeads& heads, int64_t width,
+                                       at::ScalarType dtype) {
   RandomTensors random;
   const auto weight = [&] { return random.normal({width}, at::kFloat).mul_(0.2).add_(1.0); };
   return {heads,
@@ -66,8 +69,8 @@ std::vector<int64_t> path_of(const std::vector<int64_t>& depths, int64_t token) 
   return path;
 }
 
-at::Tensor run(const Inputs& in, const std::vector<int64_t>& depths) {
-  return tree_attention(in.qkv, in.heads, table(depths, in.norm.query_weight.size(0)), in.norm,
+at::Tensor run_tree_attention(const TreeAttentionInputs& in, const std::vector<int64_t>& depths) {
+  return tree_attention(in.qkv, in.heads, angles_at(depths, in.norm.query_weight.size(0)), in.norm,
                         TokenTree(depths));
 }
 
@@ -76,8 +79,8 @@ TEST(TreeAttention, EveryPathIsASequenceOfItsOwn) {
   for (const auto kernels : {Kernels::kReference, Kernels::kFused}) {
     const KernelsScope scope(kernels);
     for (const auto dtype : kDtypes) {
-      const auto in = random_inputs(depths.size(), {4, 2}, 6, dtype);
-      const auto out = run(in, depths);
+      const auto in = random_tree_inputs(depths.size(), {4, 2}, 6, dtype);
+      const auto out = run_tree_attention(in, depths);
       EXPECT_EQ(out.scalar_type(), dtype);
       for (int64_t token = 0; token < out.size(1); ++token) {
         const auto path = path_of(depths, token);
@@ -99,17 +102,17 @@ TEST(TreeAttention, TheFusedVersionIsTheReference) {
       // Beginnings around the sizes of tiles (64 rows) and blocks of keys (512).
       for (const auto& depths : {bushy(1, 1), bushy(15, 3), bushy(64, 9), bushy(129, 20),
                                  bushy(513, 4), bushy(1040, 3), std::vector<int64_t>{0, 0, 0, 1}}) {
-        const auto in = random_inputs(depths.size(), heads, 16, dtype);
+        const auto in = random_tree_inputs(depths.size(), heads, 16, dtype);
         at::Tensor exact;
         {
           const KernelsScope scope(Kernels::kReference);
           auto wide = in;
           wide.qkv = in.qkv.to(at::kDouble);
-          exact = run(wide, depths);
+          exact = run_tree_attention(wide, depths);
         }
         for (const int threads : {1, 2}) {
           at::set_num_threads(threads);
-          expect_close(run(in, depths), exact, kSelfAttentionTolerance.of(dtype));
+          expect_close(run_tree_attention(in, depths), exact, kSelfAttentionTolerance.of(dtype));
         }
       }
     }
@@ -119,33 +122,34 @@ TEST(TreeAttention, TheFusedVersionIsTheReference) {
 
 TEST(TreeAttention, ReadsRowsWithGaps) {
   const auto depths = bushy(20, 4);
-  const auto in = random_inputs(depths.size(), {2, 1}, 8, at::kFloat);
+  const auto in = random_tree_inputs(depths.size(), {2, 1}, 8, at::kFloat);
   auto apart = in;
   apart.qkv = with_gaps(in.qkv);
-  expect_close(run(apart, depths), run(in, depths), 0.0);
+  expect_close(run_tree_attention(apart, depths), run_tree_attention(in, depths), 0.0);
 }
 
 TEST(TreeAttention, GradientsMatch) {
   const std::vector<int64_t> depths = {0, 1, 1, 2, 0};
   RandomTensors random;
   const auto attention = [&](const std::vector<at::Tensor>& in) {
-    return tree_attention(in[0], {2, 1}, table(depths, 4), {in[1], in[2], kEps}, TokenTree(depths));
+    return tree_attention(in[0], {2, 1}, angles_at(depths, 4), {in[1], in[2], kEps},
+                          TokenTree(depths));
   };
   expect_gradients_match(attention,
                          {random.normal({1, 5, 4 * 4}), random.normal({4}), random.normal({4})});
   // In fp32 the fused version stands aside where a gradient is asked for.
-  auto in = random_inputs(depths.size(), {2, 1}, 4, at::kFloat);
+  auto in = random_tree_inputs(depths.size(), {2, 1}, 4, at::kFloat);
   in.qkv.requires_grad_(true);
-  run(in, depths).sum().backward();
+  run_tree_attention(in, depths).sum().backward();
   EXPECT_GT(in.qkv.grad().abs().sum().item<double>(), 0.0);
 }
 
 TEST(TreeAttention, RefusesATreeOfAnotherSize) {
-  const auto in = random_inputs(3, {2, 2}, 4, at::kFloat);
+  const auto in = random_tree_inputs(3, {2, 2}, 4, at::kFloat);
   expect_error(
       ErrorCode::kShape,
       "tree_attention: expected qkv of 1 row of the tree's 2 tokens, got [1, 3, 24].", [&] {
-        (void)tree_attention(in.qkv, in.heads, table({0, 1, 2}, 4), in.norm, TokenTree({0, 1}));
+        (void)tree_attention(in.qkv, in.heads, angles_at({0, 1, 2}, 4), in.norm, TokenTree({0, 1}));
       });
 }
 

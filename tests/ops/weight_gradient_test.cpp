@@ -1,6 +1,8 @@
 #include "loopbank/ops/weight_gradient.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -10,7 +12,8 @@
 namespace loopbank::ops {
 namespace {
 
-using namespace loopbank::testing;
+using testing::expect_close;
+using testing::RandomTensors;
 
 struct Uses {
   at::Tensor x, weight;

@@ -11,11 +11,8 @@
 namespace loopbank {
 namespace {
 
+using testing::benchmark_part;
 using testing::expect_contains;
-
-Json benchmark() {
-  return testing::full_results()["parts"][0];
-}
 
 Json& system_named(Json& part, const std::string& name) {
   for (auto& system : part["systems"]) {
@@ -46,7 +43,7 @@ Answer answer(const Json& part, int question) {
 }
 
 TEST(AnswerLoops, FollowsTheNumbers) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   part["systems"][0]["scores"]["reasoning_bpb"]["mean"] = 2.0;
   set_loops(part, 1.5, -0.5);
   EXPECT_EQ(answer(part, 1).headline, "Yes");
@@ -64,7 +61,7 @@ TEST(AnswerLoops, FollowsTheNumbers) {
 }
 
 TEST(AnswerLoops, EqualFlopsAreThoseOfTheMatchedSystem) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   expect_contains(answer(part, 1).more, "At equal FLOPs a token, Loop-3 against IsoFLOP is better");
   system_named(part, "loop3")["flops_per_token"] =
       2 * system_named(part, "isoflop")["flops_per_token"].get<double>();
@@ -72,7 +69,7 @@ TEST(AnswerLoops, EqualFlopsAreThoseOfTheMatchedSystem) {
 }
 
 TEST(AnswerLoops, DoubtOfTheSeedsIsSaid) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   set_loops(part, 1.5, -0.5);
   for (const char* name : {"loop3", "loop5", "loop7"}) {
     system_named(part, name)["against"]["isopar"]["reasoning_bpb"]["seeds"] = {{"low", -1.2},
@@ -84,7 +81,7 @@ TEST(AnswerLoops, DoubtOfTheSeedsIsSaid) {
 }
 
 TEST(AnswerLoops, WhatSeedsLeaveOpenIsNoYes) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   set_loops(part, 1.5, -0.5);
   EXPECT_EQ(answer(part, 1).headline, "Yes");
   for (const char* name : {"loop3", "loop5", "loop7"}) {
@@ -95,7 +92,7 @@ TEST(AnswerLoops, WhatSeedsLeaveOpenIsNoYes) {
 }
 
 TEST(AnswerLoops, ControlsAreComparedWithWhereThereAreSuch) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   EXPECT_EQ(answer(part, 1).more.find("learned scales"), std::string::npos);
   auto control = system_named(part, "isopar");
   control["name"] = "loop1";
@@ -111,7 +108,7 @@ TEST(AnswerLoops, ControlsAreComparedWithWhereThereAreSuch) {
 }
 
 TEST(AnswerLoops, LoopsThatDoNothingAreNamed) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   EXPECT_EQ(answer(part, 1).more.find("they do nothing"), std::string::npos);
   for (const char* name : {"loop3", "loop5", "loop7"}) {
     for (auto& layer : part["inside"][name]["state_change"]) {
@@ -124,7 +121,7 @@ TEST(AnswerLoops, LoopsThatDoNothingAreNamed) {
 }
 
 TEST(AnswerLoops, WithoutIsoParNothingIsSaid) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   part["systems"].erase(0);
   part["claims"] = Json::array();
   EXPECT_EQ(answer(part, 1).headline, "Not measured");
@@ -132,7 +129,7 @@ TEST(AnswerLoops, WithoutIsoParNothingIsSaid) {
 }
 
 TEST(AnswerMemory, FollowsTheNumbers) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   part["claims"] = Json::array();
   const auto set = [&](const std::string& name, double mean) {
     system_named(part, name)["scores"]["facts_bpb"]["mean"] = mean;
@@ -158,7 +155,7 @@ TEST(AnswerMemory, FollowsTheNumbers) {
 }
 
 TEST(AnswerTogether, FollowsTheCornersOfTheGrid) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   const auto set = [&](const std::string& name, double mean) {
     for (const char* column : {"reasoning_bpb", "facts_bpb"}) {
       system_named(part, name)["scores"][column]["mean"] = mean;
@@ -186,7 +183,7 @@ TEST(AnswerTogether, WithoutAGridNothingIsSaid) {
 }
 
 TEST(AnswerInside, FollowsTheLayers) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   EXPECT_EQ(answer(part, 4).headline, "Late layers loop most");
   expect_contains(answer(part, 4).more, "\"digits\" loop most");
   for (auto& [name, inside] : part["inside"].items()) {
@@ -203,7 +200,7 @@ TEST(AnswerInside, FollowsTheLayers) {
 }
 
 TEST(AnswerInside, GatesAreToldFromTheirMeans) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   for (const char* name : {"mem-gm3", "mem-g0", "mem-g3"}) {
     part["inside"][name]["local_gate"]["mean"] = {{0.1, 0.1}, {0.2, 0.2}, {0.3, 0.3}, {0.4, 0.4}};
   }
@@ -213,7 +210,7 @@ TEST(AnswerInside, GatesAreToldFromTheirMeans) {
 }
 
 TEST(CompareSystems, ClaimsCountInBothDirections) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   const auto column = *find_column(part, "knowledge", "bpb");
   part["claims"] = {{{"column", "facts_bpb"},
                      {"better", "isoflop"},
@@ -234,7 +231,7 @@ TEST(CompareSystems, ClaimsCountInBothDirections) {
 }
 
 TEST(CompareSystems, WithoutAnyMeasureOfDoubtThereIsNone) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   const auto column = *find_column(part, "knowledge", "bpb");
   part["claims"] = Json::array();
   EXPECT_TRUE(compare_systems(part, "mem-g3", "loop3", column)->estimated);

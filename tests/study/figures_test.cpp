@@ -13,9 +13,7 @@
 namespace loopbank {
 namespace {
 
-Json benchmark() {
-  return testing::full_results()["parts"][0];
-}
+using testing::benchmark_part;
 
 const Figure& figure_of(const std::vector<Figure>& figures, const std::string& id) {
   const auto found = std::find_if(figures.begin(), figures.end(),
@@ -86,7 +84,7 @@ TEST(MakeFigures, WhatWasNotMeasuredHasNoPicture) {
 }
 
 TEST(MakeFigures, ScoresAndTheirBarsAreThoseOfTheJson) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   part["systems"][1]["scores"]["facts_bpb"] = {{"mean", 0.321}, {"standard_error", 0.004}};
   const auto figures = make_figures(part);
   const auto& series = series_labelled(figure_of(figures, "scores"), "Loop-3", "facts BPB");
@@ -97,7 +95,7 @@ TEST(MakeFigures, ScoresAndTheirBarsAreThoseOfTheJson) {
 }
 
 TEST(MakeFigures, RelativeChangesStandBesideThePapers) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   part["systems"][0]["scores"]["reasoning_bpb"]["mean"] = 2.0;
   part["systems"][1]["scores"]["reasoning_bpb"]["mean"] = 1.5;
   part["systems"][1]["against"]["isopar"]["reasoning_bpb"] = {
@@ -113,7 +111,7 @@ TEST(MakeFigures, RelativeChangesStandBesideThePapers) {
 }
 
 TEST(MakeFigures, SweepRunsAlongTheWeightFromThePapersOwn) {
-  const auto figures = make_figures(benchmark());
+  const auto figures = make_figures(benchmark_part());
   const auto& sweep = series_labelled(figure_of(figures, "ponder"), "ponder sweep");
   EXPECT_EQ(sweep.notes,
             (std::vector<std::string>{"weight 0", "weight 0.001", "weight 0.01", "weight 0.1"}));
@@ -121,7 +119,7 @@ TEST(MakeFigures, SweepRunsAlongTheWeightFromThePapersOwn) {
 }
 
 TEST(MakeFigures, SeedsAreAveragedStepByStep) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   part["curves"]["loop3"] = {
       {{"seed", 1}, {"step", {10, 20, 30}}, {"validation_loss", {4.0, 2.0, 1.0}}},
       {{"seed", 2}, {"step", {10, 20}}, {"validation_loss", {6.0, 3.0}}}};
@@ -133,7 +131,7 @@ TEST(MakeFigures, SeedsAreAveragedStepByStep) {
 }
 
 TEST(MakeFigures, ManySystemsBeginWithThoseThatTellTheStory) {
-  const auto figures = make_figures(benchmark());
+  const auto figures = make_figures(benchmark_part());
   const auto& figure = figure_of(figures, "difficulty-bpb");
   std::set<std::string> shown;
   for (const auto& series : figure.series) {
@@ -145,7 +143,7 @@ TEST(MakeFigures, ManySystemsBeginWithThoseThatTellTheStory) {
 }
 
 TEST(GridOf, ThePapersSystemsFillTheColumnWithoutMemory) {
-  const auto part = benchmark();
+  const auto part = benchmark_part();
   const auto cells = grid_of(part);
   std::set<std::pair<double, double>> places;
   for (const auto& cell : cells) {
@@ -158,7 +156,7 @@ TEST(GridOf, ThePapersSystemsFillTheColumnWithoutMemory) {
 }
 
 TEST(GridOf, OfThePapersGatesThoseThatStartOpenStandInACell) {
-  auto part = benchmark();
+  auto part = benchmark_part();
   const auto open = *find_system(part, "mem-g3");
   auto& systems = part["systems"];
   for (size_t i = systems.size(); i-- > 0;) {
@@ -187,7 +185,7 @@ TEST(GridOf, OfThePapersGatesThoseThatStartOpenStandInACell) {
 }
 
 TEST(ColorsOf, OneSystemOneColour) {
-  const auto colors = colors_of(benchmark());
+  const auto colors = colors_of(benchmark_part());
   EXPECT_EQ(colors.at("isopar"), "dense-0");
   EXPECT_EQ(colors.at("isoflop-m"), "dense-3");
   EXPECT_EQ(colors.at("mem-g3"), "memory-2");

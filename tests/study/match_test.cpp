@@ -37,7 +37,7 @@ ModelConfig tiny_memory() {
   return config;
 }
 
-std::string error_of(const ModelConfig& config, const MatchOptions& options) {
+std::string match_error(const ModelConfig& config, const MatchOptions& options) {
   try {
     (void)match_baseline(config, options);
   } catch (const Error& error) {
@@ -130,10 +130,10 @@ TEST(MatchBaseline, TheBaselineKeepsNothingOfLoopsAndMemory) {
 
 TEST(MatchBaseline, WhatCannotBeMatchedIsRefused) {
   const ModelConfig dense;
-  EXPECT_NE(error_of(dense, {}).find("got a dense one"), std::string::npos);
-  EXPECT_NE(error_of(tiny_memory(), {.step = 0}).find("step of 1 or more, got 0"),
+  EXPECT_NE(match_error(dense, {}).find("got a dense one"), std::string::npos);
+  EXPECT_NE(match_error(tiny_memory(), {.step = 0}).find("step of 1 or more, got 0"),
             std::string::npos);
-  EXPECT_NE(error_of(tiny_memory(), {.sequence_length = -1}).find("got -1"), std::string::npos);
+  EXPECT_NE(match_error(tiny_memory(), {.sequence_length = -1}).find("got -1"), std::string::npos);
 }
 
 TEST(MatchBaseline, ResidualsAreReported) {

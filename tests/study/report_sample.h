@@ -9,6 +9,11 @@ namespace loopbank::testing {
 /// Two parts, three seeds, everything there.
 [[nodiscard]] nlohmann::ordered_json full_results();
 
+/// Its first part, the embedded benchmark.
+[[nodiscard]] inline nlohmann::ordered_json benchmark_part() {
+  return full_results()["parts"][0];
+}
+
 /// Two dense systems, one seed, unfinished, no look inside, no curves and no claims.
 [[nodiscard]] nlohmann::ordered_json poor_results();
 

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "../support/occurrences.h"
 #include "../support/test_directory.h"
 #include "loopbank/study/figures.h"
 #include "loopbank/study/page_files.h"
@@ -14,17 +15,10 @@
 namespace loopbank {
 namespace {
 
+using testing::count_of;
 using testing::expect_contains;
 using testing::full_results;
 using testing::poor_results;
-
-size_t count_of(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
-}
 
 /// The page without its styles and scripts.
 std::string markup_of(const Json& results) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "../support/occurrences.h"
 #include "../support/test_directory.h"
 #include "loopbank/study/table.h"
 #include "stored_scores.h"
@@ -13,17 +14,10 @@ namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::count_of;
 using testing::error_of;
 using testing::expect_contains;
 using testing::TestDirectory;
-
-size_t count_of(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
-}
 
 TaskScore task_score(const std::string& name, double accuracy, double bpb) {
   return {.task = name,

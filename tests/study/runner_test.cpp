@@ -16,7 +16,7 @@ using testing::expect_contains;
 using testing::small_study;
 using testing::TestDirectory;
 
-nlohmann::json read_json(const fs::path& path) {
+nlohmann::json json_of_file(const fs::path& path) {
   return nlohmann::json::parse(read_file(path));
 }
 
@@ -26,7 +26,7 @@ fs::path run_folder(const fs::path& out, const std::string& system, int seed = 3
 
 /// results.json without what a clock measured.
 nlohmann::json timeless_results(const fs::path& out) {
-  auto json = read_json(out / "results.json");
+  auto json = json_of_file(out / "results.json");
   const auto forget = [](nlohmann::json& systems) {
     for (auto& system : systems) {
       for (const char* key : {"tokens_per_second", "seconds", "evaluation_seconds"}) {
@@ -57,7 +57,7 @@ TEST(RunStudy, EverySystemIsTrainedScoredAndWritten) {
   EXPECT_TRUE(outcome.finished);
   EXPECT_EQ(told.size(), 10U);
 
-  const auto json = read_json(out / "results.json");
+  const auto json = json_of_file(out / "results.json");
   EXPECT_EQ(json["scale"], "demo");
   EXPECT_EQ(json["finished"], true);
   const auto& part = json["parts"][0];
@@ -83,7 +83,7 @@ TEST(RunStudy, EverySystemIsTrainedScoredAndWritten) {
       EXPECT_TRUE(fs::exists(folder / name)) << name;
     }
     // What the table says is what the score files say.
-    const auto scores = read_json(folder / "scores" / "metrics.json")["results"];
+    const auto scores = json_of_file(folder / "scores" / "metrics.json")["results"];
     EXPECT_EQ(scores[0]["task"], "facts");
     EXPECT_EQ(scores[0]["value"], row["facts_accuracy"]);
     EXPECT_EQ(scores[0]["bpb"], row["facts_bpb"]);
@@ -140,7 +140,7 @@ TEST(RunStudy, ABaselineInEqualTimeTakesTheStepsThatWereMeasured) {
   auto options = small_study(out, {});
   options.parts = {load_study_config(file, testing::small_settings())};
   const auto outcome = run_study(options);
-  const auto measured = read_json(out / "benchmark/iso-time/isotime.json");
+  const auto measured = json_of_file(out / "benchmark/iso-time/isotime.json");
   const auto& rows = outcome.result.parts.at(0).rows;
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[1].runs[0].steps, measured["steps"]);
@@ -155,7 +155,7 @@ TEST(RunStudy, WhatIsDoneIsNotDoneAgainAndOtherSystemsJoin) {
   const auto loop3 = run_folder(out, "loop3");
   const auto trained = fs::last_write_time(loop3 / "model.safetensors");
   const auto tokens = fs::last_write_time(out / "benchmark/seed-3/data/train.tokens");
-  const auto before = read_json(loop3 / "result.json");
+  const auto before = json_of_file(loop3 / "result.json");
 
   auto options = small_study(out, {"loop3", "isopar"});
   std::vector<bool> was_done;
@@ -166,7 +166,7 @@ TEST(RunStudy, WhatIsDoneIsNotDoneAgainAndOtherSystemsJoin) {
   EXPECT_EQ(rows[0].system.name, "isopar");
   EXPECT_EQ(fs::last_write_time(loop3 / "model.safetensors"), trained);
   EXPECT_EQ(fs::last_write_time(out / "benchmark/seed-3/data/train.tokens"), tokens);
-  EXPECT_EQ(read_json(loop3 / "result.json"), before);
+  EXPECT_EQ(json_of_file(loop3 / "result.json"), before);
 }
 
 TEST(RunStudy, StoppedAnywhereAndContinuedItEndsWithTheSameBits) {
@@ -182,7 +182,7 @@ TEST(RunStudy, StoppedAnywhereAndContinuedItEndsWithTheSameBits) {
     options.should_stop = [left = 5]() mutable { return --left <= 0; };
     const auto outcome = run_study(options);
     finished = outcome.finished;
-    EXPECT_EQ(read_json(parts / "results.json")["systems"].size(),
+    EXPECT_EQ(json_of_file(parts / "results.json")["systems"].size(),
               outcome.result.parts[0].rows.size());
   }
   EXPECT_GE(calls, 3);

@@ -59,6 +59,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::content_of;
+using testing::DiskDirectory;
 using testing::error_of;
 using testing::expect_contains;
 using testing::TestDirectory;
@@ -98,14 +99,14 @@ void leave_behind(const TestDirectory& directory, const std::string& name, bool 
 }
 
 TEST(WriteFileAtomically, SyncsTheFileBeforeItHasItsNameAndTheFolderAfter) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const Disk disk;
   write_file_atomically(directory.path() / "state", "new");
   EXPECT_EQ(Disk::synced(), (Names{"TEMPORARY", directory.path().filename().string()}));
 }
 
 TEST(WriteFileAtomically, ADiskThatFailsToSyncLeavesTheOldContent) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.write("state", "old");
   {
     const Disk disk({.file_sync_error = EIO});
@@ -117,7 +118,7 @@ TEST(WriteFileAtomically, ADiskThatFailsToSyncLeavesTheOldContent) {
 }
 
 TEST(WriteFileAtomically, AQuotaThatIsUsedUpIsReportedWithARemedy) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const Disk disk({.file_sync_error = EDQUOT});  // a disk in the network tells so late
   expect_contains(
       error_of(ErrorCode::kData, [&] { write_file_atomically(directory.path() / "a", "new"); }),
@@ -125,7 +126,7 @@ TEST(WriteFileAtomically, AQuotaThatIsUsedUpIsReportedWithARemedy) {
 }
 
 TEST(WriteFileAtomically, AFolderThatFailsToSyncIsAnErrorUnlessNoFolderCanBeSynced) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.path() / "state";
   {
     const Disk disk({.sync_error = EIO});
@@ -138,7 +139,7 @@ TEST(WriteFileAtomically, AFolderThatFailsToSyncIsAnErrorUnlessNoFolderCanBeSync
 }
 
 TEST(WriteFileAtomically, TakesNoNameThatADeadProcessLeft) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   leave_behind(directory, "state", /*folders=*/false);
   const auto before = directory.names().size();
   write_file_atomically(directory.path() / "state", "new");
@@ -146,8 +147,20 @@ TEST(WriteFileAtomically, TakesNoNameThatADeadProcessLeft) {
   EXPECT_EQ(directory.names().size(), before + 1);
 }
 
+TEST(WriteFilesAtomically, SyncsEachFileAndTheFolderOnce) {
+  const DiskDirectory directory;
+  directory.write("a", "old");
+  const Disk disk;
+  write_files_atomically(directory.path(), {{"a", "new"}, {"b", "another"}});
+  EXPECT_EQ(Disk::synced(),
+            (Names{"TEMPORARY", "TEMPORARY", directory.path().filename().string()}));
+  EXPECT_EQ(content_of(directory.path() / "a"), "new");
+  EXPECT_EQ(content_of(directory.path() / "b"), "another");
+  EXPECT_EQ(directory.names(), (Names{"a", "b"}));
+}
+
 TEST(AtomicDirectory, HoldsNothingThatADeadProcessLeft) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   leave_behind(directory, "step", /*folders=*/true);
   AtomicDirectory made(directory.path() / "step");
   write_file_atomically(made.path() / "weights", "new");
@@ -157,7 +170,7 @@ TEST(AtomicDirectory, HoldsNothingThatADeadProcessLeft) {
 }
 
 TEST(AtomicDirectory, SyncsEveryFileEveryFolderAndThenItsName) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   AtomicDirectory made(directory.path() / "step");
   fs::create_directory(made.path() / "below");
   std::ofstream(made.path() / "below" / "weights") << "new";
@@ -172,8 +185,44 @@ TEST(AtomicDirectory, SyncsEveryFileEveryFolderAndThenItsName) {
   EXPECT_EQ(names, (Names{"below", "weights"}));
 }
 
+TEST(AtomicDirectory, SyncsWhatIsWrittenIntoItOnceAndAtTheEnd) {
+  const DiskDirectory directory;
+  AtomicDirectory made(directory.path() / "step");
+  const Disk disk;
+  write_file_atomically(made.path() / "weights", "new");
+  fs::create_directory(made.path() / "below");
+  write_file_atomically(made.path() / "below" / "state", "new");
+  EXPECT_EQ(Disk::synced(), Names{});
+  // Another folder's files are not its own, whatever they are called.
+  write_file_atomically(directory.path() / "state", "new");
+  EXPECT_EQ(Disk::synced(), (Names{"TEMPORARY", directory.path().filename().string()}));
+  made.commit();
+  auto names = Disk::synced();
+  ASSERT_EQ(names.size(), 2 + 5U);
+  std::sort(names.begin() + 2, names.begin() + 5);
+  EXPECT_EQ(Names(names.begin() + 2, names.end()), (Names{"below", "state", "weights", "TEMPORARY",
+                                                          directory.path().filename().string()}));
+  // What is written into it from now on is.
+  write_file_atomically(directory.path() / "step" / "weights", "newer");
+  EXPECT_EQ(Disk::synced().size(), 9U);
+}
+
+TEST(AtomicDirectory, ADiskThatFailsToSyncAFileInItLeavesTheOlderOne) {
+  const DiskDirectory directory;
+  directory.write("step/weights", "old");
+  {
+    AtomicDirectory made(directory.path() / "step");
+    write_file_atomically(made.path() / "weights", "new");
+    const Disk disk({.file_sync_error = EDQUOT});
+    expect_contains(error_of(ErrorCode::kCheckpoint, [&] { made.commit(); }),
+                    "weights: cannot fsync: Disk quota exceeded. Free some disk space;");
+  }
+  EXPECT_EQ(content_of(directory.path() / "step" / "weights"), "old");
+  EXPECT_EQ(directory.names(), Names{"step"});
+}
+
 TEST(AtomicDirectory, ReplacesAnOlderOneWhereFoldersCannotBeExchanged) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.path() / "step";
   for (const std::string content : {"first", "second", "third"}) {
     const Disk disk({.exchange_error = EINVAL});
@@ -187,7 +236,7 @@ TEST(AtomicDirectory, ReplacesAnOlderOneWhereFoldersCannotBeExchanged) {
 }
 
 TEST(AtomicDirectory, AnExchangeThatFailsLeavesTheOlderOne) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   directory.write("file", "");
   fs::create_directory(directory.path() / "step");
   directory.write("step/weights", "old");
@@ -202,7 +251,7 @@ TEST(AtomicDirectory, AnExchangeThatFailsLeavesTheOlderOne) {
 }
 
 TEST(CreateDirectories, SyncsTheFoldersThatGotANewEntry) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto root = directory.path().filename().string();
   const Disk disk;
   loopbank::create_directories(directory.path() / "a" / "b");
@@ -212,7 +261,7 @@ TEST(CreateDirectories, SyncsTheFoldersThatGotANewEntry) {
 }
 
 TEST(AtomicFile, PutsNoFileInThePlaceOfAPipeOrAFolder) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto pipe = directory.path() / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_EQ(error_of(ErrorCode::kData, [&] { write_file_atomically(pipe, "x"); }),
@@ -225,7 +274,7 @@ TEST(AtomicFile, PutsNoFileInThePlaceOfAPipeOrAFolder) {
 }
 
 TEST(AtomicDirectory, PutsNoFolderInThePlaceOfAFile) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto file = directory.write("file", "kept");
   EXPECT_EQ(error_of(ErrorCode::kCheckpoint, [&] { const AtomicDirectory made(file); }),
             file.string() + ": expected a folder or nothing of that name, got a regular file.");

@@ -14,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::content_of;
+using testing::DiskDirectory;
 using testing::error_of;
 using testing::expect_contains;
-using testing::TestDirectory;
 using Names = std::vector<std::string>;
 
 /// Makes every write beyond `num_bytes` of a file fail for as long as the object lives: what a
@@ -51,7 +51,7 @@ std::string long_content(size_t size) {
 }
 
 TEST(ReadFile, GivesEveryByteOfFilesLargerThanTheBuffer) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto content = long_content((size_t{5} << 19) + 17);
   EXPECT_EQ(read_file(directory.write("a", content)), content);
   EXPECT_EQ(read_file(directory.write("empty", "")), "");
@@ -65,7 +65,7 @@ TEST(ReadFile, NamesTheMissingFileAndTheReason) {
 }
 
 TEST(WriteFileAtomically, ReplacesTheOldContentAndLeavesNothingBeside) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.write("state", "old");
   const auto content = long_content(3'000'001);
   write_file_atomically(path, content);
@@ -74,7 +74,7 @@ TEST(WriteFileAtomically, ReplacesTheOldContentAndLeavesNothingBeside) {
 }
 
 TEST(WriteFileAtomically, AFullDiskLeavesTheOldContentAndNothingBeside) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.write("state", "old");
   std::string message;
   {
@@ -89,7 +89,7 @@ TEST(WriteFileAtomically, AFullDiskLeavesTheOldContentAndNothingBeside) {
 }
 
 TEST(WriteFileAtomically, AMissingFolderIsNamed) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.path() / "absent" / "state";
   const auto message = error_of(ErrorCode::kData, [&] { write_file_atomically(path, "x"); });
   EXPECT_EQ(message, path.string() + ": cannot create: No such file or directory.");
@@ -118,7 +118,7 @@ TEST(FileWriter, AFullDeviceShowsAtCloseWhereTheBufferHeldEverything) {
 }
 
 TEST(FileWriter, PiecesOfAnySizeEndUpInOrder) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto content = long_content((size_t{1} << 21) + 5);
   FileWriter writer(directory.path() / "a");
   for (size_t begin = 0, size = 1; begin < content.size(); begin += size, size = size * 3 + 1) {
@@ -130,7 +130,7 @@ TEST(FileWriter, PiecesOfAnySizeEndUpInOrder) {
 }
 
 TEST(FileWriter, WriteAtReplacesBytesInPlaceAndWritingGoesOnAtTheEnd) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   FileWriter writer(directory.path() / "a");
   writer.write("0123456789");
   writer.write_at(2, "ab");
@@ -142,7 +142,7 @@ TEST(FileWriter, WriteAtReplacesBytesInPlaceAndWritingGoesOnAtTheEnd) {
 }
 
 TEST(AtomicFile, IsNotThereBeforeCommitAndGoneWithoutIt) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.path() / "a";
   {
     AtomicFile file(path);
@@ -160,7 +160,7 @@ TEST(AtomicFile, IsNotThereBeforeCommitAndGoneWithoutIt) {
 }
 
 TEST(AtomicDirectory, ReplacesAnOlderDirectoryWhole) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.path() / "step";
   for (const std::string round : {"first", "second"}) {
     AtomicDirectory made(path);
@@ -176,7 +176,7 @@ TEST(AtomicDirectory, ReplacesAnOlderDirectoryWhole) {
 }
 
 TEST(AtomicDirectory, WithoutCommitTheOldOneStaysAndNothingIsLeft) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.path() / "step";
   fs::create_directory(path);
   const auto old_file = directory.write("step/weights", "old");
@@ -194,14 +194,14 @@ TEST(AtomicDirectory, WithoutCommitTheOldOneStaysAndNothingIsLeft) {
 }
 
 TEST(AtomicDirectory, ATrailingSlashNamesTheSameDirectory) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   AtomicDirectory made(directory.path() / "step/");
   made.commit();
   EXPECT_EQ(directory.names(), Names{"step"});
 }
 
 TEST(MappedFile, ShowsTheBytesAndSurvivesAMove) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   MappedFile first(directory.write("a", "bytes"));
   const MappedFile second(std::move(first));
   ASSERT_EQ(second.bytes().size(), 5U);
@@ -210,14 +210,14 @@ TEST(MappedFile, ShowsTheBytesAndSurvivesAMove) {
 }
 
 TEST(MappedFile, AFolderIsRefusedByKind) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto message =
       error_of(ErrorCode::kData, [&] { const MappedFile mapped(directory.path()); });
   EXPECT_EQ(message, directory.path().string() + ": expected a regular file, got a folder.");
 }
 
 TEST(RemoveTemporaries, TakesThoseOfThePrefixAlone) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   for (const char* name : {".a-1.x.tmp-7-0", ".b.tmp-7-1", "a-1.x", ".a-hidden", "a.tmp-7"}) {
     directory.write(name, "");
   }
@@ -229,7 +229,7 @@ TEST(RemoveTemporaries, TakesThoseOfThePrefixAlone) {
 }
 
 TEST(CreateDirectories, AFileInTheWayIsNamed) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto path = directory.write("file", "") / "below";
   expect_contains(error_of(ErrorCode::kData, [&] { loopbank::create_directories(path); }),
                   path.string() + ": cannot create the folder: ");

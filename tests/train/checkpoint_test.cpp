@@ -1,6 +1,7 @@
 #include "loopbank/train/checkpoint.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -14,8 +15,8 @@ namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::DiskDirectory;
 using testing::small_run;
-using testing::TestDirectory;
 
 TrainState some_state(int64_t step) {
   return {.step = step,
@@ -80,7 +81,7 @@ TEST(TrainState, AMissingOrMistypedKeyIsNamed) {
 }
 
 TEST(Checkpoint, HoldsEveryBitOfTheRun) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const auto run = small_run(directory);
   Trained trained(run);
   trained.step();
@@ -100,7 +101,7 @@ TEST(Checkpoint, HoldsEveryBitOfTheRun) {
 }
 
 TEST(Checkpoint, IsAModelDirectoryOfItsOwn) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const Trained trained(small_run(directory));
   const auto path = trained.save(directory.path(), 1);
   const auto model = load_model(path);
@@ -111,7 +112,7 @@ TEST(Checkpoint, IsAModelDirectoryOfItsOwn) {
 }
 
 TEST(Checkpoint, AChangedByteInAnyFileIsFound) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const Trained trained(small_run(directory));
   const auto path = trained.save(directory.path(), 1);
   std::vector<fs::path> files;
@@ -135,7 +136,7 @@ TEST(Checkpoint, AChangedByteInAnyFileIsFound) {
 }
 
 TEST(Checkpoint, ChecksumsThatNestWithoutEndAreDamage) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const Trained trained(small_run(directory));
   const auto path = trained.save(directory.path(), 1);
   write_file_atomically(path / "checksums.json",
@@ -144,7 +145,7 @@ TEST(Checkpoint, ChecksumsThatNestWithoutEndAreDamage) {
 }
 
 TEST(Checkpoint, TheNewestAreKeptAndListedFirst) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   const Trained trained(small_run(directory));
   for (const int64_t step : {9, 10, 100, 1000000}) {
     trained.save(directory.path(), step);
@@ -166,7 +167,7 @@ TEST(Checkpoint, TheNewestAreKeptAndListedFirst) {
 }
 
 TEST(RunDirectory, ALockIsHeldByOneAlone) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   {
     const RunLock lock(directory.path() / "run");
     EXPECT_THROW(RunLock(directory.path() / "run"), Error);
@@ -175,7 +176,7 @@ TEST(RunDirectory, ALockIsHeldByOneAlone) {
 }
 
 TEST(RunDirectory, LeftoversOfAKilledProcessGo) {
-  const TestDirectory directory;
+  const DiskDirectory directory;
   directory.write(".metrics.jsonl.tmp-17-0", "half");
   directory.write("metrics.jsonl", "");
   fs::create_directories(directory.path() / "checkpoints" / ".step-000002.tmp-17-1" / "x");

@@ -12,7 +12,6 @@ namespace loopbank {
 namespace {
 
 using testing::TestDirectory;
-using Json = nlohmann::ordered_json;
 
 std::string row(int64_t step) {
   return fmt::format("{{\"step\":{},\"loss\":1.5}}\n", step);
@@ -24,7 +23,7 @@ TEST(MetricsLog, AResumeKeepsTheRowsUpToTheCheckpointAlone) {
   const auto path = directory.write("metrics.jsonl", row(1) + row(2) + validation + row(3));
   {
     MetricsLog log(path, /*last_step=*/2);
-    log.write(Json{{"step", 3}});
+    log.write(nlohmann::ordered_json{{"step", 3}});
     log.sync();
   }
   EXPECT_EQ(read_file(path), row(1) + row(2) + validation + "{\"step\":3}\n");
@@ -70,7 +69,7 @@ TEST(StepMetrics, ALossThatIsNotFiniteIsNull) {
   const auto json = to_json(StepMetrics{.step = 1, .loss = std::nan(""), .skipped = true});
   EXPECT_TRUE(json["loss"].is_null());
   EXPECT_EQ(json["skipped"], true);
-  EXPECT_EQ(Json::parse(json.dump()), json);
+  EXPECT_EQ(nlohmann::ordered_json::parse(json.dump()), json);
 }
 
 TEST(ValidationMetrics, ListEveryBudgetByItsNumber) {

@@ -1,9 +1,13 @@
 #include "parity_case.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "loopbank/model/safetensors.h"
@@ -122,6 +126,12 @@ ParityCase read_parity_case(const std::filesystem::path& path) {
             path.string(), {"model_type"});
   twin.config.validate();
   return twin;
+}
+
+std::string parity_test_name(const ::testing::TestParamInfo<const char*>& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
 }
 
 void expect_same_outputs(const ParityCase& twin, at::ScalarType dtype,

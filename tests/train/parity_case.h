@@ -30,6 +30,9 @@ struct ParityCase {
 
 [[nodiscard]] ParityCase read_parity_case(const std::filesystem::path& path);
 
+/// A system's name as a test may have it: `mem_g3`.
+[[nodiscard]] std::string parity_test_name(const ::testing::TestParamInfo<const char*>& info);
+
 /// The largest differences that pass between ours and the twin's, each as a share of the twin's
 /// largest value in the same tensor: max |a - b| / max |b|.
 struct ParityTolerance {

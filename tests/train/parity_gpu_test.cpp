@@ -37,13 +37,9 @@ TEST_P(ParityOnGpu, OutputsGradientsAndOptimizerSteps) {
   expect_same_training(twin, at::kBFloat16, kBf16Tolerance, gpu);
 }
 
-std::string test_name(const ::testing::TestParamInfo<const char*>& info) {
-  return info.param;
-}
-
-INSTANTIATE_TEST_SUITE_P(Systems, ParityOnGpu, ::testing::Values("isopar", "loop3"), test_name);
-INSTANTIATE_TEST_SUITE_P(Memory, ParityOnGpu, ::testing::Values("mem-g3"),
-                         [](const auto&) { return std::string("mem_g3"); });
+INSTANTIATE_TEST_SUITE_P(Systems, ParityOnGpu, ::testing::Values("isopar", "loop3"),
+                         parity_test_name);
+INSTANTIATE_TEST_SUITE_P(Memory, ParityOnGpu, ::testing::Values("mem-g3"), parity_test_name);
 
 }  // namespace
 }  // namespace loopbank::testing

@@ -1,5 +1,5 @@
 /// Our model against the PyTorch twin on configs that the golden files leave out: the twin runs
-/// during the test, where python3 has PyTorch (Debian: python3-torch).
+/// during the test, where LOOPBANK_PYTHON has PyTorch (Debian: python3-torch).
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kPython = "/usr/bin/python3";
+constexpr const char* kPython = LOOPBANK_PYTHON;
 
 /// A layer of one loop behind a scale of 0.0009 has gradients that are small differences of large
 /// sums: they keep a digit less than those of the ten systems. AdamW's first steps, which divide by

@@ -34,16 +34,10 @@ TEST_P(Parity, TenOptimizerStepsInBf16) {
   expect_same_training(golden(GetParam()), at::kBFloat16, kBf16Tolerance);
 }
 
-std::string test_name(const ::testing::TestParamInfo<const char*>& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-}
-
 INSTANTIATE_TEST_SUITE_P(Systems, Parity,
                          ::testing::Values("isopar", "loop3", "loop5", "loop7", "isoflop",
                                            "isopar-m", "mem-gm3", "mem-g0", "mem-g3", "isoflop-m"),
-                         test_name);
+                         parity_test_name);
 
 }  // namespace
 }  // namespace loopbank::testing

@@ -35,7 +35,7 @@ peak_rate = 1e-3
 )";
 
 /// The message with which the run is refused after `overrides`; empty where it is not.
-std::string refusal(const std::vector<std::string>& overrides) {
+std::string override_refusal(const std::vector<std::string>& overrides) {
   const TestDirectory directory;
   const auto path = directory.write("run.toml", kRun);
   try {
@@ -119,7 +119,7 @@ TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
       {"training.step=3", {"unknown key \"step\"", "Did you mean \"steps\"?"}},
   };
   for (const auto& [text, fragments] : mistakes) {
-    const auto message = refusal({text});
+    const auto message = override_refusal({text});
     for (const auto& fragment : fragments) {
       EXPECT_NE(message.find(fragment), std::string::npos)
           << text << "\nexpected: " << fragment << "\nin: " << message;

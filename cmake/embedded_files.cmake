@@ -1,0 +1,34 @@
+# Files that travel inside the program, which then runs from any folder: what every system of a study
+# shares, and a study's page with the library that draws its figures.
+
+# Reads a file into the variable that a .cpp.in names and configures again when the file changes.
+function(loopbank_embed variable file)
+  string(MAKE_C_IDENTIFIER ${variable} variable)
+  string(TOUPPER ${variable} variable)
+  file(READ ${file} content)
+  set(${variable} "${content}" PARENT_SCOPE)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+endfunction()
+
+foreach(scale demo small paper)
+  loopbank_embed(loopbank_${scale}_preset ${PROJECT_SOURCE_DIR}/configs/${scale}/base.toml)
+endforeach()
+foreach(study demo small small-text paper)
+  loopbank_embed(loopbank_${study}_study ${PROJECT_SOURCE_DIR}/configs/study/${study}.toml)
+endforeach()
+
+find_file(CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js NO_DEFAULT_PATH)
+if(NOT CHART_JS)
+  message(FATAL_ERROR "expected /usr/share/javascript/chart.js/chart.min.js (Chart.js 3.9), got none. "
+                      "Install libjs-chart.js, or set -DCHART_JS=FILE.")
+endif()
+loopbank_embed(loopbank_chart_library ${CHART_JS})
+foreach(file page.html page.css charts.js tokens.js page.js)
+  loopbank_embed(loopbank_${file} ${PROJECT_SOURCE_DIR}/loopbank/study/page/${file})
+endforeach()
+
+foreach(source presets page_files)
+  set(generated ${PROJECT_BINARY_DIR}/generated/${source}.cpp)
+  configure_file(${PROJECT_SOURCE_DIR}/loopbank/study/${source}.cpp.in ${generated} @ONLY)
+  target_sources(loopbank_study PRIVATE ${generated})
+endforeach()
