@@ -216,6 +216,20 @@ Product* find_product(const Key& key, const memory::desc& a, const memory::desc&
   return found->second.get();
 }
 
+/// oneDNN 3.7 writes a column alone (brg_matmul:avx512_core) as if nothing lay between its rows.
+bool loses_gaps(const Matrix& c) {
+  return DNNL_VERSION_MAJOR >= 3 && c.columns == 1 && c.rows > 1 && c.row_stride != 1;
+}
+
+/// Makes such a column without the gaps, by `multiply`, and puts it where it belongs.
+template <typename Multiply>
+void gemm_without_gaps(const Matrix& c, bool accumulate, Multiply multiply) {
+  const at::NoGradGuard no_grad;
+  const auto column = at::empty({c.rows, 1}, at::TensorOptions().dtype(c.dtype));
+  multiply(as_matrix(column));
+  accumulate ? as_tensor(c).add_(column) : as_tensor(c).copy_(column);
+}
+
 #endif
 
 /// In fp32 throughout, for bf16 that no kernel takes.
@@ -266,6 +280,9 @@ void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
     return;
   }
 #ifdef LOOPBANK_HAS_ONEDNN
+  if (loses_gaps(c)) {
+    return gemm_without_gaps(c, accumulate, [&](const Matrix& column) { gemm(a, b, column); });
+  }
   if (auto* product = find_product(key_of(a, b, c, accumulate), describe(a), describe(b),
                                    describe(c), accumulate)) {
     run(*product, a.data, b.data, c.data);
@@ -340,6 +357,9 @@ PackedMatrix::PackedMatrix(const Matrix& b, int64_t rows) {
 void gemm(const Matrix& a, const PackedMatrix& b, const Matrix& c) {
   const auto& state = *b.state_;
   check_product(a, state.shape, c, /*accumulate=*/false);
+  if (loses_gaps(c)) {
+    return gemm_without_gaps(c, /*accumulate=*/false, [&](const Matrix& y) { gemm(a, b, y); });
+  }
   auto key = key_of(a, state.shape, c, /*accumulate=*/false);
   key[5] = state.rows;  // which layout was chosen
   key[6] = state.threads;

@@ -180,7 +180,8 @@ TEST(OlmesSampleIndices, AreThoseOfPython) {
   for (const auto& [name, value] : published.items()) {
     if (value.is_object()) {
       ++lists;
-      EXPECT_EQ(python_sample(1234, value.at("n"), 1000), value.at("indices")) << name;
+      const auto indices = value.at("indices").get<std::vector<int64_t>>();
+      EXPECT_EQ(python_sample(1234, value.at("n"), 1000), indices) << name;
     }
   }
   EXPECT_EQ(lists, 4);

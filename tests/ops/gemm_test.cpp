@@ -95,6 +95,27 @@ TEST(Gemm, ReadsAndWritesPartsAndNothingElse) {
   }
 }
 
+/// oneDNN 3.7 takes such a column for one without gaps.
+TEST(Gemm, WritesAColumnAloneBetweenOthers) {
+  RandomTensors random;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto a = random.normal({130, 17}, dtype);
+    const auto b = random.normal({17, 1}, dtype);
+    const PackedMatrix packed(as_matrix(b), a.size(0));
+    const auto c = at::zeros({130, 10}, at::kFloat);
+    const auto column = as_matrix(c).column_range(9, 1);
+    auto expected = at::zeros({130, 10}, at::kDouble);
+    for (const bool accumulate : {false, true}) {
+      gemm(as_matrix(a), as_matrix(b), column, accumulate);
+      expected.select(1, 9).add_(exact_product(a, b).select(1, 0));
+      expect_close(c, expected, kGemmFp32);
+    }
+    gemm(as_matrix(a), packed, column);
+    expected.select(1, 9).copy_(exact_product(a, b).select(1, 0));
+    expect_close(c, expected, kGemmFp32);
+  }
+}
+
 TEST(Gemm, PutsRowsIntoSeveralMatrices) {
   RandomTensors random;
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include "loopbank/study/figure_csv.h"
 #include "loopbank/study/figures_cost.h"
@@ -15,23 +17,23 @@ namespace {
 
 using testing::benchmark_part;
 
-const Figure& figure_of(const std::vector<Figure>& figures, const std::string& id) {
+const Figure& figure_of(const std::vector<Figure>& figures, std::string_view id) {
   const auto found = std::find_if(figures.begin(), figures.end(),
                                   [&](const Figure& figure) { return figure.id == id; });
   if (found == figures.end()) {
-    throw std::runtime_error("no figure " + id);
+    throw std::runtime_error("no figure " + std::string(id));
   }
   return *found;
 }
 
-const FigureSeries& series_labelled(const Figure& figure, const std::string& label,
-                                    const std::string& panel = "") {
+const FigureSeries& series_labelled(const Figure& figure, std::string_view label,
+                                    std::string_view panel = "") {
   for (const auto& series : figure.series) {
     if (series.label == label && (panel.empty() || series.panel.starts_with(panel))) {
       return series;
     }
   }
-  throw std::runtime_error("no series " + label);
+  throw std::runtime_error("no series " + std::string(label));
 }
 
 TEST(MakeFigures, EveryPictureOfAFullStudyIsThere) {

@@ -19,11 +19,13 @@ using Json = nlohmann::json;
 constexpr const char* kPython = LOOPBANK_PYTHON;
 
 /// A layer of one loop behind a scale of 0.0009 has gradients that are small differences of large
-/// sums: they keep a digit less than those of the ten systems. AdamW's first steps, which divide by
-/// the root of such gradients, carry that into weights and losses (measured: 3.6e-3, 1.4e-5).
+/// sums: they keep a digit less than those of the ten systems. That of its loop_scale is off the
+/// twin's in fp64 by 1.1e-4 in PyTorch 1.13, 3.6e-4 in 2.6 and 2.5e-4 in ours on LibTorch 2.6.
+/// AdamW's first steps, which divide by the root of such gradients, carry that into weights and
+/// losses (measured: 3.6e-3, 1.4e-5).
 constexpr ParityTolerance kOddCaseTolerance{.logits = 1e-5,
                                             .loss = 1e-5,
-                                            .gradients = 3e-4,
+                                            .gradients = 1e-3,
                                             .losses = 3e-5,
                                             .trained = 6e-3,
                                             .zero_gradient = 1e-6};
