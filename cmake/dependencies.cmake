@@ -21,7 +21,7 @@ find_package(zstd REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(Threads REQUIRED)
-find_package(Boost 1.74 REQUIRED)  # headers alone: Boost.Math
+find_package(Boost 1.74 REQUIRED CONFIG)  # headers alone: Boost.Math
 if(NOT LOOPBANK_FUZZ)  # libFuzzer runs one thread, and clang would want an OpenMP of its own
   find_package(OpenMP REQUIRED)
 endif()

@@ -1,5 +1,6 @@
 #include "loopbank/infer/memory_reads.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/bincount.h>

@@ -1,5 +1,6 @@
 #include "loopbank/infer/token_statistics.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/zeros.h>
 

@@ -1,5 +1,6 @@
 #include "loopbank/model/language_model.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/stack.h>

@@ -33,8 +33,9 @@ namespace fs = std::filesystem;
 /// another on all threads.
 constexpr double kSmallModel = 4e6;
 constexpr auto kPatience = std::chrono::milliseconds(200);
-/// Of a study's time limit: for what is not measured, saving above all.
-constexpr double kReserve = 0.05;
+/// Of a study's time limit: for what is not measured, saving above all. Runs of the demo took 4 to
+/// 8 % longer than was concluded from the measured steps.
+constexpr double kReserve = 0.12;
 
 /// The processor's name as Linux tells it, and the cores at hand.
 std::string machine_name() {

@@ -1,5 +1,6 @@
 #include "loopbank/train/train_step.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
 namespace loopbank {
