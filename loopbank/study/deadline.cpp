@@ -3,12 +3,6 @@
 #include <algorithm>
 
 namespace loopbank {
-namespace {
-
-/// Systems that are trained however late it is.
-constexpr size_t kNeverTooLate = 2;
-
-}  // namespace
 
 void Deadline::start(const TimePlan& plan, const TimeChoice& choice) {
   plan_ = plan;
@@ -32,7 +26,7 @@ size_t Deadline::rank(const std::string& system) const {
 }
 
 bool Deadline::is_too_late_for(const std::string& system) const {
-  if (!chosen_ || rank(system) < kNeverTooLate) {
+  if (!chosen_ || rank(system) < kAlwaysKept) {
     return false;
   }
   const double slower = expected_ > 0.0 ? taken_ / expected_ : 1.0;
@@ -55,8 +49,7 @@ void Deadline::leave_out(const std::string& system) {
 }
 
 double Deadline::expected_seconds(const std::string& system) const {
-  const auto* time = plan_.find(system);
-  return static_cast<double>(plan_.steps) * time->seconds_a_step + time->rest_seconds;
+  return plan_.find(system)->seconds_of(plan_.steps);
 }
 
 }  // namespace loopbank

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <memory>
-#include <thread>
 
 #include "loopbank/study/study_config.h"
 #include "loopbank/study/study_data.h"
@@ -12,11 +9,6 @@
 #include "loopbank/support/folder_lock.h"
 
 namespace loopbank {
-namespace {
-
-constexpr auto kBetweenLooks = std::chrono::milliseconds(100);
-
-}  // namespace
 
 std::optional<std::filesystem::path> missing_preset_data(const DataConfig& data) {
   if (data.benchmark.empty() || data.train.values.size() != 1) {
@@ -40,10 +32,7 @@ std::optional<std::filesystem::path> missing_preset_data(const DataConfig& data)
 }
 
 void make_preset_data(const DataConfig& data, const std::filesystem::path& folder) {
-  std::unique_ptr<FolderLock> lock;
-  while (!(lock = FolderLock::try_hold(folder, ErrorCode::kData))) {
-    std::this_thread::sleep_for(kBetweenLooks);
-  }
+  const auto lock = FolderLock::wait_to_hold(folder, ErrorCode::kData);
   const auto study =
       study_preset(data.benchmark == name_of(Scale::kSmall) ? Scale::kSmall : Scale::kDemo);
   const auto seed = static_cast<uint64_t>(study.study.seeds.values.front());

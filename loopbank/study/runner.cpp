@@ -139,13 +139,12 @@ class Study {
   /// The same for a study that is kept to a time: with the steps that an earlier call chose, or
   /// that are chosen now.
   void open_in_time() {
-    std::unique_ptr<FolderLock> lock;  // of several processes one measures
-    while (!(lock = FolderLock::try_hold(options_.out, ErrorCode::kCheckpoint))) {
-      if (stop_asked()) {
-        stopped_ = true;
-        return;
-      }
-      std::this_thread::sleep_for(kPatience);
+    // Of several processes one measures.
+    const auto lock = FolderLock::wait_to_hold(options_.out, ErrorCode::kCheckpoint,
+                                               [this] { return stop_asked(); });
+    if (!lock) {
+      stopped_ = true;
+      return;
     }
     TimeReport report{.limit_seconds = options_.time_limit_seconds};
     auto& config = configs_.front();

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <utility>
 
 #include "loopbank/eval/evaluate.h"
@@ -23,18 +22,6 @@ namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Waits until no other process holds the folder; null where it was told to stop before.
-std::unique_ptr<FolderLock> wait_for(const fs::path& folder,
-                                     const std::function<bool()>& should_stop) {
-  while (true) {
-    auto lock = FolderLock::try_hold(folder, ErrorCode::kData);
-    if (lock || (should_stop && should_stop())) {
-      return lock;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-}
 
 std::vector<int64_t> seeds_of(const std::vector<System>& systems) {
   std::vector<int64_t> seeds;
@@ -102,7 +89,7 @@ fs::path StudyPart::iso_time_file(const System& system) const {
 void StudyPart::prepare_data(int64_t seed) {
   const auto vocab_size = everyone_.front().run.model.vocab_size;
   const auto folder = (config_.is_text() ? directory_ : seed_folder(seed)) / "data";
-  const auto lock = wait_for(folder, {});
+  const auto lock = FolderLock::wait_to_hold(folder, ErrorCode::kData);
   data_[seed] = config_.is_text()
                     ? prepare_text_data(folder, {.folder = config_.text.folder,
                                                  .tokenizer = config_.text.tokenizer,
@@ -158,7 +145,8 @@ bool StudyPart::complete(const Job& given, bool show_progress,
   auto job = given;
   if (job.system.is_iso_time()) {
     const auto& target = target_of(job.system);
-    const auto lock = wait_for(directory_ / "iso-time", should_stop);
+    const auto lock =
+        FolderLock::wait_to_hold(directory_ / "iso-time", ErrorCode::kData, should_stop);
     const auto time =
         lock ? iso_time_of(iso_time_file(job.system), job.system.run, target.run, should_stop)
              : IsoTime{};

@@ -31,9 +31,8 @@ std::string seconds_by_system(const TimeReport& report) {
   for (const auto& name : report.choice.systems) {
     const auto& time = *report.plan.find(name);
     if (time.runs > 0) {
-      const double seconds =
-          static_cast<double>(report.choice.steps) * time.seconds_a_step + time.rest_seconds;
-      texts.push_back(fmt::format("{} {}", time.label, format_duration(seconds)));
+      texts.push_back(
+          fmt::format("{} {}", time.label, format_duration(time.seconds_of(report.choice.steps))));
     }
   }
   return fmt::format("{}", fmt::join(texts, ", "));

@@ -21,7 +21,6 @@ namespace {
 constexpr std::array<std::string_view, 10> kKeptLongest = {
     "isopar", "loop3",     "mem-g3",  "isoflop", "isopar-m",
     "loop7",  "isoflop-m", "mem-gm3", "loop5",   "mem-g0"};
-constexpr size_t kAlwaysKept = 2;
 /// Of so many steps of the study's own one stays at least.
 constexpr int64_t kStepsToOneLeft = 2;
 constexpr const char* kTimePlanFile = "time_plan.json";
@@ -71,8 +70,7 @@ double seconds_together(const std::vector<SystemTime>& systems, int64_t steps, i
   for (int64_t seed = 0; seed < most_runs; ++seed) {
     for (const auto& system : systems) {
       if (seed < system.runs) {
-        *std::min_element(workers.begin(), workers.end()) +=
-            static_cast<double>(steps) * system.seconds_a_step + system.rest_seconds;
+        *std::min_element(workers.begin(), workers.end()) += system.seconds_of(steps);
       }
     }
   }

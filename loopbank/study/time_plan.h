@@ -10,6 +10,7 @@
 /// they take. What was chosen stands in DIR/time_plan.json, and a study that goes on keeps it.
 /// Not here: the measuring (study/system_times.h).
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
@@ -27,7 +28,15 @@ struct SystemTime {
   double seconds_a_step = 0.0;  ///< with the other runs beside it
   double rest_seconds = 0.0;    ///< validations, scoring and looking within, whatever the steps
   int64_t runs = 1;             ///< still to be done, one a seed; 0: none
+
+  /// Of one run.
+  [[nodiscard]] double seconds_of(int64_t steps) const {
+    return static_cast<double>(steps) * seconds_a_step + rest_seconds;
+  }
 };
+
+/// So many systems, the first of keep_order(), are trained whatever they take.
+inline constexpr size_t kAlwaysKept = 2;
 
 /// The names of systems, those to keep longest first: isopar, loop3, mem-g3, isoflop, then those
 /// of the paper's ten that most of its findings need, then a study's own in their order.

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "loopbank/support/files.h"
 
@@ -45,6 +47,18 @@ std::unique_ptr<FolderLock> FolderLock::try_hold(const std::filesystem::path& fo
                                                  ErrorCode code) {
   const int descriptor = lock_folder(folder, code);
   return std::unique_ptr<FolderLock>(descriptor < 0 ? nullptr : new FolderLock(descriptor));
+}
+
+std::unique_ptr<FolderLock> FolderLock::wait_to_hold(const std::filesystem::path& folder,
+                                                     ErrorCode code,
+                                                     const std::function<bool()>& should_stop) {
+  while (true) {
+    auto lock = try_hold(folder, code);
+    if (lock || (should_stop && should_stop())) {
+      return lock;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
 }
 
 FolderLock::~FolderLock() {

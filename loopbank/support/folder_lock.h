@@ -2,6 +2,7 @@
 /// One process at a time in a folder.
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -21,6 +22,12 @@ class FolderLock {
   /// @throws Error `code` when it cannot be written
   [[nodiscard]] static std::unique_ptr<FolderLock> try_hold(const std::filesystem::path& folder,
                                                             ErrorCode code);
+  /// The same for who waits: until no other process holds the folder; null where `should_stop` said
+  /// so before.
+  /// @throws Error `code` when it cannot be written
+  [[nodiscard]] static std::unique_ptr<FolderLock> wait_to_hold(
+      const std::filesystem::path& folder, ErrorCode code,
+      const std::function<bool()>& should_stop = {});
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
