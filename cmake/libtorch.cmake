@@ -86,7 +86,7 @@ if(LOOPBANK_ONEDNN)
   target_include_directories(loopbank::onednn SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
   target_compile_definitions(loopbank::onednn INTERFACE LOOPBANK_HAS_ONEDNN)
   if(LOOPBANK_TORCH_IS_WHOLE)
-    # Opened by its name for programs (libdnnl.so.2), not linked: loopbank/ops/onednn.h says why.
+    # Opened by its name for programs (libdnnl.so.2), not linked: loopbank/ops/gemm/onednn.h says why.
     execute_process(COMMAND ${CMAKE_OBJDUMP} -p ${DNNL_LIBRARY} OUTPUT_VARIABLE dnnl_headers)
     if(NOT dnnl_headers MATCHES "SONAME +([^\n ]+)")
       message(FATAL_ERROR "expected a shared library with a SONAME in ${DNNL_LIBRARY}, got none.")

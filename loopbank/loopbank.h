@@ -8,7 +8,7 @@
 // Text and tokens
 #include "loopbank/data/text_reader.h"
 #include "loopbank/data/tokenize.h"
-#include "loopbank/data/tokenizer.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 // The model of the paper
 #include "loopbank/model/config.h"
@@ -27,11 +27,11 @@
 #include "loopbank/eval/task.h"
 
 // A trained model in use
+#include "loopbank/dissect/inside.h"
+#include "loopbank/dissect/probe.h"
+#include "loopbank/dissect/scored_text.h"
 #include "loopbank/infer/generator.h"
 #include "loopbank/infer/inference_model.h"
-#include "loopbank/infer/inside.h"
-#include "loopbank/infer/probe.h"
-#include "loopbank/infer/scored_text.h"
 
 // The ten systems
 #include "loopbank/study/runner.h"

@@ -15,7 +15,7 @@
 #include "loopbank/cli/bench_pytorch.h"
 #include "loopbank/cli/command.h"
 #include "loopbank/model/cost.h"
-#include "loopbank/ops/gemm_peak.h"
+#include "loopbank/ops/gemm/gemm_peak.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/statistics.h"

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "loopbank/model/config.h"
-#include "loopbank/ops/gemm_peak.h"
+#include "loopbank/ops/gemm/gemm_peak.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/op_cases.h"
 #include "loopbank/support/error.h"

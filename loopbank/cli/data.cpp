@@ -11,13 +11,13 @@
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/data_command.h"
 #include "loopbank/cli/runtime.h"
-#include "loopbank/data/bpe_trainer.h"
 #include "loopbank/data/text_reader.h"
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/json_nesting.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/tokenize/bpe_trainer.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank::cli {
 namespace {

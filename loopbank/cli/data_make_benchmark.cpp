@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "loopbank/benchmark/benchmark.h"
 #include "loopbank/cli/data_command.h"
-#include "loopbank/data/benchmark.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::cli {

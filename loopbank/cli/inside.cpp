@@ -1,6 +1,6 @@
 /// loopbank inside MODEL_DIR: what a model does within, by layer, loop and kind of word.
 
-#include "loopbank/infer/inside.h"
+#include "loopbank/dissect/inside.h"
 
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
@@ -17,8 +17,8 @@
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/inference_flags.h"
 #include "loopbank/cli/runtime.h"
+#include "loopbank/dissect/text_rows.h"
 #include "loopbank/infer/inference_model.h"
-#include "loopbank/infer/text_rows.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/train/run_config.h"

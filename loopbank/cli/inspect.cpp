@@ -12,7 +12,7 @@
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/inference_flags.h"
 #include "loopbank/cli/runtime.h"
-#include "loopbank/infer/memory_report.h"
+#include "loopbank/dissect/memory_report.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/log.h"

@@ -1,6 +1,6 @@
 /// loopbank probe MODEL_DIR: every inner value of a forward pass, by name, as safetensors.
 
-#include "loopbank/infer/probe.h"
+#include "loopbank/dissect/probe.h"
 
 #include <memory>
 #include <string>

@@ -11,8 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "loopbank/ops/cpu/memory_pool.h"
 #include "loopbank/ops/kernels.h"
-#include "loopbank/ops/memory_pool.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
 

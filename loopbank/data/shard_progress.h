@@ -20,7 +20,7 @@
 #include "loopbank/data/encode_pipeline.h"
 #include "loopbank/data/shard_index.h"
 #include "loopbank/data/text_reader.h"
-#include "loopbank/data/tokenizer.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 

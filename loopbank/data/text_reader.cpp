@@ -9,6 +9,7 @@
 #include "loopbank/data/byte_source.h"
 #include "loopbank/data/parquet_texts.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/utf8.h"
 
 namespace loopbank {
 namespace {

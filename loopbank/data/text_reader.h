@@ -106,10 +106,4 @@ class TextReader {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Whether the bytes are well-formed UTF-8 (Unicode 15, table 3-7).
-[[nodiscard]] bool is_valid_utf8(std::string_view text);
-
-/// Position of the first byte that is not part of well-formed UTF-8; text.size() where all is.
-[[nodiscard]] size_t valid_utf8_prefix(std::string_view text);
-
 }  // namespace loopbank

@@ -21,8 +21,8 @@
 #include <utility>
 
 #include "loopbank/data/token_source.h"
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/support/files.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 

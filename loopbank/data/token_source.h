@@ -16,7 +16,7 @@
 #include <string>
 #include <utility>
 
-#include "loopbank/data/tokenizer.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "loopbank/data/text_reader.h"
-#include "loopbank/data/tokenizer.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "loopbank/data/tokenize.h"
-#include "loopbank/data/tokenizer.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 

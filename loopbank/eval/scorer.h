@@ -21,10 +21,10 @@
 #include <string>
 #include <vector>
 
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/eval/metrics.h"
 #include "loopbank/eval/prefix_batches.h"
 #include "loopbank/model/language_model.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 

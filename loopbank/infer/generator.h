@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/infer/sampler.h"
 #include "loopbank/model/language_model.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 

@@ -5,8 +5,8 @@
 
 #include <filesystem>
 
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/model/language_model.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 

@@ -3,8 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/support/random.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 

@@ -1,6 +1,6 @@
 #include "loopbank/infer/utf8_stream.h"
 
-#include "loopbank/data/text_reader.h"
+#include "loopbank/support/utf8.h"
 
 namespace loopbank {
 namespace {

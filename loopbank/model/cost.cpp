@@ -11,7 +11,7 @@ constexpr double kFlopsPerMultiplyAdd = 2.0;
 constexpr double kBackwardOverForward = 2.0;  // gradients of the inputs and of the weights
 constexpr double kBytesFp32 = 4.0;
 constexpr double kAdamMoments = 2.0;
-constexpr double kLogitChunkBytes = 64.0 * 1024 * 1024;  // of ops/linear_cross_entropy_fused.cpp
+constexpr double kLogitChunkBytes = 64.0 * 1024 * 1024;  // of ops/cpu/linear_cross_entropy.cpp
 
 /// SPEC's letters as floating point, so that no product overflows.
 struct Sizes {

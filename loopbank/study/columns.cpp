@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "loopbank/data/benchmark_instance.h"
+#include "loopbank/benchmark/benchmark_instance.h"
 #include "loopbank/eval/task_files.h"
 
 namespace loopbank {

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "loopbank/data/sampler.h"
+#include "loopbank/dissect/inside.h"
 #include "loopbank/eval/json_lines.h"
 #include "loopbank/infer/inference_model.h"
-#include "loopbank/infer/inside.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/statistics.h"

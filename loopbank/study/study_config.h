@@ -24,7 +24,7 @@
 #include <string_view>
 #include <vector>
 
-#include "loopbank/data/benchmark.h"
+#include "loopbank/benchmark/benchmark.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank {

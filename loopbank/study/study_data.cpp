@@ -4,11 +4,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "loopbank/data/bpe_trainer.h"
 #include "loopbank/data/text_reader.h"
 #include "loopbank/data/tokenize.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/tokenize/bpe_trainer.h"
 
 namespace loopbank {
 namespace {

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "loopbank/data/benchmark.h"
+#include "loopbank/benchmark/benchmark.h"
 #include "loopbank/study/columns.h"
 #include "loopbank/study/study_config.h"
 

@@ -12,8 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "loopbank/dissect/inside.h"
 #include "loopbank/eval/evaluate.h"
-#include "loopbank/infer/inside.h"
 #include "loopbank/support/rounding.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/train/benchmark_steps.h"

@@ -8,7 +8,7 @@
 
 #include <hwy/highway.h>
 
-#include "loopbank/ops/simd-inl.h"
+#include "loopbank/ops/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace loopbank::HWY_NAMESPACE {

@@ -14,8 +14,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/model/language_model.h"
+#include "loopbank/tokenize/tokenizer.h"
 #include "loopbank/train/optimizer.h"
 #include "loopbank/train/run_config.h"
 #include "loopbank/train/train_state.h"

@@ -8,7 +8,7 @@
 
 #include "loopbank/data/sampler.h"
 #include "loopbank/data/token_source.h"
-#include "loopbank/data/tokenizer.h"
+#include "loopbank/tokenize/tokenizer.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank {

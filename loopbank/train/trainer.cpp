@@ -12,7 +12,7 @@
 
 #include "loopbank/model/cost.h"
 #include "loopbank/model/weights.h"
-#include "loopbank/ops/gemm_peak.h"
+#include "loopbank/ops/gemm/gemm_peak.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/log.h"

@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "loopbank/data/sampler.h"
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/model/language_model.h"
+#include "loopbank/tokenize/tokenizer.h"
 #include "loopbank/train/metrics.h"
 #include "loopbank/train/run_config.h"
 

@@ -6,9 +6,9 @@
 #include <string_view>
 
 #include "loopbank/data/token_file.h"
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/model/weights.h"
 #include "loopbank/support/files.h"
+#include "loopbank/tokenize/tokenizer.h"
 #include "program.h"
 
 namespace loopbank::testing {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "tests/data/small_tokenizer.h"
 #include "tests/data/token_bytes.h"
 #include "tests/support/test_directory.h"
+#include "tests/tokenize/small_tokenizer.h"
 
 namespace loopbank {
 namespace {

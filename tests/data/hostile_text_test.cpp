@@ -6,10 +6,10 @@
 #include <functional>
 #include <ostream>
 
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/support/random.h"
-#include "tests/data/small_tokenizer.h"
+#include "loopbank/tokenize/tokenizer.h"
 #include "tests/support/test_directory.h"
+#include "tests/tokenize/small_tokenizer.h"
 
 namespace loopbank {
 namespace {

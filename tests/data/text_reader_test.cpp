@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include "loopbank/support/utf8.h"
 #include "tests/data/compressed.h"
 #include "tests/support/test_directory.h"
 

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <utility>
 
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/model/language_model.h"
+#include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank::testing {
 

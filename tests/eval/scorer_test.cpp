@@ -8,9 +8,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "tests/data/small_tokenizer.h"
 #include "tests/eval/bigram_model.h"
 #include "tests/support/test_directory.h"
+#include "tests/tokenize/small_tokenizer.h"
 
 namespace loopbank {
 namespace {

@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "loopbank/data/tokenizer.h"
-#include "loopbank/data/tokenizer_json.h"
+#include "loopbank/tokenize/tokenizer.h"
+#include "loopbank/tokenize/tokenizer_json.h"
 #include "target.h"
-#include "tests/data/small_tokenizer.h"
+#include "tests/tokenize/small_tokenizer.h"
 
 namespace loopbank {
 namespace {

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "loopbank/data/text_reader.h"
+#include "loopbank/support/utf8.h"
 #include "target.h"
 
 namespace loopbank {

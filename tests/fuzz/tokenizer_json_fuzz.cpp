@@ -3,14 +3,14 @@
 /// Input: the file, a byte 0, a text. A byte 1 in the file stands for the 256 tokens of the bytes,
 /// `"!":33,...`, which would be most of every input otherwise.
 
-#include "loopbank/data/tokenizer_json.h"
+#include "loopbank/tokenize/tokenizer_json.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "loopbank/data/byte_alphabet.h"
+#include "loopbank/tokenize/byte_alphabet.h"
 #include "target.h"
 
 namespace loopbank {

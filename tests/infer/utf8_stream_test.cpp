@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "loopbank/data/text_reader.h"
+#include "loopbank/support/utf8.h"
 
 namespace loopbank {
 namespace {

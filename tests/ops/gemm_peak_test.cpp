@@ -1,4 +1,4 @@
-#include "loopbank/ops/gemm_peak.h"
+#include "loopbank/ops/gemm/gemm_peak.h"
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/ones.h>
@@ -7,7 +7,7 @@
 #include <chrono>
 #include <string>
 
-#include "loopbank/ops/matrix_product.h"
+#include "loopbank/ops/gemm/matrix_product.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {

@@ -15,9 +15,9 @@
 
 #include "elementwise_fused_check.h"
 #include "gradient_check.h"
+#include "loopbank/ops/cpu/memory_pool.h"
 #include "loopbank/ops/cross_entropy.h"
 #include "loopbank/ops/kernels.h"
-#include "loopbank/ops/memory_pool.h"
 #include "memory_peak.h"
 
 namespace loopbank::ops {

@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "gradient_check.h"
+#include "loopbank/ops/cpu/memory_pool.h"
 #include "loopbank/ops/kernels.h"
-#include "loopbank/ops/memory_pool.h"
 #include "prepared_weights.h"
 
 namespace loopbank::ops {

@@ -1,4 +1,4 @@
-#include "loopbank/ops/matrix_product.h"
+#include "loopbank/ops/gemm/matrix_product.h"
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/ones.h>

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <functional>
 
-#include "loopbank/ops/memory_pool.h"
+#include "loopbank/ops/cpu/memory_pool.h"
 
 namespace loopbank::testing {
 

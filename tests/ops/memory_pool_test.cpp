@@ -1,6 +1,6 @@
 /// The pool of CPU memory. It is installed for this whole test program by its first test.
 
-#include "loopbank/ops/memory_pool.h"
+#include "loopbank/ops/cpu/memory_pool.h"
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>

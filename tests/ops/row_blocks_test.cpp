@@ -1,4 +1,4 @@
-#include "loopbank/ops/row_blocks.h"
+#include "loopbank/ops/cpu/row_blocks.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>

@@ -10,8 +10,8 @@
 #include <cmath>
 
 #include "gradient_check.h"
+#include "loopbank/ops/cpu/memory_pool.h"
 #include "loopbank/ops/kernels.h"
-#include "loopbank/ops/memory_pool.h"
 #include "loopbank/ops/self_attention.h"
 #include "memory_peak.h"
 #include "rotary_angles.h"

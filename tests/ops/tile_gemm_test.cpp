@@ -1,4 +1,4 @@
-#include "loopbank/ops/tile_gemm.h"
+#include "loopbank/ops/gemm/tile_gemm.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>

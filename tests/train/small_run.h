@@ -10,9 +10,9 @@
 
 #include "../support/test_directory.h"
 #include "loopbank/data/token_file.h"
-#include "loopbank/data/tokenizer.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/tokenize/tokenizer.h"
 #include "loopbank/train/checkpoint.h"
 #include "loopbank/train/run_config.h"
 #include "loopbank/train/trainer.h"

@@ -1,0 +1,137 @@
+#include "loopbank/benchmark/benchmark.h"
+
+#include <nlohmann/json.hpp>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+#include "loopbank/support/shuffle.h"
+
+namespace loopbank {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void check(const BenchmarkOptions& options) {
+  check(options.reasoning);
+  if (options.num_eval_instances < 1) {
+    fail(ErrorCode::kConfig, "benchmark: expected 1 or more evaluated instances, got {}",
+         options.num_eval_instances);
+  }
+  if (!(options.facts_share > 0.0 && options.facts_share < 1.0)) {
+    fail(ErrorCode::kConfig, "benchmark: expected a share of facts between 0 and 1, got {}",
+         options.facts_share);
+  }
+  if (options.training_bytes < 1 || options.validation_bytes < 1) {
+    fail(ErrorCode::kConfig,
+         "benchmark: expected 1 or more bytes of training and of validation text, got {} and {}",
+         options.training_bytes, options.validation_bytes);
+  }
+}
+
+/// Documents of both parts, in a random order, each part at least its share of `num_bytes`.
+std::vector<std::string> make_documents(const BenchmarkOptions& options, const Facts& facts,
+                                        int64_t num_bytes, bool training) {
+  const auto seed = derive_seed(options.seed, training ? "training text" : "validation text");
+  FactWriter writer(facts, derive_seed(seed, "facts"));
+  RandomStream random(derive_seed(seed, "reasoning"));
+  const auto facts_bytes = static_cast<double>(num_bytes) * options.facts_share;
+  const auto question_bytes = facts_bytes * options.facts.question_share;
+  std::vector<std::string> documents;
+  const auto write = [&](double bytes, auto&& next_document) {
+    for (double written = 0.0; written < bytes;) {
+      documents.push_back(next_document());
+      written += static_cast<double>(documents.back().size());
+    }
+  };
+  write(facts_bytes - question_bytes, [&] { return writer.telling_document(); });
+  write(question_bytes, [&] { return writer.question_document(); });
+  write(static_cast<double>(num_bytes) - facts_bytes,
+        [&] { return reasoning_document(options.reasoning, !training, random); });
+  shuffle(documents, random);
+  return documents;
+}
+
+int64_t size_of(const std::vector<std::string>& documents) {
+  int64_t bytes = 0;
+  for (const auto& document : documents) {
+    bytes += static_cast<int64_t>(document.size());
+  }
+  return bytes;
+}
+
+std::string text_lines(const std::vector<std::string>& documents) {
+  std::string lines;
+  for (const auto& document : documents) {
+    lines += Json{{"text", document}}.dump() + "\n";
+  }
+  return lines;
+}
+
+std::string instance_lines(const std::vector<BenchmarkInstance>& instances) {
+  std::string lines;
+  for (const auto& instance : instances) {
+    const Json line = {{"task", instance.task},
+                       {"id", instance.id},
+                       {"split", "test"},
+                       {"kind", instance.kind},
+                       {"difficulty", instance.difficulty},
+                       {"context", instance.context},
+                       {"choices", instance.choices},
+                       {"label", instance.label}};
+    lines += line.dump() + "\n";
+  }
+  return lines;
+}
+
+}  // namespace
+
+Benchmark make_benchmark(const BenchmarkOptions& options) {
+  check(options);
+  const Facts facts(options.facts, options.seed);
+  return {.options = options,
+          .training_documents = make_documents(options, facts, options.training_bytes, true),
+          .validation_documents = make_documents(options, facts, options.validation_bytes, false),
+          .facts = fact_instances(facts, options.num_eval_instances, options.seed),
+          .reasoning =
+              reasoning_instances(options.reasoning, options.num_eval_instances, options.seed)};
+}
+
+Json describe(const Benchmark& benchmark) {
+  const auto& options = benchmark.options;
+  auto kinds = Json::array();
+  for (const auto& range : options.reasoning.kinds) {
+    kinds.push_back({{"kind", name_of(range.kind)},
+                     {"min_difficulty", range.min_difficulty},
+                     {"max_difficulty", range.max_difficulty}});
+  }
+  const auto documents = [](const std::vector<std::string>& texts) {
+    return Json{{"documents", texts.size()}, {"bytes", size_of(texts)}};
+  };
+  return {{"seed", options.seed},
+          {"facts",
+           {{"people", options.facts.num_people},
+            {"places", options.facts.num_places},
+            {"values_per_attribute", options.facts.values_per_attribute},
+            {"wordings_per_fact", options.facts.wordings_per_fact},
+            {"asked_share", options.facts.asked_share},
+            {"question_share", options.facts.question_share},
+            {"instances", benchmark.facts.size()}}},
+          {"reasoning",
+           {{"kinds", kinds},
+            {"held_out_share", options.reasoning.held_out_share},
+            {"instances", benchmark.reasoning.size()}}},
+          {"facts_share", options.facts_share},
+          {"training", documents(benchmark.training_documents)},
+          {"validation", documents(benchmark.validation_documents)}};
+}
+
+void write_benchmark(const Benchmark& benchmark, const std::filesystem::path& directory) {
+  loopbank::create_directories(directory);
+  write_file_atomically(directory / "train.jsonl", text_lines(benchmark.training_documents));
+  write_file_atomically(directory / "validation.jsonl", text_lines(benchmark.validation_documents));
+  write_file_atomically(directory / "facts.jsonl", instance_lines(benchmark.facts));
+  write_file_atomically(directory / "reasoning.jsonl", instance_lines(benchmark.reasoning));
+  write_file_atomically(directory / "benchmark.json", describe(benchmark).dump(2) + "\n");
+}
+
+}  // namespace loopbank

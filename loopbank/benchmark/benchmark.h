@@ -1,0 +1,55 @@
+#pragma once
+/// The embedded benchmark: plain English text from a seed, with questions on what it told (facts)
+/// and on problems like those it solved (reasoning).
+///
+///     const auto benchmark = make_benchmark({.seed = 1});
+///     write_benchmark(benchmark, "runs/demo/data");
+///
+/// Knowledge and manipulation apart: an evaluated fact was told in training text, in other words;
+/// an evaluated problem never was.
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "loopbank/benchmark/benchmark_instance.h"
+#include "loopbank/benchmark/facts.h"
+#include "loopbank/benchmark/reasoning.h"
+
+namespace loopbank {
+
+struct BenchmarkOptions {
+  uint64_t seed = 1;
+  FactsOptions facts;
+  ReasoningOptions reasoning;
+  int64_t num_eval_instances = 256;  ///< of each part, at most
+  double facts_share = 0.5;          ///< of the bytes of training text; the rest is reasoning
+  int64_t training_bytes = 4'000'000;
+  int64_t validation_bytes = 100'000;
+};
+
+struct Benchmark {
+  BenchmarkOptions options;
+  std::vector<std::string> training_documents;
+  /// The same world retold, and held-out problems: none of it is trained on, some is evaluated.
+  std::vector<std::string> validation_documents;
+  std::vector<BenchmarkInstance> facts;
+  std::vector<BenchmarkInstance> reasoning;
+};
+
+/// Makes the benchmark: the same options give the same one on every machine.
+/// @throws Error kConfig for an option outside its range, with both values
+[[nodiscard]] Benchmark make_benchmark(const BenchmarkOptions& options);
+
+/// The options and counts, as benchmark.json holds them.
+[[nodiscard]] nlohmann::ordered_json describe(const Benchmark& benchmark);
+
+/// Writes train.jsonl and validation.jsonl ({"text"} lines), facts.jsonl and reasoning.jsonl (the
+/// form that data tasks are read in, see eval/task_files.h) and benchmark.json into a folder, which
+/// is made where it does not exist. Each file appears whole.
+/// @throws Error kData where a file cannot be written
+void write_benchmark(const Benchmark& benchmark, const std::filesystem::path& directory);
+
+}  // namespace loopbank

@@ -1,0 +1,92 @@
+#pragma once
+/// The facts part of the embedded benchmark: invented people and towns, told in statements and
+/// asked in questions. It measures knowledge: what weights hold of what was told.
+///
+/// Some entities have their questions in training text, so that the form of a question can be
+/// learned; the others are told in statements alone, and only they are evaluated.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "loopbank/benchmark/benchmark_instance.h"
+#include "loopbank/support/random.h"
+
+namespace loopbank {
+
+struct FactsOptions {
+  int64_t num_people = 96;
+  int64_t num_places = 32;
+  /// Different values of an attribute, from 4 to 24; never more than entities, and birthplaces are
+  /// places.
+  int64_t values_per_attribute = 16;
+  /// Statements in which each fact is told, from 1 to kNumWordings (data/fact_templates.h).
+  int64_t wordings_per_fact = 8;
+  double asked_share = 0.5;     ///< of the entities: their questions stand in training text
+  double question_share = 0.3;  ///< of the bytes of facts in training text: questions
+};
+
+/// One attribute of one person or place.
+struct Fact {
+  int64_t entity = 0;     ///< people first, then places
+  int64_t attribute = 0;  ///< person attributes first, then those of places
+  std::string value;
+};
+
+/// A world of facts; the same options and seed give the same world.
+class Facts {
+ public:
+  /// @throws Error kConfig for an option outside its range, with both values
+  Facts(const FactsOptions& options, uint64_t seed);
+
+  /// Every fact, the facts of an entity one after another.
+  [[nodiscard]] const std::vector<Fact>& all() const { return facts_; }
+  [[nodiscard]] const FactsOptions& options() const { return options_; }
+  /// Whether the questions on this fact's entity stand in training text. A fact of an entity that
+  /// is not asked there is evaluated.
+  [[nodiscard]] bool is_asked(const Fact& fact) const;
+  [[nodiscard]] std::string_view attribute_name(const Fact& fact) const;
+
+  /// The fact in one of its wordings: "Mara Dovin hails from Telgrad."
+  [[nodiscard]] std::string statement(const Fact& fact, RandomStream& random) const;
+  /// "Question: Where was Mara Dovin born? Answer:"; the answer follows behind a space.
+  [[nodiscard]] std::string question(const Fact& fact) const;
+  /// All values that facts of this attribute hold.
+  [[nodiscard]] const std::vector<std::string>& values(int64_t attribute) const;
+
+ private:
+  void add_entities(int64_t count, bool people, RandomStream& random);
+
+  FactsOptions options_;
+  std::vector<std::string> names_;
+  std::vector<bool> asked_;
+  std::vector<Fact> facts_;
+  std::vector<std::vector<std::string>> values_;  ///< by attribute
+};
+
+/// Documents about a world without end. Every fact is told, and every asked one asked, once before
+/// any is repeated; half of the telling documents are portraits of one entity after another.
+class FactWriter {
+ public:
+  FactWriter(const Facts& facts, uint64_t seed);
+
+  /// Statements, one after another.
+  [[nodiscard]] std::string telling_document();
+  /// Questions with their answers on asked entities, one a line.
+  [[nodiscard]] std::string question_document();
+
+ private:
+  const Facts& facts_;
+  RandomStream random_;
+  std::vector<const Fact*> tellings_;  ///< still to be told in this pass, the next one last
+  std::vector<const Fact*> questions_;
+  bool portraits_ = false;
+};
+
+/// At most `count` questions on entities that training text never asks about, spread over them;
+/// wrong answers are values that other entities have for the attribute. Labels are balanced.
+[[nodiscard]] std::vector<BenchmarkInstance> fact_instances(const Facts& facts, int64_t count,
+                                                            uint64_t seed);
+
+}  // namespace loopbank

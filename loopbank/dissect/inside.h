@@ -1,0 +1,106 @@
+#pragma once
+/// The inner life of a model on a text: loops, halting, states and gates by layer, loop and token.
+///
+///     rows -> forward pass with a recorder -> means over tokens      of each layer and loop
+///                                          -> means over classes     digits, names, ... of tokens
+///                                          -> the first tokens       one by one, to be read
+///     rows -> loss with at most 1, 2, .. N loops                     from the same weights
+///
+/// Two figures meet at a token x: its loss is that of predicting x from what stands before it; its
+/// loops and gates are those at the position of x, where x is read and its successor predicted.
+/// All loops are run whatever P_t says, so gates and states are means over loops without weights.
+/// Not here: every value of a pass as a tensor (infer/probe.h).
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loopbank/data/sampler.h"
+#include "loopbank/dissect/token_class.h"
+#include "loopbank/model/language_model.h"
+#include "loopbank/tokenize/tokenizer.h"
+
+namespace loopbank {
+
+struct InsideOptions {
+  at::ScalarType compute_dtype = at::kFloat;
+  int64_t batch_tokens = 4096;  ///< of a forward pass, a row at least: bounds the memory
+  int64_t view_tokens = 250;    ///< tokens shown one by one
+  /// Called before every forward pass: how many are done, of how many.
+  std::function<void(int64_t done, int64_t total)> on_progress = {};
+};
+
+using ByLayer = std::vector<double>;          ///< [L]
+using ByLayerAndLoop = std::vector<ByLayer>;  ///< [L][N_l], each layer's own N
+
+/// Over tokens, of the mean over D of a gate; a layer that reads no such bank has no loops here.
+struct GateStatistics {
+  ByLayerAndLoop mean;
+  ByLayerAndLoop spread;  ///< standard deviation
+};
+
+/// Tokens of one class. Gates are means over the loops too; 0 where a layer reads no such bank.
+struct InsideOfClass {
+  TokenClass token_class = TokenClass::kOther;
+  int64_t tokens = 0;          ///< read, at least 1
+  double share = 0.0;          ///< of all tokens read
+  std::optional<double> loss;  ///< mean nats of predicting one; none where none was predicted
+  ByLayer expected_loops;
+  ByLayer local_gate;   ///< empty in a model without such a bank
+  ByLayer global_gate;  ///< likewise
+};
+
+/// The same weights with at most so many loops in every layer.
+struct InsideOfBudget {
+  int64_t max_loops = 1;
+  double loss = 0.0;             ///< nats a token
+  double bpb = 0.0;              ///< bits a byte, as validation counts them
+  double flops_per_token = 0.0;  ///< forward
+};
+
+/// One token of the view; gates as in InsideOfClass.
+struct InsideOfToken {
+  std::string text;   ///< UTF-8; a character that takes several tokens stands in its last one
+  double loss = 0.0;  ///< nats of predicting it
+  ByLayer expected_loops;
+  ByLayer local_gate;
+  ByLayer global_gate;
+};
+
+struct Inside {
+  int64_t tokens = 0;  ///< read
+  int64_t layers = 0;
+  int64_t loops = 1;  ///< most loops of a layer; 1 in a dense model
+  ByLayer expected_loops;
+  ByLayer expected_loops_spread;             ///< standard deviation over tokens
+  ByLayerAndLoop halting;                    ///< mean P_t; a dense layer has P_1 = 1
+  std::optional<ByLayerAndLoop> loop_scale;  ///< softplus(alpha_t); none in a dense model
+  ByLayerAndLoop state_norm;                 ///< [L][N_l + 1], mean of |h^(t)| / sqrt D, t from 0
+  ByLayerAndLoop state_change;               ///< mean of |h^(t) - h^(t-1)| / |h^(t-1)|
+  std::optional<GateStatistics> local_gate;
+  std::optional<GateStatistics> global_gate;
+  std::vector<InsideOfClass> token_classes;  ///< those that occur
+  std::vector<InsideOfBudget> bpb_by_loops;  ///< budgets 1 to N; one in a dense model
+  std::vector<InsideOfToken> token_view;     ///< from the second token of the rows on
+};
+
+/// Measures all of it, with the weights as they are; draws nothing and changes nothing.
+///
+/// @param rows  tokens and targets [B, T] int64, such as SequentialRows gives them
+/// @throws Error kShape when rows are no [B, T] or T exceeds max_position_embeddings; kData for
+///   ids outside the tokenizer's vocabulary and for targets that stand for no text; kCheckpoint
+///   when a loss is not finite
+/// Numerics: statistics are summed in fp64.
+[[nodiscard]] Inside measure_inside(const LanguageModel& model, const Tokenizer& tokenizer,
+                                    const Batch& rows, const InsideOptions& options = {});
+
+/// The "inside" object of docs/formats.md. What was not measured is left out; figures of the token
+/// view are rounded to 4 decimals.
+[[nodiscard]] nlohmann::ordered_json to_json(const Inside& inside);
+
+}  // namespace loopbank

@@ -1,0 +1,97 @@
+#pragma once
+/// What a trained model does with its memory banks on a text: which slots are read, where, what
+/// they say and what they are worth.
+///
+///     text -> rows -> reads (memory_reads.h) -> most read slots -> words (memory_values.h)
+///                                                               -> cost (memory_ablation.h)
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loopbank/dissect/memory_ablation.h"
+#include "loopbank/dissect/memory_reads.h"
+#include "loopbank/infer/inference_model.h"
+
+namespace loopbank {
+
+struct InspectOptions {
+  int64_t max_tokens = 8192;           ///< of the text
+  int64_t sequence_length = 0;         ///< tokens of a row; 0: max_position_embeddings
+  int64_t num_slots = 5;               ///< of each bank that are told in full, the most read ones
+  int64_t num_top = 5;                 ///< contexts, tokens and words of a slot
+  int64_t max_loops = 0;               ///< loop budget; 0: each layer's own N
+  bool ablate_banks = true;            ///< all banks zeroed, then each, and each averaged
+  bool ablate_slots = true;            ///< each slot that is told in full
+  std::vector<std::string> zero = {};  ///< further ones: `all`, BANK or BANK:SLOT[,SLOT...]
+  std::vector<std::string> swap = {};  ///< BANK:SLOT,SLOT
+  /// Called before each pass over the text with how many are done and all of them; before the first
+  /// (0, 1), since which slots are most read is not known yet.
+  std::function<void(int64_t done, int64_t total)> on_progress = {};
+};
+
+/// A token at which a slot is read, with the text around it; all well-formed UTF-8.
+struct ContextText {
+  ReadContext read;
+  std::string before = {};  ///< within the row: what the model has seen
+  std::string token = {};
+  std::string after = {};
+};
+
+struct TokenText {
+  TopToken top;
+  std::string token = {};
+};
+
+struct WordText {
+  int64_t id = 0;
+  std::string word = {};
+  double logit = 0.0;
+};
+
+/// The words of a slot through one layer that reads it.
+struct LayerWords {
+  int64_t layer = 0;
+  std::vector<WordText> raised = {};
+  std::vector<WordText> lowered = {};
+};
+
+/// One of the most read slots of a bank.
+struct SlotReport {
+  int64_t slot = 0;
+  std::vector<ContextText> contexts = {};
+  std::vector<TokenText> tokens = {};
+  std::vector<LayerWords> words = {};       ///< a layer that reads the bank, each
+  std::optional<AblationCost> zeroed = {};  ///< what it costs without it, where that was asked
+};
+
+struct BankReport {
+  BankUse use = {};
+  std::vector<SlotReport> slots = {};  ///< by falling weight
+};
+
+struct MemoryReport {
+  std::string model = {};  ///< where it was loaded from, filled by the caller
+  std::string text = {};
+  int64_t num_tokens = 0;
+  int64_t num_rows = 0;
+  int64_t row_tokens = 0;
+  int64_t num_bytes = 0;
+  int64_t num_skipped = 0;  ///< lines of the text that were no document
+  int64_t max_loops = 0;    ///< the budget; 0: each layer's own N
+  double bpb = 0.0;         ///< of the model as it is
+  std::vector<BankReads> reads = {};
+  std::vector<BankReport> banks = {};
+  std::vector<AblationCost> ablations = {};
+};
+
+/// @param loaded  its values are changed for each ablation and put back
+/// @throws Error kCheckpoint for a model without memory; kConfig for a bank, slot, row length or
+///   loop budget that the model does not have; kData for a text that cannot be read or is too short
+[[nodiscard]] MemoryReport inspect_memory(InferenceModel& loaded, const std::filesystem::path& text,
+                                          const InspectOptions& options = {});
+
+}  // namespace loopbank

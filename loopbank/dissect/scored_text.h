@@ -1,0 +1,50 @@
+#pragma once
+/// A text as a model reads it: tokens of its documents, end of text behind each, in rows that are
+/// scored one after the other.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "loopbank/model/language_model.h"
+#include "loopbank/tokenize/tokenizer.h"
+
+namespace loopbank {
+
+struct TextRow {
+  int64_t first = 0;        ///< index of its first token in the text
+  at::Tensor tokens = {};   ///< [1, T] int64
+  at::Tensor targets = {};  ///< [1, T] int64, the token behind each
+};
+
+struct ScoredText {
+  std::vector<TokenId> ids = {};   ///< of the whole text; the last one is a target alone
+  std::vector<TextRow> rows = {};  ///< of one length but for the last
+  int64_t num_bytes = 0;           ///< of the targets in UTF-8; end of text counts none
+  int64_t num_skipped = 0;         ///< lines that were no document
+
+  /// Tokens that are read, and as many that are predicted.
+  [[nodiscard]] int64_t num_tokens() const { return static_cast<int64_t>(ids.size()) - 1; }
+};
+
+/// @param row_tokens  T of a row, at least 1
+/// @throws Error kData for fewer than two ids: nothing to predict
+[[nodiscard]] ScoredText scored_text_of(std::vector<TokenId> ids, const Tokenizer& tokenizer,
+                                        int64_t row_tokens);
+
+/// The first `max_tokens` tokens of a text file (data/text_reader.h says which).
+/// @throws Error kData for a file that cannot be read or holds fewer than two tokens
+[[nodiscard]] ScoredText read_scored_text(const std::filesystem::path& path,
+                                          const Tokenizer& tokenizer, int64_t max_tokens,
+                                          int64_t row_tokens);
+
+/// -ln p of a row's targets, summed, nats.
+[[nodiscard]] double nats_of(const LanguageModel& model, const TextRow& row,
+                             const ForwardOptions& options);
+
+/// Bits a byte of the whole text, from the nats of its rows.
+[[nodiscard]] double bits_per_byte(const std::vector<double>& row_nats, const ScoredText& text);
+
+}  // namespace loopbank

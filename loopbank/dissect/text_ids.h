@@ -1,0 +1,25 @@
+#pragma once
+/// The leading tokens of a text file, as a model reads them.
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "loopbank/data/text_reader.h"
+#include "loopbank/tokenize/tokenizer.h"
+
+namespace loopbank {
+
+struct TextIds {
+  std::vector<TokenId> ids;
+  TextReaderReport reading;  ///< documents and bad lines up to where the ids end
+};
+
+/// Encodes documents, each ended by the end-of-text token where the tokenizer has one, until there
+/// are `max_ids` ids or the file ends.
+/// @param path  a text that TextReader reads; bad lines are skipped and counted
+/// @throws Error kData when the file cannot be read
+[[nodiscard]] TextIds read_text_ids(const std::filesystem::path& path, const Tokenizer& tokenizer,
+                                    int64_t max_ids);
+
+}  // namespace loopbank

@@ -1,0 +1,28 @@
+#pragma once
+/// Rows of tokens from the beginning of a text file, as a model reads them in validation.
+
+#include <cstdint>
+#include <filesystem>
+
+#include "loopbank/data/sampler.h"
+#include "loopbank/data/text_reader.h"
+#include "loopbank/tokenize/tokenizer.h"
+
+namespace loopbank {
+
+struct TextRows {
+  Batch rows;                ///< tokens and targets [B, T]
+  TextReaderReport reading;  ///< documents and bad lines up to where the rows end
+};
+
+/// Encodes documents, each ended by the end-of-text token where the tokenizer has one, until the
+/// rows are full: row i starts at token i T, and its targets end with the first token of the next.
+/// What is left behind the last whole row is dropped, but a text shorter than one row is a row.
+///
+/// @param path  a text that TextReader reads; bad lines are skipped and counted
+/// @param num_rows, sequence_length  B and T, at most; both at least 1
+/// @throws Error kData when the file cannot be read or holds fewer than two tokens
+[[nodiscard]] TextRows read_text_rows(const std::filesystem::path& path, const Tokenizer& tokenizer,
+                                      int64_t num_rows, int64_t sequence_length);
+
+}  // namespace loopbank

@@ -1,0 +1,141 @@
+/// swiglu and scaled_residual (elementwise.h) on the CPU: a pass over memory forward, a pass
+/// backward. swiglu saves its input; scaled_residual the scale, and the branch where the scale
+/// needs a gradient.
+
+#include "loopbank/ops/cpu/fused.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include "loopbank/ops/autograd_function.h"
+#include "loopbank/ops/cpu/elementwise_rows.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/ops/simd/elementwise_kernels.h"
+
+namespace loopbank::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// An exponential takes as long as this many values of a plain sum.
+constexpr int64_t kValuesPerExponential = 3;
+
+class Swiglu : public torch::autograd::Function<Swiglu> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_up) {
+    const auto width = gate_up.size(-1) / 2;
+    auto shape = gate_up.sizes().vec();
+    shape.back() = width;
+    const auto x = dense(gate_up);                 // [..., 2F]
+    const auto y = at::empty(shape, x.options());  // [..., F]
+    const auto F = static_cast<size_t>(width);
+    const SwigluForward swiglu{.gate = const_values(x),
+                               .up = const_values(x.narrow(-1, width, width)),
+                               .stride = 2 * F,
+                               .y = values(y),
+                               .y_stride = F,
+                               .width = F};
+    for_row_ranges(y.numel() / width, kValuesPerExponential * width,
+                   [&](size_t first, size_t last) { swiglu_rows(swiglu, first, last); });
+    ctx->save_for_backward({x});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    const auto gate_up = ctx->get_saved_variables()[0];  // [..., 2F]
+    const auto width = gate_up.size(-1) / 2;
+    const auto dy = dense(gradients[0]);  // [..., F]
+    const auto dgate_up = at::empty_like(gate_up);
+    const auto F = static_cast<size_t>(width);
+    const SwigluBackward swiglu{.dy = const_values(dy),
+                                .dy_stride = F,
+                                .gate = const_values(gate_up),
+                                .up = const_values(gate_up.narrow(-1, width, width)),
+                                .dgate = values(dgate_up),
+                                .dup = values(dgate_up.narrow(-1, width, width)),
+                                .stride = 2 * F,
+                                .width = F};
+    for_row_ranges(dy.numel() / width, kValuesPerExponential * width,
+                   [&](size_t first, size_t last) { swiglu_backward_rows(swiglu, first, last); });
+    return {dgate_up};
+  }
+};
+
+/// Calls visit(first, last) for the values of rows `first_row` to `last_row`.
+template <typename Visit>
+auto visit_values(size_t first_row, size_t last_row, int64_t width, const Visit& visit) {
+  return visit(first_row * static_cast<size_t>(width), last_row * static_cast<size_t>(width));
+}
+
+class ScaledResidual : public torch::autograd::Function<ScaledResidual> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& state, const at::Tensor& branch,
+                            const c10::optional<at::Tensor>& scale) {
+    const auto width = state.size(-1);
+    const auto dense_state = dense(state);    // [..., D]
+    const auto dense_branch = dense(branch);  // [..., D]
+    const auto y = at::empty(state.sizes(), state.options());
+    const ResidualForward residual{.state = const_floats(dense_state),
+                                   .branch = const_values(dense_branch),
+                                   .y = floats(y),
+                                   .scale = scale ? *scale->data_ptr<float>() : 1.0F};
+    for_row_ranges(state.numel() / width, width, [&](size_t first, size_t last) {
+      visit_values(first, last, width,
+                   [&](size_t from, size_t to) { scaled_residual_values(residual, from, to); });
+    });
+    ctx->saved_data["branch_dtype"] = branch.scalar_type();
+    if (scale) {
+      ctx->save_for_backward({*scale, scale->requires_grad() ? dense_branch : at::Tensor()});
+    }
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    const auto& dstate = gradients[0];  // of state and result alike
+    const auto branch_dtype = ctx->saved_data["branch_dtype"].toScalarType();
+    const auto saved = ctx->get_saved_variables();
+    if (saved.empty()) {
+      return {dstate, ctx->needs_input_grad(1) ? dstate.to(branch_dtype) : at::Tensor(),
+              at::Tensor()};
+    }
+    const auto& scale = saved[0];
+    const auto& branch = saved[1];
+    const auto width = dstate.size(-1);
+    const auto dy = dense(dstate);  // [..., D]
+    const auto dbranch = ctx->needs_input_grad(1)
+                             ? at::empty(dy.sizes(), dy.options().dtype(branch_dtype))
+                             : at::Tensor();
+    const ResidualBackward residual{.dy = const_floats(dy),
+                                    .branch = const_values(branch),
+                                    .dbranch = values(dbranch),
+                                    .scale = *scale.data_ptr<float>()};
+    if (!branch.defined() && !dbranch.defined()) {
+      return {dstate, at::Tensor(), at::Tensor()};
+    }
+    const auto dscale =
+        sums_over_rows(dy.numel() / width, width, 1, [&](size_t first, size_t last, float* sum) {
+          *sum += visit_values(first, last, width, [&](size_t from, size_t to) {
+            return scaled_residual_backward_values(residual, from, to);
+          });
+        });
+    return {dstate, dbranch, branch.defined() ? dscale.reshape(scale.sizes()) : at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor cpu::swiglu(const at::Tensor& gate_up) {
+  const ProfiledOp op("loopbank::swiglu");
+  return Swiglu::apply(gate_up);
+}
+
+at::Tensor cpu::scaled_residual(const at::Tensor& state, const at::Tensor& branch,
+                                const at::Tensor& scale) {
+  const ProfiledOp op("loopbank::scaled_residual");
+  return ScaledResidual::apply(state, branch,
+                               scale.defined() ? c10::make_optional(scale) : c10::nullopt);
+}
+
+}  // namespace loopbank::ops

@@ -1,0 +1,54 @@
+#pragma once
+/// The fused ops of the CPU, each in the file of its name: what the op's definition computes, equal
+/// in value and gradient within its tolerance, in fewer passes over memory.
+///
+/// The definition checks its inputs and hands those on that `takes_fused` (kernels.h) lets pass:
+/// fp32 and bf16, not empty, norms, biases, gates and hidden states in fp32. Signatures are those
+/// of the public headers.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "loopbank/ops/feed_forward.h"
+#include "loopbank/ops/halting.h"
+#include "loopbank/ops/linear.h"
+#include "loopbank/ops/norm_linear.h"
+#include "loopbank/ops/self_attention.h"
+
+namespace loopbank::ops::cpu {
+
+at::Tensor swiglu(const at::Tensor& gate_up);
+at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
+                           const at::Tensor& scale);
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out);
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      double eps, at::ScalarType out);
+
+at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& weights);
+NormLinear norm_linear(const at::Tensor& a, const at::Tensor& norm, double eps,
+                       const std::shared_ptr<LinearWeights>& weights);
+at::Tensor feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
+                        const at::Tensor& scale);
+
+at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
+                          const RotaryTable& angles, const HeadNorm& norm);
+at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,
+                          const RotaryTable& angles, const HeadNorm& norm, const TokenTree& tree);
+
+at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values);
+at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
+                     const std::vector<at::Tensor>& biases,
+                     const std::vector<at::Tensor>& memories);
+
+HaltingMix mix_by_halting(const std::vector<at::Tensor>& states, const at::Tensor& halting);
+at::Tensor router_logits(const at::Tensor& state, const at::Tensor& weight, const at::Tensor& bias,
+                         double step);
+
+at::Tensor linear_cross_entropy(const at::Tensor& states, const at::Tensor& weight,
+                                const at::Tensor& targets, int64_t ignore);
+
+}  // namespace loopbank::ops::cpu

@@ -1,0 +1,94 @@
+/// gated_sum (gated_sum.h) on the CPU: a pass over memory forward, a pass backward, which computes
+/// the gates anew. Saved for backward: logits, biases, memories.
+
+#include "loopbank/ops/cpu/fused.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include "loopbank/ops/autograd_function.h"
+#include "loopbank/ops/cpu/elementwise_rows.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/ops/simd/gated_sum_kernels.h"
+
+namespace loopbank::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class GatedSum : public torch::autograd::Function<GatedSum> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& state, const at::Tensor& logits,
+                            at::TensorList biases, at::TensorList memories) {
+    const auto width = state.size(-1);
+    const auto num_banks = biases.size();
+    const auto dense_state = dense(state);  // [..., D]
+    variable_list saved = {dense(logits)};  // [..., K D], then biases, then memories
+    const auto result = at::empty(state.sizes(), state.options());
+    GatedSumForward sum{.state = const_floats(dense_state),
+                        .logits = const_values(saved[0]),
+                        .sum = floats(result),
+                        .num_banks = num_banks,
+                        .width = static_cast<size_t>(width)};
+    for (size_t bank = 0; bank < num_banks; ++bank) {
+      sum.biases[bank] = const_floats(saved.emplace_back(dense(biases[bank])));
+    }
+    for (size_t bank = 0; bank < num_banks; ++bank) {
+      sum.memories[bank] = const_values(saved.emplace_back(dense(memories[bank])));
+    }
+    for_row_ranges(state.numel() / width, work_a_row(width, num_banks),
+                   [&](size_t first, size_t last) { gated_sum_rows(sum, first, last); });
+    ctx->save_for_backward(std::move(saved));
+    return result;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const auto num_banks = (saved.size() - 1) / 2;
+    const auto width = gradients[0].size(-1);
+    const auto dsum = dense(gradients[0]);          // [..., D]
+    const auto dlogits = at::empty_like(saved[0]);  // [..., K D]
+    GatedSumBackward sum{.dsum = const_floats(dsum),
+                         .logits = const_values(saved[0]),
+                         .dlogits = values(dlogits),
+                         .num_banks = num_banks,
+                         .width = static_cast<size_t>(width)};
+    variable_list dmemories;
+    for (size_t bank = 0; bank < num_banks; ++bank) {
+      const auto& memory = saved[1 + num_banks + bank];
+      sum.biases[bank] = const_floats(saved[1 + bank]);
+      sum.memories[bank] = const_values(memory);
+      sum.dmemories[bank] = values(dmemories.emplace_back(at::empty_like(memory)));
+    }
+    const auto num_biases = static_cast<int64_t>(num_banks) * width;
+    const auto dbiases = sums_over_rows(dsum.numel() / width, work_a_row(width, num_banks),
+                                        num_biases, [&](size_t first, size_t last, float* sums) {
+                                          gated_sum_backward_rows(sum, first, last, sums);
+                                        });          // [K D]
+    variable_list result = {gradients[0], dlogits};  // state's gradient is the result's own
+    for (const auto& dbias : dbiases.split(width)) {
+      result.push_back(dbias);
+    }
+    result.insert(result.end(), dmemories.begin(), dmemories.end());
+    return result;
+  }
+
+ private:
+  /// In plain values: an exponential takes as long as three.
+  static int64_t work_a_row(int64_t width, size_t num_banks) {
+    return 3 * static_cast<int64_t>(num_banks) * width;
+  }
+};
+
+}  // namespace
+
+at::Tensor cpu::gated_sum(const at::Tensor& state, const at::Tensor& logits,
+                          const std::vector<at::Tensor>& biases,
+                          const std::vector<at::Tensor>& memories) {
+  const ProfiledOp op("loopbank::gated_sum");
+  return GatedSum::apply(state, logits, at::TensorList(biases), at::TensorList(memories));
+}
+
+}  // namespace loopbank::ops

@@ -1,0 +1,32 @@
+#include "loopbank/ops/memory_read.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/softmax.h>
+
+#include <cmath>
+
+#include "loopbank/ops/check.h"
+#include "loopbank/ops/cpu/fused.h"
+#include "loopbank/ops/gemm/matrix_product.h"
+#include "loopbank/ops/kernels.h"
+
+namespace loopbank::ops {
+
+at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values) {
+  const int64_t width = query.size(-1);
+  expect_shape("memory_read", "keys", keys, {keys.size(0), width});
+  expect_shape("memory_read", "values", values, {keys.size(0), width});
+  const bool same_dtype =
+      keys.scalar_type() == query.scalar_type() && values.scalar_type() == query.scalar_type();
+  if (takes_fused(query) && takes_fused(keys) && same_dtype) {
+    return cpu::memory_read(query, keys, values);
+  }
+  const double scale = 1.0 / std::sqrt(static_cast<double>(width));
+  const auto scores = matrix_product(query, keys.t());  // [B, T, M]
+  const auto wide = scores.to(accumulation_type(query.scalar_type())) * scale;
+  const auto weights = at::softmax(wide, -1).to(query.scalar_type());  // [B, T, M]
+  return matrix_product(weights, values);                              // [B, T, D]
+}
+
+}  // namespace loopbank::ops

@@ -1,0 +1,35 @@
+#include "loopbank/ops/norm_linear.h"
+
+#include <ATen/core/Tensor.h>
+
+#include "loopbank/ops/cpu/fused.h"
+#include "loopbank/ops/cpu/row_blocks.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/ops/norm.h"
+#include "loopbank/support/error.h"
+
+namespace loopbank::ops {
+namespace {
+
+bool takes_fused_pair(const at::Tensor& a, const at::Tensor& norm, const LinearWeights& weights) {
+  const auto compute = weights.compute_dtype();
+  return takes_fused(a) && a.scalar_type() == at::kFloat && norm.scalar_type() == at::kFloat &&
+         (compute == at::kFloat || compute == at::kBFloat16) &&
+         a.numel() / a.size(-1) >= kFewestRowsToBlock;
+}
+
+}  // namespace
+
+NormLinear norm_linear(const at::Tensor& a, const at::Tensor& norm, double eps,
+                       const std::shared_ptr<LinearWeights>& weights) {
+  if (a.dim() == 0 || a.size(-1) != weights->in()) {
+    fail(ErrorCode::kShape, "norm_linear: expected a [..., {}] for weights {}, got {}.",
+         weights->in(), format_shape({weights->out(), weights->in()}), format_shape(a.sizes()));
+  }
+  if (takes_fused_pair(a, norm, *weights)) {
+    return cpu::norm_linear(a, norm, eps, weights);
+  }
+  return {linear(rms_norm(a, norm, eps, weights->compute_dtype()), weights), a};
+}
+
+}  // namespace loopbank::ops

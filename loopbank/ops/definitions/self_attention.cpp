@@ -1,0 +1,106 @@
+#include "loopbank/ops/self_attention.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+
+#include <string_view>
+
+#include "loopbank/ops/attention.h"
+#include "loopbank/ops/check.h"
+#include "loopbank/ops/cpu/fused.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/support/error.h"
+
+namespace loopbank::ops {
+namespace {
+
+void check_qkv_shapes(std::string_view op, const at::Tensor& qkv, const AttentionHeads& heads,
+                      const RotaryTable& angles, const HeadNorm& norm) {
+  if (heads.query < 1 || heads.key < 1 || heads.query % heads.key != 0) {
+    fail(ErrorCode::kShape, "{}: expected H a multiple of H_kv, both at least 1, got {} and {}.",
+         op, heads.query, heads.key);
+  }
+  const auto parts = heads.query + 2 * heads.key;
+  if (qkv.dim() != 3 || qkv.size(2) == 0 || qkv.size(2) % (2 * parts) != 0) {
+    fail(ErrorCode::kShape,
+         "{}: expected qkv [B, T, {} d] with d even ({} query heads, {} key heads, {} "
+         "value heads), got {}.",
+         op, parts, heads.query, heads.key, heads.key, format_shape(qkv.sizes()));
+  }
+  const auto width = qkv.size(2) / parts;
+  expect_shape(op, "cosines", angles.cosines, {qkv.size(1), width / 2});
+  expect_shape(op, "sines", angles.sines, {qkv.size(1), width / 2});
+  expect_shape(op, "query_weight", norm.query_weight, {width});
+  expect_shape(op, "key_weight", norm.key_weight, {width});
+}
+
+/// The heads [first, first + count) of a row. [B, T, (H + 2 H_kv) d] -> [B, count, T, d]
+at::Tensor heads_of(const at::Tensor& qkv, int64_t first, int64_t count, int64_t width) {
+  return qkv.narrow(-1, first * width, count * width)
+      .reshape({qkv.size(0), qkv.size(1), count, width})
+      .transpose(1, 2);
+}
+
+/// Queries, keys and values as the attention over heads takes them.
+struct Heads {
+  at::Tensor queries;  ///< [B, H, T, d], rotated and normed
+  at::Tensor keys;     ///< [B, H_kv, T, d], likewise
+  at::Tensor values;   ///< [B, H_kv, T, d]
+};
+
+Heads split(const at::Tensor& qkv, const AttentionHeads& heads, const RotaryTable& angles,
+            const HeadNorm& norm) {
+  const auto width = qkv.size(2) / (heads.query + 2 * heads.key);
+  const auto part = [&](int64_t first, int64_t count) {
+    return heads_of(qkv, first, count, width);  // [B, count, T, d]
+  };
+  return {.queries = rotary_norm(part(0, heads.query), angles, norm.query_weight, norm.eps),
+          .keys = rotary_norm(part(heads.query, heads.key), angles, norm.key_weight, norm.eps),
+          .values = part(heads.query + heads.key, heads.key)};
+}
+
+/// [B, H, T, d] to [B, T, H d].
+at::Tensor merge(const at::Tensor& mixed) {
+  return mixed.transpose(1, 2).reshape(
+      {mixed.size(0), mixed.size(2), mixed.size(1) * mixed.size(3)});
+}
+
+bool fused_takes(const at::Tensor& qkv, const RotaryTable& angles, const HeadNorm& norm) {
+  return takes_fused(qkv) && is_fp32_on_cpu(angles.cosines) && is_fp32_on_cpu(angles.sines) &&
+         is_fp32_on_cpu(norm.query_weight) && is_fp32_on_cpu(norm.key_weight);
+}
+
+bool wants_gradient(const at::Tensor& qkv, const HeadNorm& norm) {
+  return at::GradMode::is_enabled() && (qkv.requires_grad() || norm.query_weight.requires_grad() ||
+                                        norm.key_weight.requires_grad());
+}
+
+}  // namespace
+
+at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
+                          const RotaryTable& angles, const HeadNorm& norm) {
+  check_qkv_shapes("self_attention", qkv, heads, angles, norm);
+  if (fused_takes(qkv, angles, norm)) {
+    return cpu::self_attention(qkv, heads, angles, norm);
+  }
+  const auto by_heads = split(qkv, heads, angles, norm);
+  return merge(causal_attention(by_heads.queries, by_heads.keys, by_heads.values));
+}
+
+at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,
+                          const RotaryTable& angles, const HeadNorm& norm, const TokenTree& tree) {
+  check_qkv_shapes("tree_attention", qkv, heads, angles, norm);
+  if (qkv.size(0) != 1 || qkv.size(1) != tree.num_tokens()) {
+    fail(ErrorCode::kShape,
+         "tree_attention: expected qkv of 1 row of the tree's {} tokens, got {}.",
+         tree.num_tokens(), format_shape(qkv.sizes()));
+  }
+  if (fused_takes(qkv, angles, norm) && !wants_gradient(qkv, norm)) {
+    return cpu::tree_attention(qkv, heads, angles, norm, tree);
+  }
+  const auto by_heads = split(qkv, heads, angles, norm);
+  return merge(masked_attention(by_heads.queries, by_heads.keys, by_heads.values,
+                                tree.hidden().to(qkv.device())));
+}
+
+}  // namespace loopbank::ops

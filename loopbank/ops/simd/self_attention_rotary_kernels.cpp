@@ -1,0 +1,198 @@
+#include "loopbank/ops/simd/self_attention_rotary_kernels.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include <hwy/cache_control.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "loopbank/ops/simd/self_attention_rotary_kernels.cpp"
+#include <hwy/foreach_target.h>
+
+#include "loopbank/ops/simd/self_attention-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace loopbank::ops::HWY_NAMESPACE {
+
+/// Values i .. i + count of both halves of a row.
+template <typename T>
+HWY_INLINE Vectors load_pair(const T* row, size_t half, size_t i, size_t count) {
+  return {load(row + i, count), load(row + half + i, count)};
+}
+
+template <typename T>
+HWY_INLINE void store_pair(Vectors v, T* row, size_t half, size_t i, size_t count) {
+  if (count >= lanes()) {
+    store_each(v, row + i, row + half + i);
+    return;
+  }
+  store(v.a, row + i, count);
+  store(v.b, row + half + i, count);
+}
+
+HWY_INLINE Vectors rotate(Vectors x, FloatVector cosine, FloatVector sine) {
+  return {hn::NegMulAdd(x.b, sine, hn::Mul(x.a, cosine)),
+          hn::MulAdd(x.a, sine, hn::Mul(x.b, cosine))};
+}
+
+constexpr size_t kLine = 64;       ///< bytes
+constexpr size_t kRowsAhead = 16;  ///< in memory before they are read
+
+/// A few rows at a time, step by step: done row by row, each would wait for its own square root.
+struct Chunk {
+  size_t first = 0;
+  size_t count = 0;
+  HWY_ALIGN float squares[kRotaryChunk] = {};   // sums of a row
+  HWY_ALIGN float products[kRotaryChunk] = {};  // sums of slope * weight * rotated
+};
+
+template <typename Visit>
+HWY_INLINE void for_each_chunk(const RotaryRows& rows, const Visit& visit) {
+  for (size_t first = 0; first < rows.rows; first += kRotaryChunk) {
+    Chunk chunk;
+    chunk.first = first;
+    chunk.count = std::min(kRotaryChunk, rows.rows - first);
+    visit(chunk);
+  }
+}
+
+/// Rotates the rows of a chunk into `rows.rotated` and sums their squares; with slopes also the
+/// products.
+template <bool kWithProducts, typename T>
+HWY_INLINE void rotate_chunk(const RotaryRows& rows, const T* x, const float* slopes,
+                             Chunk& chunk) {
+  const size_t half = rows.width / 2;
+  for (size_t r = 0; r < chunk.count; ++r) {
+    const size_t row = chunk.first + r;
+    const auto* const from = x + row * rows.stride;
+    // Rows lie too far apart for the CPU to see where it will read next.
+    for (size_t i = 0; i < rows.width; i += kLine / sizeof(T)) {
+      hwy::Prefetch(from + kRowsAhead * rows.stride + i);
+    }
+    const auto* const cosines = rows.cosines + row * half;
+    const auto* const sines = rows.sines + row * half;
+    auto* const rotated = rows.rotated + r * rows.width;
+    Vectors squares = {set(0.0F), set(0.0F)};
+    Vectors products = squares;
+    for_each_vector(half, [&](size_t i, size_t count) HWY_ATTR {
+      const auto u =
+          rotate(load_pair(from, half, i, count), load(cosines + i, count), load(sines + i, count));
+      store_pair(u, rotated, half, i, count);
+      squares = {hn::MulAdd(u.a, u.a, squares.a), hn::MulAdd(u.b, u.b, squares.b)};
+      if constexpr (kWithProducts) {
+        const auto slope = load_pair(slopes + row * rows.width, half, i, count);
+        const auto weight = load_pair(rows.weight, half, i, count);
+        products = {hn::MulAdd(hn::Mul(slope.a, weight.a), u.a, products.a),
+                    hn::MulAdd(hn::Mul(slope.b, weight.b), u.b, products.b)};
+      }
+    });
+    chunk.squares[r] = sum_of_lanes(hn::Add(squares.a, squares.b));
+    if constexpr (kWithProducts) {
+      chunk.products[r] = sum_of_lanes(hn::Add(products.a, products.b));
+    }
+  }
+}
+
+/// 1 / sqrt(mean square + eps) of the rows from r on.
+HWY_INLINE FloatVector inverses_of(const RotaryRows& rows, const Chunk& chunk, size_t r) {
+  const auto mean_square = hn::Div(load(chunk.squares + r), set(static_cast<float>(rows.width)));
+  return hn::Div(set(1.0F), hn::Sqrt(hn::Add(mean_square, set(rows.eps))));
+}
+
+/// visit(r, count) for vectors over the rows of a chunk, all their lanes inside its arrays.
+template <typename Visit>
+HWY_INLINE void for_each_row_vector(const Visit& visit) {
+  static_assert(kRotaryChunk * sizeof(float) % HWY_MAX_BYTES == 0);
+  for (size_t r = 0; r < kRotaryChunk; r += lanes()) {
+    visit(r);
+  }
+}
+
+template <typename T>
+HWY_INLINE void norm_chunk(const RotaryRows& rows, const T* x, Chunk& chunk, T* y) {
+  rotate_chunk</*kWithProducts=*/false>(rows, x, nullptr, chunk);
+  HWY_ALIGN float inverses[kRotaryChunk];
+  for_each_row_vector([&](size_t r) HWY_ATTR { store(inverses_of(rows, chunk, r), inverses + r); });
+  const size_t half = rows.width / 2;
+  for_each_vector(half, [&](size_t i, size_t count) HWY_ATTR {
+    const auto weight = load_pair(rows.weight, half, i, count);
+    for (size_t r = 0; r < chunk.count; ++r) {
+      const auto u = load_pair(rows.rotated + r * rows.width, half, i, count);
+      const auto scale = set(inverses[r]);
+      store_pair({hn::Mul(hn::Mul(u.a, scale), weight.a), hn::Mul(hn::Mul(u.b, scale), weight.b)},
+                 y + (chunk.first + r) * rows.width, half, i, count);
+    }
+  });
+}
+
+/// With u the rotated row, dy the scaled slope, w the weight and n = 1 / sqrt(mean square):
+/// du = n dy w - n^3 mean(dy w u) u, dweight += n dy u, and dx = du rotated back.
+template <typename T>
+HWY_INLINE void norm_backward_chunk(const RotaryRows& rows, const RotaryGradient& gradient,
+                                    const T* x, Chunk& chunk, T* dx) {
+  rotate_chunk</*kWithProducts=*/true>(rows, x, gradient.dy, chunk);
+  HWY_ALIGN float scales[kRotaryChunk];  // n, and the factor of the slope
+  HWY_ALIGN float alongs[kRotaryChunk];  // n^3 mean(dy w u)
+  for_each_row_vector([&](size_t r) HWY_ATTR {
+    const auto inverse = inverses_of(rows, chunk, r);
+    const auto scale = hn::Mul(inverse, set(gradient.scale));
+    const auto product = hn::Div(load(chunk.products + r), set(static_cast<float>(rows.width)));
+    store(scale, scales + r);
+    store(hn::Mul(hn::Mul(inverse, inverse), hn::Mul(scale, product)), alongs + r);
+  });
+  const size_t half = rows.width / 2;
+  for_each_vector(half, [&](size_t i, size_t count) HWY_ATTR {
+    const auto weight = load_pair(rows.weight, half, i, count);
+    auto sum = load_pair(gradient.dweight, half, i, count);
+    for (size_t r = 0; r < chunk.count; ++r) {
+      const size_t row = chunk.first + r;
+      const auto u = load_pair(rows.rotated + r * rows.width, half, i, count);
+      const auto dy = load_pair(gradient.dy + row * rows.width, half, i, count);
+      const auto scale = set(scales[r]);
+      const auto along = set(alongs[r]);
+      const Vectors slope = {hn::Mul(dy.a, scale), hn::Mul(dy.b, scale)};
+      sum = {hn::MulAdd(slope.a, u.a, sum.a), hn::MulAdd(slope.b, u.b, sum.b)};
+      const Vectors du = {hn::NegMulAdd(u.a, along, hn::Mul(slope.a, weight.a)),
+                          hn::NegMulAdd(u.b, along, hn::Mul(slope.b, weight.b))};
+      const auto cosine = load(rows.cosines + row * half + i, count);
+      const auto sine = load(rows.sines + row * half + i, count);
+      store_pair(rotate(du, cosine, hn::Neg(sine)), dx + row * rows.stride, half, i, count);
+    }
+    store_pair(sum, gradient.dweight, half, i, count);
+  });
+}
+
+void RotaryNormRows(const RotaryRows& rows, Values y) {
+  with_type(y, [&](auto* to) HWY_ATTR {
+    const auto* const x = static_cast<const std::remove_pointer_t<decltype(to)>*>(rows.x.data);
+    for_each_chunk(rows, [&](Chunk& chunk) HWY_ATTR { norm_chunk(rows, x, chunk, to); });
+  });
+}
+
+void RotaryNormBackwardRows(const RotaryRows& rows, const RotaryGradient& gradient) {
+  with_type(gradient.dx, [&](auto* dx) HWY_ATTR {
+    const auto* const x = static_cast<const std::remove_pointer_t<decltype(dx)>*>(rows.x.data);
+    for_each_chunk(
+        rows, [&](Chunk& chunk) HWY_ATTR { norm_backward_chunk(rows, gradient, x, chunk, dx); });
+  });
+}
+
+}  // namespace loopbank::ops::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace loopbank::ops {
+
+HWY_EXPORT(RotaryNormRows);
+HWY_EXPORT(RotaryNormBackwardRows);
+
+void rotary_norm_rows(const RotaryRows& rows, Values y) {
+  HWY_DYNAMIC_DISPATCH(RotaryNormRows)(rows, y);
+}
+
+void rotary_norm_backward_rows(const RotaryRows& rows, const RotaryGradient& gradient) {
+  HWY_DYNAMIC_DISPATCH(RotaryNormBackwardRows)(rows, gradient);
+}
+
+}  // namespace loopbank::ops
+#endif

@@ -1,0 +1,40 @@
+#pragma once
+/// rotary_norm (rotary.h) on the rows of one head inside joined projections, and its gradient, in
+/// vector code. Free of ATen.
+
+#include <cstddef>
+
+#include "loopbank/ops/simd/elementwise_values.h"
+
+namespace loopbank::ops {
+
+/// Rows that the kernels work on together.
+inline constexpr size_t kRotaryChunk = 16;
+
+/// Rows of one head, `stride` elements apart, and their angles.
+struct RotaryRows {
+  ConstValues x = {};
+  size_t stride = 0;
+  const float* cosines = nullptr;  ///< [rows, width / 2]
+  const float* sines = nullptr;    ///< [rows, width / 2]
+  const float* weight = nullptr;   ///< [width]
+  size_t rows = 0;
+  size_t width = 0;  ///< d
+  float eps = 0.0F;
+  float* rotated = nullptr;  ///< [kRotaryChunk, width] to work in
+};
+
+/// y = rotary_norm(x), dense rows.
+void rotary_norm_rows(const RotaryRows& rows, Values y);
+
+/// What comes back through rotary_norm.
+struct RotaryGradient {
+  const float* dy = nullptr;  ///< [rows, width] fp32, dense
+  float scale = 1.0F;         ///< the gradient is scale * dy
+  Values dx = {};             ///< rows of the stride of x, the dtype of x
+  float* dweight = nullptr;   ///< [width], added to
+};
+
+void rotary_norm_backward_rows(const RotaryRows& rows, const RotaryGradient& gradient);
+
+}  // namespace loopbank::ops

@@ -1,0 +1,347 @@
+#include "loopbank/tokenize/tokenizer_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/json_nesting.h"
+#include "loopbank/support/utf8.h"
+#include "loopbank/tokenize/byte_alphabet.h"
+
+namespace loopbank {
+namespace {
+
+using Kind = PreTokenizerStep::Kind;
+
+/// A value for an error: as JSON, cut where it is long.
+std::string show(const nlohmann::json& json) {
+  constexpr size_t kMaxShown = 60;
+  if (json.is_structured()) {
+    return json.is_object() ? "an object" : "a list";
+  }
+  const auto text = json.dump();
+  const auto cut = valid_utf8_prefix(std::string_view(text).substr(0, kMaxShown));
+  return cut == text.size() ? text : text.substr(0, cut) + "...";
+}
+
+constexpr const char* kTopLevel = "top level";
+
+/// A value in the file and the way to it, such as `model.vocab`.
+class Part {
+ public:
+  Part(const nlohmann::json& json, std::string path, const std::string& where)
+      : json_(&json), path_(std::move(path)), where_(&where) {}
+
+  [[nodiscard]] const nlohmann::json& json() const { return *json_; }
+  [[nodiscard]] const std::string& where() const { return *where_; }
+
+  template <typename... Args>
+  [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) const {
+    fail(ErrorCode::kData, "{}: {}: {}.", *where_, path_,
+         fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  /// Whether the key is there with a value other than null.
+  [[nodiscard]] bool has(const char* key) const {
+    expect_object();
+    const auto found = json_->find(key);
+    return found != json_->end() && !found->is_null();
+  }
+  [[nodiscard]] Part at(const char* key) const {
+    expect_object();
+    const auto found = json_->find(key);
+    if (found == json_->end()) {
+      refuse("expected the key \"{}\", got none of that name", key);
+    }
+    return {*found, path_ == kTopLevel ? key : path_ + "." + key, *where_};
+  }
+  [[nodiscard]] std::vector<Part> items() const {
+    if (!json_->is_array()) {
+      refuse("expected a list, got {}", show(*json_));
+    }
+    std::vector<Part> parts;
+    parts.reserve(json_->size());
+    for (size_t i = 0; i < json_->size(); ++i) {
+      parts.emplace_back((*json_)[i], fmt::format("{}[{}]", path_, i), *where_);
+    }
+    return parts;
+  }
+  [[nodiscard]] const std::string& text() const {
+    if (!json_->is_string()) {
+      refuse("expected a string, got {}", show(*json_));
+    }
+    return json_->get_ref<const std::string&>();
+  }
+  [[nodiscard]] bool flag(const char* key, bool otherwise) const {
+    return has(key) ? flag(key) : otherwise;
+  }
+  [[nodiscard]] bool flag(const char* key) const {
+    const auto part = at(key);
+    if (!part.json().is_boolean()) {
+      part.refuse("expected true or false, got {}", show(part.json()));
+    }
+    return part.json().get<bool>();
+  }
+  /// Refuses a value that this program would have to ignore.
+  void expect_off(const char* key) const {
+    static const std::array<nlohmann::json, 3> kOff = {false, "", 0.0};
+    if (has(key) && std::find(kOff.begin(), kOff.end(), json_->at(key)) == kOff.end()) {
+      at(key).refuse("expected it to be off, got {}: it is not supported", show(json_->at(key)));
+    }
+  }
+  void expect_object() const {
+    if (!json_->is_object()) {
+      refuse("expected an object, got {}", show(*json_));
+    }
+  }
+
+ private:
+  const nlohmann::json* json_;
+  std::string path_;
+  const std::string* where_;
+};
+
+/// Reads one file; each function fills its part of the definition.
+class Parser {
+ public:
+  explicit Parser(const Part& root) : root_(root) {}
+
+  TokenizerDefinition read() {
+    const auto model = root_.at("model");
+    expect_bpe(model);
+    if (root_.has("normalizer")) {
+      const auto normalizer = root_.at("normalizer");
+      normalizer.refuse("expected null, got {}: normalizers are not supported",
+                        show(normalizer.at("type").json()));
+    }
+    expect_byte_level_or_none("post_processor");
+    expect_byte_level_or_none("decoder");
+    read_tokens(model.at("vocab"));
+    read_merges(model.at("merges"));
+    definition_.ignore_merges = model.flag("ignore_merges", false);
+    read_pre_tokenizer();
+    return std::move(definition_);
+  }
+
+ private:
+  static void expect_bpe(const Part& model) {
+    // Older files leave the type out; only BPE has merges.
+    if (model.has("type") || !model.has("merges")) {
+      const auto type = model.at("type");
+      if (type.text() != "BPE") {
+        type.refuse("expected \"BPE\", got {}: other models are not supported", show(type.json()));
+      }
+    }
+    model.expect_off("dropout");
+    model.expect_off("continuing_subword_prefix");
+    model.expect_off("end_of_word_suffix");
+  }
+
+  void expect_byte_level_or_none(const char* key) const {
+    if (root_.has(key)) {
+      const auto type = root_.at(key).at("type");
+      if (type.text() != "ByteLevel") {
+        type.refuse("expected \"ByteLevel\" or null, got {}: it is not supported",
+                    show(type.json()));
+      }
+    }
+  }
+
+  /// model.vocab and added_tokens together name each id once.
+  void read_tokens(const Part& vocab) {
+    vocab.expect_object();
+    std::vector<Part> added;
+    if (root_.has("added_tokens")) {
+      added = root_.at("added_tokens").items();
+    }
+    std::unordered_set<std::string> added_contents;
+    size_t num_tokens = vocab.json().size();
+    for (const auto& part : added) {
+      const auto content = part.at("content");
+      if (!added_contents.insert(content.text()).second || content.text().empty()) {
+        content.refuse("expected a text that no other added token has, got {}",
+                       show(content.json()));
+      }
+      num_tokens += vocab.json().contains(content.text()) ? 0 : 1;
+    }
+    definition_.tokens.resize(num_tokens);
+    spellings_.resize(num_tokens);
+    for (const auto& [spelling, id] : vocab.json().get_ref<const nlohmann::json::object_t&>()) {
+      const Part part(id, "model.vocab", root_.where());
+      auto bytes = bytes_of_spelling(spelling);
+      if (added_contents.contains(spelling)) {
+        bytes = spelling;  // added tokens stand in the text as they are written
+      } else if (!bytes || bytes->empty()) {
+        part.refuse("expected tokens in the byte-level alphabet, got {}", show(spelling));
+      }
+      const auto number = claim_id(part, spelling);
+      definition_.tokens[static_cast<size_t>(number)] = std::move(*bytes);
+      ids_.emplace(spelling, number);
+    }
+    for (const auto& part : added) {
+      read_added_token(part);
+    }
+  }
+
+  void read_added_token(const Part& part) {
+    for (const char* key : {"single_word", "lstrip", "rstrip"}) {
+      part.expect_off(key);
+    }
+    const std::string content = part.at("content").text();
+    const auto known = ids_.find(content);
+    AddedToken token{.special = part.flag("special", false), .in_vocabulary = known != ids_.end()};
+    if (!token.in_vocabulary) {
+      token.id = claim_id(part.at("id"), content);
+      definition_.tokens[static_cast<size_t>(token.id)] = content;
+    } else {
+      token.id = known->second;
+      if (part.at("id").json() != token.id) {
+        part.at("id").refuse("expected {}, the id of {} in model.vocab, got {}", token.id,
+                             show(content), show(part.at("id").json()));
+      }
+    }
+    definition_.added_tokens.push_back(token);
+  }
+
+  /// Checks that the id is one of [0, number of tokens) and no other token has it. Then none is
+  /// left out either.
+  TokenId claim_id(const Part& part, const std::string& spelling) {
+    const auto& json = part.json();
+    const auto limit = definition_.tokens.size();
+    if (!json.is_number_integer() || json < 0 || json >= limit) {
+      part.refuse("expected the ids 0 to {} without holes, got {} for {}", limit - 1, show(json),
+                  show(spelling));
+    }
+    auto& owner = spellings_[json.get<size_t>()];
+    if (owner != nullptr) {
+      part.refuse("expected one token for id {}, got {} and {}", show(json), show(*owner),
+                  show(spelling));
+    }
+    owner = &spelling;
+    return json.get<TokenId>();
+  }
+
+  void read_merges(const Part& merges) {
+    std::unordered_set<uint64_t> pairs;
+    for (const auto& part : merges.items()) {
+      const auto [left, right] = halves_of(part);
+      const Merge merge{id_of(part, left), id_of(part, right), id_of(part, left + right)};
+      const auto pair =
+          static_cast<uint64_t>(merge.left) << 32U | static_cast<uint32_t>(merge.right);
+      if (!pairs.insert(pair).second) {
+        part.refuse("expected each pair once, got {} and {} again", show(left), show(right));
+      }
+      definition_.merges.push_back(merge);
+    }
+  }
+
+  /// `"a b"` or `["a", "b"]`.
+  static std::pair<std::string, std::string> halves_of(const Part& part) {
+    if (part.json().is_array() && part.json().size() == 2) {
+      const auto items = part.items();
+      return {items[0].text(), items[1].text()};
+    }
+    if (part.json().is_string()) {
+      const auto& text = part.text();
+      const auto space = text.find(' ');
+      if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
+        return {text.substr(0, space), text.substr(space + 1)};
+      }
+    }
+    part.refuse("expected a pair of tokens as \"a b\" or [\"a\", \"b\"], got {}",
+                show(part.json()));
+  }
+
+  [[nodiscard]] TokenId id_of(const Part& merge, const std::string& spelling) const {
+    const auto found = ids_.find(spelling);
+    if (found == ids_.end()) {
+      merge.refuse("expected tokens of model.vocab, got {}", show(spelling));
+    }
+    return found->second;
+  }
+
+  void read_pre_tokenizer() {
+    const auto part = root_.at("pre_tokenizer");
+    if (part.has("type") && part.at("type").text() == "Sequence") {
+      for (const auto& item : part.at("pretokenizers").items()) {
+        definition_.pre_tokenizer.push_back(read_step(item));
+      }
+    } else {
+      definition_.pre_tokenizer.push_back(read_step(part));
+    }
+    // Steps after ByteLevel would see the alphabet's characters instead of the text's.
+    const auto& steps = definition_.pre_tokenizer;
+    const auto first = std::find_if(steps.begin(), steps.end(),
+                                    [](const auto& step) { return step.kind == Kind::kByteLevel; });
+    if (first == steps.end() || first + 1 != steps.end()) {
+      part.refuse("expected one ByteLevel, as the last step, got {} in {} steps",
+                  first == steps.end() ? "none" : "an earlier one", steps.size());
+    }
+  }
+
+  static PreTokenizerStep read_step(const Part& part) {
+    const auto type = part.at("type");
+    if (type.text() == "ByteLevel") {
+      return {.kind = Kind::kByteLevel,
+              .add_prefix_space = part.flag("add_prefix_space"),
+              .use_regex = part.flag("use_regex", true)};
+    }
+    if (type.text() == "Digits") {
+      return {.kind = Kind::kDigits, .individual_digits = part.flag("individual_digits")};
+    }
+    if (type.text() == "Split") {
+      return read_split(part);
+    }
+    type.refuse(
+        "expected \"ByteLevel\", \"Digits\", \"Split\" or a \"Sequence\" of them, got {}: "
+        "it is not supported",
+        show(type.json()));
+  }
+
+  static PreTokenizerStep read_split(const Part& part) {
+    const auto behavior = part.at("behavior");
+    if (behavior.text() != "Isolated") {
+      behavior.refuse("expected \"Isolated\", got {}: it is not supported", show(behavior.json()));
+    }
+    part.expect_off("invert");
+    const auto pattern = part.at("pattern");
+    const bool is_text = !pattern.has("Regex");
+    const auto text = pattern.at(is_text ? "String" : "Regex");
+    if (text.text().empty()) {
+      text.refuse("expected a pattern, got an empty one");
+    }
+    return {.kind = Kind::kSplit, .pattern = text.text(), .pattern_is_text = is_text};
+  }
+
+  Part root_;
+  TokenizerDefinition definition_;
+  std::unordered_map<std::string, TokenId> ids_;  // of model.vocab, by spelling
+  std::vector<const std::string*> spellings_;     // who has claimed each id
+};
+
+}  // namespace
+
+TokenizerDefinition parse_tokenizer_json(std::string_view text, const std::string& where) {
+  expect_shallow_json(text, where, ErrorCode::kData);
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(text);
+  } catch (const nlohmann::json::parse_error& error) {
+    fail(ErrorCode::kData,
+         "{}: expected JSON to its end, got broken JSON at byte {} of {}. The file may be "
+         "truncated.",
+         where, error.byte, text.size());
+  } catch (const nlohmann::json::out_of_range& error) {  // a number such as 1e999
+    fail(ErrorCode::kData, "{}: expected numbers that a double holds, got another one ({}).", where,
+         error.what());
+  }
+  return Parser(Part(json, kTopLevel, where)).read();
+}
+
+}  // namespace loopbank
