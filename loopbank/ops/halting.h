@@ -1,5 +1,6 @@
 #pragma once
-/// Halting: from the logit and the chance to stop at each loop to the mixture of the loops' states.
+/// Halting: from the logit and the probability to stop at each loop to the mixture of the loops'
+/// states.
 
 #include <ATen/core/Tensor.h>
 
@@ -9,7 +10,7 @@
 
 namespace loopbank::ops {
 
-/// A chance against exact arithmetic, and the sum of a token's chances against 1.
+/// A probability against exact arithmetic, and the sum of a token's probabilities against 1.
 inline constexpr Tolerance kHaltingDistributionTolerance{.fp32 = 1e-6, .bf16 = 1e-6};
 
 /// A logit of D = 4096 standard normal values against exact arithmetic.
@@ -18,7 +19,7 @@ inline constexpr Tolerance kRouterTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingTo
 /// The mixture against exact arithmetic; n, in fp32, within its fp32 part.
 inline constexpr Tolerance kHaltingMixTolerance{.fp32 = 2e-6, .bf16 = kOneRoundingToBf16};
 
-/// The chance that a token stops after each loop; the last loop takes the rest.
+/// The probability that a token stops after each loop; the last loop takes the rest.
 ///
 ///     P_t = p_t prod_{i<t} (1 - p_i), t < N       P_N = prod_{i<N} (1 - p_i)   (SPEC 1)
 ///
@@ -26,7 +27,7 @@ inline constexpr Tolerance kHaltingMixTolerance{.fp32 = 2e-6, .bf16 = kOneRoundi
 /// @return P [N, B, T] fp32 (fp64 for fp64), summing to 1 over N; differentiable in every used
 /// logit
 /// @throws Error kShape when there is no loop or the shapes differ
-/// Numerics: the products are sums of log-sigmoids, so that no chance underflows to a wrong 0;
+/// Numerics: the products are sums of log-sigmoids, so that no probability underflows to a wrong 0;
 /// within kHaltingDistributionTolerance.
 at::Tensor halting_distribution(const std::vector<at::Tensor>& logits);
 
@@ -49,7 +50,7 @@ struct HaltingMix {
   at::Tensor expected_loops;  ///< n [B, T] in loops, 1 to N, fp32
 };
 
-/// Mixes the hidden states of the N loops by the chance that a token stops after each.
+/// Mixes the hidden states of the N loops by the probability that a token stops after each.
 ///
 ///     y = sum_t P_t h^(t)        n = sum_t t P_t                      (SPEC 1, adaptive layer)
 ///

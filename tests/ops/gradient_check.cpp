@@ -38,7 +38,7 @@ at::Tensor central_difference(const TensorFunction& function, std::vector<at::Te
   inputs[input] = inputs[input].clone(at::MemoryFormat::Contiguous);
   auto gradient = at::empty(inputs[input].sizes(), at::kDouble);
   auto* const element = inputs[input].data_ptr<double>();
-  auto* const slope = gradient.data_ptr<double>();
+  auto* const values = gradient.data_ptr<double>();
   for (int64_t i = 0; i < gradient.numel(); ++i) {
     const double value = element[i];
     element[i] = value + kStep;
@@ -46,7 +46,7 @@ at::Tensor central_difference(const TensorFunction& function, std::vector<at::Te
     element[i] = value - kStep;
     const double below = weighed(function(inputs)).item<double>();
     element[i] = value;
-    slope[i] = (above - below) / (2 * kStep);
+    values[i] = (above - below) / (2 * kStep);
   }
   return gradient;
 }
@@ -143,8 +143,8 @@ void expect_near_largest(const std::vector<at::Tensor>& actual,
     if (!leaves[i].grad().defined()) {
       return ::testing::AssertionFailure() << "no gradient reaches input " << i;
     }
-    const auto slope = central_difference(function, inputs, i);
-    if (auto match = is_close(leaves[i].grad(), slope, kGradientTolerance); !match) {
+    const auto gradient = central_difference(function, inputs, i);
+    if (auto match = is_close(leaves[i].grad(), gradient, kGradientTolerance); !match) {
       return ::testing::AssertionFailure() << "gradient of input " << i << ": " << match.message();
     }
   }

@@ -18,7 +18,7 @@ using testing::kSizes;
 using testing::RandomTensors;
 using testing::with_gaps;
 
-/// A chance's gradient is a sum over D, a router weight's over all tokens.
+/// A probability's gradient is a sum over D, a router weight's over all tokens.
 constexpr Tolerance kHaltingFusedTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16};
 
 std::vector<at::Tensor> mix(std::vector<at::Tensor> in) {
@@ -28,7 +28,7 @@ std::vector<at::Tensor> mix(std::vector<at::Tensor> in) {
   return {mixed.state, mixed.expected_loops};
 }
 
-/// N states, then their chances.
+/// N states, then their probabilities.
 std::vector<at::Tensor> random_mix(RandomTensors& random, int64_t num_loops,
                                    std::vector<int64_t> shape, at::ScalarType dtype) {
   std::vector<at::Tensor> inputs;

@@ -36,19 +36,19 @@ std::vector<at::Tensor> random_loops(RandomTensors& random, int64_t num_loops,
 }
 
 /// Chances as plain products of p and 1 - p = 1 / (1 + e^logit), [N, B, T] in row-major order.
-std::vector<double> chances_by_hand(const std::vector<at::Tensor>& logits) {
+std::vector<double> probabilities_by_hand(const std::vector<at::Tensor>& logits) {
   std::vector<double> remaining(static_cast<size_t>(logits.front().numel()), 1.0);
-  std::vector<double> chances;
+  std::vector<double> probabilities;
   for (size_t t = 0; t < logits.size(); ++t) {
     const auto logit = values_of(logits[t]);
     const bool last = t + 1 == logits.size();
     for (size_t i = 0; i < remaining.size(); ++i) {
       const double stop = last ? 1.0 : 1.0 / (1.0 + std::exp(-logit[i]));
-      chances.push_back(remaining[i] * stop);
+      probabilities.push_back(remaining[i] * stop);
       remaining[i] *= 1.0 / (1.0 + std::exp(logit[i]));
     }
   }
-  return chances;
+  return probabilities;
 }
 
 TEST(HaltingDistribution, IsTheFormulaInEveryDtypeAndSize) {
@@ -57,12 +57,12 @@ TEST(HaltingDistribution, IsTheFormulaInEveryDtypeAndSize) {
     for (const int64_t num_loops : {1, 2, 3, 7}) {
       for (const auto steps : kSizes) {
         auto logits = random_loops(random, num_loops, {2, steps}, dtype);
-        const auto chances = halting_distribution(logits);
-        EXPECT_EQ(chances.scalar_type(), accumulation_type(dtype));
-        EXPECT_EQ(chances.sizes(), at::IntArrayRef({num_loops, 2, steps}));
+        const auto probabilities = halting_distribution(logits);
+        EXPECT_EQ(probabilities.scalar_type(), accumulation_type(dtype));
+        EXPECT_EQ(probabilities.sizes(), at::IntArrayRef({num_loops, 2, steps}));
         const double tolerance = kHaltingDistributionTolerance.of(dtype);
-        expect_close(chances, chances_by_hand(logits), tolerance);
-        const auto expected = chances_by_hand(logits);
+        expect_close(probabilities, probabilities_by_hand(logits), tolerance);
+        const auto expected = probabilities_by_hand(logits);
         for (auto& logit : logits) {
           logit = with_gaps(logit);
         }
@@ -82,12 +82,12 @@ TEST(HaltingDistribution, SumsToOneWithExtremeLogits) {
       logits.push_back(axis.reshape({1, -1}).clone().requires_grad_(true));
     }
     logits.push_back(at::zeros({1, 125}, dtype));
-    const auto chances = halting_distribution(logits);
-    EXPECT_TRUE(chances.ge(0).logical_and(chances.le(1)).all().item<bool>());
+    const auto probabilities = halting_distribution(logits);
+    EXPECT_TRUE(probabilities.ge(0).logical_and(probabilities.le(1)).all().item<bool>());
     const double tolerance = kHaltingDistributionTolerance.of(dtype);
-    expect_close(chances.sum(0), at::ones({1, 125}, at::kDouble), tolerance);
-    expect_close(chances, chances_by_hand(logits), tolerance);
-    chances.select(0, 0).sum().backward();
+    expect_close(probabilities.sum(0), at::ones({1, 125}, at::kDouble), tolerance);
+    expect_close(probabilities, probabilities_by_hand(logits), tolerance);
+    probabilities.select(0, 0).sum().backward();
     EXPECT_TRUE(logits[0].grad().isfinite().all().item<bool>());
   }
 }
@@ -113,11 +113,11 @@ TEST(HaltingDistribution, OneLoopTakesAll) {
 }
 
 TEST(HaltingDistribution, ASmallChanceIsNotAWrongZero) {
-  // In fp32 1 - sigmoid(20) is 0; the chance to go on three times is e^-60.
+  // In fp32 1 - sigmoid(20) is 0; the probability to go on three times is e^-60.
   const auto logit = at::full({1, 1}, 20.0);
-  const auto chances = halting_distribution({logit, logit, logit, logit});
+  const auto probabilities = halting_distribution({logit, logit, logit, logit});
   const double expected = std::pow(1.0 / (1.0 + std::exp(20.0)), 3);
-  EXPECT_NEAR(chances[3].item<double>() / expected, 1.0, 1e-5);
+  EXPECT_NEAR(probabilities[3].item<double>() / expected, 1.0, 1e-5);
 }
 
 TEST(HaltingDistribution, GradientsMatchInEveryUsedLogit) {
@@ -219,8 +219,8 @@ TEST(MixByHalting, IsTheFormulaInEveryDtypeAndSize) {
     for (const int64_t num_loops : {1, 2, 3, 7}) {
       for (const auto width : kSizes) {
         auto states = random_loops(random, num_loops, {2, 3, width}, dtype);
-        const auto chances = at::softmax(random.normal({num_loops, 2, 3}, wide), 0);
-        const auto p = values_of(chances);
+        const auto probabilities = at::softmax(random.normal({num_loops, 2, 3}, wide), 0);
+        const auto p = values_of(probabilities);
         std::vector<double> state(static_cast<size_t>(6 * width), 0.0);
         std::vector<double> loops(6, 0.0);
         for (size_t t = 0; t < states.size(); ++t) {
@@ -240,11 +240,11 @@ TEST(MixByHalting, IsTheFormulaInEveryDtypeAndSize) {
           expect_close(mix.state, state, kHaltingMixTolerance.of(dtype));
           expect_close(mix.expected_loops, loops, kHaltingMixTolerance.of(wide));
         };
-        expect_mix(mix_by_halting(states, chances));
+        expect_mix(mix_by_halting(states, probabilities));
         for (auto& h : states) {
           h = with_gaps(h);
         }
-        expect_mix(mix_by_halting(states, with_gaps(chances)));
+        expect_mix(mix_by_halting(states, with_gaps(probabilities)));
       }
     }
   }
@@ -275,9 +275,9 @@ TEST(MixByHalting, GradientsMatch) {
     inputs.push_back(at::softmax(random.normal({num_loops, 2, 3}), 0));
     expect_gradients_match(
         [](auto in) {
-          const auto chances = in.back();
+          const auto probabilities = in.back();
           in.pop_back();
-          const auto mix = mix_by_halting(in, chances);
+          const auto mix = mix_by_halting(in, probabilities);
           return at::cat({mix.state, mix.expected_loops.unsqueeze(-1)}, -1);
         },
         inputs);

@@ -131,10 +131,10 @@ TEST(Linear, WhatABackwardPassPreparedGoesWithIt) {
   const auto before = memory_pool_use().live_bytes;
   for (int pass = 0; pass < 2; ++pass) {  // the graph is there all the while
     y.backward({}, /*keep_graph=*/true);
-    const auto slope = x.grad();
+    const auto gradient = x.grad();
     x.mutable_grad().reset();
     master.mutable_grad().reset();
-    EXPECT_EQ(memory_pool_use().live_bytes, before + slope.nbytes()) << pass;
+    EXPECT_EQ(memory_pool_use().live_bytes, before + gradient.nbytes()) << pass;
   }
 }
 

@@ -48,7 +48,7 @@ struct AttentionInputs {
   at::Tensor qkv;
   at::Tensor query_weight;
   at::Tensor key_weight;
-  at::Tensor slope;  // gradient of the result
+  at::Tensor gradient;  // gradient of the result
 };
 
 AttentionInputs random_attention_inputs(int64_t batch, int64_t steps, const AttentionHeads& heads,
@@ -59,7 +59,7 @@ AttentionInputs random_attention_inputs(int64_t batch, int64_t steps, const Atte
           .qkv = random.normal({batch, steps, columns}, dtype),
           .query_weight = random.normal({width}, at::kFloat).mul_(0.2).add_(1.0),
           .key_weight = random.normal({width}, at::kFloat).mul_(0.2).add_(1.0),
-          .slope = random.normal({batch, steps, heads.query * width}, dtype)};
+          .gradient = random.normal({batch, steps, heads.query * width}, dtype)};
 }
 
 /// The result and the gradients of qkv, query_weight and key_weight.
@@ -75,7 +75,7 @@ Values4 run_attention(const AttentionInputs& inputs, bool exact = false) {
   const auto width = query_weight.size(0);
   const auto out = self_attention(qkv, inputs.heads, angles_of_steps(qkv.size(1), width),
                                   {query_weight, key_weight, kEps});
-  out.backward(inputs.slope.to(out.scalar_type()));
+  out.backward(inputs.gradient.to(out.scalar_type()));
   return {out.detach(), qkv.grad(), query_weight.grad(), key_weight.grad()};
 }
 
@@ -188,14 +188,14 @@ TEST(SelfAttentionFused, TakesInputsWithGaps) {
     inputs.qkv = with_gaps(inputs.qkv);
     inputs.query_weight = with_gaps(inputs.query_weight);
     inputs.key_weight = with_gaps(inputs.key_weight);
-    inputs.slope = with_gaps(inputs.slope);
+    inputs.gradient = with_gaps(inputs.gradient);
     expect_is_reference(inputs);
   }
 }
 
 TEST(SelfAttentionFused, TakesAGradientThatIsOneNumberExpanded) {
   auto inputs = random_attention_inputs(2, 37, {4, 2}, 6, at::kFloat);
-  inputs.slope = at::ones({1}).expand(inputs.slope.sizes());
+  inputs.gradient = at::ones({1}).expand(inputs.gradient.sizes());
   expect_is_reference(inputs);
 }
 
@@ -242,7 +242,7 @@ TEST(SelfAttentionFused, HugeScoresPickOneKeyAndNoNan) {
     EXPECT_TRUE(is_value.any(/*dim=*/3).all().item<bool>());
     // Each row's gradient goes to the value that it picked, whole.
     expect_close(dqkv.narrow(2, 3 * 16, 16).to(at::kFloat).sum(1),
-                 inputs.slope.to(at::kFloat).view({2, 140, 16}).sum(1),
+                 inputs.gradient.to(at::kFloat).view({2, 140, 16}).sum(1),
                  dtype == at::kFloat ? 1e-4 : 0.2);
   }
 }
@@ -267,7 +267,7 @@ TEST(SelfAttentionFused, GivesAGradientToTheOnlyOneThatAsks) {
                                         inputs.key_weight.clone()};
     leaves[asking].requires_grad_(true);
     self_attention(leaves[0], inputs.heads, angles_of_steps(9, 6), {leaves[1], leaves[2], kEps})
-        .backward(inputs.slope);
+        .backward(inputs.gradient);
     for (size_t i = 0; i < leaves.size(); ++i) {
       EXPECT_EQ(leaves[i].grad().defined(), i == asking);
     }

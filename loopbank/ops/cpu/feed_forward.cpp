@@ -121,7 +121,7 @@ struct Gradients {
   at::Tensor x;            ///< [rows, D] norm of a
   at::Tensor dgate_up;     ///< [rows, 2F], in the memory of gate_up
   at::Tensor inner;        ///< [rows, F], times s
-  at::Tensor slope;        ///< [rows, D] dy
+  at::Tensor gradient;     ///< [rows, D] dy
 };
 
 /// The gradient of gate and up takes their place.
@@ -138,17 +138,17 @@ Gradients run_backward(const Branch& branch, const at::Tensor& inverse, const at
                 .x = branch.buffer(D),
                 .dgate_up = gate_up,
                 .inner = branch.buffer(F),
-                .slope = branch.buffer(D)};
+                .gradient = branch.buffer(D)};
   blocks.for_each([&](int64_t index, int64_t first, int64_t count) {
     const auto num_rows = static_cast<size_t>(count);
     auto* const sums_of_block = floats(sums) + index * (D + 1);
     const auto room = thread_matrices(branch.dtype(), count, {D, width});
     const auto& dx = room[0];
-    const auto slope = all.slope.narrow(0, first, count);
-    copy_into(slope, dy.reshape({blocks.rows, D}).narrow(0, first, count));
+    const auto gradient = all.gradient.narrow(0, first, count);
+    copy_into(gradient, dy.reshape({blocks.rows, D}).narrow(0, first, count));
     branch.for_parts([&](size_t part, int64_t column, int64_t columns) {
       const Matrix dinner{room[1].data, dx.dtype, count, columns, columns};
-      gemm(as_matrix(slope), through_down[part], dinner);
+      gemm(as_matrix(gradient), through_down[part], dinner);
       const auto wide = static_cast<size_t>(columns);
       const auto both = branch.part_of(gate_up, first, column);
       sums_of_block[D] += swiglu_backward_rows({.dy = values_of(dinner),
@@ -225,9 +225,9 @@ class FusedFeedForward : public torch::autograd::Function<FusedFeedForward> {
     };
     const bool gate_up_asked_for = is_asked_for(to.gate_up);
     if (is_asked_for(to.down)) {
-      to.down->add(as_matrix(all.slope), as_matrix(all.inner));
+      to.down->add(as_matrix(all.gradient), as_matrix(all.inner));
     }
-    all.slope = all.inner = at::Tensor();
+    all.gradient = all.inner = at::Tensor();
     if (gate_up_asked_for) {
       to.gate_up->add(as_matrix(all.dgate_up), as_matrix(all.x));
     }

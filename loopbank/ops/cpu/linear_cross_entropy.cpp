@@ -24,12 +24,12 @@
 namespace loopbank::ops {
 namespace {
 
-// A product over this many words at a time finds logits, weights and their gradient in the cache:
+// A product over this many tokens at a time finds logits, weights and their gradient in the cache:
 // over all 50304 at once the three products run 3 to 10 % slower. Rows follow each other without a
 // gap, since oneDNN takes its tile kernels (AMX) for dense matrices alone: 1380 against 2190
-// GFLOP/s. 32 words more than 1024 keep the same place of neighbouring rows out of the same cache
+// GFLOP/s. 32 tokens more than 1024 keep the same place of neighbouring rows out of the same cache
 // set.
-constexpr int64_t kWordsPerBlock = 1024 + 32;
+constexpr int64_t kTokensPerBlock = 1024 + 32;
 // Logits of one chunk of rows. The gradient of the weight is read and written once a chunk.
 constexpr int64_t kLogitBytes = int64_t{64} << 20U;
 constexpr int64_t kMostRowsPerChunk = 2048;
@@ -59,15 +59,15 @@ class Head {
  private:
   /// A block of the vocabulary for a chunk of rows.
   struct Block {
-    int64_t first = 0;  // word
-    int64_t words = 0;
-    at::Tensor logits;  // [chunk rows, words]
+    int64_t first = 0;  // token
+    int64_t tokens = 0;
+    at::Tensor logits;  // [chunk rows, tokens]
   };
 
   void make_room_for_logits();
   [[nodiscard]] Block block(int64_t first, int64_t rows) const;
   [[nodiscard]] LogitBlock values_of(const Block& block) const;
-  /// [words, D] in the compute dtype, until the next call.
+  /// [tokens, D] in the compute dtype, until the next call.
   Matrix weight_of(const Block& block);
   /// -log softmax of the counted rows, summed.
   double add_chunk_losses(int64_t first, int64_t rows);
@@ -79,12 +79,12 @@ class Head {
   int64_t ignore_;
   Wanted wanted_;
   int64_t count_;  // of the targets that are not ignored, at least 1
-  int64_t words_per_block_;
+  int64_t tokens_per_block_;
   int64_t rows_per_chunk_;
   std::vector<RowLoss> losses_;  // of a chunk
 
   at::Tensor logits_;           // of a chunk, block after block; of one block without gradients
-  at::Tensor weight_block_;     // [words, D], where the weight is not in the compute dtype
+  at::Tensor weight_block_;     // [tokens, D], where the weight is not in the compute dtype
   at::Tensor states_sums_;      // [chunk rows, D] fp32
   at::Tensor states_gradient_;  // [R, D]
   at::Tensor weight_gradient_;  // [V, D] fp32
@@ -103,7 +103,7 @@ Head::Head(const at::Tensor& states, const at::Tensor& weight, const at::Tensor&
       ignore_(ignore),
       wanted_(wanted),
       count_(std::max<int64_t>(1, targets.ne(ignore).sum().item<int64_t>())),
-      words_per_block_(std::min(kWordsPerBlock, weight.size(0))) {
+      tokens_per_block_(std::min(kTokensPerBlock, weight.size(0))) {
   const auto width = states.size(1);
   if (wanted.weight) {
     weight_gradient_ = at::empty(weight.sizes(), at::kFloat);
@@ -111,7 +111,7 @@ Head::Head(const at::Tensor& states, const at::Tensor& weight, const at::Tensor&
   make_room_for_logits();
   losses_.resize(static_cast<size_t>(rows_per_chunk_));
   if (weight.scalar_type() != states.scalar_type()) {
-    weight_block_ = at::empty({words_per_block_, width}, states_.options());
+    weight_block_ = at::empty({tokens_per_block_, width}, states_.options());
   }
   if (wanted.states) {
     states_gradient_ = at::empty_like(states_);
@@ -120,8 +120,8 @@ Head::Head(const at::Tensor& states, const at::Tensor& weight, const at::Tensor&
 }
 
 /// Where the logits of all rows take less memory than the gradient of the weight, they lie at the
-/// end of it: it is written block of words after block of words, when nothing else needs the
-/// logits of a block any more. Of its 4 D V bytes the first w words take 4 D w, the logits of the
+/// end of it: it is written block of tokens after block of tokens, when nothing else needs the
+/// logits of a block any more. Of its 4 D V bytes the first w tokens take 4 D w, the logits of the
 /// others the last r (V - w), and with r < 4 D these begin behind those.
 void Head::make_room_for_logits() {
   const auto rows = states_.size(0);
@@ -139,29 +139,29 @@ void Head::make_room_for_logits() {
   const auto most =
       std::clamp<int64_t>(kLogitBytes / (vocabulary * bytes), 1, std::min(rows, kMostRowsPerChunk));
   rows_per_chunk_ = equal_parts(rows, most);
-  const auto words = wanted_.any() ? vocabulary : words_per_block_;
-  logits_ = at::empty({rows_per_chunk_ * words}, states_.options());
+  const auto tokens = wanted_.any() ? vocabulary : tokens_per_block_;
+  logits_ = at::empty({rows_per_chunk_ * tokens}, states_.options());
 }
 
 Head::Block Head::block(int64_t first, int64_t rows) const {
-  const auto words = std::min(words_per_block_, weight_.size(0) - first);
+  const auto tokens = std::min(tokens_per_block_, weight_.size(0) - first);
   const auto place = wanted_.any() ? first * rows_per_chunk_ : 0;
-  return {first, words, logits_.narrow(0, place, rows * words).view({rows, words})};
+  return {first, tokens, logits_.narrow(0, place, rows * tokens).view({rows, tokens})};
 }
 
 LogitBlock Head::values_of(const Block& block) const {
   return {.logits = values(block.logits),
-          .stride = static_cast<size_t>(block.words),
-          .columns = static_cast<size_t>(block.words),
-          .first_word = block.first};
+          .stride = static_cast<size_t>(block.tokens),
+          .columns = static_cast<size_t>(block.tokens),
+          .first_token = block.first};
 }
 
 Matrix Head::weight_of(const Block& block) {
-  const auto rows = weight_.narrow(0, block.first, block.words);  // [words, D]
+  const auto rows = weight_.narrow(0, block.first, block.tokens);  // [tokens, D]
   if (!weight_block_.defined()) {
     return as_matrix(rows);
   }
-  const auto copy = weight_block_.narrow(0, 0, block.words);  // [words, D]
+  const auto copy = weight_block_.narrow(0, 0, block.tokens);  // [tokens, D]
   copy_into(copy, rows);
   return as_matrix(copy);
 }
@@ -170,11 +170,11 @@ double Head::add_chunk_losses(int64_t first, int64_t rows) {
   std::fill(losses_.begin(), losses_.end(), RowLoss{});
   const auto* const targets = targets_.data_ptr<int64_t>() + first;
   const auto states = as_matrix(states_).row_range(first, rows);
-  for (int64_t word = 0; word < weight_.size(0); word += words_per_block_) {
-    const auto part = block(word, rows);
+  for (int64_t token = 0; token < weight_.size(0); token += tokens_per_block_) {
+    const auto part = block(token, rows);
     gemm(states, weight_of(part).transposed(), as_matrix(part.logits));
     const auto logits = values_of(part);
-    for_row_ranges(rows, part.words, [&](size_t from, size_t to) {
+    for_row_ranges(rows, part.tokens, [&](size_t from, size_t to) {
       add_block_to_losses(logits, targets, losses_.data(), from, to);
     });
   }
@@ -193,20 +193,20 @@ void Head::add_chunk_gradients(int64_t first, int64_t rows) {
   const auto* const targets = targets_.data_ptr<int64_t>() + first;
   const auto states = as_matrix(states_).row_range(first, rows);
   const auto weight_of_row = 1.0F / static_cast<float>(count_);
-  for (int64_t word = 0; word < weight_.size(0); word += words_per_block_) {
-    const auto part = block(word, rows);
+  for (int64_t token = 0; token < weight_.size(0); token += tokens_per_block_) {
+    const auto part = block(token, rows);
     const auto logits = values_of(part);
-    for_row_ranges(rows, part.words, [&](size_t from, size_t to) {
+    for_row_ranges(rows, part.tokens, [&](size_t from, size_t to) {
       cross_entropy_gradient(logits, targets, ignore_, weight_of_row, losses_.data(), from, to);
     });
     if (wanted_.states) {
       gemm(as_matrix(part.logits), weight_of(part), as_matrix(states_sums_).row_range(0, rows),
-           word > 0);
+           token > 0);
     }
     if (wanted_.weight) {
-      const auto gradient = weight_gradient_.narrow(0, word, part.words);
-      const auto slopes = overlap(part.logits, gradient) ? part.logits.clone() : part.logits;
-      gemm(as_matrix(slopes).transposed(), states, as_matrix(gradient), first > 0);
+      const auto gradient = weight_gradient_.narrow(0, token, part.tokens);
+      const auto gradients = overlap(part.logits, gradient) ? part.logits.clone() : part.logits;
+      gemm(as_matrix(gradients).transposed(), states, as_matrix(gradient), first > 0);
     }
   }
   if (wanted_.states) {

@@ -139,14 +139,14 @@ void Read::backward(const Matrix& out_gradient, const Gradients& gradients) {
       compute_weights(block);
     }
     const auto weights = weights_of(block);
-    const auto slope = out_gradient.row_range(first, rows);
+    const auto gradient = out_gradient.row_range(first, rows);
     if (gradients.values.data != nullptr) {
-      gemm(weights.transposed(), slope, gradients.values, first > 0);
+      gemm(weights.transposed(), gradient, gradients.values, first > 0);
     }
     if (gradients.query.data == nullptr && gradients.keys.data == nullptr) {
       return;
     }
-    gemm(slope, values_.transposed(), as_matrix(weight_gradient).row_range(0, rows));
+    gemm(gradient, values_.transposed(), as_matrix(weight_gradient).row_range(0, rows));
     const ReadGradients read{.weights = {weights.data, weights.dtype == at::kBFloat16},
                              .weight_gradient = floats(weight_gradient),
                              .score_gradient = ops::values(score_gradient),
@@ -154,12 +154,13 @@ void Read::backward(const Matrix& out_gradient, const Gradients& gradients) {
                              .scale = scale()};
     for_row_ranges(rows, slots(),
                    [&](size_t from, size_t to) { read_score_gradient(read, from, to); });
-    const auto score_slope = as_matrix(score_gradient).row_range(0, rows);
+    const auto score_gradient_rows = as_matrix(score_gradient).row_range(0, rows);
     if (gradients.query.data != nullptr) {
-      gemm(score_slope, keys_, gradients.query.row_range(first, rows));
+      gemm(score_gradient_rows, keys_, gradients.query.row_range(first, rows));
     }
     if (gradients.keys.data != nullptr) {
-      gemm(score_slope.transposed(), query_.row_range(first, rows), gradients.keys, first > 0);
+      gemm(score_gradient_rows.transposed(), query_.row_range(first, rows), gradients.keys,
+           first > 0);
     }
   });
 }

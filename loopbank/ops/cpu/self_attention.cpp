@@ -76,7 +76,7 @@ class SelfAttention : public torch::autograd::Function<SelfAttention> {
     const auto heads = ctx->saved_data["heads"].toIntVector();
     const auto shape =
         shape_of(saved[0], {.query = heads[0], .key = heads[1]}, ctx->saved_data["eps"].toDouble());
-    const auto slope = dense(gradients[0]);  // [B, T, H d]
+    const auto dout = dense(gradients[0]);  // [B, T, H d]
     const auto dqkv = at::empty_like(saved[0]);
     // Sums of each group and not of each thread: the same for any number of threads.
     const auto dweights = at::zeros({shape.num_groups(), 2, shape.width}, at::kFloat);
@@ -85,7 +85,7 @@ class SelfAttention : public torch::autograd::Function<SelfAttention> {
       group.backward(data, index,
                      {.out = const_values(saved[5]),
                       .log_sums = const_floats(saved[6]),
-                      .slope = const_values(slope),
+                      .dout = const_values(dout),
                       .dqkv = values(dqkv),
                       .dweights = floats(dweights) + index * 2 * shape.width});
     });

@@ -51,16 +51,16 @@ size_t AttentionGroup::place_buffers(char* memory, bool backward) {
   if (backward) {
     place(key_sums_, head, sizeof(float));
     place(value_sums_, head, sizeof(float));
-    place(slopes_, rows * shape_.width, element_bytes_);
-    place(weight_slopes_, scores, sizeof(float));
-    place(score_slopes_, is_narrow ? scores : 0, element_bytes_);
+    place(out_gradients_, rows * shape_.width, element_bytes_);
+    place(weight_gradients_, scores, sizeof(float));
+    place(score_gradients_, is_narrow ? scores : 0, element_bytes_);
     place(log_sums_, rows, sizeof(float));
     place(deltas_, rows, sizeof(float));
     place(dweight_, shape_.width, sizeof(float));
   }
   if (!is_narrow) {
     weights_ = scores_;
-    score_slopes_ = weight_slopes_;
+    score_gradients_ = weight_gradients_;
   }
   return used;
 }
@@ -125,63 +125,63 @@ void AttentionGroup::forward(const AttentionData& data, int64_t index,
   });
 }
 
-void AttentionGroup::load_slopes(const Tile& tile, const AttentionSlopes& slopes) {
-  auto* const slope = out_at(slopes.slope.data, tile);
-  copy_rows(slope, shape_.out_stride(), tile.tokens, slopes_);
-  clear_rows(slopes_, tile.tokens, tile.rows);
-  dots_of_rows(const_compute_values(slope), const_compute_values(out_at(slopes.out.data, tile)),
+void AttentionGroup::load_gradients(const Tile& tile, const AttentionGradients& gradients) {
+  auto* const dout = out_at(gradients.dout.data, tile);
+  copy_rows(dout, shape_.out_stride(), tile.tokens, out_gradients_);
+  clear_rows(out_gradients_, tile.tokens, tile.rows);
+  dots_of_rows(const_compute_values(dout), const_compute_values(out_at(gradients.out.data, tile)),
                static_cast<size_t>(shape_.out_stride()), static_cast<size_t>(tile.tokens),
                static_cast<size_t>(shape_.width), deltas_);
   std::fill(deltas_ + tile.tokens, deltas_ + tile.rows, 0.0F);
-  std::copy_n(slopes.log_sums + row_of(tile), tile.tokens, log_sums_);
+  std::copy_n(gradients.log_sums + row_of(tile), tile.tokens, log_sums_);
   std::fill(log_sums_ + tile.tokens, log_sums_ + tile.rows, 0.0F);
 }
 
 void AttentionGroup::backward(const AttentionData& data, int64_t index,
-                              const AttentionSlopes& slopes) {
+                              const AttentionGradients& gradients) {
   enter(data, index);
   std::fill_n(key_sums_, padded_tokens_ * shape_.width, 0.0F);
   std::fill_n(value_sums_, padded_tokens_ * shape_.width, 0.0F);
   const ScoreGradient gradient{.log_sums = log_sums_,
                                .deltas = deltas_,
-                               .weight_slopes = weight_slopes_,
-                               .score_slopes = compute_values(score_slopes_)};
+                               .weight_gradients = weight_gradients_,
+                               .score_gradients = compute_values(score_gradients_)};
   for_each_tile([&](const Tile& tile) {
     load_queries(tile);
-    load_slopes(tile, slopes);
+    load_gradients(tile, gradients);
     const auto queries = rows_of(queries_, 0, tile.rows);
-    const auto slope = rows_of(slopes_, 0, tile.rows);
+    const auto dout = rows_of(out_gradients_, 0, tile.rows);
     const auto query_sums = sums_of(results_, 0, tile.rows);
     for_each_block(tile, [&](const Block& block) {
       const auto keys = rows_of(keys_, block.first, block.columns);
       gemm(queries, keys.transposed(), scores_of(scores_, at::kFloat, tile, block));
-      gemm(slope, rows_of(values_, block.first, block.columns).transposed(),
-           scores_of(weight_slopes_, at::kFloat, tile, block));
+      gemm(dout, rows_of(values_, block.first, block.columns).transposed(),
+           scores_of(weight_gradients_, at::kFloat, tile, block));
       score_gradient_tile(score_tile(tile, block), gradient);
       const auto weights = scores_of(weights_, shape_.dtype, tile, block);
-      const auto score_slopes = scores_of(score_slopes_, shape_.dtype, tile, block);
-      gemm(weights.transposed(), slope, sums_of(value_sums_, block.first, block.columns), true);
-      gemm(score_slopes.transposed(), queries, sums_of(key_sums_, block.first, block.columns),
+      const auto score_gradients = scores_of(score_gradients_, shape_.dtype, tile, block);
+      gemm(weights.transposed(), dout, sums_of(value_sums_, block.first, block.columns), true);
+      gemm(score_gradients.transposed(), queries, sums_of(key_sums_, block.first, block.columns),
            true);
-      gemm(score_slopes, keys, query_sums, block.first > 0);
+      gemm(score_gradients, keys, query_sums, block.first > 0);
     });
     store_rotary_gradient(rotary_rows(tile.head, data_.query_weight, tile.first, tile.tokens),
-                          results_, qkv_at(slopes.dqkv.data, tile.head, tile.first),
-                          slopes.dweights);
+                          results_, qkv_at(gradients.dqkv.data, tile.head, tile.first),
+                          gradients.dweights);
   });
-  store_key_gradients(slopes);
+  store_key_gradients(gradients);
 }
 
-void AttentionGroup::store_key_gradients(const AttentionSlopes& slopes) {
+void AttentionGroup::store_key_gradients(const AttentionGradients& gradients) {
   for (int64_t first = 0; first < shape_.tokens; first += kScoreTileRows) {
     store_rotary_gradient(rotary_rows(key_column(), data_.key_weight, first,
                                       std::min(kScoreTileRows, shape_.tokens - first)),
                           key_sums_ + first * shape_.width,
-                          qkv_at(slopes.dqkv.data, key_column(), first),
-                          slopes.dweights + shape_.width);
+                          qkv_at(gradients.dqkv.data, key_column(), first),
+                          gradients.dweights + shape_.width);
   }
   store_rows(value_sums_, static_cast<size_t>(shape_.tokens), static_cast<size_t>(shape_.width),
-             compute_values(qkv_at(slopes.dqkv.data, value_column(), 0)),
+             compute_values(qkv_at(gradients.dqkv.data, value_column(), 0)),
              static_cast<size_t>(shape_.qkv_stride()));
 }
 

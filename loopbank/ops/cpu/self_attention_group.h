@@ -46,10 +46,10 @@ struct AttentionResult {
   float* log_sums = nullptr;  ///< [B, H, T]
 };
 
-struct AttentionSlopes {
+struct AttentionGradients {
   ConstValues out = {};             ///< [B, T, H d]
   const float* log_sums = nullptr;  ///< [B, H, T]
-  ConstValues slope = {};           ///< [B, T, H d], gradient of out
+  ConstValues dout = {};            ///< [B, T, H d]
   Values dqkv = {};                 ///< [B, T, (H + 2 H_kv) d], the head's part is written
   float* dweights = nullptr;        ///< [2, d] of queries and keys, added to
 };
@@ -62,7 +62,7 @@ class AttentionGroup {
 
   /// @param index  batch row * H_kv + key head
   void forward(const AttentionData& data, int64_t index, const AttentionResult& result);
-  void backward(const AttentionData& data, int64_t index, const AttentionSlopes& slopes);
+  void backward(const AttentionData& data, int64_t index, const AttentionGradients& gradients);
 
  private:
   /// Queries of one head.
@@ -88,8 +88,8 @@ class AttentionGroup {
   /// Makes a group the one at hand, with its keys and values in the buffers.
   void enter(const AttentionData& data, int64_t index);
   void load_queries(const Tile& tile);
-  void load_slopes(const Tile& tile, const AttentionSlopes& slopes);
-  void store_key_gradients(const AttentionSlopes& slopes);
+  void load_gradients(const Tile& tile, const AttentionGradients& gradients);
+  void store_key_gradients(const AttentionGradients& gradients);
   /// dx from `sums`, and dweight, a few rows at a time so that thousands lose no digits.
   void store_rotary_gradient(const RotaryRows& rows, const float* sums, void* dx, float* dweight);
 
@@ -141,7 +141,7 @@ class AttentionGroup {
   float* value_sums_ = nullptr;
   // Of a tile: [rows, d] in the compute dtype, [rows, d] fp32, [rows] fp32
   void* queries_ = nullptr;
-  void* slopes_ = nullptr;
+  void* out_gradients_ = nullptr;
   float* results_ = nullptr;
   float* max_ = nullptr;
   float* sum_ = nullptr;
@@ -150,9 +150,9 @@ class AttentionGroup {
   // Of a tile and a block: [rows, columns]; those in the compute dtype lie in the fp32 ones for
   // fp32
   float* scores_ = nullptr;
-  float* weight_slopes_ = nullptr;
+  float* weight_gradients_ = nullptr;
   void* weights_ = nullptr;
-  void* score_slopes_ = nullptr;
+  void* score_gradients_ = nullptr;
   float* rotated_ = nullptr;  // [kRotaryChunk, d]
   float* dweight_ = nullptr;  // [d]
 };

@@ -48,17 +48,17 @@ at::Tensor halting_distribution(const std::vector<at::Tensor>& logits) {
   if (logits.empty()) {
     fail(ErrorCode::kShape, "halting_distribution: expected at least one loop, got none.");
   }
-  std::vector<at::Tensor> log_chances;
+  std::vector<at::Tensor> log_probabilities;
   const auto type = accumulation_type(logits.front().scalar_type());
   auto log_remaining = at::zeros_like(logits.front(), type);  // [B, T], log prod (1 - p_i)
   for (size_t t = 0; t + 1 < logits.size(); ++t) {
     expect_shape("halting_distribution", "logits", logits[t], logits.front().sizes());
     const auto logit = logits[t].to(type);  // [B, T]
-    log_chances.push_back(log_remaining + at::log_sigmoid(logit));
+    log_probabilities.push_back(log_remaining + at::log_sigmoid(logit));
     log_remaining = log_remaining + at::log_sigmoid(-logit);
   }
-  log_chances.push_back(log_remaining);
-  return at::stack(log_chances).exp();  // [N, B, T]
+  log_probabilities.push_back(log_remaining);
+  return at::stack(log_probabilities).exp();  // [N, B, T]
 }
 
 at::Tensor router_logits(const at::Tensor& state, const at::Tensor& weight, const at::Tensor& bias,
@@ -83,9 +83,9 @@ HaltingMix mix_by_halting(const std::vector<at::Tensor>& states, const at::Tenso
   at::Tensor state;
   at::Tensor expected_loops;
   for (size_t t = 0; t < states.size(); ++t) {
-    const auto chance = halting[static_cast<int64_t>(t)];    // [B, T]
-    const auto term = states[t] * chance.unsqueeze(-1);      // [B, T, D]
-    const auto loops = chance * static_cast<double>(t + 1);  // [B, T]
+    const auto probability = halting[static_cast<int64_t>(t)];    // [B, T]
+    const auto term = states[t] * probability.unsqueeze(-1);      // [B, T, D]
+    const auto loops = probability * static_cast<double>(t + 1);  // [B, T]
     state = state.defined() ? state + term : term;
     expected_loops = expected_loops.defined() ? expected_loops + loops : loops;
   }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kName = "linear_cross_entropy";
 
-/// @throws Error kData naming the first target that is neither a word nor `ignore`
+/// @throws Error kData naming the first target that is neither a token nor `ignore`
 void check_targets(const at::Tensor& targets, int64_t vocabulary, int64_t ignore) {
   if (targets.scalar_type() != at::kLong) {
     fail(ErrorCode::kDtype, "{}: expected targets of dtype Long, got {}.", kName,

@@ -57,19 +57,19 @@ float swiglu_backward_row(const X* dy, const X* gate, const X* up, size_t width,
   return sum_over(width, [=](FloatVector sum, size_t i, size_t count) HWY_ATTR {
     const auto g = load(gate + i, count);
     const auto u = load(up + i, count);
-    const auto slope = load(dy + i, count);
-    const auto scaled_slope = hn::Mul(slope, scale);
+    const auto gradient = load(dy + i, count);
+    const auto scaled_gradient = hn::Mul(gradient, scale);
     const auto s = sigmoid(g);
     const auto silu = hn::Mul(g, s);
-    store(hn::Mul(scaled_slope, silu), dup + i, count);
-    const auto silu_slope = hn::MulAdd(silu, hn::Sub(one, s), s);
-    store(hn::Mul(hn::Mul(scaled_slope, u), silu_slope), dgate + i, count);
+    store(hn::Mul(scaled_gradient, silu), dup + i, count);
+    const auto silu_derivative = hn::MulAdd(silu, hn::Sub(one, s), s);
+    store(hn::Mul(hn::Mul(scaled_gradient, u), silu_derivative), dgate + i, count);
     if (y == nullptr) {
       return sum;
     }
     const auto product = hn::Mul(silu, u);
     store(hn::Mul(product, scale), y + i, count);
-    return hn::MulAdd(slope, product, sum);
+    return hn::MulAdd(gradient, product, sum);
   });
 }
 
@@ -138,11 +138,11 @@ template <typename B>
 float product_and_scaled_values(const float* dy, const B* branch, FloatVector scale,
                                 size_t num_values, B* dbranch) {
   return sum_over(num_values, [=](FloatVector sum, size_t i, size_t count) HWY_ATTR {
-    const auto slope = load(dy + i, count);
+    const auto gradient = load(dy + i, count);
     if (dbranch != nullptr) {
-      store(hn::Mul(slope, scale), dbranch + i, count);
+      store(hn::Mul(gradient, scale), dbranch + i, count);
     }
-    return hn::MulAdd(slope, load(branch + i, count), sum);
+    return hn::MulAdd(gradient, load(branch + i, count), sum);
   });
 }
 

@@ -53,10 +53,10 @@ void bank_backward_row(const float* dsum, const BankRow<X>& bank, size_t width, 
     const auto gate = gate_at(bank, i, count);
     const auto through_gate = hn::Mul(load(dsum + i, count), gate);
     store(through_gate, dmemory + i, count);
-    const auto slope =
+    const auto gradient =
         hn::Mul(hn::Mul(through_gate, load(bank.memory + i, count)), hn::Sub(one, gate));
-    store(slope, dlogits + i, count);
-    store(hn::Add(slope, load(dbias + i, count)), dbias + i, count);
+    store(gradient, dlogits + i, count);
+    store(hn::Add(gradient, load(dbias + i, count)), dbias + i, count);
   });
 }
 

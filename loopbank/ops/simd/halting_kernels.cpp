@@ -16,8 +16,8 @@ template <typename X>
 HWY_INLINE FloatVector mixed_at(const HaltingMixForward& mix, size_t row, size_t at, size_t count) {
   auto sum = set(0.0F);
   for (size_t t = 0; t < mix.states.size(); ++t) {
-    const auto chance = set(mix.halting[t * mix.num_rows + row]);
-    sum = hn::MulAdd(load(static_cast<const X*>(mix.states[t].data) + at, count), chance, sum);
+    const auto probability = set(mix.halting[t * mix.num_rows + row]);
+    sum = hn::MulAdd(load(static_cast<const X*>(mix.states[t].data) + at, count), probability, sum);
   }
   return sum;
 }
@@ -41,14 +41,14 @@ void HaltingMixRows(const HaltingMixForward& mix, size_t first, size_t last) {
 
 /// <dy, h>; dh = P dy on the way where it is not null.
 template <typename X>
-float product_and_share(const X* dy, const X* state, float chance, size_t width, X* dstate) {
-  const auto share = set(chance);
+float product_and_share(const X* dy, const X* state, float probability, size_t width, X* dstate) {
+  const auto share = set(probability);
   return sum_over(width, [=](FloatVector sum, size_t i, size_t count) HWY_ATTR {
-    const auto slope = load(dy + i, count);
+    const auto gradient = load(dy + i, count);
     if (dstate != nullptr) {
-      store(hn::Mul(slope, share), dstate + i, count);
+      store(hn::Mul(gradient, share), dstate + i, count);
     }
-    return hn::MulAdd(slope, load(state + i, count), sum);
+    return hn::MulAdd(gradient, load(state + i, count), sum);
   });
 }
 
@@ -86,10 +86,10 @@ void RouterBackwardRows(const RouterBackward& router, size_t first, size_t last,
   for (size_t row = first; row < last; ++row) {
     const auto* const state = router.state + row * router.width;
     auto* const dstate = router.dstate + row * router.width;
-    const auto slope = set(router.dlogits[row]);
+    const auto gradient = set(router.dlogits[row]);
     for_each_vector(router.width, [=](size_t i, size_t count) HWY_ATTR {
-      store(hn::Mul(slope, load(weight + i, count)), dstate + i, count);
-      store(hn::MulAdd(slope, load(state + i, count), load(sums + i, count)), sums + i, count);
+      store(hn::Mul(gradient, load(weight + i, count)), dstate + i, count);
+      store(hn::MulAdd(gradient, load(state + i, count), load(sums + i, count)), sums + i, count);
     });
     sums[router.width] += router.dlogits[row];
   }

@@ -64,11 +64,11 @@ void rms_norm_backward_row(const Y* dy, const X* x, const NormBackward& norm, si
   auto* const y = norm.y.data == nullptr ? nullptr : static_cast<Y*>(norm.y.data) + row * width;
   for_each_vector(width, [=](size_t i, size_t count) HWY_ATTR {
     const auto v = load(x + i, count);
-    const auto slope = load(dy + i, count);
+    const auto gradient = load(dy + i, count);
     const auto w = load(weight + i, count);
     const auto normed = hn::Mul(v, scale);
-    store(hn::MulAdd(slope, normed, load(dweight + i, count)), dweight + i, count);
-    const auto inward = hn::NegMulAdd(v, along, hn::Mul(slope, w));
+    store(hn::MulAdd(gradient, normed, load(dweight + i, count)), dweight + i, count);
+    const auto inward = hn::NegMulAdd(v, along, hn::Mul(gradient, w));
     if (more != nullptr) {
       store(hn::MulAdd(scale, inward, load(more + i, count)), dx + i, count);
     } else {
@@ -87,26 +87,26 @@ void layer_norm_backward_row(const Y* dy, const X* x, const float* weight, size_
                              float inverse, X* dx, float* dweight, float* dbias) {
   const auto center = set(mean);
   const auto scale = set(inverse);
-  const auto slope_at = [=](size_t i, size_t count) HWY_ATTR {
+  const auto gradient_at = [=](size_t i, size_t count) HWY_ATTR {
     return hn::Mul(load(dy + i, count), load(weight + i, count));
   };
   const auto normed_at = [=](size_t i, size_t count) HWY_ATTR {
     return hn::Mul(hn::Sub(load(x + i, count), center), scale);
   };
   const float sum_g = sum_over(width, [=](FloatVector sum, size_t i, size_t count)
-                                          HWY_ATTR { return hn::Add(sum, slope_at(i, count)); });
+                                          HWY_ATTR { return hn::Add(sum, gradient_at(i, count)); });
   const float sum_gu = sum_over(width, [=](FloatVector sum, size_t i, size_t count) HWY_ATTR {
     // Past the row g is 0, whatever u is.
-    return hn::MulAdd(slope_at(i, count), normed_at(i, count), sum);
+    return hn::MulAdd(gradient_at(i, count), normed_at(i, count), sum);
   });
   const auto level = set(sum_g / static_cast<float>(width));
   const auto along = set(sum_gu / static_cast<float>(width));
   for_each_vector(width, [=](size_t i, size_t count) HWY_ATTR {
     const auto u = normed_at(i, count);
-    const auto slope = load(dy + i, count);
-    store(hn::MulAdd(slope, u, load(dweight + i, count)), dweight + i, count);
-    store(hn::Add(slope, load(dbias + i, count)), dbias + i, count);
-    const auto g = hn::Sub(hn::Mul(slope, load(weight + i, count)), level);
+    const auto gradient = load(dy + i, count);
+    store(hn::MulAdd(gradient, u, load(dweight + i, count)), dweight + i, count);
+    store(hn::Add(gradient, load(dbias + i, count)), dbias + i, count);
+    const auto g = hn::Sub(hn::Mul(gradient, load(weight + i, count)), level);
     store(hn::Mul(scale, hn::NegMulAdd(u, along, g)), dx + i, count);
   });
 }

@@ -92,7 +92,7 @@ void AddBlockToLosses(const LogitBlock& block, const int64_t* targets, RowLoss* 
     for (size_t r = first; r < last; ++r) {
       const auto* const row = logits + r * block.stride;
       add_to_loss(row, block.columns, losses[r]);
-      const auto target = static_cast<size_t>(targets[r] - block.first_word);
+      const auto target = static_cast<size_t>(targets[r] - block.first_token);
       if (target < block.columns) {
         losses[r].target_logit = value_at(row + target);
       }
@@ -110,7 +110,7 @@ void CrossEntropyGradient(const LogitBlock& block, const int64_t* targets, int64
         continue;
       }
       gradient_row(row, block.columns, losses[r], weight);
-      const auto target = static_cast<size_t>(targets[r] - block.first_word);
+      const auto target = static_cast<size_t>(targets[r] - block.first_token);
       if (target < block.columns) {
         // From the sum and not from what was stored: p near 1 is rounded there.
         const auto power = exp_below_zero(set(losses[r].target_logit - losses[r].max));
@@ -145,8 +145,8 @@ HWY_INLINE void score_gradient_row(const T* weights, const float* gradient, size
   }));
   const auto by = set(scale);
   for_each_vector(n, [=](size_t i, size_t count) HWY_ATTR {
-    const auto slope = hn::Sub(load(gradient + i, count), along);
-    store(hn::Mul(hn::Mul(load(weights + i, count), slope), by), to + i, count);
+    const auto centred = hn::Sub(load(gradient + i, count), along);
+    store(hn::Mul(hn::Mul(load(weights + i, count), centred), by), to + i, count);
   });
 }
 

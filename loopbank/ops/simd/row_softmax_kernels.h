@@ -18,16 +18,16 @@ struct RowLoss {
   float target_logit = 0.0F;  ///< once its block was seen
 };
 
-/// Logits [rows, columns] of the words `first_word` to `first_word + columns`.
+/// Logits [rows, columns] of the tokens `first_token` to `first_token + columns`.
 struct LogitBlock {
   Values logits;
   size_t stride = 0;  ///< elements from a row to the next
   size_t columns = 0;
-  int64_t first_word = 0;
+  int64_t first_token = 0;
 };
 
 /// Adds a block to the losses of the rows `first` to `last`.
-/// @param targets  [rows]  a word each; one that no block holds leaves its target_logit as it is
+/// @param targets  [rows]  a token each; one that no block holds leaves its target_logit as it is
 void add_block_to_losses(const LogitBlock& block, const int64_t* targets, RowLoss* losses,
                          size_t first, size_t last);
 

@@ -160,34 +160,35 @@ void FinishSoftmax(const OnlineSoftmax& state, size_t rows, float scale, Values 
 
 template <typename T>
 HWY_INLINE void gradient_of_row(const ScoreTile& tile, const ScoreGradient& gradient, size_t r,
-                                T* weights, T* score_slopes) {
+                                T* weights, T* score_gradients) {
   const auto* const scores = tile.scores + r * tile.stride;
-  const auto* const weight_slopes = gradient.weight_slopes + r * tile.stride;
+  const auto* const weight_gradients = gradient.weight_gradients + r * tile.stride;
   const size_t visible = std::min(tile.visible + r, tile.columns);
   const auto factor = set(tile.scale * kLog2E);
   const auto level = set(gradient.log_sums[r]);
   const auto delta = set(gradient.deltas[r]);
   for_each_two(visible, [&](size_t i, bool is_last, size_t count) HWY_ATTR {
     const auto score = load_two(scores + i);
-    const auto slope = load_two(weight_slopes + i);
+    const auto dw = load_two(weight_gradients + i);
     Vectors p = {weight_of(score.a, level, factor), weight_of(score.b, level, factor)};
-    Vectors ds = {hn::Mul(p.a, hn::Sub(slope.a, delta)), hn::Mul(p.b, hn::Sub(slope.b, delta))};
+    Vectors ds = {hn::Mul(p.a, hn::Sub(dw.a, delta)), hn::Mul(p.b, hn::Sub(dw.b, delta))};
     if (is_last) {
       p = keep_first_of(p, count, set(0.0F));
       ds = keep_first_of(ds, count, set(0.0F));
     }
     store_two(p, weights + i);
-    store_two(ds, score_slopes + i);
+    store_two(ds, score_gradients + i);
   });
   clear_rest(weights, visible, tile.columns);
-  clear_rest(score_slopes, visible, tile.columns);
+  clear_rest(score_gradients, visible, tile.columns);
 }
 
 void ScoreGradientTile(const ScoreTile& tile, const ScoreGradient& gradient) {
   with_type(tile.weights, [&](auto* weights) HWY_ATTR {
-    auto* const score_slopes = static_cast<decltype(weights)>(gradient.score_slopes.data);
+    auto* const score_gradients = static_cast<decltype(weights)>(gradient.score_gradients.data);
     for (size_t r = 0; r < tile.rows; ++r) {
-      gradient_of_row(tile, gradient, r, weights + r * tile.stride, score_slopes + r * tile.stride);
+      gradient_of_row(tile, gradient, r, weights + r * tile.stride,
+                      score_gradients + r * tile.stride);
     }
   });
 }

@@ -57,14 +57,16 @@ void finish_softmax(const OnlineSoftmax& state, size_t rows, float scale, Values
 
 /// What the backward pass knows of a tile.
 struct ScoreGradient {
-  const float* log_sums = nullptr;  ///< [rows] as finish_softmax gives them
-  const float* deltas = nullptr;    ///< [rows] <do, o>
-  float* weight_slopes = nullptr;   ///< [rows, columns] <do, v> fp32, overwritten
-  Values score_slopes = {};  ///< [rows, columns] compute dtype; fp32 may lie in `weight_slopes`
+  const float* log_sums = nullptr;    ///< [rows] as finish_softmax gives them
+  const float* deltas = nullptr;      ///< [rows] <do, o>
+  float* weight_gradients = nullptr;  ///< [rows, columns] <do, v> fp32, overwritten
+  Values score_gradients =
+      {};  ///< [rows, columns] compute dtype; fp32 may lie in `weight_gradients`
 };
 
-/// weights = exp(scale * (score - log_sum)), score_slopes = weights * (weight_slopes - delta),
-/// both 0 where a row does not see. The factor `scale` of the gradient is left to who uses it.
+/// weights = exp(scale * (score - log_sum)), score_gradients = weights * (weight_gradients -
+/// delta), both 0 where a row does not see. The factor `scale` of the gradient is left to who uses
+/// it.
 void score_gradient_tile(const ScoreTile& tile, const ScoreGradient& gradient);
 
 /// dots[r] = <a_r, b_r> of rows of `width` values, `stride` elements apart.

@@ -43,7 +43,7 @@ struct Chunk {
   size_t first = 0;
   size_t count = 0;
   HWY_ALIGN float squares[kRotaryChunk] = {};   // sums of a row
-  HWY_ALIGN float products[kRotaryChunk] = {};  // sums of slope * weight * rotated
+  HWY_ALIGN float products[kRotaryChunk] = {};  // sums of gradient * weight * rotated
 };
 
 template <typename Visit>
@@ -56,10 +56,10 @@ HWY_INLINE void for_each_chunk(const RotaryRows& rows, const Visit& visit) {
   }
 }
 
-/// Rotates the rows of a chunk into `rows.rotated` and sums their squares; with slopes also the
+/// Rotates the rows of a chunk into `rows.rotated` and sums their squares; with gradients also the
 /// products.
 template <bool kWithProducts, typename T>
-HWY_INLINE void rotate_chunk(const RotaryRows& rows, const T* x, const float* slopes,
+HWY_INLINE void rotate_chunk(const RotaryRows& rows, const T* x, const float* gradients,
                              Chunk& chunk) {
   const size_t half = rows.width / 2;
   for (size_t r = 0; r < chunk.count; ++r) {
@@ -80,10 +80,10 @@ HWY_INLINE void rotate_chunk(const RotaryRows& rows, const T* x, const float* sl
       store_pair(u, rotated, half, i, count);
       squares = {hn::MulAdd(u.a, u.a, squares.a), hn::MulAdd(u.b, u.b, squares.b)};
       if constexpr (kWithProducts) {
-        const auto slope = load_pair(slopes + row * rows.width, half, i, count);
+        const auto gradient = load_pair(gradients + row * rows.width, half, i, count);
         const auto weight = load_pair(rows.weight, half, i, count);
-        products = {hn::MulAdd(hn::Mul(slope.a, weight.a), u.a, products.a),
-                    hn::MulAdd(hn::Mul(slope.b, weight.b), u.b, products.b)};
+        products = {hn::MulAdd(hn::Mul(gradient.a, weight.a), u.a, products.a),
+                    hn::MulAdd(hn::Mul(gradient.b, weight.b), u.b, products.b)};
       }
     });
     chunk.squares[r] = sum_of_lanes(hn::Add(squares.a, squares.b));
@@ -125,13 +125,13 @@ HWY_INLINE void norm_chunk(const RotaryRows& rows, const T* x, Chunk& chunk, T* 
   });
 }
 
-/// With u the rotated row, dy the scaled slope, w the weight and n = 1 / sqrt(mean square):
+/// With u the rotated row, dy the scaled gradient, w the weight and n = 1 / sqrt(mean square):
 /// du = n dy w - n^3 mean(dy w u) u, dweight += n dy u, and dx = du rotated back.
 template <typename T>
 HWY_INLINE void norm_backward_chunk(const RotaryRows& rows, const RotaryGradient& gradient,
                                     const T* x, Chunk& chunk, T* dx) {
   rotate_chunk</*kWithProducts=*/true>(rows, x, gradient.dy, chunk);
-  HWY_ALIGN float scales[kRotaryChunk];  // n, and the factor of the slope
+  HWY_ALIGN float scales[kRotaryChunk];  // n, and the factor of the gradient
   HWY_ALIGN float alongs[kRotaryChunk];  // n^3 mean(dy w u)
   for_each_row_vector([&](size_t r) HWY_ATTR {
     const auto inverse = inverses_of(rows, chunk, r);
@@ -150,10 +150,10 @@ HWY_INLINE void norm_backward_chunk(const RotaryRows& rows, const RotaryGradient
       const auto dy = load_pair(gradient.dy + row * rows.width, half, i, count);
       const auto scale = set(scales[r]);
       const auto along = set(alongs[r]);
-      const Vectors slope = {hn::Mul(dy.a, scale), hn::Mul(dy.b, scale)};
-      sum = {hn::MulAdd(slope.a, u.a, sum.a), hn::MulAdd(slope.b, u.b, sum.b)};
-      const Vectors du = {hn::NegMulAdd(u.a, along, hn::Mul(slope.a, weight.a)),
-                          hn::NegMulAdd(u.b, along, hn::Mul(slope.b, weight.b))};
+      const Vectors scaled = {hn::Mul(dy.a, scale), hn::Mul(dy.b, scale)};
+      sum = {hn::MulAdd(scaled.a, u.a, sum.a), hn::MulAdd(scaled.b, u.b, sum.b)};
+      const Vectors du = {hn::NegMulAdd(u.a, along, hn::Mul(scaled.a, weight.a)),
+                          hn::NegMulAdd(u.b, along, hn::Mul(scaled.b, weight.b))};
       const auto cosine = load(rows.cosines + row * half + i, count);
       const auto sine = load(rows.sines + row * half + i, count);
       store_pair(rotate(du, cosine, hn::Neg(sine)), dx + row * rows.stride, half, i, count);
