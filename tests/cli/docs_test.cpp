@@ -8,6 +8,7 @@
 
 #include "loopbank/support/files.h"
 #include "program.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank::testing {
 namespace {
@@ -60,9 +61,24 @@ TEST(Docs, EveryFlagIsExplained) {
   }
 }
 
-TEST(Docs, ReadmeShowsTheExampleAsItIsBuilt) {
-  EXPECT_NE(source_file("README.md").find(source_file("examples/forward.cpp")), std::string::npos)
-      << "README.md's library example differs from examples/forward.cpp";
+TEST(Docs, ReadmeShowsTheExamplesAsTheyAreBuilt) {
+  const auto readme = source_file("README.md");
+  for (const char* name : {"forward", "train", "loop_budgets"}) {
+    const auto path = std::string("examples/") + name + ".cpp";
+    EXPECT_NE(readme.find(source_file(path)), std::string::npos)
+        << "README.md differs from " << path;
+  }
+}
+
+TEST(Docs, TheStudysFigureIsThatOfItsTable) {
+  const TestDirectory directory;
+  const auto drawn = (directory.path() / "intervals.svg").string();
+  const auto result =
+      run_command({"/usr/bin/python3", LOOPBANK_SOURCE_DIR "/reference/study_figure.py",
+                   LOOPBANK_SOURCE_DIR "/docs/study.md", drawn});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(source_file("docs/figures/study-intervals.svg"), read_file(drawn))
+      << "run: python3 reference/study_figure.py docs/study.md docs/figures/study-intervals.svg";
 }
 
 }  // namespace
