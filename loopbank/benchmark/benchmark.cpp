@@ -14,16 +14,16 @@ using Json = nlohmann::ordered_json;
 void check(const BenchmarkOptions& options) {
   check(options.reasoning);
   if (options.num_eval_instances < 1) {
-    fail(ErrorCode::kConfig, "benchmark: expected 1 or more evaluated instances, got {}",
+    fail(ErrorCode::kConfig, "benchmark: expected 1 or more evaluated instances, got {}.",
          options.num_eval_instances);
   }
   if (!(options.facts_share > 0.0 && options.facts_share < 1.0)) {
-    fail(ErrorCode::kConfig, "benchmark: expected a share of facts between 0 and 1, got {}",
+    fail(ErrorCode::kConfig, "benchmark: expected a share of facts between 0 and 1, got {}.",
          options.facts_share);
   }
   if (options.training_bytes < 1 || options.validation_bytes < 1) {
     fail(ErrorCode::kConfig,
-         "benchmark: expected 1 or more bytes of training and of validation text, got {} and {}",
+         "benchmark: expected 1 or more bytes of training and of validation text, got {} and {}.",
          options.training_bytes, options.validation_bytes);
   }
 }

@@ -32,13 +32,13 @@ const Attribute& attribute_of(int64_t index) {
 
 void check_range(const char* name, int64_t value, int64_t low, int64_t high) {
   if (value < low || value > high) {
-    fail(ErrorCode::kConfig, "facts: expected {} from {} to {}, got {}", name, low, high, value);
+    fail(ErrorCode::kConfig, "facts: expected {} from {} to {}, got {}.", name, low, high, value);
   }
 }
 
 void check_share(const char* name, double value) {
   if (!(value > 0.0 && value < 1.0)) {
-    fail(ErrorCode::kConfig, "facts: expected {} between 0 and 1, got {}", name, value);
+    fail(ErrorCode::kConfig, "facts: expected {} between 0 and 1, got {}.", name, value);
   }
 }
 

@@ -78,7 +78,7 @@ std::vector<std::string> invent_names(NameKind kind, int64_t count, RandomStream
                                       std::set<std::string>& taken) {
   if (count < 0 || count > max_invented_names(kind)) {
     fail(ErrorCode::kConfig,
-         "invent_names: expected from 0 to {} names of this kind, got {}. Ask for fewer",
+         "invent_names: expected from 0 to {} names of this kind, got {}. Ask for fewer.",
          max_invented_names(kind), count);
   }
   std::vector<std::string> names;

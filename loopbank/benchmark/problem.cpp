@@ -176,7 +176,7 @@ ReasoningKind reasoning_kind(std::string_view name) {
 
 Problem draw_problem(ReasoningKind kind, int64_t difficulty, RandomStream& random) {
   if (difficulty < 1 || difficulty > kMaxDifficulty) {
-    fail(ErrorCode::kConfig, "draw_problem: expected a difficulty from 1 to {}, got {}",
+    fail(ErrorCode::kConfig, "draw_problem: expected a difficulty from 1 to {}, got {}.",
          kMaxDifficulty, difficulty);
   }
   Problem problem;

@@ -105,7 +105,7 @@ ReasoningRange parse_reasoning_range(const std::string& text) {
   const auto refuse = [&] {
     fail(ErrorCode::kConfig,
          "kinds: expected KIND:MIN-MAX such as addition:1-3, got \"{}\". Kinds are addition, sum, "
-         "chain, comparison and product",
+         "chain, comparison and product.",
          text);
   };
   const auto colon = text.find(':');
@@ -128,17 +128,17 @@ ReasoningRange parse_reasoning_range(const std::string& text) {
 
 void check(const ReasoningOptions& options) {
   if (options.kinds.empty()) {
-    fail(ErrorCode::kConfig, "reasoning: expected at least one kind of problem, got none");
+    fail(ErrorCode::kConfig, "reasoning: expected at least one kind of problem, got none.");
   }
   for (const auto& range : options.kinds) {
     if (range.min_difficulty < 1 || range.max_difficulty > kMaxDifficulty ||
         range.min_difficulty > range.max_difficulty) {
-      fail(ErrorCode::kConfig, "reasoning: expected difficulties of {} from 1 to {}, got {} to {}",
+      fail(ErrorCode::kConfig, "reasoning: expected difficulties of {} from 1 to {}, got {} to {}.",
            name_of(range.kind), kMaxDifficulty, range.min_difficulty, range.max_difficulty);
     }
   }
   if (!(options.held_out_share >= 0.01 && options.held_out_share <= 0.5)) {
-    fail(ErrorCode::kConfig, "reasoning: expected a held-out share from 0.01 to 0.5, got {}",
+    fail(ErrorCode::kConfig, "reasoning: expected a held-out share from 0.01 to 0.5, got {}.",
          options.held_out_share);
   }
 }
@@ -157,7 +157,7 @@ std::string reasoning_document(const ReasoningOptions& options, bool held_out,
     } else if (i > 10 * kProblemsPerDocument) {
       fail(ErrorCode::kConfig,
            "reasoning: expected {} problems at a held-out share of {}, found none. Allow greater "
-           "difficulties",
+           "difficulties.",
            held_out ? "held-out" : "training", options.held_out_share);
     }
   }

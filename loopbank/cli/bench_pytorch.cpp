@@ -22,7 +22,7 @@ namespace {
 std::array<int, 2> make_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-    fail(ErrorCode::kConfig, "bench: expected room for a pipe, got: {}", std::strerror(errno));
+    fail(ErrorCode::kConfig, "bench: expected room for a pipe, got: {}.", std::strerror(errno));
   }
   return ends;
 }
@@ -45,7 +45,7 @@ int start(const std::vector<std::string>& words, int input, int output) {
   if (status != 0) {
     fail(ErrorCode::kConfig,
          "bench: expected a Python with torch at \"{}\", got: {}. Name one "
-         "with --python",
+         "with --python.",
          words.front(), std::strerror(status));
   }
   return process;
@@ -87,7 +87,7 @@ std::filesystem::path find_reference_folder() {
   }
   fail(ErrorCode::kConfig,
        "bench: expected the PyTorch twin at reference/bench.py or {}/bench.py, got neither. Run in "
-       "the project's folder or name the folder with --reference",
+       "the project's folder or name the folder with --reference.",
        beside.string());
 }
 
@@ -123,7 +123,7 @@ std::string PytorchTwin::read_line() {
   }
   fail(ErrorCode::kConfig,
        "bench: expected timings from \"{}\", got the end of its output (its own message is above). "
-       "It needs torch: Debian's python3-torch, or another interpreter with --python",
+       "It needs torch: Debian's python3-torch, or another interpreter with --python.",
        command_);
 }
 

@@ -22,7 +22,7 @@ void run_request_check(const std::vector<std::string>& directories,
   }
   if (const int64_t differences = count_differences(checks); differences > 0) {
     fail(ErrorCode::kData,
-         "--check-requests: expected every request to be equal, got {} that differ", differences);
+         "--check-requests: expected every request to be equal, got {} that differ.", differences);
   }
 }
 

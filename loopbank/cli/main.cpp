@@ -104,7 +104,7 @@ int run(int argc, char** argv) {
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     fail(ErrorCode::kData,
          "stdout: expected room for the output, could not write all of it. "
-         "Free the disk or close the pipe later");
+         "Free the disk or close the pipe later.");
   }
   return 0;
 }

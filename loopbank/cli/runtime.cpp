@@ -49,7 +49,7 @@ int threads_from_environment(const char* name) {
   if (error != std::errc() || end != text.data() + text.size() || threads < 1 ||
       threads > kMaxThreads) {
     fail(ErrorCode::kConfig,
-         "{}: expected a number of threads from 1 to {}, got \"{}\". Correct or unset it", name,
+         "{}: expected a number of threads from 1 to {}, got \"{}\". Correct or unset it.", name,
          kMaxThreads, text);
   }
   return threads;

@@ -293,7 +293,7 @@ std::vector<InsideOfClass> Measurement::classes() const {
 std::vector<InsideOfBudget> Measurement::budgets(int64_t sequence_length) const {
   if (num_bytes_ == 0) {
     fail(ErrorCode::kData,
-         "inside: expected targets that stand for text, got {} that stand for 0 bytes",
+         "inside: expected targets that stand for text, got {} that stand for 0 bytes.",
          num_tokens_);
   }
   std::vector<InsideOfBudget> all;
@@ -302,7 +302,7 @@ std::vector<InsideOfBudget> Measurement::budgets(int64_t sequence_length) const 
     if (!std::isfinite(nats)) {
       fail(ErrorCode::kCheckpoint,
            "inside: expected a finite loss, got {} with at most {} loops. The model's weights hold "
-           "values that are not finite",
+           "values that are not finite.",
            nats, budget);
     }
     all.push_back({.max_loops = budget,
@@ -352,7 +352,7 @@ Inside Measurement::result(int64_t sequence_length) && {
 Inside measure_inside(const LanguageModel& model, const Tokenizer& tokenizer, const Batch& rows,
                       const InsideOptions& options) {
   if (rows.tokens.dim() != 2 || rows.tokens.numel() == 0) {
-    fail(ErrorCode::kShape, "inside: expected tokens [B, T] with at least one, got {}",
+    fail(ErrorCode::kShape, "inside: expected tokens [B, T] with at least one, got {}.",
          ops::format_shape(rows.tokens.sizes()));
   }
   ops::expect_shape("inside", "targets", rows.targets, rows.tokens.sizes());

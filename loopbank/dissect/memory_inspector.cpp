@@ -28,7 +28,7 @@ void check_options(const ModelConfig& config, const InspectOptions& options) {
     fail(ErrorCode::kCheckpoint,
          "inspect: expected a model with memory banks, got one with max_loops {}, "
          "local_memory_slots {} and global_memory_slots {}. Inspect a model that was trained with "
-         "loops and slots",
+         "loops and slots.",
          config.most_loops(), config.local_memory_slots, config.global_memory_slots);
   }
   if (options.sequence_length < 0 || options.sequence_length > config.max_position_embeddings) {

@@ -31,7 +31,7 @@ nlohmann::json parse_file(const std::filesystem::path& path) {
   } catch (const nlohmann::json::exception& error) {
     const std::string reason = error.what();
     const auto start = reason.find("] ");
-    fail(ErrorCode::kData, "{}: expected {}, got broken JSON: {}", path.string(), kForm,
+    fail(ErrorCode::kData, "{}: expected {}, got broken JSON: {}.", path.string(), kForm,
          start == std::string::npos ? reason : reason.substr(start + 2));
   }
 }
@@ -39,13 +39,13 @@ nlohmann::json parse_file(const std::filesystem::path& path) {
 void append_row(const std::filesystem::path& path, const nlohmann::json& row, size_t number,
                 int64_t vocab_size, std::vector<int64_t>& ids) {
   if (!row.is_array() || row.empty()) {
-    fail(ErrorCode::kData, "{}: expected a list of at least one id in tokens[{}], got {}",
+    fail(ErrorCode::kData, "{}: expected a list of at least one id in tokens[{}], got {}.",
          path.string(), number, row.dump().substr(0, 40));
   }
   for (size_t i = 0; i < row.size(); ++i) {
     const auto& id = row[i];
     if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= vocab_size) {
-      fail(ErrorCode::kData, "{}: expected an id in [0, {}) in tokens[{}][{}], got {}",
+      fail(ErrorCode::kData, "{}: expected an id in [0, {}) in tokens[{}][{}], got {}.",
            path.string(), vocab_size, number, i, id.dump());
     }
     ids.push_back(id.get<int64_t>());
@@ -58,12 +58,12 @@ void check_input(const LanguageModel& model, const at::Tensor& tokens,
   if (tokens.dim() != 2 || tokens.size(1) > config.max_position_embeddings) {
     fail(ErrorCode::kShape,
          "probe: expected rows of at most {} tokens (max_position_embeddings), got {}. Shorten the "
-         "rows",
+         "rows.",
          config.max_position_embeddings, tokens.dim() == 2 ? tokens.size(1) : tokens.numel());
   }
   const int64_t most = std::max<int64_t>(1, config.most_loops());
   if (options.max_loops < 0 || options.max_loops > most) {
-    fail(ErrorCode::kConfig, "probe: expected a loop budget from 1 to {}, got {}", most,
+    fail(ErrorCode::kConfig, "probe: expected a loop budget from 1 to {}, got {}.", most,
          options.max_loops);
   }
 }
@@ -139,7 +139,7 @@ at::Tensor read_probe_tokens(const std::filesystem::path& path, int64_t vocab_si
   const auto json = parse_file(path);
   const auto rows = json.is_object() ? json.value("tokens", nlohmann::json()) : nlohmann::json();
   if (!rows.is_array() || rows.empty()) {
-    fail(ErrorCode::kData, "{}: expected {} with at least one row, got {}", path.string(), kForm,
+    fail(ErrorCode::kData, "{}: expected {} with at least one row, got {}.", path.string(), kForm,
          json.dump().substr(0, 40));
   }
   std::vector<int64_t> ids;
@@ -148,7 +148,7 @@ at::Tensor read_probe_tokens(const std::filesystem::path& path, int64_t vocab_si
     if (rows[i].size() != rows[0].size()) {
       fail(ErrorCode::kData,
            "{}: expected rows of one length, got {} ids in tokens[0] and {} in "
-           "tokens[{}]",
+           "tokens[{}].",
            path.string(), rows[0].size(), rows[i].size(), i);
     }
   }

@@ -29,7 +29,7 @@ ScoredText scored_text_of(std::vector<TokenId> ids, const Tokenizer& tokenizer,
   if (ids.size() < 2) {
     fail(ErrorCode::kData,
          "text: expected at least 2 tokens, one to read and one to predict, got {}. Give a longer "
-         "text",
+         "text.",
          ids.size());
   }
   ScoredText text{.ids = std::move(ids), .rows = {}};

@@ -18,7 +18,7 @@ TextRows read_text_rows(const std::filesystem::path& path, const Tokenizer& toke
   if (ids.size() < 2) {
     fail(ErrorCode::kData,
          "{}: expected text of at least 2 tokens, got {} in {} documents ({} empty, {} bad lines). "
-         "Give a longer text",
+         "Give a longer text.",
          path.string(), ids.size(), text.reading.documents, text.reading.empty_documents,
          text.reading.num_bad_lines());
   }

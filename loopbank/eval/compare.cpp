@@ -60,7 +60,7 @@ std::vector<TaskPair> pairs_of(const StoredResults& a, const StoredResults& b) {
   if (pairs.empty()) {
     fail(ErrorCode::kData,
          "compare: expected a task that both folders hold (at one loop budget, where they hold "
-         "several), got {} in {} and {} in {}",
+         "several), got {} in {} and {} in {}.",
          names_of(a), a.directory.string(), names_of(b), b.directory.string());
   }
   return pairs;
@@ -84,7 +84,7 @@ std::vector<std::string> missing(const StoredTask& left, const StoredTask& right
 void expect_same_documents(const StoredTask& a, const StoredTask& b, const StoredResults& in_a,
                            const StoredResults& in_b) {
   if (a.metric != b.metric) {
-    fail(ErrorCode::kData, "compare: {}: expected the same metric in both folders, got {} and {}",
+    fail(ErrorCode::kData, "compare: {}: expected the same metric in both folders, got {} and {}.",
          a.task, a.metric, b.metric);
   }
   const auto refuse = [&](std::vector<std::string> ids, const StoredResults& where) {
@@ -205,7 +205,7 @@ std::string with_budgets(const std::string& name, int64_t a, int64_t b, bool alw
 Comparison compare_results(const std::filesystem::path& a, const std::filesystem::path& b,
                            const CompareOptions& options) {
   if (options.resamples < 1) {
-    fail(ErrorCode::kConfig, "compare: expected 1 resample or more, got {}", options.resamples);
+    fail(ErrorCode::kConfig, "compare: expected 1 resample or more, got {}.", options.resamples);
   }
   const auto in_a = read_results(a);
   const auto in_b = read_results(b);

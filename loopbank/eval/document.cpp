@@ -33,8 +33,8 @@ const std::string& choice_text(const nlohmann::json& value, const std::string& n
                                const std::string& where) {
   const auto& choice = as_text(value, name, where);
   if (python_strip(choice).empty()) {
-    fail(ErrorCode::kData, "{}: expected a choice with a word in it in \"{}\", got {}", where, name,
-         value.dump());
+    fail(ErrorCode::kData, "{}: expected a choice with a word in it in \"{}\", got {}.", where,
+         name, value.dump());
   }
   return choice;
 }
@@ -43,7 +43,7 @@ std::vector<std::string> choice_list(const nlohmann::json& row, const char* name
                                      const std::string& where) {
   const auto& list = json_field(row, name, where);
   if (!list.is_array() || list.empty()) {
-    fail(ErrorCode::kData, "{}: expected a list of at least one text in \"{}\", got {}", where,
+    fail(ErrorCode::kData, "{}: expected a list of at least one text in \"{}\", got {}.", where,
          name, list.dump());
   }
   std::vector<std::string> choices;
@@ -68,7 +68,7 @@ int64_t label_field(const nlohmann::json& row, const char* name, int64_t first, 
   const int64_t last = first + static_cast<int64_t>(num_choices) - 1;
   if (label < first || label > last) {
     fail(ErrorCode::kData,
-         "{}: expected \"{}\" from {} to {}, got {}. It counts the choices from {}", where, name,
+         "{}: expected \"{}\" from {} to {}, got {}. It counts the choices from {}.", where, name,
          first, last, value.dump(), first);
   }
   return label - first;
@@ -100,7 +100,7 @@ Document read_keyed(const nlohmann::json& row, const std::string& where) {
     keys = choice_list(choices, "label", where);
   }
   if (keys.size() != document.choices.size() || keys.empty()) {
-    fail(ErrorCode::kData, "{}: expected a label for each of the {} choices, got {}", where,
+    fail(ErrorCode::kData, "{}: expected a label for each of the {} choices, got {}.", where,
          document.choices.size(), keys.size());
   }
   const auto answer = text_field(row, "answerKey", where);
@@ -108,7 +108,7 @@ Document read_keyed(const nlohmann::json& row, const std::string& where) {
     return choice_letter(key) == choice_letter(answer);
   });
   if (found == keys.end()) {
-    fail(ErrorCode::kData, "{}: expected \"answerKey\" to be one of {}, got \"{}\"", where,
+    fail(ErrorCode::kData, "{}: expected \"answerKey\" to be one of {}, got \"{}\".", where,
          fmt::join(keys, ", "), answer);
   }
   document.label = found - keys.begin();
@@ -154,7 +154,7 @@ Document read_last_word(const nlohmann::json& row, const std::string& where) {
   const auto text = text_field(row, "text", where);
   const auto space = text.rfind(' ');
   if (space == std::string::npos || space + 1 == text.size()) {
-    fail(ErrorCode::kData, "{}: expected a space and a last word in \"text\", got \"{}\"", where,
+    fail(ErrorCode::kData, "{}: expected a space and a last word in \"text\", got \"{}\".", where,
          text);
   }
   document.context = text.substr(0, space);
@@ -185,7 +185,7 @@ Document read_word_problem(const nlohmann::json& row, const std::string& where) 
   const auto answer = text_field(row, "answer", where);
   if (answer.find("####") == std::string::npos) {
     fail(ErrorCode::kData,
-         "{}: expected \"####\" and a number at the end of \"answer\", got \"{}\"", where, answer);
+         "{}: expected \"####\" and a number at the end of \"answer\", got \"{}\".", where, answer);
   }
   document.choices = {gsm8k_solution(answer)};
   return document;
@@ -215,7 +215,7 @@ Document read_common(PromptForm form, const nlohmann::json& row, const std::stri
   if (!label.is_number_integer() || label.get<int64_t>() < 0 ||
       label.get<int64_t>() >= num_choices) {
     fail(ErrorCode::kData,
-         "{}: expected a label from 0 to {}, got {}. Labels count the choices from 0", where,
+         "{}: expected a label from 0 to {}, got {}. Labels count the choices from 0.", where,
          num_choices - 1, label.dump());
   }
   document.label = label.get<int64_t>();
@@ -254,7 +254,7 @@ bool is_official_row(PromptForm form, const nlohmann::json& row) {
 
 Document read_document(PromptForm form, const nlohmann::json& row, const std::string& where) {
   if (!row.is_object()) {
-    fail(ErrorCode::kData, "{}: expected a JSON object, got {}", where, row.type_name());
+    fail(ErrorCode::kData, "{}: expected a JSON object, got {}.", where, row.type_name());
   }
   const bool one_form = form == PromptForm::kProblem || form == PromptForm::kWordProblem;
   Document document;
@@ -266,7 +266,7 @@ Document read_document(PromptForm form, const nlohmann::json& row, const std::st
     document = read_common(form, row, where);
   }
   if (form == PromptForm::kFillIn && document.question.find('_') == std::string::npos) {
-    fail(ErrorCode::kData, "{}: expected a \"_\" in \"{}\", got \"{}\"", where,
+    fail(ErrorCode::kData, "{}: expected a \"_\" in \"{}\", got \"{}\".", where,
          row.contains("sentence") ? "sentence" : "question", document.question);
   }
   document.id = id_of(row);

@@ -17,30 +17,30 @@ void check_options(const ModelConfig& model, const Tokenizer& tokenizer,
   const int64_t most = std::max<int64_t>(1, model.most_loops());
   for (const int64_t budget : options.max_loops) {
     if (budget < 1 || budget > most) {
-      fail(ErrorCode::kConfig, "evaluate: expected a loop budget from 1 to {}, got {}", most,
+      fail(ErrorCode::kConfig, "evaluate: expected a loop budget from 1 to {}, got {}.", most,
            budget);
     }
   }
   if (options.batch_tokens < 1) {
-    fail(ErrorCode::kConfig, "evaluate: expected batch_tokens of 1 or more, got {}",
+    fail(ErrorCode::kConfig, "evaluate: expected batch_tokens of 1 or more, got {}.",
          options.batch_tokens);
   }
   if (tokenizer.vocab_size() > model.vocab_size) {
     fail(ErrorCode::kConfig,
          "evaluate: expected a tokenizer of at most {} ids (the model's vocab_size), got {}. Use "
-         "the tokenizer that the model was trained with",
+         "the tokenizer that the model was trained with.",
          model.vocab_size, tokenizer.vocab_size());
   }
 }
 
 void check_task(const Task& task) {
   if (task.instances.empty()) {
-    fail(ErrorCode::kData, "evaluate: expected at least one instance of {}, got none", task.name);
+    fail(ErrorCode::kData, "evaluate: expected at least one instance of {}, got none.", task.name);
   }
   for (size_t i = 0; i < task.instances.size(); ++i) {
     const auto& instance = task.instances[i];
     if (instance.label < 0 || instance.label >= static_cast<int64_t>(instance.choices.size())) {
-      fail(ErrorCode::kData, "evaluate: instance {} of {}: expected a label of {} choices, got {}",
+      fail(ErrorCode::kData, "evaluate: instance {} of {}: expected a label of {} choices, got {}.",
            i, task.name, instance.choices.size(), instance.label);
     }
   }

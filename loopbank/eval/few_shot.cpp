@@ -46,7 +46,7 @@ FewShotFile::FewShotFile(const std::filesystem::path& path) : path_(path) {
                         value.contains("prefix") && value["prefix"].is_string();
     if (!is_row) {
       fail(ErrorCode::kData,
-           "{}: expected {{\"task\": text, \"num_shots\": number, \"prefix\": text}}, got {}",
+           "{}: expected {{\"task\": text, \"num_shots\": number, \"prefix\": text}}, got {}.",
            where, value.dump().substr(0, 80));
     }
     rows_.push_back({.task = value["task"].get<std::string>(),
@@ -74,11 +74,11 @@ std::string FewShotFile::prefix(const TaskForm& task, int64_t shots) const {
   }
   const auto* row = row_of(task);
   if (row == nullptr) {
-    fail(ErrorCode::kConfig, "{}: expected shots for {}, got none. Add a row or use --shots 0",
+    fail(ErrorCode::kConfig, "{}: expected shots for {}, got none. Add a row or use --shots 0.",
          path_.string(), task.name);
   }
   if (shots > row->num_shots) {
-    fail(ErrorCode::kConfig, "{}:{}: expected {} shots for {}, got {}. Ask for fewer shots",
+    fail(ErrorCode::kConfig, "{}:{}: expected {} shots for {}, got {}. Ask for fewer shots.",
          path_.string(), row->line, shots, task.name, row->num_shots);
   }
   if (shots == row->num_shots) {
@@ -88,7 +88,7 @@ std::string FewShotFile::prefix(const TaskForm& task, int64_t shots) const {
   if (static_cast<int64_t>(ends.size()) != row->num_shots) {
     fail(ErrorCode::kData,
          "{}:{}: expected {} shots that each end with a blank line, got {}. Ask for all {} shots "
-         "or correct the prefix",
+         "or correct the prefix.",
          path_.string(), row->line, row->num_shots, ends.size(), row->num_shots);
   }
   return row->prefix.substr(0, ends[static_cast<size_t>(shots - 1)]);

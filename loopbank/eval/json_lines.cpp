@@ -35,8 +35,8 @@ void for_each_json_line(
     try {
       value = nlohmann::json::parse(line);
     } catch (const nlohmann::json::exception& error) {
-      fail(ErrorCode::kData, "{}: expected a line of JSON, got {}. Correct or drop the line", where,
-           reason(error));
+      fail(ErrorCode::kData, "{}: expected a line of JSON, got {}. Correct or drop the line.",
+           where, reason(error));
     }
     if (!take(value, where)) {
       return;
@@ -47,11 +47,11 @@ void for_each_json_line(
 const nlohmann::json& json_field(const nlohmann::json& row, const char* name,
                                  const std::string& where) {
   if (!row.is_object()) {
-    fail(ErrorCode::kData, "{}: expected a JSON object, got {}", where, row.type_name());
+    fail(ErrorCode::kData, "{}: expected a JSON object, got {}.", where, row.type_name());
   }
   const auto found = row.find(name);
   if (found == row.end()) {
-    fail(ErrorCode::kData, "{}: expected a field \"{}\", got none. Add it or drop the line", where,
+    fail(ErrorCode::kData, "{}: expected a field \"{}\", got none. Add it or drop the line.", where,
          name);
   }
   return *found;
@@ -60,14 +60,14 @@ const nlohmann::json& json_field(const nlohmann::json& row, const char* name,
 const std::string& as_text(const nlohmann::json& value, const std::string& name,
                            const std::string& where) {
   if (!value.is_string()) {
-    fail(ErrorCode::kData, "{}: expected a text in \"{}\", got {}", where, name, value.dump());
+    fail(ErrorCode::kData, "{}: expected a text in \"{}\", got {}.", where, name, value.dump());
   }
   return value.get_ref<const std::string&>();
 }
 
 int64_t as_integer(const nlohmann::json& value, const std::string& name, const std::string& where) {
   if (!value.is_number_integer()) {
-    fail(ErrorCode::kData, "{}: expected a whole number in \"{}\", got {}", where, name,
+    fail(ErrorCode::kData, "{}: expected a whole number in \"{}\", got {}.", where, name,
          value.dump());
   }
   return value.get<int64_t>();

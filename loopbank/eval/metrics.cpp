@@ -26,7 +26,7 @@ double preference(Metric metric, const ContinuationScore& score) {
     case Metric::kBitsPerByte:
       break;
   }
-  fail(ErrorCode::kConfig, "choose: expected a metric that compares continuations, got {}",
+  fail(ErrorCode::kConfig, "choose: expected a metric that compares continuations, got {}.",
        metric_name(metric));
 }
 

@@ -88,7 +88,7 @@ std::vector<int64_t> python_sample(uint64_t seed, int64_t population, int64_t co
   if (population < 0 || population > std::numeric_limits<uint32_t>::max() || count < 0 ||
       count > population) {
     fail(ErrorCode::kConfig,
-         "python_sample: expected a count from 0 to a population below 2^32, got {} of {}", count,
+         "python_sample: expected a count from 0 to a population below 2^32, got {} of {}.", count,
          population);
   }
   InitByArray state(seed);

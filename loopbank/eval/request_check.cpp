@@ -53,7 +53,7 @@ Recorded read_request(const nlohmann::json& row, const std::string& where) {
   recorded.is_twin = as_integer(json_field(row, "doc_id", where), "doc_id", where) >= kFirstTwin;
   const int64_t choice = as_integer(json_field(row, "idx", where), "idx", where);
   if (choice < 0) {
-    fail(ErrorCode::kData, "{}: expected \"idx\" of 0 or more, got {}", where, choice);
+    fail(ErrorCode::kData, "{}: expected \"idx\" of 0 or more, got {}.", where, choice);
   }
   recorded.choice = static_cast<size_t>(choice);
   recorded.document = json_field(row, "doc", where);
@@ -175,7 +175,7 @@ class FileChecker {
       begin(recorded);
     }
     if (recorded.task != check_.task) {
-      fail(ErrorCode::kData, "{}: expected requests of one task a file, got {} behind {}",
+      fail(ErrorCode::kData, "{}: expected requests of one task a file, got {} behind {}.",
            recorded.where, recorded.task, check_.task);
     }
     const auto document = read_document(form_.prompt, recorded.document, recorded.where);
@@ -191,7 +191,7 @@ class FileChecker {
   void begin(const Recorded& recorded) {
     form_ = task_form(recorded.task);
     if (form_.split_size == 0) {
-      fail(ErrorCode::kConfig, "{}: expected the name of a task in \"task_name\", got \"{}\"",
+      fail(ErrorCode::kConfig, "{}: expected the name of a task in \"task_name\", got \"{}\".",
            recorded.where, recorded.task);
     }
     check_.task = recorded.task;
@@ -220,8 +220,8 @@ class FileChecker {
 
 std::vector<fs::path> request_files(const fs::path& directory) {
   if (!fs::is_directory(directory)) {
-    fail(ErrorCode::kData, "{}: expected a folder of recorded requests, got {}", directory.string(),
-         fs::exists(directory) ? "a file" : "nothing of that name");
+    fail(ErrorCode::kData, "{}: expected a folder of recorded requests, got {}.",
+         directory.string(), fs::exists(directory) ? "a file" : "nothing of that name");
   }
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(directory)) {
@@ -262,11 +262,11 @@ std::vector<RequestFileCheck> check_requests(const fs::path& directory,
   } else if (options.shots.value_or(1) > 0) {
     fail(ErrorCode::kConfig,
          "--check-requests: expected the file of the shots that the requests were made with, got "
-         "none. Name it with --fewshot FILE, or use --shots 0");
+         "none. Name it with --fewshot FILE, or use --shots 0.");
   }
   for (const auto& folder : options.data) {
     if (!fs::is_directory(folder)) {
-      fail(ErrorCode::kData, "{}: expected a folder of .jsonl files, got {}", folder.string(),
+      fail(ErrorCode::kData, "{}: expected a folder of .jsonl files, got {}.", folder.string(),
            fs::exists(folder) ? "a file" : "nothing of that name");
     }
   }
@@ -282,7 +282,7 @@ std::vector<RequestFileCheck> check_requests(const fs::path& directory,
     }
   }
   if (checks.empty()) {
-    fail(ErrorCode::kData, "{}: expected at least one recorded request in a .jsonl file, got none",
+    fail(ErrorCode::kData, "{}: expected at least one recorded request in a .jsonl file, got none.",
          directory.string());
   }
   return checks;

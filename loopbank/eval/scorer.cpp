@@ -131,7 +131,7 @@ EncodedRequests::EncodedRequests(const Tokenizer& tokenizer,
     if (request.continuation.empty()) {
       fail(ErrorCode::kData,
            "score: expected a continuation of at least one byte, got none behind "
-           "\"{}\"",
+           "\"{}\".",
            request.context);
     }
     const auto [tokens, context_size] = encode_pair(tokenizer, request);
@@ -186,7 +186,7 @@ ScoredRequests score_requests(const LanguageModel& model, const EncodedRequests&
     if (!std::isfinite(score.log_probability)) {
       fail(ErrorCode::kCheckpoint,
            "score: expected finite log-probabilities, got {}. The model's weights hold values that "
-           "are not finite",
+           "are not finite.",
            score.log_probability);
     }
   }

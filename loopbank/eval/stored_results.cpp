@@ -28,7 +28,7 @@ const nlohmann::json& field(const nlohmann::json& json, const char* key, const s
 std::string text(const nlohmann::json& json, const char* key, const std::string& where) {
   const auto& value = field(json, key, where);
   if (!value.is_string()) {
-    fail(ErrorCode::kData, "{}: \"{}\" expects a text, got {}", where, key, value.dump());
+    fail(ErrorCode::kData, "{}: \"{}\" expects a text, got {}.", where, key, value.dump());
   }
   return value.get<std::string>();
 }
@@ -37,7 +37,7 @@ std::string text(const nlohmann::json& json, const char* key, const std::string&
 double number(const nlohmann::json& json, const std::string& key, const std::string& where) {
   const auto& value = field(json, key.c_str(), where);
   if (!value.is_number() && !value.is_boolean()) {
-    fail(ErrorCode::kData, "{}: \"{}\" expects a number, got {}", where, key, value.dump());
+    fail(ErrorCode::kData, "{}: \"{}\" expects a number, got {}.", where, key, value.dump());
   }
   return value.is_boolean() ? static_cast<double>(value.get<bool>()) : value.get<double>();
 }
@@ -50,7 +50,7 @@ int64_t count_or_zero(const nlohmann::json& json, const char* key) {
 nlohmann::json read_json(const fs::path& path) {
   auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) {
-    fail(ErrorCode::kData, "{}: expected a JSON object, got something else", path.string());
+    fail(ErrorCode::kData, "{}: expected a JSON object, got something else.", path.string());
   }
   return json;
 }
@@ -86,7 +86,7 @@ void read_predictions(const fs::path& path, StoredTask& task) {
     return true;
   });
   if (task.documents.empty()) {
-    fail(ErrorCode::kData, "{}: expected a row for each document, got none", path.string());
+    fail(ErrorCode::kData, "{}: expected a row for each document, got none.", path.string());
   }
   make_unique(task.documents, places);
 }
@@ -160,7 +160,7 @@ StoredResults read_results(const fs::path& directory) {
     read_olmes(results);
   }
   if (results.tasks.empty()) {
-    fail(ErrorCode::kData, "{}: expected results of at least one task, got none",
+    fail(ErrorCode::kData, "{}: expected results of at least one task, got none.",
          directory.string());
   }
   return results;

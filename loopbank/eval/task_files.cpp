@@ -44,16 +44,16 @@ void check_source(const TaskSource& source) {
   const int64_t shots = source.shots.value_or(0);
   if (shots > 0 && source.few_shot_file.empty()) {
     fail(ErrorCode::kConfig,
-         "--shots {}: expected a file of shots, got none. Name one with --fewshot FILE", shots);
+         "--shots {}: expected a file of shots, got none. Name one with --fewshot FILE.", shots);
   }
   if (shots < 0 || source.limit < 0) {
-    fail(ErrorCode::kConfig, "load_tasks: expected shots and limit of 0 or more, got {} and {}",
+    fail(ErrorCode::kConfig, "load_tasks: expected shots and limit of 0 or more, got {} and {}.",
          shots, source.limit);
   }
   for (const auto& directory : source.directories) {
     std::error_code error;
     if (!fs::is_directory(directory, error)) {
-      fail(ErrorCode::kData, "{}: expected a folder of .jsonl files, got {}", directory.string(),
+      fail(ErrorCode::kData, "{}: expected a folder of .jsonl files, got {}.", directory.string(),
            fs::exists(directory, error) ? "a file" : "nothing of that name");
     }
   }
@@ -73,7 +73,7 @@ TaskFile file_of(const TaskForm& form, const TaskSource& source) {
   for (const auto& directory : source.directories) {
     searched.push_back(directory.string());
   }
-  fail(ErrorCode::kData, "{}: expected {}.jsonl (or .jsonl.zst, .jsonl.gz) for task {}, got none",
+  fail(ErrorCode::kData, "{}: expected {}.jsonl (or .jsonl.zst, .jsonl.gz) for task {}, got none.",
        fmt::join(searched, ", "), fmt::join(file_stems(form), ".jsonl or "), form.name);
 }
 
@@ -115,8 +115,9 @@ class UniqueIds {
   void add(const std::string& id, const std::string& where) {
     const auto [first, is_new] = places_.emplace(id, where);
     if (!is_new && !id.empty()) {
-      fail(ErrorCode::kData, "{}: expected an id of its own, got \"{}\" as at {}. Drop one of them",
-           where, id, first->second);
+      fail(ErrorCode::kData,
+           "{}: expected an id of its own, got \"{}\" as at {}. Drop one of them.", where, id,
+           first->second);
     }
   }
 
@@ -163,7 +164,7 @@ Task load_task(const TaskName& name, const TaskSource& source, const FewShotFile
   if (task.shots > 0 && few_shot == nullptr) {
     fail(ErrorCode::kConfig,
          "{}: expected a file of its {} shots, got none. Name one with --fewshot FILE, or use "
-         "--shots 0",
+         "--shots 0.",
          name.spelled, task.shots);
   }
   const auto prefix = few_shot != nullptr ? few_shot->prefix(form, task.shots) : std::string();
@@ -229,7 +230,7 @@ std::vector<Document> read_documents(const TaskForm& form, const TaskFile& file,
           form.prompt, labelled,
           fmt::format("{} (label at {}:{})", where, file.labels.string(), documents.size() + 1)));
     } else {
-      fail(ErrorCode::kData, "{}: expected a label for each row of {}, got {}. Row {} has none",
+      fail(ErrorCode::kData, "{}: expected a label for each row of {}, got {}. Row {} has none.",
            file.labels.string(), file.rows.string(), labels.size(), documents.size() + 1);
     }
     ids.add(documents.back().id, where);
@@ -237,11 +238,11 @@ std::vector<Document> read_documents(const TaskForm& form, const TaskFile& file,
     return is_whole;
   });
   if (documents.empty()) {
-    fail(ErrorCode::kData, "{}: expected at least one instance of {}, got none", file.rows.string(),
-         form.name);
+    fail(ErrorCode::kData, "{}: expected at least one instance of {}, got none.",
+         file.rows.string(), form.name);
   }
   if (is_whole && !file.labels.empty() && labels.size() != documents.size()) {
-    fail(ErrorCode::kData, "{}: expected {} labels, as {} has rows, got {}", file.labels.string(),
+    fail(ErrorCode::kData, "{}: expected {} labels, as {} has rows, got {}.", file.labels.string(),
          documents.size(), file.rows.string(), labels.size());
   }
   return documents;

@@ -62,7 +62,7 @@ Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer)
     : model_(model), tokenizer_(tokenizer), end_of_text_(tokenizer.end_of_text()) {
   if (tokenizer.vocab_size() > model.config().vocab_size) {
     fail(ErrorCode::kConfig,
-         "Generator: expected a tokenizer of at most {} ids (the model's vocab_size), got {}",
+         "Generator: expected a tokenizer of at most {} ids (the model's vocab_size), got {}.",
          model.config().vocab_size, tokenizer.vocab_size());
   }
 }
@@ -76,7 +76,7 @@ std::vector<TokenId> Generator::encode_prompt(std::string_view prompt) const {
   if (static_cast<int64_t>(tokens.size()) > most) {
     fail(ErrorCode::kConfig,
          "generate: expected a prompt of at most {} tokens (max_position_embeddings), got {}. "
-         "Shorten the prompt",
+         "Shorten the prompt.",
          most, tokens.size());
   }
   return tokens;
@@ -85,11 +85,11 @@ std::vector<TokenId> Generator::encode_prompt(std::string_view prompt) const {
 void Generator::check_options(const GenerateOptions& options) const {
   const int64_t most = std::max<int64_t>(1, model_.config().most_loops());
   if (options.max_loops < 0 || options.max_loops > most) {
-    fail(ErrorCode::kConfig, "generate: expected a loop budget from 1 to {}, got {}", most,
+    fail(ErrorCode::kConfig, "generate: expected a loop budget from 1 to {}, got {}.", most,
          options.max_loops);
   }
   if (options.max_tokens < 0) {
-    fail(ErrorCode::kConfig, "generate: expected max_tokens of 0 or more, got {}",
+    fail(ErrorCode::kConfig, "generate: expected max_tokens of 0 or more, got {}.",
          options.max_tokens);
   }
 }

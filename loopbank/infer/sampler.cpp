@@ -22,7 +22,7 @@ std::vector<double> read_logits(const at::Tensor& logits) {
     fail(
         ErrorCode::kCheckpoint,
         "sample_token: expected finite logits, got {} at token {}. The model's weights hold values "
-        "that are not finite",
+        "that are not finite.",
         values.empty() ? 0.0 : *bad, bad - values.begin());
   }
   return values;
@@ -34,7 +34,7 @@ TokenId sample_token(const at::Tensor& logits, const SamplingOptions& options,
                      RandomStream& random) {
   if (!(options.temperature >= 0.0) || !(options.top_p > 0.0) || options.top_p > 1.0) {
     fail(ErrorCode::kConfig,
-         "sample_token: expected temperature >= 0 and top_p in (0, 1], got {} and {}",
+         "sample_token: expected temperature >= 0 and top_p in (0, 1], got {} and {}.",
          options.temperature, options.top_p);
   }
   const auto values = read_logits(logits);

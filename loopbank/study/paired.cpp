@@ -82,7 +82,7 @@ PairedScores compare_runs(const std::vector<std::filesystem::path>& a,
                           const std::vector<std::filesystem::path>& b, const Column& column,
                           ScoreFolders& folders) {
   if (a.size() != b.size() || a.empty()) {
-    fail(ErrorCode::kShape, "compare_runs: expected as many runs of both systems, got {} and {}",
+    fail(ErrorCode::kShape, "compare_runs: expected as many runs of both systems, got {} and {}.",
          a.size(), b.size());
   }
   std::vector<Resampled> all;

@@ -94,7 +94,7 @@ toml::table parse_toml(std::string_view text, const std::string& where) {
   try {
     return toml::parse(text, where);
   } catch (const toml::parse_error& error) {
-    fail(ErrorCode::kConfig, "{}:{}: {}", where, error.source().begin.line, error.description());
+    fail(ErrorCode::kConfig, "{}:{}: {}.", where, error.source().begin.line, error.description());
   }
 }
 

@@ -31,6 +31,8 @@ void expect_refused(const BadInput& item) {
     EXPECT_EQ(line.find("Exception raised"), std::string::npos) << line;
   }
   ASSERT_EQ(errors.size(), 1U) << result.err;
+  EXPECT_NE(std::string(".?").find(errors.front().back()), std::string::npos)
+      << "expected a sentence, got: " << errors.front();
   for (const auto& fragment : item.fragments) {
     EXPECT_NE(errors.front().find(fragment), std::string::npos)
         << "expected: " << fragment << "\nin: " << errors.front();

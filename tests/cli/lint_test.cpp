@@ -23,7 +23,7 @@ std::ostream& operator<<(std::ostream& out, const Plant& plant) {
   return out << plant.name;
 }
 
-class CheckSources : public ::testing::TestWithParam<Plant> {
+class PlantedTree : public ::testing::Test {
  protected:
   /// A tree of two floors that is in order.
   void SetUp() override {
@@ -43,6 +43,8 @@ class CheckSources : public ::testing::TestWithParam<Plant> {
   TestDirectory directory_;
 };
 
+class CheckSources : public PlantedTree, public ::testing::WithParamInterface<Plant> {};
+
 TEST_P(CheckSources, NamesThePlantedFault) {
   const auto& plant = GetParam();
   ASSERT_EQ(check().status, 0) << check().out << check().err;
@@ -50,6 +52,14 @@ TEST_P(CheckSources, NamesThePlantedFault) {
   const auto result = check();
   EXPECT_EQ(result.status, plant.expected.empty() ? 0 : 1) << result.err;
   EXPECT_NE(result.out.find(plant.expected), std::string::npos) << result.out;
+}
+
+TEST_F(PlantedTree, ExamplesOfTheReadmeAreAsTheyAreBuilt) {
+  write_text(root() / "examples/use.cpp", "int main() {}\n");
+  write_text(root() / "README.md", "Use:\n\n```cpp\nint main() {}\n```\n");
+  EXPECT_EQ(check().status, 0) << check().out << check().err;
+  write_text(root() / "README.md", "Use:\n\n```cpp\nint main() { return 1; }\n```\n");
+  EXPECT_EQ(check().status, 1);
 }
 
 std::string many_lines(int count) {
@@ -70,7 +80,8 @@ const std::vector<Plant> kPlants = {
      "\"loopbank/low/bsae.h\" does not exist"},
     {"ShortPath", "loopbank/high/more.cpp", "#include \"top.h\"\n",
      "expected an include of the form"},
-    {"UnknownFolder", "loopbank/attic/more.cpp", "\n", "folder \"attic\" is not in"},
+    {"UnknownFolder", "loopbank/attic/more.cpp", "\n",
+     "expected a folder of scripts/floors.txt, got \"attic\""},
     {"WholeTorchHeader", "tests/low/base_test.cpp", "#include <torch/torch.h>\n",
      "tests/low/base_test.cpp:1: torch/torch.h takes"},
     {"HeavyPublicHeader", "loopbank/low/heavy.h", "#pragma once\n#include <ATen/Context.h>\n",
@@ -85,6 +96,22 @@ const std::vector<Plant> kPlants = {
     {"NoPragmaOnce", "loopbank/low/bare.h", "/// Bare.\n", "expected #pragma once"},
     {"NotAscii", "docs/notes.md", "one\ntwo \xc3\xa9\n",
      "docs/notes.md:2: expected ASCII, got U+00E9"},
+    {"ErrorWithoutAFullStop", "loopbank/low/base.cpp",
+     "#include \"loopbank/low/base.h\"\nvoid f() {\n  fail(ErrorCode::kData, \"{}: got (\"\n"
+     "       \"nothing)\", at(\"x.\"));\n}\n",
+     "loopbank/low/base.cpp:3: expected an error text that ends like a sentence, got \"...{}: got "
+     "(nothing)\""},
+    {"ErrorThrownWithoutAFullStop", "loopbank/low/base.h",
+     "#pragma once\n/// fail(\"no call\")\ninline void f() { throw Error(kCode, \"(no stop\"); }\n",
+     "loopbank/low/base.h:3: expected an error text"},
+    {"ErrorsThatAreSentences", "loopbank/low/base.h",
+     "#pragma once\n/// fail(\"no call\")\ninline void f() {\n  fail(kCode, \"{}: got ')'.{}\", 1, "
+     "2);\n"
+     "  fail(kCode, \"{}. Did you mean \\\"{}\\\"?\", 1, \"b\");\n"
+     "  throw Error(kCode, text + \": \" + error.what());\n  log(\"no error\");\n}\n",
+     ""},
+    {"ExampleThatIsNotInTheReadme", "examples/use.cpp", "int main() {}\n",
+     "README.md: expected examples/use.cpp in a block of its own"},
     {"TooLong", "loopbank/low/long.cpp", many_lines(401), "expected at most 400 lines, got 401"},
     {"JustLongEnough", "loopbank/low/long.cpp", many_lines(400), ""},
 };
