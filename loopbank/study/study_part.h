@@ -1,13 +1,11 @@
 #pragma once
 /// One part of a study: one kind of data, its systems and seeds, and the folder that they lie in.
 ///
-///     DIR/seed-1/data/              the embedded benchmark of the seed (study_data.h); text of
-///     one's
-///                                   own is the same for all seeds, DIR/data/
-///     DIR/seed-1/systems/NAME/      a run directory (train/trainer.h) with scores/, inside.json
-///     and
-///                                   result.json, the last of these written when the run is done
-///     DIR/iso-time/NAME.json        the steps of a baseline in equal time
+///     DIR/seed-1/data/            the embedded benchmark of the seed (study_data.h); text of one's
+///                                 own is the same for all seeds, DIR/data/
+///     DIR/seed-1/systems/NAME/    a run directory (train/trainer.h) with scores/, inside.json and
+///                                 result.json, the last of these written when the run is done
+///     DIR/iso-time/NAME.json      the steps of a baseline in equal time
 
 #include <cstdint>
 #include <filesystem>

@@ -34,8 +34,7 @@ void check_time_limit(const StudyConfig& config);
 
 /// Refuses to go on with a study in another way than it was started.
 /// @throws Error kConfig where the steps were chosen and this call has no limit, and where they
-/// were
-///         chosen from another number
+///         were chosen from another number
 void expect_same_plan(const std::filesystem::path& study, const TimePlan& plan,
                       const StudyConfig& config, bool has_limit);
 

@@ -1,14 +1,14 @@
 #pragma once
 /// Checkpoints: complete states of a run, each a folder that appears whole or not at all.
 ///
-///     checkpoints/step-000100/   config.json, model.safetensors, tokenizer.json   a model
-///     directory
-///                                optimizer.safetensors                   both moments of AdamW
-///                                state.json                              TrainState
-///                                run.toml                                the run config
-///                                checksums.json                          XXH3 of each of these
+///     checkpoints/step-000100/   config.json, model.safetensors,
+///                                tokenizer.json          a model directory
+///                                optimizer.safetensors   both moments of AdamW
+///                                state.json              TrainState
+///                                run.toml                the run config
+///                                checksums.json          XXH3 of each of these
 ///
-/// A checkpoint is a model directory of its own: every command that takes one can read it.
+/// A checkpoint is a model directory itself: every command that takes one can read it.
 
 #include <cstdint>
 #include <filesystem>
@@ -30,11 +30,11 @@ struct Checkpoint {
 /// `OUT/checkpoints/step-000100`.
 [[nodiscard]] std::filesystem::path checkpoint_path(const std::filesystem::path& out, int64_t step);
 
-/// Those of a run directory, the newest first; none where there is no such folder. Nothing in
-/// them is read.
+/// Those of a run directory, newest first; empty if there is no such folder. Their contents are not
+/// read.
 [[nodiscard]] std::vector<Checkpoint> list_checkpoints(const std::filesystem::path& out);
 
-/// What a checkpoint is made of.
+/// The contents of a checkpoint.
 struct RunParts {
   const RunConfig& config;
   const TrainState& state;
@@ -57,8 +57,8 @@ void verify_checkpoint(const std::filesystem::path& path);
 [[nodiscard]] TrainState load_checkpoint(const std::filesystem::path& path, LanguageModel& model,
                                          AdamW& optimizer);
 
-/// Renames a damaged checkpoint to `step-000100.damaged`, so that it is neither found again nor
-/// counted among those to keep.
+/// Renames a damaged checkpoint to `step-000100.damaged`, so that it is not found again nor counted
+/// among those to keep.
 void set_aside(const Checkpoint& checkpoint);
 
 /// Removes all but the newest `keep` checkpoints. Called once a new one is in place.

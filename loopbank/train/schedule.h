@@ -1,5 +1,6 @@
 #pragma once
-/// What changes from step to step, as functions of the step alone: nothing to save.
+/// What changes from step to step, as functions of the step alone, so that there is nothing to
+/// save.
 
 #include <cstdint>
 
@@ -9,14 +10,13 @@ namespace loopbank {
 
 /// Learning rate of a step, s = step - 1 counted from 0, S = steps.
 ///
-///     one_cycle             cosine from initial to peak over s = 0 .. w S - 1, cosine from there
-///     to
+///     one_cycle             cosine from initial to peak over s = 0 .. w S - 1, then cosine to
 ///                           final at s = S - 1 (w = warmup_fraction); as torch's OneCycleLR
 ///     warmup_stable_decay   a line from initial to peak over the first w S steps, the peak, and a
-///                           line from the peak to final over the last d S steps (d =
-///                           decay_fraction)
+///                           line from the peak to final over the last d S steps
+///                           (d = decay_fraction)
 ///
-/// A warmup of less than a step leaves out the rise: the first step has the peak.
+/// A warm-up shorter than a step skips the rise: the first step has the peak rate.
 /// @param step  from 1 to steps
 [[nodiscard]] double learning_rate_at(const ScheduleConfig& schedule, int64_t step, int64_t steps);
 
