@@ -1,9 +1,9 @@
 #pragma once
-/// All that a program of one's own calls, for other projects: `#include <loopbank/loopbank.h>` and
-/// link `loopbank::loopbank`. docs/building.md shows how to embed the library.
+/// Everything that a program of your own needs: `#include <loopbank/loopbank.h>` and link
+/// `loopbank::loopbank`. docs/building.md shows how to embed the library.
 ///
-/// One front of every floor, in the order in which data flows. The ops are not here: who changes
-/// the model includes "loopbank/ops/NAME.h" by name.
+/// The front of every floor, in the order in which data flows. The ops are not here: to change the
+/// model, include "loopbank/ops/NAME.h" by name.
 
 // Text and tokens
 #include "loopbank/data/text_reader.h"

@@ -1,12 +1,12 @@
 #pragma once
-/// The embedded benchmark: plain English text from a seed, with questions on what it told (facts)
-/// and on problems like those it solved (reasoning).
+/// The embedded benchmark: plain English text from a seed, with questions on what the text stated
+/// (facts) and on problems like those it solved (reasoning).
 ///
 ///     const auto benchmark = make_benchmark({.seed = 1});
 ///     write_benchmark(benchmark, "runs/demo/data");
 ///
-/// Knowledge and manipulation apart: an evaluated fact was told in training text, in other words;
-/// an evaluated problem never was.
+/// It separates knowledge from manipulation: an evaluated fact was stated in training text, in
+/// other words; an evaluated problem never was.
 
 #include <cstdint>
 #include <filesystem>
@@ -33,22 +33,23 @@ struct BenchmarkOptions {
 struct Benchmark {
   BenchmarkOptions options;
   std::vector<std::string> training_documents;
-  /// The same world retold, and held-out problems: none of it is trained on, some is evaluated.
+  /// The same world retold, and held-out problems: none of it is trained on, some of it is
+  /// evaluated.
   std::vector<std::string> validation_documents;
   std::vector<BenchmarkInstance> facts;
   std::vector<BenchmarkInstance> reasoning;
 };
 
-/// Makes the benchmark: the same options give the same one on every machine.
+/// Makes the benchmark: the same options give the same benchmark on every machine.
 /// @throws Error kConfig for an option outside its range, with both values
 [[nodiscard]] Benchmark make_benchmark(const BenchmarkOptions& options);
 
-/// The options and counts, as benchmark.json holds them.
+/// The options and counts, as in benchmark.json.
 [[nodiscard]] nlohmann::ordered_json describe(const Benchmark& benchmark);
 
-/// Writes train.jsonl and validation.jsonl ({"text"} lines), facts.jsonl and reasoning.jsonl (the
-/// form that data tasks are read in, see eval/task_files.h) and benchmark.json into a folder, which
-/// is made where it does not exist. Each file appears whole.
+/// Writes train.jsonl and validation.jsonl ({"text"} lines), facts.jsonl and reasoning.jsonl (in
+/// the form that eval/task_files.h reads) and benchmark.json into a folder, which is created if it
+/// does not exist. Each file is written atomically.
 /// @throws Error kData where a file cannot be written
 void write_benchmark(const Benchmark& benchmark, const std::filesystem::path& directory);
 

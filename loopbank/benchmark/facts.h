@@ -1,9 +1,9 @@
 #pragma once
-/// The facts part of the embedded benchmark: invented people and towns, told in statements and
-/// asked in questions. It measures knowledge: what weights hold of what was told.
+/// The facts part of the embedded benchmark: invented people and towns, described in statements and
+/// asked about in questions. It measures knowledge: how much of what was stated the weights retain.
 ///
 /// Some entities have their questions in training text, so that the form of a question can be
-/// learned; the others are told in statements alone, and only they are evaluated.
+/// learned; the others appear in statements only, and only they are evaluated.
 
 #include <cstdint>
 #include <string>
@@ -18,12 +18,12 @@ namespace loopbank {
 struct FactsOptions {
   int64_t num_people = 96;
   int64_t num_places = 32;
-  /// Different values of an attribute, from 4 to 24; never more than entities, and birthplaces are
-  /// places.
+  /// Different values of an attribute, 4 to 24; never more than there are entities, and birthplaces
+  /// are places.
   int64_t values_per_attribute = 16;
-  /// Statements in which each fact is told, from 1 to kNumWordings (data/fact_templates.h).
+  /// Statements of each fact, 1 to kNumWordings (data/fact_templates.h).
   int64_t wordings_per_fact = 8;
-  double asked_share = 0.5;     ///< of the entities: their questions stand in training text
+  double asked_share = 0.5;     ///< of the entities: their questions are in training text
   double question_share = 0.3;  ///< of the bytes of facts in training text: questions
 };
 
@@ -43,16 +43,16 @@ class Facts {
   /// Every fact, the facts of an entity one after another.
   [[nodiscard]] const std::vector<Fact>& all() const { return facts_; }
   [[nodiscard]] const FactsOptions& options() const { return options_; }
-  /// Whether the questions on this fact's entity stand in training text. A fact of an entity that
-  /// is not asked there is evaluated.
+  /// Whether the questions about this fact's entity are in training text. A fact of an entity that
+  /// is not asked about there is evaluated.
   [[nodiscard]] bool is_asked(const Fact& fact) const;
   [[nodiscard]] std::string_view attribute_name(const Fact& fact) const;
 
   /// The fact in one of its wordings: "Mara Dovin hails from Telgrad."
   [[nodiscard]] std::string statement(const Fact& fact, RandomStream& random) const;
-  /// "Question: Where was Mara Dovin born? Answer:"; the answer follows behind a space.
+  /// "Question: Where was Mara Dovin born? Answer:"; the answer follows after a space.
   [[nodiscard]] std::string question(const Fact& fact) const;
-  /// All values that facts of this attribute hold.
+  /// All values of this attribute.
   [[nodiscard]] const std::vector<std::string>& values(int64_t attribute) const;
 
  private:
@@ -65,26 +65,27 @@ class Facts {
   std::vector<std::vector<std::string>> values_;  ///< by attribute
 };
 
-/// Documents about a world without end. Every fact is told, and every asked one asked, once before
-/// any is repeated; half of the telling documents are portraits of one entity after another.
+/// An endless series of documents about a world. Every fact is stated, and every question asked,
+/// once before any is repeated; half of the stating documents are portraits of one entity after
+/// another.
 class FactWriter {
  public:
   FactWriter(const Facts& facts, uint64_t seed);
 
   /// Statements, one after another.
   [[nodiscard]] std::string telling_document();
-  /// Questions with their answers on asked entities, one a line.
+  /// Questions about entities that may be asked about, with their answers, one per line.
   [[nodiscard]] std::string question_document();
 
  private:
   const Facts& facts_;
   RandomStream random_;
-  std::vector<const Fact*> tellings_;  ///< still to be told in this pass, the next one last
+  std::vector<const Fact*> tellings_;  ///< still to be stated in this pass, the next one last
   std::vector<const Fact*> questions_;
   bool portraits_ = false;
 };
 
-/// At most `count` questions on entities that training text never asks about, spread over them;
+/// At most `count` questions about entities that training text never asks about, spread over them;
 /// wrong answers are values that other entities have for the attribute. Labels are balanced.
 [[nodiscard]] std::vector<BenchmarkInstance> fact_instances(const Facts& facts, int64_t count,
                                                             uint64_t seed);

@@ -1,5 +1,5 @@
 #pragma once
-/// Names of people, towns, rivers and countries that no other text holds, built from syllables.
+/// Names of people, towns, rivers and countries that occur in no other text, built from syllables.
 
 #include <cstdint>
 #include <set>
@@ -12,10 +12,10 @@ namespace loopbank {
 
 enum class NameKind { kGivenName, kSurname, kTown, kRiver, kCountry };
 
-/// As many names of a kind as can be asked for at most: fewer than half of those that there are.
+/// The most names of a kind that can be asked for: fewer than half of those that exist.
 [[nodiscard]] int64_t max_invented_names(NameKind kind);
 
-/// `count` names, unlike each other and unlike those in `taken`, which they join.
+/// `count` names, different from each other and from those in `taken`, to which they are added.
 /// @throws Error kConfig for a count below 0 or above max_invented_names
 [[nodiscard]] std::vector<std::string> invent_names(NameKind kind, int64_t count,
                                                     RandomStream& random,

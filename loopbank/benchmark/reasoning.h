@@ -1,6 +1,6 @@
 #pragma once
-/// The reasoning part of the embedded benchmark: problems whose answer takes several steps one
-/// after another. It measures manipulation: no evaluated problem stands in any training text.
+/// The reasoning part of the embedded benchmark: problems whose answer takes several consecutive
+/// steps. It measures manipulation: no evaluated problem is in any training text.
 
 #include <cstdint>
 #include <string>
@@ -24,7 +24,8 @@ struct ReasoningRange {
 [[nodiscard]] ReasoningRange parse_reasoning_range(const std::string& text);
 
 struct ReasoningOptions {
-  /// Each kind takes an equal share of the problems, and each of its difficulties of that.
+  /// Each kind gets an equal share of the problems, and each of its difficulties an equal share of
+  /// that.
   std::vector<ReasoningRange> kinds = {{ReasoningKind::kAddition, 1, 2},
                                        {ReasoningKind::kSum, 1, 4},
                                        {ReasoningKind::kChain, 1, 3},
@@ -36,12 +37,12 @@ struct ReasoningOptions {
 /// @throws Error kConfig for an empty list, a range or share out of bounds, with both values
 void check(const ReasoningOptions& options);
 
-/// A document of problems with their answers, one a line, all of one side of the partition.
+/// A document of problems with their answers, one per line, all from one side of the split.
 [[nodiscard]] std::string reasoning_document(const ReasoningOptions& options, bool held_out,
                                              RandomStream& random);
 
-/// At most `count` different held-out problems, spread evenly over the kinds as far as there are
-/// enough; labels are balanced within each kind.
+/// At most `count` different held-out problems, spread evenly over the kinds as far as they go;
+/// labels are balanced within each kind.
 [[nodiscard]] std::vector<BenchmarkInstance> reasoning_instances(const ReasoningOptions& options,
                                                                  int64_t count, uint64_t seed);
 

@@ -7,8 +7,8 @@
 
 namespace loopbank::cli {
 
-/// Compares each op's versions in value and gradients, then times both, one op after the other.
-/// @param print  a line an op on stdout as it is measured
+/// Compares each op's versions in value and gradients, then times both, one op after another.
+/// @param print  prints one line per op on stdout as it is measured
 /// @throws Error kData where the versions differ by more than ops::allowed_difference
 [[nodiscard]] nlohmann::ordered_json bench_ops(const RunConfig& config, bool print);
 

@@ -1,5 +1,5 @@
 #pragma once
-/// The PyTorch twin (reference/bench.py) as a process beside ours that trains when it is told to.
+/// The PyTorch twin (reference/bench.py) as a process beside ours that trains on request.
 
 #include <cstdint>
 #include <filesystem>
@@ -19,7 +19,7 @@ struct PytorchOptions {
 };
 
 /// `reference/` in the current folder, or beside the build folder that the program runs from.
-/// @throws Error kConfig naming both where neither is there
+/// @throws Error kConfig naming both if neither is there
 [[nodiscard]] std::filesystem::path find_reference_folder();
 
 class PytorchTwin {
@@ -31,7 +31,7 @@ class PytorchTwin {
   PytorchTwin& operator=(const PytorchTwin&) = delete;
 
   /// Seconds of each of `steps` full training steps, the same work as BenchmarkSteps::run.
-  /// @throws Error kConfig when the process ended, such as for want of torch
+  /// @throws Error kConfig when the process ended, for example for lack of torch
   std::vector<double> run(int64_t steps);
 
   /// The most memory that the process, or its allocator on a GPU, held at once, as of the last run.

@@ -1,5 +1,6 @@
 #pragma once
-/// One function a command: it declares its flags on the app and what to call when it is chosen.
+/// One function per command: it declares the command's flags on the app and what to call when it is
+/// chosen.
 
 #include <CLI/CLI.hpp>
 

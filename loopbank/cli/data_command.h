@@ -1,5 +1,5 @@
 #pragma once
-/// The parts of `loopbank data` that stand in files of their own.
+/// The parts of `loopbank data` that are in files of their own.
 
 #include <CLI/CLI.hpp>
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace loopbank::cli {
 
-/// What --tokenizer names: a tokenizer.json, the folder of one, or the word `bytes`.
+/// What --tokenizer names: a tokenizer.json, a folder with one, or the word `bytes`.
 [[nodiscard]] Tokenizer open_tokenizer(const std::string& name);
 
 /// Each declares one subcommand on `data`.

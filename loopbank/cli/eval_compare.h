@@ -5,7 +5,7 @@
 
 namespace loopbank::cli {
 
-/// Declares the subcommand on `eval`, whose own requirements do not hold for it.
+/// Declares the subcommand on `eval`, whose own requirements do not apply to it.
 void add_eval_compare(CLI::App& eval);
 
 }  // namespace loopbank::cli

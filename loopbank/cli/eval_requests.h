@@ -9,7 +9,7 @@
 namespace loopbank::cli {
 
 /// Prints the comparison of every folder, as lines or as JSON.
-/// @throws Error kData where a request differs
+/// @throws Error kData if a request differs
 void run_request_check(const std::vector<std::string>& directories,
                        const RequestCheckOptions& options, bool json);
 

@@ -1,27 +1,27 @@
 #pragma once
-/// What every command shares: how many threads compute, by which kernels, and how much is said on
-/// stderr.
+/// What every command shares: how many threads compute, with which kernels, and how much is printed
+/// on stderr.
 
 #include <CLI/CLI.hpp>
 #include <string>
 
 namespace loopbank::cli {
 
-/// Settings that stand beside every command, filled by the parser before the command runs.
+/// Settings common to all commands, set by the parser before the command runs.
 struct RuntimeSettings {
   int threads = 0;  ///< threads that compute; 0: LOOPBANK_THREADS, OMP_NUM_THREADS, all cores
   std::string kernels = "fused";  ///< or "reference": every op as plain ATen
-  bool quiet = false;             ///< warnings and errors alone on stderr, no progress
+  bool quiet = false;             ///< only warnings and errors on stderr, no progress
 };
 
-/// Declares --threads, --kernels and --quiet on the program; they hold after any command's name as
-/// well.
+/// Declares --threads, --kernels and --quiet on the program; they are accepted after a command's
+/// name as well.
 void add_runtime_flags(CLI::App& app);
 
 /// The settings of this process, as the flags left them.
 [[nodiscard]] const RuntimeSettings& runtime_settings();
 
-/// Cores that this process may use: those of its affinity mask, at most the quota of its control
+/// Cores that this process may use: those of its affinity mask, limited by the quota of its control
 /// group. At least 1.
 [[nodiscard]] int available_cores();
 

@@ -1,5 +1,5 @@
 #pragma once
-/// The tasks of a run's [evaluation], read before its first step and scored when it says so.
+/// The tasks of a run's [evaluation], read before the first step and scored when it says so.
 
 #include <functional>
 #include <vector>
@@ -11,8 +11,8 @@
 namespace loopbank::cli {
 
 /// What TrainOptions::evaluate takes: scores the tasks in the number type of the training, as
-/// validation does. Empty where the run evaluates nothing.
-/// @throws Error as load_tasks and evaluate: whatever is wrong with the tasks shows here
+/// validation does. Empty if the run evaluates nothing.
+/// @throws Error as load_tasks and evaluate: whatever is wrong with the tasks is found here
 [[nodiscard]] std::function<std::vector<EvaluationMetrics>(const LanguageModel&)> make_evaluation(
     const RunConfig& config);
 

@@ -1,9 +1,9 @@
 #pragma once
 /// The bytes of a file as they are after decompression, in constant memory.
 ///
-/// The ending of the name chooses: .gz (every member of the file), .zst (every frame), anything
-/// else is read as it is. A broken stream is not thrown from here: what came before it is still
-/// given out, so that the reader above can name the line at which it ends.
+/// The file name's ending decides: .gz (every member of the file), .zst (every frame), anything
+/// else is read as it is. A broken stream is not an exception here: what came before the break is
+/// still delivered, so that the reader above can name the line at which it ends.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,14 +19,14 @@ class ByteSource {
   static std::unique_ptr<ByteSource> open(const std::filesystem::path& path);
   virtual ~ByteSource() = default;
 
-  /// Puts up to `capacity` bytes at `out`; 0 at the end and where the stream breaks.
+  /// Reads up to `capacity` bytes into `out`; returns 0 at the end and where the stream breaks.
   virtual size_t read(char* out, size_t capacity) = 0;
-  /// Passes over `num_bytes` bytes, without reading them where the file is not compressed; false
-  /// where it ends before.
+  /// Skips `num_bytes` bytes, without reading them if the file is not compressed; false if it ends
+  /// before.
   [[nodiscard]] virtual bool skip(uint64_t num_bytes);
-  /// Why `read` gave 0 before the end of the file; empty where the stream ended well.
+  /// Why `read` returned 0 before the end of the file; empty if the stream ended properly.
   [[nodiscard]] const std::string& problem() const { return problem_; }
-  /// Bytes of the (compressed) file taken so far.
+  /// Bytes of the (compressed) file consumed so far.
   [[nodiscard]] virtual uint64_t file_bytes_read() const = 0;
 
  protected:

@@ -1,7 +1,7 @@
 #pragma once
 /// One source's tokens as an endless stream: its documents in a shuffled order, epoch after epoch.
 ///
-/// The order of an epoch follows from (seed, name, epoch) alone, so the whole state is a position.
+/// The order of an epoch depends only on (seed, name, epoch), so the whole state is a position.
 
 #include <cstdint>
 #include <memory>
@@ -12,7 +12,7 @@
 
 namespace loopbank {
 
-/// A place in the stream of one source.
+/// A position in the stream of one source.
 struct StreamPosition {
   int64_t epoch = 0;
   int64_t document = 0;  ///< index in the epoch's order
@@ -22,13 +22,12 @@ struct StreamPosition {
 
 class DocumentStream {
  public:
-  /// @param name  sets this source's order apart from those of others under the same seed; empty
-  /// for
-  ///              the first, whose order is that of a run with one source
+  /// @param name  distinguishes this source's order from others' under the same seed; empty for the
+  ///              first, whose order is that of a run with one source
   /// @throws Error kData when the source holds fewer than two tokens
   DocumentStream(std::shared_ptr<const TokenSource> source, uint64_t seed, std::string name);
 
-  /// Puts up to `count` tokens at `out`, none beyond the end of the document.
+  /// Copies up to `count` tokens to `out`, none beyond the end of the document.
   /// @return how many, at least 1 for a positive count
   /// @throws Error kData for an id outside the vocabulary
   int64_t take(int64_t count, int64_t* out);

@@ -4,7 +4,7 @@
 ///     files -> documents (the calling thread) -> batches -> ids (every core) -> sink
 ///                                                       (the calling thread, in order)
 ///
-/// The engine of tokenize_files and tokenize_to_shards. Not here: what becomes of the ids.
+/// The engine of tokenize_files and tokenize_to_shards. Not here: what happens to the ids.
 
 #include <chrono>
 #include <cstdint>
@@ -23,7 +23,7 @@
 
 namespace loopbank {
 
-/// Where a document ends: the place to go on from once its ids are safe.
+/// Where a document ends: the place to resume from once its ids are safe.
 struct DocumentEnd {
   size_t input = 0;  ///< which of the files
   TextReaderState state;
@@ -31,7 +31,7 @@ struct DocumentEnd {
 
 class EncodePipeline {
  public:
-  /// Gets the ids of every document, in the order in which they were read.
+  /// Receives the ids of every document, in reading order.
   using Sink = std::function<void(std::span<const TokenId> ids, const DocumentEnd& end)>;
 
   /// @param start    what was done before; bytes_total is of all inputs
@@ -42,14 +42,14 @@ class EncodePipeline {
   EncodePipeline(const EncodePipeline&) = delete;
   EncodePipeline& operator=(const EncodePipeline&) = delete;
 
-  /// Reads one more file to its end, and hands on what is encoded by then.
+  /// Reads one more file to its end, and hands on whatever is encoded by then.
   /// @param reader  open on that file, from the document to start with
   /// @throws Error of the reader, and whatever the sink or on_progress throws
   void read(TextReader& reader, size_t input);
   /// Hands on all that is left.
   void finish();
 
-  /// Since the construction.
+  /// Since construction.
   [[nodiscard]] double seconds() const;
 
  private:
@@ -73,11 +73,11 @@ class EncodePipeline {
   std::unique_ptr<Workers> workers_;  // last: its threads end before anything that they use
 };
 
-/// Threads that encode where `num_threads` asks for so many; 0: the cores of this process.
+/// Number of encoding threads for `num_threads`; 0: the cores of this process.
 [[nodiscard]] int encoding_threads(int num_threads);
 
-/// Bytes of all inputs as they are stored. A file that is missing or has the wrong ending shows
-/// here, before the first hour of work.
+/// Bytes of all inputs as they are stored. A missing file or a wrong ending is found here, before
+/// the first hour of work.
 /// @throws Error kConfig without inputs, kData for one that cannot be opened
 [[nodiscard]] uint64_t check_inputs(const std::vector<std::filesystem::path>& inputs);
 

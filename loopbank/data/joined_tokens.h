@@ -19,7 +19,7 @@ class JoinedTokens final : public TokenSource {
 
   [[nodiscard]] int64_t num_tokens() const override { return tokens_before_.back(); }
   [[nodiscard]] int64_t num_documents() const override { return documents_before_.back(); }
-  /// The largest of the parts', 0 where one of them does not know.
+  /// The largest of the parts' sizes; 0 if one of them does not know its own.
   [[nodiscard]] int64_t vocab_size() const override { return vocab_size_; }
   /// What the first part says, under the name given.
   [[nodiscard]] TokenFormat format() const override;

@@ -1,13 +1,12 @@
 #pragma once
-/// Token ids as they lie in files: little-endian whole numbers of 1, 2 or 4 bytes, one after
-/// another.
+/// Token ids as files hold them: little-endian whole numbers of 1, 2 or 4 bytes, one after another.
 
 #include <cstddef>
 #include <cstdint>
 
 namespace loopbank {
 
-/// Widens ids to int64 and tells the largest.
+/// Widens ids to int64 and finds the largest.
 /// @param from  [count x bytes_per_token] aligned to bytes_per_token, which is 1, 2 or 4
 /// @return the largest of them; 0 where there are none
 uint64_t widen_ids(const std::byte* from, int bytes_per_token, int64_t count, int64_t* out);

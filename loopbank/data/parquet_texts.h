@@ -1,10 +1,10 @@
 #pragma once
 /// The texts of a Parquet file through Apache Arrow's reader, row by row in constant memory.
 ///
-/// Only the column `text` is read, one page at a time (FineWeb-Edu's files have nine other columns
-/// beside it: id, dump, url, file_path, language, language_score, token_count, score, int_score).
-/// Arrow is no package of Debian 12: a build without it has this class, but every file is refused
-/// with what to do.
+/// Only the column `text` is read, one page at a time (FineWeb-Edu's files have nine more columns:
+/// id, dump, url, file_path, language, language_score, token_count, score, int_score). Debian 12
+/// has no Arrow package: a build without it has this class, but refuses every file with a text that
+/// says what to do.
 
 #include <cstdint>
 #include <filesystem>
@@ -27,19 +27,19 @@ class ParquetTexts {
 
   enum class Row {
     kText,  ///< `text` was set
-    kNull,  ///< the row holds no text
+    kNull,  ///< the row has no text
     kEnd,   ///< there are no more rows
   };
 
   /// The next row.
   /// @throws Error kData for a text of more than kMaxLineBytes, and with the row for a broken page
   Row next(std::string& text);
-  /// Number of the row that `next` gave last, from 1.
+  /// Number of the row that `next` returned last, from 1.
   [[nodiscard]] int64_t row() const;
-  /// Goes on behind row `row`, without reading those before it where whole row groups lie there.
+  /// Continues after row `row`, without reading whole row groups before it.
   /// @throws Error kData when the file has fewer rows
   void skip_to(int64_t row);
-  /// Bytes of the file as its share of rows that were read, for progress.
+  /// Bytes of the file in proportion to the rows read, for progress.
   [[nodiscard]] uint64_t bytes_read() const;
 
  private:

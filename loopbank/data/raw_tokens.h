@@ -1,6 +1,6 @@
 #pragma once
-/// Ids one behind another in a mapped file, with the documents' starts in memory (8 bytes each):
-/// what the readers of foreign formats have in common once they know where the ids lie.
+/// Consecutive ids in a mapped file, with the documents' starts in memory (8 bytes each): what the
+/// readers of foreign formats have in common once they know where the ids are.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace loopbank {
 
-/// Where the ids lie in a file.
+/// Where the ids are in a file.
 struct RawLayout {
   TokenFormat format;      ///< bytes_per_token 1, 2 or 4
   int64_t first_byte = 0;  ///< a multiple of bytes_per_token
@@ -28,9 +28,9 @@ class RawTokens final : public TokenSource {
 
   /// Starts of the documents and the end of the last: ascending from 0 to num_tokens.
   void set_documents(std::vector<int64_t> starts) { starts_ = std::move(starts); }
-  /// Cuts the tokens into documents in one pass, which also checks every id: a document ends behind
+  /// Cuts the tokens into documents in one pass, which also checks every id: a document ends after
   /// each end-of-text token. A file that begins with one (llm.c writes it before each document, not
-  /// behind) keeps it at the head of its first document.
+  /// after) keeps it at the head of its first document.
   /// @throws Error kData for an id outside the vocabulary
   void find_documents(TokenId end_of_text);
   /// @throws Error kData for an id outside the vocabulary
@@ -40,7 +40,7 @@ class RawTokens final : public TokenSource {
   [[nodiscard]] int64_t num_documents() const override {
     return static_cast<int64_t>(starts_.size()) - 1;
   }
-  /// That of the tokenizer with which the file was opened: the file itself does not say.
+  /// That of the tokenizer with which the file was opened; the file itself does not say.
   [[nodiscard]] int64_t vocab_size() const override { return vocab_size_; }
   [[nodiscard]] TokenFormat format() const override { return layout_.format; }
   [[nodiscard]] const std::filesystem::path& path() const override { return path_; }

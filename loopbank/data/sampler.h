@@ -1,22 +1,21 @@
 #pragma once
 /// Batches from one token source or a mixture of several: shuffled documents, packed without gaps.
 ///
-/// 1. The documents of each source's epoch stand in a random order given by (seed, source, epoch).
+/// 1. The documents of each source's epoch are in a random order given by (seed, source, epoch).
 /// 2. Documents are read whole, one after another, as one stream; each source's epochs follow each
 ///    other at its own pace.
-/// 3. Where a document ends, the next one comes from the source i with the smallest g_i / w_i,
-/// where
-///    g_i counts the tokens given from it and w_i is its weight; the first of equals. With weights
-///    that sum to 1, G tokens in all and documents of at most M tokens, |g_i - w_i G|
-///    is at most (S - 1) M for S sources at every document's end, so that token shares come to
-///    equal the weights, without a draw.
-/// 4. The stream is cut in rows of T + 1 tokens that overlap by one, so that every token is a
+/// 3. At the end of a document, the next one comes from the source i with the smallest g_i / w_i:
+///    g_i counts the tokens taken from it and w_i is its weight; the first of equals. With weights
+///    that sum to 1, G tokens in all and documents of at most M tokens, |g_i - w_i G| is at most
+///    (S - 1) M for S sources at every document's end, so token shares approach the weights without
+///    a random draw.
+/// 4. The stream is cut into rows of T + 1 tokens that overlap by one, so that every token is a
 ///    target once: inputs are the first T, targets the last T.
 ///
-/// The whole state is the position in each source and what each gave, so a run continues exactly;
-/// and the stream is the same however it is cut. Threads play no part: batches are made in the
-/// caller's. Rejected: a thread that prepares batches ahead. Making one takes below 1/1000 of a
-/// training step.
+/// The whole state is the position in each source and the tokens taken from it, so a run resumes
+/// exactly, and the stream is the same however it is cut. Threads play no part: batches are made in
+/// the caller's. Rejected: a thread that prepares batches ahead; making one takes less than 1/1000
+/// of a training step.
 
 #include <ATen/core/Tensor.h>
 
@@ -35,16 +34,16 @@ struct Batch {
   at::Tensor targets;  ///< [B, T] int64, the token after each
 };
 
-/// A source and the share of the tokens that it is to give; shares need not sum to 1.
+/// A source and its share of the tokens; shares need not sum to 1.
 struct WeightedSource {
   std::shared_ptr<const TokenSource> tokens;
   double weight = 1.0;
 };
 
-/// Where the sampler stands in one source.
+/// The sampler's position in one source.
 struct SourceState {
   StreamPosition position;
-  int64_t tokens = 0;  ///< given so far; counted only where there are several sources
+  int64_t tokens = 0;  ///< taken so far; counted only with several sources
   bool operator==(const SourceState&) const = default;
 };
 
@@ -58,7 +57,7 @@ struct SamplerState {
 /// One source: {"epoch", "document", "offset"}. Several: {"current", "sources": [{"epoch",
 /// "document", "offset", "tokens"}, ...]}.
 [[nodiscard]] nlohmann::ordered_json to_json(const SamplerState& state);
-/// @throws Error kCheckpoint naming the key that is missing or no whole number
+/// @throws Error kCheckpoint naming the key that is missing or not a whole number
 [[nodiscard]] SamplerState sampler_state_from_json(const nlohmann::json& json);
 
 class BatchSampler {
@@ -74,7 +73,7 @@ class BatchSampler {
   Batch next(int64_t rows, int64_t sequence_length);
 
   [[nodiscard]] SamplerState state() const;
-  /// @throws Error kCheckpoint when the state is no position in these sources
+  /// @throws Error kCheckpoint when the state is not a position in these sources
   void restore(const SamplerState& state);
 
  private:
@@ -99,7 +98,7 @@ class SequentialRows {
   /// @throws Error kData when the source holds fewer than two tokens
   SequentialRows(std::shared_ptr<const TokenSource> source, int64_t sequence_length);
   [[nodiscard]] int64_t num_rows() const;
-  /// T of the rows: what was asked for, or less where the source is shorter than one row.
+  /// T of the rows: what was asked for, or less if the source is shorter than one row.
   [[nodiscard]] int64_t sequence_length() const { return sequence_length_; }
   /// Rows [first, first + count).
   [[nodiscard]] Batch rows(int64_t first, int64_t count) const;

@@ -1,5 +1,5 @@
 #pragma once
-/// index.json of a folder of token shards: which token files are one corpus, and their digests.
+/// index.json of a folder of token shards: which token files make up the corpus, and their digests.
 ///
 ///     {"format": "loopbank-token-shards", "version": 1,
 ///      "vocab_size": N, "vocab_hash": "16 hex digits", "bytes_per_token": 2,
@@ -49,18 +49,17 @@ struct TokenShardIndex {
 /// @throws Error kData when the file cannot be written
 void write_shard_index(const std::filesystem::path& folder, const TokenShardIndex& index);
 
-/// @throws Error kData naming index.json and the key where it is missing, no such list, or where
-/// its
-///         sums are not those of its shards
+/// @throws Error kData naming index.json and the key if it is missing, not such a list, or if its
+///   sums are not those of its shards
 [[nodiscard]] TokenShardIndex read_shard_index(const std::filesystem::path& folder);
 
-/// Compares the size and the SHA-256 of each shard with what stands in the list, on so many
-/// threads; 0: the cores of this process.
+/// Compares the size and the SHA-256 of each shard with the list, on `num_threads` threads; 0: the
+/// cores of this process.
 /// @throws Error kData naming the first shard that differs, what was expected and what was found
 void verify_shards(const std::filesystem::path& folder, const std::vector<TokenShard>& shards,
                    int num_threads = 0);
 
-/// The shards as they stand in the list, for other files that hold one.
+/// A shard as the list has it, for other files that contain one.
 [[nodiscard]] nlohmann::ordered_json to_json(const TokenShard& shard);
 /// @param where  names the object in errors
 /// @throws Error kData for a key that is missing or of the wrong type

@@ -1,5 +1,5 @@
 #pragma once
-/// progress.json of a folder of token shards: what the job is, how far it came, where to go on.
+/// progress.json of a folder of token shards: what the job is, how far it got, where to resume.
 ///
 ///     {"format": "loopbank-tokenize-progress", "version": 1,
 ///      "job": {"vocab_hash", "vocab_size", "shard_tokens", "end_of_text",
@@ -9,7 +9,7 @@
 ///      "shards": [{"file", "tokens", "documents", "bytes", "sha256",
 ///                  "end": {"input", "line", "byte", "documents", ...}}, ...]}
 ///
-/// It depends on the inputs alone, not on time, threads or on how often the job was killed.
+/// It depends only on the inputs, not on time, threads or how often the job was killed.
 
 #include <cstdint>
 #include <filesystem>
@@ -27,7 +27,7 @@ namespace loopbank {
 /// What decides every byte of the shards.
 struct ShardJob {
   /// A file without its folder, which may move. The hash is the XXH3 of its first and last MiB:
-  /// enough to tell files apart, and read in no time.
+  /// enough to tell files apart, and fast to read.
   struct Input {
     std::string name;
     int64_t bytes = 0;
@@ -36,11 +36,12 @@ struct ShardJob {
   };
   std::string vocab_hash;
   int64_t vocab_size = 0;
-  int64_t shard_tokens = 0;  ///< a shard ends with the document that reaches so many
+  int64_t shard_tokens = 0;  ///< a shard ends with the document that reaches this many
   bool append_end_of_text = true;
   std::vector<Input> inputs;
 
-  /// @throws Error kData for an input that cannot be read, kConfig for one that is no regular file
+  /// @throws Error kData for an input that cannot be read, kConfig for one that is not a regular
+  ///   file
   static ShardJob describe(const std::vector<std::filesystem::path>& inputs,
                            const Tokenizer& tokenizer, int64_t shard_tokens,
                            bool append_end_of_text);
@@ -56,14 +57,14 @@ struct ShardProgress {
   std::vector<FinishedShard> shards;
   /// Of the inputs up to the end of the last shard; of all of them where `complete`.
   std::vector<TextReaderReport> read;
-  bool complete = false;  ///< everything was read and stands in the shards
+  bool complete = false;  ///< everything was read and is in the shards
 
   [[nodiscard]] TokenShardIndex index() const;
-  /// Forgets the shards behind the first `num_shards`, and what was read behind them.
+  /// Drops the shards after the first `num_shards`, and what was read for them.
   void keep(size_t num_shards);
 };
 
-/// What a reader that stands at `state` has met of what `report` tells.
+/// The part of `report` that a reader at `state` has already met.
 [[nodiscard]] TextReaderReport report_up_to(const TextReaderState& state,
                                             const TextReaderReport& report);
 
@@ -73,7 +74,7 @@ void write_shard_progress(const std::filesystem::path& folder, const ShardProgre
 /// @throws Error kData where it is damaged
 [[nodiscard]] std::optional<ShardProgress> read_shard_progress(const std::filesystem::path& folder);
 
-/// @throws Error kConfig naming what of the job that left its progress in the folder is not so now
+/// @throws Error kConfig naming what has changed since the job that left its progress in the folder
 void expect_same_job(const std::filesystem::path& folder, const ShardJob& before,
                      const ShardJob& now);
 

@@ -3,7 +3,7 @@
 /// and the column `text` of .parquet (parquet_texts.h).
 ///
 /// A byte order mark at the start of a file is dropped and CRLF line ends count as LF. A .txt file
-/// is one document and so the only thing that is held whole.
+/// is one document and therefore the only thing that is held in memory whole.
 
 #include <cstdint>
 #include <filesystem>
@@ -17,8 +17,8 @@ namespace loopbank {
 /// The longest line, and the longest .txt document: 256 MiB.
 inline constexpr size_t kMaxLineBytes = size_t{256} << 20;
 
-/// Lines of a file, decompressed by the ending of its name (.gz, .zst). A line longer than
-/// kMaxLineBytes, a truncated or a broken stream end in Error kData with the path and the line
+/// Lines of a file, decompressed according to the name's ending (.gz, .zst). A line longer than
+/// kMaxLineBytes and a truncated or broken stream raise Error kData with the path and the line
 /// number.
 class LineReader {
  public:
@@ -29,11 +29,11 @@ class LineReader {
 
   /// The next line without its line end; false at the end of the file.
   bool next(std::string& line);
-  /// Number of the line that `next` gave last, from 1.
+  /// Number of the line that `next` returned last, from 1.
   [[nodiscard]] int64_t line_number() const;
   /// Where the next line starts, in bytes after decompression.
   [[nodiscard]] uint64_t position() const;
-  /// Goes on where another reader of the same file stood; before the first `next` alone.
+  /// Continues where another reader of the same file was; only before the first `next`.
   /// @throws Error kData when the file ends before
   void skip_to(uint64_t position, int64_t line_number);
   /// Bytes of the (compressed) file read so far, for progress.
@@ -44,17 +44,17 @@ class LineReader {
   std::unique_ptr<Impl> impl_;
 };
 
-/// A line that is no document, and why.
+/// A line that is not a document, and why.
 struct BadLine {
   int64_t line = 0;  ///< from 1
   std::string reason;
 };
 
-/// What a reader met. Blank lines of a .jsonl file are nothing and counted nowhere.
+/// What a reader met. Blank lines of a .jsonl file are not counted at all.
 struct TextReaderCounts {
-  int64_t documents = 0;           ///< given out by `next`
+  int64_t documents = 0;           ///< returned by `next`
   int64_t document_bytes = 0;      ///< their text in UTF-8
-  int64_t empty_documents = 0;     ///< `text` without a character: passed over, but not an error
+  int64_t empty_documents = 0;     ///< `text` is empty: skipped, but not an error
   int64_t invalid_json_lines = 0;  ///< not a JSON object with a text in `text`; rows without one
   int64_t invalid_utf8_documents = 0;
   int64_t first_bad_line = 0;  ///< 0: none
@@ -70,10 +70,10 @@ struct TextReaderReport : TextReaderCounts {
   static constexpr size_t kMaxReported = 20;
 };
 
-/// Where a reader stands between two documents, and what it met up to there.
+/// A reader's position between two documents, and what it met up to there.
 struct TextReaderState {
-  int64_t line = 0;    ///< lines or rows read; of a .txt file 1 behind its document
-  uint64_t bytes = 0;  ///< where the next line starts, after decompression; else 0
+  int64_t line = 0;    ///< lines or rows read; for a .txt file 1 after its document
+  uint64_t bytes = 0;  ///< where the next line starts, after decompression; 0 if not lines
   TextReaderCounts counts;
   bool operator==(const TextReaderState&) const = default;
 };
@@ -94,8 +94,8 @@ class TextReader {
   bool next(std::string& document);
   [[nodiscard]] const TextReaderReport& report() const;
   [[nodiscard]] TextReaderState state() const;
-  /// Goes on where another reader of the same file stood, which had met `bad_lines`; before the
-  /// first `next` alone.
+  /// Continues where another reader of the same file was, which had met `bad_lines`; only before
+  /// the first `next`.
   /// @throws Error kData when the file ends before
   void resume(const TextReaderState& state, std::vector<BadLine> bad_lines);
   /// Bytes of the (compressed) file read so far, for progress.

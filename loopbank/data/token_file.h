@@ -4,12 +4,12 @@
 /// Layout (little endian): a 64-byte header (magic "LBTOKENS", version, bytes per token 2 or 4,
 /// vocabulary size, tokens, documents, XXH3 checksum of all that follows, vocabulary hash), the
 /// tokens, padding to 8 bytes, then the documents' offsets [documents + 1] in tokens as uint64.
-/// Each document ends with its end-of-text token, which is counted in.
+/// Each document ends with its end-of-text token, which counts as part of it.
 ///
 ///     byte 0 magic [8]    8 version u32      12 bytes per token u32   16 vocabulary size u64
 ///         24 tokens u64  32 documents u64    40 checksum u64          48 vocabulary hash [16]
 ///
-/// A token takes 2 bytes where the vocabulary has at most 65536 entries, else 4. The checksum is
+/// A token takes 2 bytes if the vocabulary has at most 65536 entries, otherwise 4. The checksum is
 /// the 64-bit XXH3 of every byte from 48 to the end of the file.
 
 #include <cstdint>
@@ -29,10 +29,11 @@ namespace loopbank {
 inline constexpr uint32_t kTokenFileVersion = 1;
 inline constexpr std::string_view kTokenFileMagic = "LBTOKENS";
 
-/// Writes a token file front to back in constant memory (offsets aside: 8 bytes a document).
+/// Writes a token file front to back in constant memory (except for the offsets: 8 bytes per
+/// document).
 class TokenFileWriter {
  public:
-  /// The file appears at `path` with `finish`; until then a temporary file stands beside it.
+  /// The file appears at `path` on `finish`; until then there is a temporary file beside it.
   /// @param vocab_size  number of ids; each id written lies in [0, vocab_size)
   /// @param vocab_hash  1 to 16 printable ASCII characters, Tokenizer::hash()
   /// @throws Error kData when the file cannot be created or the two do not fit the format
@@ -40,7 +41,7 @@ class TokenFileWriter {
                   const std::string& vocab_hash);
   ~TokenFileWriter();
 
-  /// @param ids  [n] the document with its end-of-text token last; at least that one
+  /// @param ids  [n] the document, its end-of-text token last; at least that token
   /// @throws Error kData for an id outside the vocabulary, an empty document or a full disk
   void append(std::span<const TokenId> ids);
   void finish();

@@ -1,5 +1,5 @@
 #pragma once
-/// The tokens of a corpus, whatever files they lie in: what sampler and validation read.
+/// The tokens of a corpus, whatever files they are in: what sampler and validation read.
 ///
 ///     FILE.tokens        a token file of `loopbank data tokenize` (token_file.h)
 ///     FOLDER             its shards, listed in FOLDER/index.json (token_shards.h)
@@ -20,7 +20,7 @@
 
 namespace loopbank {
 
-/// What a file says of itself.
+/// What a file says about itself.
 struct TokenFormat {
   std::string name;  ///< such as "llm.c .bin"
   int bytes_per_token = 2;
@@ -41,41 +41,41 @@ class TokenSource {
 
   [[nodiscard]] virtual int64_t num_tokens() const = 0;
   [[nodiscard]] virtual int64_t num_documents() const = 0;
-  /// Ids lie in [0, vocab_size()); 0: neither the file nor who opened it knows.
+  /// Ids lie in [0, vocab_size()); 0: neither the file nor its opener knows.
   [[nodiscard]] virtual int64_t vocab_size() const = 0;
   [[nodiscard]] virtual TokenFormat format() const = 0;
   /// The file, folder or pattern; errors begin with it.
   [[nodiscard]] virtual const std::filesystem::path& path() const = 0;
 
-  /// Tokens of document i: [begin, end) positions in the source. Documents stand one behind
-  /// another, hold a token at least, and together hold every token once.
+  /// Tokens of document i: [begin, end) positions in the source. Documents are consecutive, have at
+  /// least one token each, and together contain every token once.
   /// @throws Error kShape when there is no such document
   [[nodiscard]] virtual std::pair<int64_t, int64_t> document(int64_t index) const = 0;
   /// Copies tokens [begin, begin + count) as int64 to `out`.
   /// @throws Error kShape outside the source, kData for an id outside the vocabulary
   virtual void copy(int64_t begin, int64_t count, int64_t* out) const = 0;
 
-  /// @throws Error kData when the tokens are known to be another tokenizer's
+  /// @throws Error kData when the tokens are known to come from another tokenizer
   virtual void expect_vocabulary(const Tokenizer& tokenizer) const = 0;
 };
 
 struct TokenSourceOptions {
-  /// Whose ids they are: bounds them, and finds the documents of formats that do not mark any.
-  /// Without one such a file is a single document, and its ids are bounded by their width alone.
+  /// The tokenizer of the ids: it bounds them, and finds the documents of formats that do not mark
+  /// any. Without it such a file is a single document, and only their width bounds its ids.
   const Tokenizer* tokenizer = nullptr;
   /// Reads everything: checksums where the format has them, and every id.
   bool verify = false;
 };
 
-/// Opens what a path names, by the list above.
+/// Opens what a path names, according to the list above.
 /// @throws Error kData naming the file, what was found and what was expected
 [[nodiscard]] std::shared_ptr<const TokenSource> open_tokens(const std::filesystem::path& path,
                                                              const TokenSourceOptions& options);
 
-/// The token between documents; nothing where the tokenizer has none.
+/// The token between documents; nothing if the tokenizer has none.
 [[nodiscard]] std::optional<TokenId> end_of_text_of(const Tokenizer& tokenizer);
 
-/// @throws Error kShape when [begin, begin + count) is no range of the source
+/// @throws Error kShape when [begin, begin + count) is not a range of the source
 void expect_token_range(const TokenSource& source, int64_t begin, int64_t count);
 /// @throws Error kShape when the source has no document `index`
 void expect_document(const TokenSource& source, int64_t index);

@@ -3,8 +3,8 @@
 ///
 ///     files -> documents (one thread reads) -> batches -> ids (every core) -> token file
 ///
-/// Batches are written in the order in which they were read, so that the file is the same
-/// whatever the number of threads.
+/// Batches are written in the order in which they were read, so the file is the same for any number
+/// of threads.
 
 #include <cstdint>
 #include <filesystem>
@@ -17,7 +17,7 @@
 
 namespace loopbank {
 
-/// How far `tokenize_files` has come.
+/// How far `tokenize_files` has got.
 struct TokenizeProgress {
   int64_t documents = 0;
   int64_t tokens = 0;
@@ -31,11 +31,11 @@ struct TokenizeOptions {
   bool strict = false;             ///< stop at the first bad line instead of skipping it
   int num_threads = 0;             ///< threads that encode; 0: the cores of this process
   bool append_end_of_text = true;  ///< each document ends with <|endoftext|>
-  /// Called now and then from the calling thread, about every MB of text.
+  /// Called from the calling thread about once per MB of text.
   std::function<void(const TokenizeProgress&)> on_progress = {};
 };
 
-/// One input and what its reader met.
+/// An input and what its reader met.
 struct TokenizedFile {
   std::filesystem::path path;
   TextReaderReport report;
@@ -47,25 +47,26 @@ struct TokenizeReport {
   int64_t text_bytes = 0;  ///< of the documents, in UTF-8
   double seconds = 0.0;
   int64_t num_shards = 0;            ///< of a folder of shards; 0: one file
-  int64_t resumed_shards = 0;        ///< of them, those that an earlier process had finished
-  int64_t resumed_text_bytes = 0;    ///< of them, those in these shards
+  int64_t resumed_shards = 0;        ///< of these, those that an earlier process finished
+  int64_t resumed_text_bytes = 0;    ///< of these, what those shards hold
   std::vector<TokenizedFile> files;  ///< in the order of the inputs
 
   [[nodiscard]] int64_t num_bad_lines() const;
   [[nodiscard]] int64_t num_empty_documents() const;
-  /// 10^6 bytes of text a second, from the first byte read to the file in place; of this process.
+  /// 10^6 bytes of text per second, from the first byte read until the file is in place; of this
+  /// process.
   [[nodiscard]] double megabytes_per_second() const;
 
-  /// Counts a file that was read to its end.
+  /// Adds a file that was read to its end.
   void add(TokenizedFile file);
-  /// @throws Error kData where no file held a document
+  /// @throws Error kData if no file had a document
   void expect_documents() const;
 };
 
 /// Encodes every document of `inputs` (see TextReader), in order, into the token file `output`,
-/// which appears when all went well. Memory holds a few MB of text for each thread.
-/// @throws Error kData for an input that cannot be read or holds no document at all, for a bad
-///         line where `strict`, and where the output cannot be written; kConfig without inputs
+/// which appears only if all goes well. Memory holds a few MB of text per thread.
+/// @throws Error kData for an input that cannot be read or has no document, for a bad line if
+///   `strict`, and where the output cannot be written; kConfig without inputs
 TokenizeReport tokenize_files(const std::vector<std::filesystem::path>& inputs,
                               const Tokenizer& tokenizer, const std::filesystem::path& output,
                               const TokenizeOptions& options = {});

@@ -3,13 +3,13 @@
 ///
 ///     rows -> forward pass with a recorder -> means over tokens      of each layer and loop
 ///                                          -> means over classes     digits, names, ... of tokens
-///                                          -> the first tokens       one by one, to be read
+///                                          -> the first tokens       shown one by one
 ///     rows -> loss with at most 1, 2, .. N loops                     from the same weights
 ///
-/// Two figures meet at a token x: its loss is that of predicting x from what stands before it; its
-/// loops and gates are those at the position of x, where x is read and its successor predicted.
-/// All loops are run whatever P_t says, so gates and states are means over loops without weights.
-/// Not here: every value of a pass as a tensor (infer/probe.h).
+/// Two figures meet at a token x: its loss is that of predicting x from the tokens before it; its
+/// loops and gates are those at the position of x, where x is read and its successor predicted. All
+/// loops run whatever P_t says, so gates and states are unweighted means over loops. Not here:
+/// every value of a pass as a tensor (infer/probe.h).
 
 #include <ATen/core/Tensor.h>
 
@@ -29,16 +29,16 @@ namespace loopbank {
 
 struct InsideOptions {
   at::ScalarType compute_dtype = at::kFloat;
-  int64_t batch_tokens = 4096;  ///< of a forward pass, a row at least: bounds the memory
+  int64_t batch_tokens = 4096;  ///< per forward pass, at least a row: bounds the memory
   int64_t view_tokens = 250;    ///< tokens shown one by one
-  /// Called before every forward pass: how many are done, of how many.
+  /// Called before every forward pass with the number done and their total.
   std::function<void(int64_t done, int64_t total)> on_progress = {};
 };
 
 using ByLayer = std::vector<double>;          ///< [L]
 using ByLayerAndLoop = std::vector<ByLayer>;  ///< [L][N_l], each layer's own N
 
-/// Over tokens, of the mean over D of a gate; a layer that reads no such bank has no loops here.
+/// Of a gate's mean over D, over tokens; a layer that reads no such bank has no loops here.
 struct GateStatistics {
   ByLayerAndLoop mean;
   ByLayerAndLoop spread;  ///< standard deviation
@@ -49,23 +49,23 @@ struct InsideOfClass {
   TokenClass token_class = TokenClass::kOther;
   int64_t tokens = 0;          ///< read, at least 1
   double share = 0.0;          ///< of all tokens read
-  std::optional<double> loss;  ///< mean nats of predicting one; none where none was predicted
+  std::optional<double> loss;  ///< mean nats of predicting one; absent if none was predicted
   ByLayer expected_loops;
   ByLayer local_gate;   ///< empty in a model without such a bank
   ByLayer global_gate;  ///< likewise
 };
 
-/// The same weights with at most so many loops in every layer.
+/// The same weights with at most `max_loops` loops in every layer.
 struct InsideOfBudget {
   int64_t max_loops = 1;
-  double loss = 0.0;             ///< nats a token
-  double bpb = 0.0;              ///< bits a byte, as validation counts them
+  double loss = 0.0;             ///< nats per token
+  double bpb = 0.0;              ///< bits per byte, as validation counts them
   double flops_per_token = 0.0;  ///< forward
 };
 
 /// One token of the view; gates as in InsideOfClass.
 struct InsideOfToken {
-  std::string text;   ///< UTF-8; a character that takes several tokens stands in its last one
+  std::string text;   ///< UTF-8; a character of several tokens is in its last one
   double loss = 0.0;  ///< nats of predicting it
   ByLayer expected_loops;
   ByLayer local_gate;
@@ -79,7 +79,7 @@ struct Inside {
   ByLayer expected_loops;
   ByLayer expected_loops_spread;             ///< standard deviation over tokens
   ByLayerAndLoop halting;                    ///< mean P_t; a dense layer has P_1 = 1
-  std::optional<ByLayerAndLoop> loop_scale;  ///< softplus(alpha_t); none in a dense model
+  std::optional<ByLayerAndLoop> loop_scale;  ///< softplus(alpha_t); absent in a dense model
   ByLayerAndLoop state_norm;                 ///< [L][N_l + 1], mean of |h^(t)| / sqrt D, t from 0
   ByLayerAndLoop state_change;               ///< mean of |h^(t) - h^(t-1)| / |h^(t-1)|
   std::optional<GateStatistics> local_gate;
@@ -89,12 +89,12 @@ struct Inside {
   std::vector<InsideOfToken> token_view;     ///< from the second token of the rows on
 };
 
-/// Measures all of it, with the weights as they are; draws nothing and changes nothing.
+/// Measures all of it with the weights as they are; draws no random numbers and changes nothing.
 ///
 /// @param rows  tokens and targets [B, T] int64, such as SequentialRows gives them
-/// @throws Error kShape when rows are no [B, T] or T exceeds max_position_embeddings; kData for
-///   ids outside the tokenizer's vocabulary and for targets that stand for no text; kCheckpoint
-///   when a loss is not finite
+/// @throws Error kShape when rows are not [B, T] or T exceeds max_position_embeddings; kData for
+///   ids outside the tokenizer's vocabulary and for targets without any text; kCheckpoint when a
+///   loss is not finite
 /// Numerics: statistics are summed in fp64.
 [[nodiscard]] Inside measure_inside(const LanguageModel& model, const Tokenizer& tokenizer,
                                     const Batch& rows, const InsideOptions& options = {});

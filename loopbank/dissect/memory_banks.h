@@ -1,5 +1,5 @@
 #pragma once
-/// The memory banks of a model by the names that people give them: `layer0`, `global`, and slots of
+/// The memory banks of a model by the names that users give them: `layer0`, `global`, and slots of
 /// one, `layer0:3,9`.
 
 #include <ATen/core/Tensor.h>
@@ -12,7 +12,7 @@
 
 namespace loopbank {
 
-/// The own bank of a layer, or the global one.
+/// A layer's own bank, or the global one.
 struct BankId {
   static constexpr int64_t kGlobal = -1;
   int64_t layer = kGlobal;  ///< from 0
@@ -23,18 +23,17 @@ struct BankId {
 /// `layer0`, ..., `global`.
 [[nodiscard]] std::string bank_name(const BankId& bank);
 
-/// Every bank of a model: those of the layers in their order, then the global one. None without
-/// memory.
+/// Every bank of a model: those of the layers in order, then the global one. Empty without memory.
 [[nodiscard]] std::vector<BankId> banks_of(const ModelConfig& config);
 
 /// M of a bank.
 [[nodiscard]] int64_t num_slots(const ModelConfig& config, const BankId& bank);
 
-/// V [M, D] of a bank: the parameter itself, in whose memory a change shows in the model.
+/// V [M, D] of a bank: the parameter itself, so writing to it changes the model.
 [[nodiscard]] at::Tensor bank_values(const LanguageModel& model, const BankId& bank);
 
-/// W_L or W_G [D, D] by which a layer adds what it read from a bank to its state.
-/// @param layer  that reads; the bank's own for a local one
+/// W_L or W_G [D, D], by which a layer adds what it read from a bank to its state.
+/// @param layer  the reading layer; for a local bank its own
 [[nodiscard]] at::Tensor bank_projection(const LanguageModel& model, const BankId& bank,
                                          int64_t layer);
 
@@ -48,8 +47,8 @@ struct BankSlots {
 [[nodiscard]] std::string slots_name(const BankSlots& slots);
 
 /// Reads BANK or BANK:SLOT[,SLOT...].
-/// @param where  the flag, in front of what went wrong
-/// @throws Error kConfig for a bank or a slot that the model does not have, telling those it has
+/// @param where  the flag, which begins the error text
+/// @throws Error kConfig for a bank or a slot that the model does not have, naming those it has
 [[nodiscard]] BankSlots parse_bank_slots(const std::string& where, const std::string& text,
                                          const ModelConfig& config);
 

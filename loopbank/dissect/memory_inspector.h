@@ -2,7 +2,7 @@
 /// What a trained model does with its memory banks on a text: which slots are read, where, what
 /// they say and what they are worth.
 ///
-///     text -> rows -> reads (memory_reads.h) -> most read slots -> words (memory_values.h)
+///     text -> rows -> reads (memory_reads.h) -> most read slots -> tokens (memory_values.h)
 ///                                                               -> cost (memory_ablation.h)
 
 #include <cstdint>
@@ -21,15 +21,15 @@ namespace loopbank {
 struct InspectOptions {
   int64_t max_tokens = 8192;           ///< of the text
   int64_t sequence_length = 0;         ///< tokens of a row; 0: max_position_embeddings
-  int64_t num_slots = 5;               ///< of each bank that are told in full, the most read ones
-  int64_t num_top = 5;                 ///< contexts, tokens and words of a slot
+  int64_t num_slots = 5;               ///< of each bank described in full, the most read ones
+  int64_t num_top = 5;                 ///< contexts, tokens and promoted tokens of a slot
   int64_t max_loops = 0;               ///< loop budget; 0: each layer's own N
   bool ablate_banks = true;            ///< all banks zeroed, then each, and each averaged
-  bool ablate_slots = true;            ///< each slot that is told in full
+  bool ablate_slots = true;            ///< each slot described in full
   std::vector<std::string> zero = {};  ///< further ones: `all`, BANK or BANK:SLOT[,SLOT...]
   std::vector<std::string> swap = {};  ///< BANK:SLOT,SLOT
-  /// Called before each pass over the text with how many are done and all of them; before the first
-  /// (0, 1), since which slots are most read is not known yet.
+  /// Called before each pass over the text with the number done and their total; before the first
+  /// it is (0, 1), since the most read slots are not known yet.
   std::function<void(int64_t done, int64_t total)> on_progress = {};
 };
 
@@ -52,7 +52,7 @@ struct WordText {
   double logit = 0.0;
 };
 
-/// The words of a slot through one layer that reads it.
+/// The tokens that a slot promotes through one layer that reads it.
 struct LayerWords {
   int64_t layer = 0;
   std::vector<WordText> raised = {};
@@ -64,8 +64,8 @@ struct SlotReport {
   int64_t slot = 0;
   std::vector<ContextText> contexts = {};
   std::vector<TokenText> tokens = {};
-  std::vector<LayerWords> words = {};       ///< a layer that reads the bank, each
-  std::optional<AblationCost> zeroed = {};  ///< what it costs without it, where that was asked
+  std::vector<LayerWords> words = {};       ///< one per layer that reads the bank
+  std::optional<AblationCost> zeroed = {};  ///< what its absence costs, if asked for
 };
 
 struct BankReport {
@@ -74,13 +74,13 @@ struct BankReport {
 };
 
 struct MemoryReport {
-  std::string model = {};  ///< where it was loaded from, filled by the caller
+  std::string model = {};  ///< where it was loaded from, filled in by the caller
   std::string text = {};
   int64_t num_tokens = 0;
   int64_t num_rows = 0;
   int64_t row_tokens = 0;
   int64_t num_bytes = 0;
-  int64_t num_skipped = 0;  ///< lines of the text that were no document
+  int64_t num_skipped = 0;  ///< lines of the text that were not documents
   int64_t max_loops = 0;    ///< the budget; 0: each layer's own N
   double bpb = 0.0;         ///< of the model as it is
   std::vector<BankReads> reads = {};
@@ -88,7 +88,7 @@ struct MemoryReport {
   std::vector<AblationCost> ablations = {};
 };
 
-/// @param loaded  its values are changed for each ablation and put back
+/// @param loaded  its values are changed for each ablation and restored
 /// @throws Error kCheckpoint for a model without memory; kConfig for a bank, slot, row length or
 ///   loop budget that the model does not have; kData for a text that cannot be read or is too short
 [[nodiscard]] MemoryReport inspect_memory(InferenceModel& loaded, const std::filesystem::path& text,

@@ -4,8 +4,8 @@
 ///     w = softmax(q K^T / sqrt D)      [T, M]     weights of one read, by layer, loop and bank
 ///
 /// The weights are computed a second time, from the queries and keys of the forward pass, in fp32
-/// and for a few tokens at a time: what the model itself does stays as it is, and memory holds
-/// tokens x reads and slots x reads, never tokens x slots x reads.
+/// and a few tokens at a time: the model itself runs unchanged, and memory holds tokens x reads and
+/// slots x reads, never tokens x slots x reads.
 
 #include <ATen/core/Tensor.h>
 
@@ -32,18 +32,18 @@ struct BankReads {
   at::Tensor top_share = {};       ///< [M] fp64, share of the tokens whose largest weight it is
   at::Tensor top_slot = {};        ///< [tokens] int32, the slot of each token's largest weight
   at::Tensor highest = {};         ///< [M, K] fp32, the largest weights of a slot, descending
-  at::Tensor highest_tokens = {};  ///< [M, K] int64, the tokens of them, by place in the text
+  at::Tensor highest_tokens = {};  ///< [M, K] int64, their tokens, by position in the text
 };
 
 struct MemoryReads {
-  std::vector<BankReads> reads = {};  ///< by bank as banks_of has them, then layer, then loop
+  std::vector<BankReads> reads = {};  ///< by bank in the order of banks_of, then layer, then loop
   std::vector<double> row_nats = {};  ///< -ln p of each row's targets, of the same passes
 };
 
 struct ReadOptions {
   int64_t max_loops = 0;    ///< loop budget; 0: each layer's own N
-  int64_t num_highest = 8;  ///< K: tokens kept for a slot, at most
-  /// Weights held at a time, 16 MiB of fp32: changes memory and speed alone.
+  int64_t num_highest = 8;  ///< K: most tokens kept per slot
+  /// Weights held at a time, 16 MiB of fp32: affects only memory and speed.
   int64_t block_weights = int64_t{1} << 22;
 };
 
@@ -52,36 +52,36 @@ struct ReadOptions {
 [[nodiscard]] MemoryReads observe_reads(const LanguageModel& model, const ScoredText& text,
                                         const ReadOptions& options);
 
-/// A bank over all its reads, each of which counts by its reach: what is read in a loop that hardly
-/// any token takes is hardly read.
+/// A bank over all its reads, each weighted by its reach: what is read in a loop that hardly any
+/// token takes counts hardly at all.
 struct BankUse {
   BankId bank;
   at::Tensor weight = {};               ///< [M] fp64, sums to 1
   at::Tensor gated_weight = {};         ///< [M] fp64
   at::Tensor top_share = {};            ///< [M] fp64, sums to 1
-  std::vector<int64_t> most_read = {};  ///< all slots, by falling weight
-  std::vector<int64_t> dead = {};       ///< rising
+  std::vector<int64_t> most_read = {};  ///< all slots, by descending weight
+  std::vector<int64_t> dead = {};       ///< ascending
 };
 
-/// A slot is dead that is never a token's largest weight and whose mean weight is below this share
+/// A slot is dead if it is never a token's largest weight and its mean weight is below this share
 /// of the uniform 1 / M.
 inline constexpr double kDeadShare = 0.1;
 
 [[nodiscard]] BankUse bank_use(const MemoryReads& reads, const BankId& bank);
 
-/// A token at which a slot is read, where among the layers and loops it is read most.
+/// A token at which a slot is read, at the layer and loop where it is read most.
 struct ReadContext {
-  int64_t token = 0;  ///< place in the text
+  int64_t token = 0;  ///< position in the text
   double weight = 0.0;
   double counted = 0.0;  ///< weight times the reach of the read
   int64_t layer = 0;
   int64_t loop = 1;
 };
 
-/// The tokens at which a slot is read most, by falling weight times reach: first the best place of
-/// each token of the vocabulary, since the same words read alike; where those kept are too few,
-/// further places.
-/// @param count  at most, and not above num_highest of the reads
+/// The tokens at which a slot is read most, by descending weight times reach: first the best
+/// position of each token of the vocabulary, since equal tokens read alike; if those are too few,
+/// further positions.
+/// @param count  at most, and no more than num_highest of the reads
 [[nodiscard]] std::vector<ReadContext> top_contexts(const MemoryReads& reads,
                                                     const ScoredText& text, const BankId& bank,
                                                     int64_t slot, int64_t count);
@@ -89,15 +89,15 @@ struct ReadContext {
 /// A token of the vocabulary at which a slot has the largest weight.
 struct TopToken {
   TokenId id = 0;
-  double share = 0.0;  ///< of all such tokens of the slot, each read counted by its reach
+  double share = 0.0;  ///< of all such tokens of the slot, each read weighted by its reach
   double lift = 0.0;   ///< share over the token's share of the text
 };
 
-/// The vocabulary's tokens at which a slot is the most read one, by falling share.
+/// The vocabulary's tokens at which a slot is the most read one, by descending share.
 [[nodiscard]] std::vector<TopToken> top_tokens(const MemoryReads& reads, const ScoredText& text,
                                                const BankId& bank, int64_t slot, int64_t count);
 
-/// exp(-sum p ln p): how many slots weights that sum to 1 are spread over, 1 to M.
+/// exp(-sum p ln p): the number of slots over which weights that sum to 1 are spread, 1 to M.
 [[nodiscard]] double effective_slots(const at::Tensor& weights);
 
 }  // namespace loopbank

@@ -1,5 +1,5 @@
 #pragma once
-/// A memory report as JSON and as text for people.
+/// A memory report as JSON and as text.
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -12,7 +12,7 @@ namespace loopbank {
 [[nodiscard]] nlohmann::ordered_json to_json(const MemoryReport& report);
 
 /// Three tables: reads by bank, layer and loop; costs; the most read slots of each bank. ASCII
-/// control characters of the text are written out (\n), so that nothing of it acts on a terminal.
+/// control characters in the text are escaped (\n), so that none of them acts on a terminal.
 [[nodiscard]] std::string format_report(const MemoryReport& report);
 
 }  // namespace loopbank

@@ -19,19 +19,18 @@ struct ProbeOptions {
 
 /// The rows of FILE.json, {"tokens": [[...], ...]}, as [B, T] int64.
 /// @param vocab_size  ids must lie in [0, vocab_size)
-/// @throws Error kData naming the file and the row for another form, no row, an empty row, rows of
+/// @throws Error kData naming the file and the row for another form, no rows, an empty row, rows of
 ///   different lengths or an id outside the vocabulary
 [[nodiscard]] at::Tensor read_probe_tokens(const std::filesystem::path& path, int64_t vocab_size);
 
-/// Runs the model on the rows and names what it did, all fp32 on the CPU:
+/// Runs the model on the rows and returns its inner values by name, all fp32 on the CPU:
 ///
 ///     logits          [B, T, V]
 ///     loss            []           mean cross-entropy of the next token within each row, nats,
-///     plus
-///                                  ponder_weight times the ponder term
+///                                  plus ponder_weight times the ponder term
 ///     expected_loops  [L, B, T]    n of each layer; 1 for a dense layer
-///     halting         [L, N, B, T] P_t; N is the most loops of a layer, 0 behind the last
-///                                  loop that a layer ran; a dense layer has P_1 = 1
+///     halting         [L, N, B, T] P_t; N is the most loops of any layer, 0 after the last loop
+///                                  that a layer ran; a dense layer has P_1 = 1
 ///     local_gate      [L, N, B, T] mean over D, where a layer reads a local bank; else left out
 ///     global_gate     [L, N, B, T] likewise
 ///     grad.PARAMETER               of the loss, with `gradients`; 0 where the loss does not

@@ -1,6 +1,6 @@
 #pragma once
-/// A text as a model reads it: tokens of its documents, end of text behind each, in rows that are
-/// scored one after the other.
+/// A text as a model reads it: the tokens of its documents, each followed by end of text, in rows
+/// that are scored one after another.
 
 #include <ATen/core/Tensor.h>
 
@@ -16,16 +16,16 @@ namespace loopbank {
 struct TextRow {
   int64_t first = 0;        ///< index of its first token in the text
   at::Tensor tokens = {};   ///< [1, T] int64
-  at::Tensor targets = {};  ///< [1, T] int64, the token behind each
+  at::Tensor targets = {};  ///< [1, T] int64, the token after each
 };
 
 struct ScoredText {
-  std::vector<TokenId> ids = {};   ///< of the whole text; the last one is a target alone
-  std::vector<TextRow> rows = {};  ///< of one length but for the last
+  std::vector<TokenId> ids = {};   ///< of the whole text; the last one is only a target
+  std::vector<TextRow> rows = {};  ///< of one length, except the last
   int64_t num_bytes = 0;           ///< of the targets in UTF-8; end of text counts none
-  int64_t num_skipped = 0;         ///< lines that were no document
+  int64_t num_skipped = 0;         ///< lines that were not documents
 
-  /// Tokens that are read, and as many that are predicted.
+  /// Tokens read, which is also the number predicted.
   [[nodiscard]] int64_t num_tokens() const { return static_cast<int64_t>(ids.size()) - 1; }
 };
 
@@ -44,7 +44,7 @@ struct ScoredText {
 [[nodiscard]] double nats_of(const LanguageModel& model, const TextRow& row,
                              const ForwardOptions& options);
 
-/// Bits a byte of the whole text, from the nats of its rows.
+/// Bits per byte of the whole text, from the nats of its rows.
 [[nodiscard]] double bits_per_byte(const std::vector<double>& row_nats, const ScoredText& text);
 
 }  // namespace loopbank

@@ -12,10 +12,10 @@ namespace loopbank {
 
 struct TextIds {
   std::vector<TokenId> ids;
-  TextReaderReport reading;  ///< documents and bad lines up to where the ids end
+  TextReaderReport reading;  ///< documents and bad lines up to the end of the ids
 };
 
-/// Encodes documents, each ended by the end-of-text token where the tokenizer has one, until there
+/// Encodes documents, each followed by the end-of-text token if the tokenizer has one, until there
 /// are `max_ids` ids or the file ends.
 /// @param path  a text that TextReader reads; bad lines are skipped and counted
 /// @throws Error kData when the file cannot be read

@@ -12,12 +12,12 @@ namespace loopbank {
 
 struct TextRows {
   Batch rows;                ///< tokens and targets [B, T]
-  TextReaderReport reading;  ///< documents and bad lines up to where the rows end
+  TextReaderReport reading;  ///< documents and bad lines up to the end of the rows
 };
 
-/// Encodes documents, each ended by the end-of-text token where the tokenizer has one, until the
+/// Encodes documents, each followed by the end-of-text token if the tokenizer has one, until the
 /// rows are full: row i starts at token i T, and its targets end with the first token of the next.
-/// What is left behind the last whole row is dropped, but a text shorter than one row is a row.
+/// What is left after the last whole row is dropped, but a text shorter than one row makes a row.
 ///
 /// @param path  a text that TextReader reads; bad lines are skipped and counted
 /// @param num_rows, sequence_length  B and T, at most; both at least 1

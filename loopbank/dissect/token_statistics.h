@@ -1,5 +1,5 @@
 #pragma once
-/// Means and spreads over tokens, gathered batch after batch in fp64.
+/// Means and spreads over tokens, accumulated batch by batch in fp64.
 
 #include <ATen/core/Tensor.h>
 
@@ -19,7 +19,7 @@ class TokenMoments {
 
   /// [K]; empty before the first call.
   [[nodiscard]] std::vector<double> mean() const;
-  /// [K], of the tokens as they are and not of what they are drawn from.
+  /// [K], of these tokens themselves, not an estimate for a population.
   [[nodiscard]] std::vector<double> spread() const;
 
  private:
@@ -28,7 +28,7 @@ class TokenMoments {
   at::Tensor squared_deviations_;  // [K]
 };
 
-/// Means of K quantities by class of the token.
+/// Means of K quantities by token class.
 class ClassMeans {
  public:
   explicit ClassMeans(int64_t num_classes);
@@ -39,7 +39,7 @@ class ClassMeans {
 
   /// Tokens of a class so far.
   [[nodiscard]] int64_t count(int64_t token_class) const;
-  /// [K], of a class that has tokens.
+  /// [K], for a class that has tokens.
   [[nodiscard]] std::vector<double> mean(int64_t token_class) const;
 
  private:

@@ -2,8 +2,8 @@
 /// Two folders of results compared document by document.
 ///
 /// A folder is what `loopbank eval --out` writes (eval/result_files.h), or one of OLMES. Tasks are
-/// paired by name; where a folder holds a task at several loop budgets, by budget too. Documents
-/// are paired by their id (`native_id`), where ids repeat together with their place.
+/// paired by name, and by loop budget where a folder holds a task at several. Documents are paired
+/// by id (`native_id`), and by position too where ids repeat.
 
 #include <cstdint>
 #include <filesystem>
@@ -25,14 +25,14 @@ struct TaskComparison {
   std::string task;
   std::string metric;  ///< the headline figure of both
   int64_t instances = 0;
-  int64_t max_loops_a = 0;  ///< loop budgets; 0 where a folder does not tell
+  int64_t max_loops_a = 0;  ///< loop budgets; 0 where a folder does not say
   int64_t max_loops_b = 0;
   PairedDifference value;     ///< of the headline figure
-  PairedDifference bpb;       ///< of bits a byte of the correct choice
-  bool same_requests = true;  ///< false where both folders tell and differ: other prompts
+  PairedDifference bpb;       ///< of bits per byte of the correct choice
+  bool same_requests = true;  ///< false where both folders say and differ: other prompts
 };
 
-/// A suite of both folders: the mean over its tasks, whose documents are drawn task by task.
+/// A suite of both folders: the mean over its tasks, each resampled on its own.
 struct SuiteComparison {
   std::string suite;
   int64_t max_loops_a = 0;
@@ -58,7 +58,7 @@ struct Comparison {
 
 [[nodiscard]] nlohmann::ordered_json to_json(const Comparison& comparison);
 
-/// A table, a line for the headline figure and one for bits a byte.
+/// A table: per task, one line for the headline figure and one for bits per byte.
 [[nodiscard]] std::string describe(const Comparison& comparison);
 
 }  // namespace loopbank

@@ -1,9 +1,9 @@
 #pragma once
 /// One document of a task, read from a row in whichever form it was published.
 ///
-/// The form is told by the fields of the row, not by the file's name: the common form of this
-/// project, the rows of the data sets' own files and of Hugging Face, and the documents inside
-/// recorded OLMES requests. Not here: prompts (eval/task.h), files (eval/task_files.h).
+/// The fields of the row tell the form, not the file's name: the common form of this project, the
+/// rows of the data sets' own files and of Hugging Face, and the documents inside recorded OLMES
+/// requests. Not here: prompts (eval/task.h), files (eval/task_files.h).
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -24,7 +24,7 @@ enum class PromptForm {
   kWordProblem,  ///< "Question: " + question + "\nAnswer:" | " " + solution on one line
 };
 
-/// What a prompt is made of; which texts there are depends on the form.
+/// What a prompt is made of; the form decides which of the texts are set.
 struct Document {
   std::string id;        ///< empty where the row has none
   std::string context;   ///< kSituation, kVerbatim, kLastWord

@@ -17,12 +17,13 @@
 namespace loopbank {
 
 struct EvalOptions {
-  /// Loop budgets, each giving one result a task; empty: each layer's own N.
+  /// Loop budgets, each with one result per task; empty: each layer's own N.
   std::vector<int64_t> max_loops;
   int64_t batch_tokens = ScoreOptions{}.batch_tokens;
   bool share_prefixes = ScoreOptions{}.share_prefixes;
   at::ScalarType compute_dtype = ScoreOptions{}.compute_dtype;
-  /// Called behind every batch with the task, the windows of it scored and all of them.
+  /// Called after every batch with the task, the number of its windows scored so far, and their
+  /// total.
   std::function<void(const std::string& task, int64_t done, int64_t total)> on_progress;
 };
 
@@ -44,19 +45,20 @@ struct TaskResult {
   std::string task;
   Metric metric = Metric::kAccRaw;    ///< the headline figure
   Estimate value;                     ///< of the headline figure
-  Estimate bpb;                       ///< bits a byte of the correct choice, mean over instances
-  std::vector<MetricResult> metrics;  ///< all that the task allows, the headline figure included
+  Estimate bpb;                       ///< bits per byte of the correct choice, mean over instances
+  std::vector<MetricResult> metrics;  ///< all that apply to the task, the headline figure included
   int64_t shots = 0;
   int64_t max_loops = 1;    ///< loop budget; 1 for a dense model
   double mean_loops = 1.0;  ///< expected loops, mean over layers and scored tokens of all choices
-  /// Forward FLOPs a token as model/cost.h counts them at T, the longest sequence: with every loop
-  /// of the budget, which is what was run, and with mean_loops, what a token would cost that stops.
+  /// Forward FLOPs per token as model/cost.h counts them at T, the longest sequence: with every
+  /// loop of the budget, which is what ran, and with mean_loops, which is what a token that stops
+  /// would cost.
   double flops_per_token = 0.0;
   double expected_flops_per_token = 0.0;
-  int64_t contexts_cut = 0;         ///< choices whose context did not fit whole
+  int64_t contexts_cut = 0;         ///< choices whose context had to be cut
   int64_t split_continuations = 0;  ///< choices longer than T, scored in several windows
   ScoringCost cost = {};
-  /// Of everything that was asked: equal for equal prompts, choices and labels.
+  /// Hash of everything asked: the same for the same prompts, choices and labels.
   std::string requests_hash = {};
   std::vector<InstanceResult> instances;
 };
@@ -76,20 +78,20 @@ struct SuiteResult {
 };
 
 struct EvalReport {
-  std::string model = {};           ///< where it came from; for who knows that to fill in
+  std::string model = {};           ///< where it came from; filled in by the caller
   std::string precision = {};       ///< fp32 or bf16
   int64_t max_length = 0;           ///< T of the model, tokens
   std::vector<TaskResult> results;  ///< by loop budget, then task, in the order asked for
   std::vector<SuiteResult> suites;  ///< every suite whose tasks were all scored
 };
 
-/// Refuses what `evaluate` refuses, before there is a model.
+/// Checks everything that `evaluate` checks, before a model is loaded.
 /// @throws Error as `evaluate`
 void check_evaluation(const ModelConfig& model, const Tokenizer& tokenizer,
                       const std::vector<Task>& tasks, const EvalOptions& options = {});
 
 /// Scores every task at every loop budget. The same input gives the same result; another
-/// batch_tokens changes log-probabilities by at most kBatchTolerance a token.
+/// batch_tokens changes log-probabilities by at most kBatchTolerance per token.
 /// @throws Error kConfig for a loop budget outside 1 to N (the most of a layer; 1 for a dense
 ///   model), batch_tokens under 1 or a tokenizer with more ids than the model's vocabulary; kData
 ///   for a task without an instance or a label without a choice

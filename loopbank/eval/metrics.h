@@ -14,15 +14,16 @@ namespace loopbank {
 /// What the model said about one continuation c given its context.
 struct ContinuationScore {
   double log_probability = 0.0;  ///< lp(c), natural logarithm, summed over its tokens
-  double unconditioned = 0.0;    ///< lp(c) given the task's bare context; 0 where not asked
+  double unconditioned = 0.0;    ///< lp(c) given the task's bare context; 0 where not asked for
   int64_t tokens = 0;            ///< at least 1
   int64_t characters = 0;        ///< Unicode code points, at least 1
   int64_t bytes = 0;             ///< UTF-8, at least 1
   bool greedy = false;           ///< every token was the most probable one
   double loops = 0.0;            ///< expected loops summed over the tokens, mean over layers
-  bool context_cut = false;      ///< the context did not fit whole
-  int64_t windows = 1;           ///< passes that the continuation took; above 1 where longer than T
-  int64_t context_tokens = 0;    ///< read before its first token
+  bool context_cut = false;      ///< the context had to be cut
+  /// Passes that the continuation took; more than 1 where it is longer than T.
+  int64_t windows = 1;
+  int64_t context_tokens = 0;  ///< read before its first token
 };
 
 enum class Metric {
@@ -38,18 +39,19 @@ enum class Metric {
 /// `acc_raw`, ..., `bits_per_byte_corr`: the names that OLMES gives them (`acc_greedy` is ours).
 [[nodiscard]] std::string_view metric_name(Metric metric);
 
-/// Index of the continuation that the metric chooses; the first one of equals. For kAccGreedy 0.
-/// `scores` holds at least one; the metric is none of kBitsPerByte.
+/// Index of the continuation that the metric chooses, the first of equals; 0 for kAccGreedy.
+/// @param metric  any but kBitsPerByte
+/// @param scores  at least one
 [[nodiscard]] int64_t choose(Metric metric, std::span<const ContinuationScore> scores);
 
 /// -log2 p(c) / bytes(c).
 [[nodiscard]] double bits_per_byte(const ContinuationScore& score);
 
-/// The metric of one instance: 0 or 1, or bits a byte.
+/// The metric of one instance: 0 or 1, or bits per byte.
 [[nodiscard]] double instance_value(Metric metric, std::span<const ContinuationScore> scores,
                                     int64_t label);
 
-/// A mean and its standard error s / sqrt(n), s with n - 1; 0 where n = 1.
+/// A mean and its standard error s / sqrt(n), s computed with n - 1; 0 where n = 1.
 struct Estimate {
   double mean = 0.0;
   double standard_error = 0.0;

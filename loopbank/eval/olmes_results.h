@@ -1,8 +1,8 @@
 #pragma once
-/// Results in the form that OLMES writes them, so that what reads its files reads ours.
+/// Results in the form in which OLMES writes them, so that whatever reads its files reads ours.
 ///
-/// What OLMES tells and we cannot is left out (dates of data sets, hashes of its configuration);
-/// what we tell and OLMES does not stands beside its keys.
+/// What only OLMES knows is left out (dates of data sets, hashes of its configuration); what only
+/// we report stands beside its keys.
 
 #include <cstddef>
 #include <nlohmann/json_fwd.hpp>
@@ -15,8 +15,8 @@ namespace loopbank {
 /// `arc_easy`: the name before any variant, as it stands in names of files.
 [[nodiscard]] std::string short_task_name(const std::string& task);
 
-/// How OLMES names a result: the task as it was asked for where that says the variant, else with
-/// `:rc` or `:bpb` and the number of shots; with several budgets in a report also the budget.
+/// How OLMES names a result: the task as it was asked for if that names the variant, otherwise with
+/// `:rc` or `:bpb` and the number of shots, and with the budget if the report has several.
 ///     arc_easy:rc::olmes    arc_easy:rc:5shot    arc_easy:rc:5shot:max_loops=2
 [[nodiscard]] std::string olmes_alias(const EvalReport& report, const TaskResult& result);
 
@@ -34,8 +34,8 @@ namespace loopbank {
 /// in nats) and what it is divided by.
 [[nodiscard]] nlohmann::ordered_json olmes_prediction(const TaskResult& result, size_t instance);
 
-/// The rows of a requests file, a line each: every choice, then every unconditioned twin with a
-/// doc_id above by kTwinOffset.
+/// The rows of a requests file, a line each: every choice, then every unconditioned twin with
+/// kTwinOffset added to its doc_id.
 [[nodiscard]] std::string olmes_requests(const Task& task);
 inline constexpr size_t kTwinOffset = 1000000;
 

@@ -1,7 +1,7 @@
 #pragma once
-/// The choice that Python's `random` makes, so that a published sample can be taken again.
+/// Python's `random.sample`, so that a published sample can be drawn again.
 ///
-/// Not a source of randomness for anything else: support/random.h is.
+/// Nothing else draws from it: support/random.h is the source of randomness.
 
 #include <cstdint>
 #include <vector>
@@ -9,8 +9,8 @@
 namespace loopbank {
 
 /// `random.Random(seed).sample(range(population), count)`, in that order. The Mersenne Twister is
-/// seeded by its authors' init_by_array with the seed's 32-bit words. What decides between swapping
-/// in a list and rejecting repeats is Python's rule (3.2 to 3.13).
+/// seeded by its authors' init_by_array with the seed's 32-bit words. Whether it swaps in a list or
+/// rejects repeats is decided by Python's own rule (3.2 to 3.13).
 /// @param population  0 to 2^32 - 1
 /// @param count       0 to population
 /// @throws Error kConfig outside these ranges

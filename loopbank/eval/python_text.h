@@ -1,5 +1,5 @@
 #pragma once
-/// What Python does to a text, where published prompts were made by it.
+/// Python's text functions, for prompts that were published as Python made them.
 
 #include <cstdint>
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace loopbank {
 
-/// `str.strip()` of well-formed UTF-8: without the white space of Unicode at both ends.
+/// `str.strip()` of well-formed UTF-8: without Unicode white space at either end.
 [[nodiscard]] std::string_view python_strip(std::string_view text);
 
 /// `" ".join(text.split())`: runs of white space become one space, none at either end.

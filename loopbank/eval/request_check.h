@@ -2,9 +2,9 @@
 /// Prompts compared with recorded OLMES requests, byte for byte.
 ///
 /// A recorded request is a row {"task_name", "doc", "doc_id", "idx", "request": {"context",
-/// "continuation"}}. Its prompt is made anew from the document inside the row; where data folders
-/// are given it is made once more from the document of the same id, or else of the same text, in
-/// the task's own file, which shows that the readers of files agree with the record as well.
+/// "continuation"}}. Its prompt is rebuilt from the document inside the row and, where data folders
+/// are given, once more from the document of the same id, or else of the same text, in the task's
+/// own file: so the file readers are checked against the record as well.
 
 #include <cstdint>
 #include <filesystem>
@@ -21,7 +21,7 @@ struct RequestCheckOptions {
   std::optional<int64_t> shots;             ///< absent: all that the file has for a task
 };
 
-/// Where a text that was made is not the recorded one.
+/// Where a text that we made differs from the recorded one.
 struct RequestDifference {
   std::string where;  ///< `file:line` of the recorded request
   std::string part;   ///< context, continuation, label or choice
@@ -50,16 +50,16 @@ struct RequestFileCheck {
 
 /// Compares every request in the .jsonl files (plain, .zst, .gz) of a folder, in order of name.
 /// Twins without a query (doc_id from 1,000,000) have the context "Answer:" and no shots.
-/// @throws Error kConfig for shots without a file or a task that is not known; kData for a folder
-///   without a request or a row of another form
+/// @throws Error kConfig for shots without a file or an unknown task; kData for a folder without a
+///   request or a row of another form
 [[nodiscard]] std::vector<RequestFileCheck> check_requests(const std::filesystem::path& directory,
                                                            const RequestCheckOptions& options);
 
 /// Requests that are not equal, over all files and origins.
 [[nodiscard]] int64_t count_differences(const std::vector<RequestFileCheck>& checks);
 
-/// `NAME: n of n equal`, a line a file and origin, the first difference of each behind it, and the
-/// sum.
+/// `NAME: n of n equal`, one line per file and origin, each followed by its first difference, and
+/// the sum.
 [[nodiscard]] std::string describe(const std::vector<RequestFileCheck>& checks);
 
 /// {"equal": bool, "files": [{"file", "task", "shots", "origins": [{"origin", "requests", "equal",

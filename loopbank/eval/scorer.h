@@ -1,18 +1,18 @@
 #pragma once
 /// Log-probabilities of continuations, batched.
 ///
-/// How a text parts into tokens: context + continuation are encoded together and the continuation
-/// is what lies behind the tokens of the context; where those are no prefix of the whole, the two
-/// are encoded apart. An empty context is the end-of-text token.
+/// How a text is split into tokens: context + continuation are encoded together, and the
+/// continuation is what follows the context's tokens; where those are not a prefix of the whole,
+/// the two are encoded separately. An empty context becomes the end-of-text token.
 ///
 /// What fits: a window of T + 1 tokens, T the model's max_position_embeddings. A longer text is cut
-/// from its left, the context first. A continuation of more than T tokens is scored in blocks of
-/// T / 2 (at least 1), each at the end of its own window, so that every token is scored once with
-/// at least T / 2 tokens before it.
+/// from the left, the context first. A continuation of more than T tokens is scored in blocks of T
+/// / 2 (at least 1), each at the end of its own window, so that every token is scored once with at
+/// least T / 2 tokens before it.
 ///
-/// What begins alike is computed once (eval/prefix_batches.h). A token sees those before it alone,
-/// so a score does not depend on the batch it was in, nor on what was shared, beyond rounding
-/// (kBatchTolerance). Only the positions before a scored token pass through the head.
+/// Shared prefixes are computed once (eval/prefix_batches.h). A token sees only those before it, so
+/// a score depends neither on its batch nor on what was shared, beyond rounding (kBatchTolerance).
+/// Only the positions before a scored token pass through the head.
 
 #include <ATen/core/Tensor.h>
 
@@ -28,7 +28,7 @@
 
 namespace loopbank {
 
-/// Largest difference of a token's log-probability between two batchings, fp32.
+/// Largest difference in a token's log-probability between two ways of batching, fp32.
 inline constexpr double kBatchTolerance = 1e-4;
 
 struct ScoreOptions {
@@ -36,17 +36,17 @@ struct ScoreOptions {
   int64_t batch_tokens = 4096;                ///< tokens of a batch; one window always fits
   bool share_prefixes = true;                 ///< false: every window computed whole
   at::ScalarType compute_dtype = at::kFloat;  ///< kFloat or kBFloat16
-  /// Called behind every batch with the windows scored and all of them.
+  /// Called after every batch with the number of windows scored so far and their total.
   std::function<void(int64_t done, int64_t total)> on_progress = {};
 };
 
-/// A continuation to score behind its context.
+/// A continuation to score after its context.
 struct ScoreRequest {
   std::string_view context;
   std::string_view continuation;
 };
 
-/// Tokens of some requests, cut and parted for a model; good for several loop budgets.
+/// Requests as tokens, cut to fit a model; one encoding serves several loop budgets.
 class EncodedRequests {
  public:
   /// @param max_length  T of the model, tokens
@@ -75,7 +75,8 @@ struct ScoringCost {
 };
 
 struct ScoredRequests {
-  std::vector<ContinuationScore> scores;  ///< one a request, in their order; no `unconditioned`
+  /// One per request, in order; `unconditioned` is not filled in.
+  std::vector<ContinuationScore> scores;
   ScoringCost cost;
 };
 

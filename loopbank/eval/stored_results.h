@@ -1,5 +1,5 @@
 #pragma once
-/// A folder of results read back, as far as comparing needs it.
+/// A folder of results, read back as far as a comparison needs it.
 
 #include <cstdint>
 #include <filesystem>
@@ -18,8 +18,8 @@ struct StoredDocument {
 struct StoredTask {
   std::string task;
   std::string metric;
-  int64_t max_loops = 0;      ///< 0: not told
-  std::string requests_hash;  ///< empty: not told
+  int64_t max_loops = 0;      ///< 0: not stated
+  std::string requests_hash;  ///< empty: not stated
   std::vector<StoredDocument> documents;
 };
 
@@ -32,7 +32,7 @@ struct StoredSuite {
 struct StoredResults {
   std::filesystem::path directory;
   std::vector<StoredTask> tasks;
-  std::vector<StoredSuite> suites;  ///< none in a folder of OLMES
+  std::vector<StoredSuite> suites;  ///< empty for a folder of OLMES
 };
 
 /// Reads metrics.json and the predictions that it names; in a folder of OLMES every

@@ -14,7 +14,7 @@
 
 namespace loopbank {
 
-/// One answer: the model scores `continuation` behind `context`.
+/// One answer: the model scores `continuation` after `context`.
 struct Choice {
   std::string context;       ///< shots and query; never ends in white space
   std::string continuation;  ///< begins with the one space that is added
@@ -34,7 +34,7 @@ struct Task {
   std::string bare_context;
   int64_t shots = 0;
   std::vector<Instance> instances;
-  /// What a reader of the figures must know, such as documents that are not those of OLMES.
+  /// What readers of the figures must know, such as documents that are not OLMES's.
   std::vector<std::string> notes = {};
 };
 
@@ -47,7 +47,7 @@ struct TaskForm {
   PromptForm prompt = PromptForm::kVerbatim;
   std::string split;  ///< the split that OLMES scores: test or validation
   Metric metric = Metric::kAccPerChar;
-  std::string file;          ///< stem of the file that holds it, where it is not the task's name
+  std::string file;          ///< stem of its file where that is not the task's name
   int64_t split_size = 0;    ///< documents of that split; 0: not known
   int64_t olmes_sample = 0;  ///< documents that OLMES draws from it; 0: it scores all
   int64_t olmes_shots = 0;   ///< shots that OLMES puts before each query
@@ -62,26 +62,26 @@ struct TaskForm {
 /// The task of a subject of MATH, such as `counting_and_probability`.
 [[nodiscard]] std::string math_task(std::string_view subject);
 
-/// The form of a task by its short name. Any name that is not known is scored verbatim: `context`,
-/// then " " + choice.
+/// The form of a task by its short name. An unknown name is scored verbatim: `context`, then " " +
+/// choice.
 [[nodiscard]] TaskForm task_form(std::string_view name);
 
-/// Some tasks under one name; the figure is the plain mean over them.
+/// Several tasks under one name, scored by their plain mean.
 struct Suite {
   std::string name;
   std::vector<std::string> tasks;
 };
-/// `commonsense` (SPEC 4) and `math` (the seven subjects); behind them each once more in every
-/// longer spelling of its tasks (eval/task_name.h): `commonsense:rc::olmes`, `math:bpb`.
+/// `commonsense` (SPEC 4) and `math` (the seven subjects); then each again in every longer spelling
+/// of its tasks (eval/task_name.h): `commonsense:rc::olmes`, `math:bpb`.
 [[nodiscard]] const std::vector<Suite>& suites();
 
-/// How the first line of a shot begins, where every shot begins alike; else empty.
+/// How the first line of a shot begins, if every shot begins alike; otherwise empty.
 [[nodiscard]] std::string_view shot_opening(PromptForm form);
 
-/// The text that stands behind the shots, the same for all choices; for kFillIn the sentence.
+/// The text after the shots, the same for all choices; for kFillIn the sentence.
 [[nodiscard]] std::string query_of(PromptForm form, const Document& document);
 
-/// The document's prompts; `prefix` (the shots) stands before each context.
+/// The document's prompts, `prefix` (the shots) before each context.
 [[nodiscard]] Instance make_instance(PromptForm form, const Document& document,
                                      const std::string& prefix);
 

@@ -1,6 +1,5 @@
 #pragma once
-/// Where a task's rows stand: names of files as this project and the data sets' publishers write
-/// them.
+/// Where a task's rows are: file names as this project and the data sets' publishers write them.
 
 #include <filesystem>
 #include <optional>
@@ -14,7 +13,7 @@ namespace loopbank {
 /// A task's file.
 struct TaskFile {
   std::filesystem::path rows;
-  std::filesystem::path labels;  ///< one label a line; empty where the rows have their own
+  std::filesystem::path labels;  ///< one label per line; empty where the rows have their own
 };
 
 /// Names that a task's file may have, without the ending, in the order of preference: the shared
@@ -23,7 +22,7 @@ struct TaskFile {
 [[nodiscard]] std::vector<std::string> file_stems(const TaskForm& form);
 
 /// The task's file in a folder: .jsonl, .jsonl.zst or .jsonl.gz. A name that several data sets
-/// share (`dev.jsonl`) counts where its first row has the task's published form. Labels stand in
+/// share (`dev.jsonl`) counts only if its first row has the task's published form. Labels are in
 /// STEM-labels.lst (or .zst, .gz) where the rows of PIQA and Social IQa have none.
 [[nodiscard]] std::optional<TaskFile> find_task_file(const TaskForm& form,
                                                      const std::filesystem::path& directory);

@@ -2,8 +2,8 @@
 /// Task names as they are asked for: short (`arc_easy`, `arc_easy:bpb`) or as OLMES spells them
 /// (`arc_easy:rc::olmes`, `arc_easy:rc:bpb::olmes:full`, `minerva_math_algebra::olmes`).
 ///
-///     :rc             the cloze form, which is the only one here
-///     :bpb            the headline is bits_per_byte_corr, whatever the task's own one is
+///     :rc             the cloze form, the only one here
+///     :bpb            the headline figure is bits_per_byte_corr, whatever the task's own is
 ///     ::olmes         the documents and the number of shots that OLMES takes
 ///     ::olmes:full    the same on all documents
 
@@ -30,7 +30,7 @@ struct TaskName {
 /// The short names of all tasks and suites.
 [[nodiscard]] std::vector<std::string> known_names();
 
-/// What may stand behind a task's short name, the empty ending left out.
+/// What may follow a task's short name, except nothing.
 [[nodiscard]] std::vector<std::string_view> name_endings(const TaskForm& form);
 
 /// @throws Error kConfig for an ending that the task does not have, with the nearest spelling or

@@ -1,10 +1,10 @@
 #pragma once
 /// Text from a prompt, token by token.
 ///
-/// The prompt passes through the model once; then every token alone, over the keys and values that
-/// the cache kept. The model reads at most T tokens (max_position_embeddings): generation stops
-/// there rather than forget its beginning, since what a shifted window would have to recompute
-/// costs a whole pass a token.
+/// The prompt passes through the model once; then each token alone, over the cached keys and
+/// values. The model reads at most T tokens (max_position_embeddings): generation stops there
+/// instead of forgetting its beginning, since a shifted window would have to be recomputed whole
+/// for each token.
 
 #include <cstdint>
 #include <functional>
@@ -28,9 +28,9 @@ struct GenerateOptions {
 
 enum class StopReason {
   kEndOfText,    ///< the model ended the text
-  kMaxTokens,    ///< as many tokens as asked for
+  kMaxTokens,    ///< max_tokens were generated
   kContextFull,  ///< T tokens were read
-  kCancelled,    ///< the caller wanted no more
+  kCancelled,    ///< the caller stopped it
 };
 /// `end_of_text`, `max_tokens`, `context_full`, `cancelled`.
 [[nodiscard]] std::string_view stop_reason_name(StopReason reason);
@@ -49,11 +49,11 @@ class Generator {
   /// @throws Error kConfig for a tokenizer with more ids than the model's vocabulary
   Generator(const LanguageModel& model, const Tokenizer& tokenizer);
 
-  /// Takes each complete piece of text as it comes; false stops.
+  /// Receives each complete piece of text as it comes; returning false stops.
   using TakeText = std::function<bool(std::string_view piece)>;
 
-  /// An empty prompt starts a new text (the end-of-text token is read). Tokens that the tokenizer
-  /// does not know (padding of the vocabulary) are never drawn.
+  /// An empty prompt starts a new text (the end-of-text token is read). Tokens unknown to the
+  /// tokenizer (padding of the vocabulary) are never drawn.
   /// @throws Error kConfig for a prompt of more than T tokens, a loop budget outside 0 to N, a
   ///   negative max_tokens or sampling options out of range
   Generation generate(std::string_view prompt, const GenerateOptions& options,

@@ -9,17 +9,17 @@
 namespace loopbank {
 
 struct SamplingOptions {
-  /// Logits are divided by it; 0 takes the most probable token, the first of equals.
+  /// Divides the logits; 0 takes the most probable token, the first of equals.
   double temperature = 0.8;
-  /// Only the smallest set of most probable tokens whose probabilities reach this sum is drawn
-  /// from; of equal probabilities the lower id comes first. 1 keeps every token.
+  /// Draws only from the smallest set of most probable tokens whose probabilities sum to at least
+  /// this; of equal probabilities the lower id comes first. 1 keeps every token.
   double top_p = 0.95;
 };
 
-/// Draws a token from softmax(logits / temperature), cut by top_p and made to sum to 1 again.
+/// Draws a token from softmax(logits / temperature), truncated by top_p and renormalized.
 ///
 /// @param logits  [V] on any device; computed in fp64
-/// @param random  one draw is taken; none for temperature 0
+/// @param random  one draw is used; none at temperature 0
 /// @throws Error kConfig for a temperature under 0 or a top_p outside (0, 1]; kCheckpoint for
 ///   logits that are not finite
 [[nodiscard]] TokenId sample_token(const at::Tensor& logits, const SamplingOptions& options,

@@ -1,18 +1,18 @@
 #pragma once
-/// Bytes as they come from tokens, given out as well-formed UTF-8.
+/// Bytes as they come from tokens, returned as well-formed UTF-8.
 
 #include <string>
 #include <string_view>
 
 namespace loopbank {
 
-/// Holds back the beginning of a character until the rest of it has come. A byte that belongs to
-/// no character becomes U+FFFD.
+/// Holds back the beginning of a character until the rest has arrived. A byte that belongs to no
+/// character becomes U+FFFD.
 class Utf8Stream {
  public:
   /// The text that is complete now; may be empty.
   [[nodiscard]] std::string push(std::string_view bytes);
-  /// What was held back, as U+FFFD for each byte; the stream is empty then.
+  /// What was held back, as U+FFFD for each byte; empties the stream.
   [[nodiscard]] std::string finish();
 
  private:

@@ -1,9 +1,9 @@
 #pragma once
 /// Errors as the whole project raises them: a code, one sentence, a remedy.
 ///
-/// A library function throws Error and never prints or exits; the program maps
-/// the code to an exit status at its edge. The sentence reads
-/// `where: expected WHAT, got WHAT`, followed by what the user can do.
+/// A library function throws Error and never prints or exits; the program maps the code to an exit
+/// status at its edge. The sentence reads `where: expected WHAT, got WHAT.`, followed by what the
+/// user can do, and ends with a full stop (scripts/check_sources).
 
 #include <fmt/format.h>
 

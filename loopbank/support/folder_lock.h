@@ -10,20 +10,20 @@
 
 namespace loopbank {
 
-/// Holds a folder for one process, by a lock on its file `.lock`. The lock goes with the process,
-/// however it ends; where a file system has no locks, nothing is held.
+/// Holds a folder for one process, by a lock on its file `.lock`. The lock is released with the
+/// process, however it ends; on a file system without locks, nothing is held.
 class FolderLock {
  public:
-  /// Creates the folder where there is none.
+  /// Creates the folder if there is none.
   /// @param use  what a process does in the folder, for the error: "trains"
   /// @throws Error `code` when another process holds the folder, or it cannot be written
   FolderLock(const std::filesystem::path& folder, std::string_view use, ErrorCode code);
-  /// The same for who goes on with something else: null when another process holds the folder.
+  /// The same without waiting or failing: null when another process holds the folder.
   /// @throws Error `code` when it cannot be written
   [[nodiscard]] static std::unique_ptr<FolderLock> try_hold(const std::filesystem::path& folder,
                                                             ErrorCode code);
-  /// The same for who waits: until no other process holds the folder; null where `should_stop` said
-  /// so before.
+  /// The same, waiting until no other process holds the folder; null if `should_stop` returned true
+  /// before that.
   /// @throws Error `code` when it cannot be written
   [[nodiscard]] static std::unique_ptr<FolderLock> wait_to_hold(
       const std::filesystem::path& folder, ErrorCode code,

@@ -1,5 +1,5 @@
 #pragma once
-/// Messages to people: always on stderr, so that stdout holds results alone.
+/// Messages to people: always on stderr, so that stdout holds only results.
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@ namespace loopbank {
 
 enum class LogLevel { kQuiet, kWarning, kInfo };
 
-/// What is shown from here on; kInfo at start.
+/// What is shown from now on; kInfo at start.
 void set_log_level(LogLevel level);
 
 void log_info_text(std::string_view message);

@@ -8,8 +8,8 @@
 
 namespace loopbank {
 
-/// Shows the state of a long job. On a terminal `update` rewrites one line; elsewhere it prints
-/// a line at most every `plain_interval` (and the last one always, through `finish`).
+/// Shows the state of a long job. On a terminal `update` rewrites one line; elsewhere it prints at
+/// most one line per `plain_interval` (and always the last one, through `finish`).
 class Progress {
  public:
   explicit Progress(std::chrono::seconds plain_interval = std::chrono::seconds(10));
@@ -34,7 +34,7 @@ class Progress {
   bool line_open_ = false;
 };
 
-/// `1:02:03` or `2:03`, for a time to come.
+/// `1:02:03` or `2:03`, for a remaining time.
 [[nodiscard]] std::string format_duration(double seconds);
 
 /// `162.2 M`, `1.3 k`, `2.91 G`: three significant digits or one decimal.

@@ -15,7 +15,7 @@ namespace loopbank {
   return value ^ (value >> 31U);
 }
 
-/// A seed for a purpose: streams of different names under one seed are independent.
+/// A seed for one purpose: streams of different names under one seed are independent.
 [[nodiscard]] uint64_t derive_seed(uint64_t seed, std::string_view name);
 
 /// A stream of random numbers; its whole state is (seed, position).
@@ -25,9 +25,9 @@ class RandomStream {
 
   /// 64 random bits.
   uint64_t bits() { return mix_bits(seed_ ^ mix_bits(position_++)); }
-  /// Uniform in [0, bound); bound must be positive. Without bias.
+  /// Uniform in [0, bound); bound must be positive. Unbiased.
   uint64_t below(uint64_t bound);
-  /// Uniform in [low, high], both included.
+  /// Uniform in [low, high], inclusive.
   int64_t between(int64_t low, int64_t high) {
     return low + static_cast<int64_t>(below(static_cast<uint64_t>(high - low) + 1));
   }

@@ -1,5 +1,5 @@
 #pragma once
-/// A random order that is the same on every machine; std::shuffle's is up to the library.
+/// A random order that is the same on every machine; std::shuffle's depends on the library.
 
 #include <utility>
 #include <vector>

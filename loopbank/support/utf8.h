@@ -9,7 +9,7 @@ namespace loopbank {
 /// Whether the bytes are well-formed UTF-8 (Unicode 15, table 3-7).
 [[nodiscard]] bool is_valid_utf8(std::string_view text);
 
-/// Position of the first byte that is not part of well-formed UTF-8; text.size() where all is.
+/// Position of the first byte that is not part of well-formed UTF-8; text.size() if all is.
 [[nodiscard]] size_t valid_utf8_prefix(std::string_view text);
 
 }  // namespace loopbank

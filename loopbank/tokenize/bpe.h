@@ -1,5 +1,5 @@
 #pragma once
-/// Byte pair encoding of one word: pairs merge by rank, the lowest and leftmost first.
+/// Byte pair encoding of one word: pairs merge by rank, lowest first, then leftmost.
 ///
 /// Not here: cutting text into words (pretokenizer.h) and what the ids mean (tokenizer.h).
 
@@ -12,7 +12,7 @@
 
 namespace loopbank {
 
-/// Two neighbours that become one token. The rank of a merge is its place in the list.
+/// Two neighbours that become one token. The rank of a merge is its position in the list.
 struct Merge {
   TokenId left = 0;
   TokenId right = 0;
@@ -20,7 +20,7 @@ struct Merge {
   bool operator==(const Merge&) const = default;
 };
 
-/// The list of merges, made fast to ask.
+/// The list of merges, indexed for fast lookup.
 class MergeTable {
  public:
   static constexpr uint32_t kNoRank = UINT32_MAX;
@@ -72,7 +72,7 @@ class BpeMerger {
 
   /// Appends the ids of `word` to `ids`. Takes time O(n log n) in the length of the word, and
   /// O(n) memory. Safe to call from several threads.
-  /// @throws Error kData for a word of 4 GiB and more
+  /// @throws Error kData for a word of 4 GiB or more
   void append_merged(std::string_view word, std::vector<TokenId>& ids) const;
 
  private:

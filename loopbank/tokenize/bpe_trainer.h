@@ -1,8 +1,8 @@
 #pragma once
-/// Learns byte-level BPE from text: the pair met most often becomes a token, again and again.
+/// Learns byte-level BPE from text: the most frequent pair becomes a token, again and again.
 ///
-/// Words are counted first, so that the text is read once and memory holds distinct words alone.
-/// Then pair counts are kept up to date word by word instead of counted again for each merge.
+/// Words are counted first, so that the text is read once and memory holds only distinct words.
+/// Pair counts are then updated word by word instead of recounted for each merge.
 
 #include <cstdint>
 #include <functional>
@@ -15,17 +15,17 @@ namespace loopbank {
 struct TokenizerTrainingOptions {
   int64_t vocab_size = 0;          ///< 256 bytes, merges and <|endoftext|>: at least 257
   bool individual_digits = false;  ///< each digit is a token of its own
-  int64_t min_frequency = 2;       ///< pairs met less often are not merged
-  /// Called now and then: with 0 while words are counted, then with the tokens made so far.
+  int64_t min_frequency = 2;       ///< less frequent pairs are not merged
+  /// Called from time to time: with 0 while words are counted, then with the tokens made so far.
   std::function<void(int64_t num_tokens)> on_progress = {};
 };
 
 /// Learns a tokenizer from documents. Ids 0 to 255 are the bytes, merges follow in order, the last
-/// id is <|endoftext|>; fewer than `vocab_size` where the text runs out of pairs. The same
-/// documents give the same tokenizer in any order: of pairs met equally often the one with the
+/// id is <|endoftext|>; fewer than `vocab_size` ids if the text runs out of pairs. The same
+/// documents give the same tokenizer in any order: of equally frequent pairs the one with the
 /// lowest ids comes first. Words longer than kMaxTrainingWordBytes are counted in parts.
 ///
-/// @param next_document  puts the next document in its argument, or returns false at the end
+/// @param next_document  puts the next document into its argument, or returns false at the end
 /// @throws Error kConfig for options out of range, kData without a document
 [[nodiscard]] Tokenizer train_bpe(const std::function<bool(std::string&)>& next_document,
                                   const TokenizerTrainingOptions& options);

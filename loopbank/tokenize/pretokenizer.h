@@ -1,5 +1,5 @@
 #pragma once
-/// Cuts text into the words that BPE merges within: GPT-2's pattern and steps around it.
+/// Cuts text into the words that BPE merges within: GPT-2's pattern and the steps around it.
 ///
 ///     text -> step 1 -> pieces -> step 2 -> ... -> words        no byte is lost or added
 ///                                                               (add_prefix_space aside)
@@ -7,8 +7,8 @@
 /// Each step cuts every piece of the step before by a regular expression; what matches and what
 /// lies between two matches become pieces of their own. The patterns run in PCRE2 with its JIT
 /// compiler, as UTF-8 with Unicode properties; \s is White_Space, as in Hugging Face's library.
-/// What is a letter or a digit follows the Unicode version of PCRE2 (14 in 10.42): characters that
-/// are younger count as other signs.
+/// What is a letter or a digit follows the Unicode version of PCRE2 (14 in 10.42): newer characters
+/// count as other symbols.
 
 #include <algorithm>
 #include <cstddef>
@@ -21,7 +21,7 @@
 namespace loopbank {
 
 /// GPT-2's pattern (Radford et al. 2019): contractions, runs of letters, of digits and of other
-/// signs, each with one space before it, and white space.
+/// symbols, each with one space before it, and white space.
 inline constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
@@ -29,15 +29,15 @@ inline constexpr std::string_view kGpt2Pattern =
 struct PreTokenizerStep {
   enum class Kind { kByteLevel, kDigits, kSplit };
   Kind kind = Kind::kByteLevel;
-  bool add_prefix_space = false;  ///< kByteLevel: a piece that does not start so gets a space
+  bool add_prefix_space = false;  ///< kByteLevel: a piece that starts without a space gets one
   bool use_regex = true;          ///< kByteLevel: cut by kGpt2Pattern
   bool individual_digits = true;  ///< kDigits: each digit alone, else each run of digits
   std::string pattern = {};       ///< kSplit: matches and what lies between them
-  bool pattern_is_text = false;   ///< kSplit: the pattern is no regular expression
+  bool pattern_is_text = false;   ///< kSplit: the pattern is plain text, not a regular expression
   bool operator==(const PreTokenizerStep&) const = default;
 };
 
-/// A compiled regular expression, shared by threads; each thread brings its own Matcher.
+/// A compiled regular expression, shared by threads; each thread has its own Matcher.
 class Regex {
  public:
   /// What one thread needs to match.
@@ -78,11 +78,11 @@ class PreTokenizer {
   explicit PreTokenizer(std::vector<PreTokenizerStep> steps);
 
   [[nodiscard]] const std::vector<PreTokenizerStep>& steps() const { return steps_; }
-  /// Whether some text comes out with more bytes than it had.
+  /// Whether splitting can add bytes to a text.
   [[nodiscard]] bool adds_spaces() const;
 
-  /// Calls `emit(word)` for every word in order; a word is valid within the call only.
-  /// Text that is not UTF-8 is cut around each byte that is not, which is a word of its own.
+  /// Calls `emit(word)` for every word in order; a word is valid only during the call. Invalid
+  /// UTF-8 is cut around each invalid byte, which becomes a word of its own.
   template <typename Emit>
   void split(std::string_view text, Regex::Matcher& matcher, Emit&& emit) const {
     while (!text.empty()) {
@@ -98,7 +98,7 @@ class PreTokenizer {
   }
 
  private:
-  /// A step as it runs: what to put before a piece, and what to cut it by.
+  /// A compiled step: what to put before a piece, and what to cut it by.
   struct Cut {
     bool add_prefix_space = false;
     std::optional<Regex> regex;

@@ -19,7 +19,7 @@ struct TokenizerDefinition;
 
 class Tokenizer {
  public:
-  /// Reads a tokenizer.json, or the folder that holds one.
+  /// Reads a tokenizer.json, or the one in a folder.
   /// @throws Error kData naming the file and the part that is broken or not supported
   static Tokenizer load(const std::filesystem::path& path);
 
@@ -30,14 +30,14 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  /// Ids of a text. Special tokens written out in the text are ordinary text here unless
+  /// Ids of a text. Special tokens spelled out in the text are ordinary text unless
   /// `parse_special`. Any bytes are accepted: what is not UTF-8 is encoded byte by byte. Decoding
-  /// gives the text back (behind a space, where the file asks for add_prefix_space). Safe to call
-  /// from several threads.
+  /// gives the text back (after a space, if the file asks for add_prefix_space). Safe to call from
+  /// several threads.
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
                                             bool parse_special = false) const;
 
-  /// The bytes that the ids stand for, special tokens written out.
+  /// The bytes that the ids stand for, special tokens spelled out.
   /// @throws Error kData for an id outside [0, vocab_size)
   [[nodiscard]] std::string decode(std::span<const TokenId> ids) const;
 
@@ -48,18 +48,18 @@ class Tokenizer {
   /// Largest id + 1. A model's vocab_size may be larger (padding), never smaller.
   [[nodiscard]] int64_t vocab_size() const;
 
-  /// The token between documents: <|endoftext|>, else </s>, <eos> or <|end_of_text|>.
+  /// The token between documents: <|endoftext|>, otherwise </s>, <eos> or <|end_of_text|>.
   /// @throws Error kData when no added token has one of these names
   [[nodiscard]] TokenId end_of_text() const;
 
-  /// 16 hex digits over the vocabulary, merges and pre-tokenizer: equal for tokenizers that
-  /// give equal ids, stored in every token file.
+  /// 16 hex digits over the vocabulary, merges and pre-tokenizer: equal for tokenizers that give
+  /// equal ids; stored in every token file.
   [[nodiscard]] const std::string& hash() const;
 
   /// Writes tokenizer.json atomically.
   void save(const std::filesystem::path& path) const;
 
-  /// From its parts (data/tokenizer_definition.h), such as those that training made.
+  /// From its parts (data/tokenizer_definition.h), such as training makes them.
   /// @throws Error kData when a byte has no token or a pattern does not compile
   explicit Tokenizer(TokenizerDefinition definition);
 

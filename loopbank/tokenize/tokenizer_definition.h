@@ -1,5 +1,5 @@
 #pragma once
-/// All that a tokenizer is made of, as plain data: what tokenizer.json holds.
+/// Everything a tokenizer is made of, as plain data: the contents of tokenizer.json.
 
 #include <string>
 #include <vector>
@@ -12,7 +12,7 @@ namespace loopbank {
 
 inline constexpr std::string_view kEndOfText = "<|endoftext|>";
 
-/// A token that is found in the text as it is written, before any other step.
+/// A token that is found literally in the text, before any other step.
 struct AddedToken {
   TokenId id = 0;
   bool special = true;        ///< found only where the caller asks for special tokens
@@ -24,7 +24,7 @@ struct TokenizerDefinition {
   std::vector<Merge> merges;        ///< in order of rank
   std::vector<AddedToken> added_tokens;
   std::vector<PreTokenizerStep> pre_tokenizer;
-  bool ignore_merges = false;  ///< a word that is a token is not taken apart first
+  bool ignore_merges = false;  ///< a word that is itself a token is not merged from bytes
 };
 
 }  // namespace loopbank

@@ -3,7 +3,7 @@
 ///
 /// Read: model BPE (merges as "a b" or ["a", "b"]), added_tokens, pre_tokenizer ByteLevel alone or
 /// last in a Sequence after Digits and Split. Everything else that would change ids is refused by
-/// name; truncation and padding are no part of it and are passed over.
+/// name; truncation and padding do not and are skipped.
 
 #include <filesystem>
 #include <string>

@@ -1,9 +1,8 @@
 #pragma once
-/// Words and their ids as met last: a table of fixed size that forgets instead of growing.
+/// The most recent words and their ids: a table of fixed size that forgets instead of growing.
 ///
-/// One entry is one cache line, found by one hash; a new word takes the place of the old one. A
-/// chained map of every word was not chosen: text from the web holds millions of distinct words,
-/// most of them met once.
+/// One entry is one cache line, found by one hash; a new word replaces the old one. Rejected: a
+/// chained map of every word; web text has millions of distinct words, most of them met once.
 
 #include <xxhash.h>
 
@@ -18,7 +17,7 @@
 
 namespace loopbank {
 
-/// Of one thread at a time.
+/// For one thread at a time.
 class WordCache {
  public:
   static constexpr size_t kMaxWordBytes = 30;
@@ -26,7 +25,7 @@ class WordCache {
 
   WordCache() : entries_(kNumEntries) {}
 
-  /// Appends the ids of the word where it is known.
+  /// Appends the ids of the word if it is known.
   /// @param word  1 to kMaxWordBytes bytes
   bool append(std::string_view word, std::vector<TokenId>& ids) const {
     const auto& entry = entries_[index_of(word)];

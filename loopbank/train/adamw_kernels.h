@@ -1,12 +1,12 @@
 #pragma once
-/// AdamW and the norm of gradients as vector loops over plain memory; the equations stand in
+/// AdamW and the norm of gradients as vector loops over plain memory; the equations are in
 /// optimizer.h.
 
 #include <cstddef>
 
 namespace loopbank {
 
-/// Values of a parameter next to each other, and what belongs to each.
+/// Contiguous values of a parameter, and what belongs to each.
 struct AdamwRange {
   float* value = nullptr;
   const float* gradient = nullptr;  ///< null for zeros

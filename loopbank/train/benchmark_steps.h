@@ -1,6 +1,5 @@
 #pragma once
-/// Full training steps on random tokens, one at a time: what `loopbank bench train` puts a clock
-/// on.
+/// Full training steps on random tokens, one at a time: what `loopbank bench train` times.
 ///
 /// Not here: reading data, validation, checkpoints (train/trainer.h).
 
@@ -18,7 +17,7 @@ namespace loopbank {
 class BenchmarkSteps {
  public:
   /// A freshly initialised model and one batch of random tokens, both from the config's seed. The
-  /// config's precision and sizes count; its data files are not opened.
+  /// config's precision and sizes are used; its data files are not opened.
   BenchmarkSteps(const RunConfig& config, at::Device device);
 
   /// One step: forward and backward over the batch, gradient norm, clipping, AdamW.
@@ -37,7 +36,7 @@ class BenchmarkSteps {
 };
 
 /// The most memory that was in use at once since the process started, bytes: of the process itself
-/// (VmHWM) for the CPU, of LibTorch's allocator for a GPU; 0 where the system does not tell.
+/// (VmHWM) for the CPU, of LibTorch's allocator for a GPU; 0 where the system does not say.
 [[nodiscard]] int64_t peak_memory_bytes(at::Device device);
 
 }  // namespace loopbank

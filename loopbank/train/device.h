@@ -7,7 +7,7 @@
 
 namespace loopbank {
 
-/// @param name  "cpu", "cuda", or "auto": a GPU where LibTorch finds one, else the CPU
+/// @param name  "cpu", "cuda", or "auto": a GPU if LibTorch finds one, otherwise the CPU
 /// @throws Error kDevice when a GPU is asked for and there is none
 [[nodiscard]] at::Device choose_device(const std::string& name);
 

@@ -1,8 +1,9 @@
 #pragma once
-/// Watches the mean loops of a training for layers that stay at 1 loop or at all N of theirs.
+/// Watches the mean loops of a training run for layers that stay at 1 loop or at all N of theirs.
 ///
-/// At an end the slope of the router's sigmoid is next to 0, and so is its gradient. Early in a run
-/// layers go there and come back within some tens of steps; what stays for longer is told.
+/// At either end the derivative of the router's sigmoid is close to 0, and so is its gradient.
+/// Early in a run, layers get there and come back within tens of steps; those that stay longer are
+/// reported.
 
 #include <cstdint>
 #include <filesystem>
@@ -15,17 +16,18 @@
 namespace loopbank {
 
 /// Share of the loops beyond the first, (n - 1) / (N - 1), that counts as none of them or, this
-/// much below 1, as all. Nearly all runs without a ponder term stay above 0.035 (docs/halting.md).
+/// much below 1, as all of them. Nearly all runs without a ponder term stay above 0.035
+/// (docs/halting.md).
 constexpr double kHaltingTolerance = 0.02;
 
-/// Layers that have been at one end for long enough to tell.
+/// Layers that have been at one end for long enough to be reported.
 struct HaltingAlert {
   enum class Kind { kLoopsAtOne, kLoopsAtMost };
   Kind kind = Kind::kLoopsAtOne;
-  int64_t step = 0;                  ///< at which it is told
-  int64_t since = 0;                 ///< from which on all of `layers` have been there
+  int64_t step = 0;                  ///< at which it is reported
+  int64_t since = 0;                 ///< since when all of `layers` have been there
   std::vector<int64_t> layers = {};  ///< from 0
-  bool all_layers = false;           ///< no layer that may loop is left out
+  bool all_layers = false;           ///< every layer that may loop is among them
   double mean_loops = 1.0;           ///< of `layers`, at `step`
 };
 
@@ -36,19 +38,20 @@ class HaltingAlarm {
   /// loop and dense ones are not watched.
   explicit HaltingAlarm(const RunConfig& config);
 
-  /// Takes in a step. An alert comes when the first layers have been at one end for long enough,
-  /// and once more when all have: at most two for each end, until some layer has left it.
-  /// @param loops_by_layer  mean n [L]; a step with a value that is not finite is passed over
+  /// Observes a step. An alert comes when the first layers have been at one end for long enough,
+  /// and one more when all have: at most two per end, until some layer has left it.
+  /// @param loops_by_layer  mean n [L]; a step with a value that is not finite is skipped
   [[nodiscard]] std::vector<HaltingAlert> observe(int64_t step,
                                                   const std::vector<double>& loops_by_layer);
 
-  /// Takes in the steps and alerts of a run's metrics.jsonl, so that a run that goes on tells what
-  /// it would have told without the break, and nothing twice. Nothing where the file is not there.
+  /// Observes the steps and alerts of a run's metrics.jsonl, so that a resumed run reports what it
+  /// would have reported without the break, and nothing twice. Does nothing if there is no such
+  /// file.
   /// @throws Error kCheckpoint when it cannot be read
   void replay(const std::filesystem::path& metrics);
 
  private:
-  /// How many of the watched layers stand at an end for long enough: ordered, none the least.
+  /// How many of the watched layers have been at an end for long enough, in ascending order.
   enum class Extent { kNone, kSome, kAll };
   struct End {
     HaltingAlert::Kind kind = HaltingAlert::Kind::kLoopsAtOne;
@@ -73,7 +76,7 @@ class HaltingAlarm {
 /// "all_layers", "mean_loops"}.
 [[nodiscard]] nlohmann::ordered_json to_json(const HaltingAlert& alert);
 
-/// One line: what was found, what it means, which settings change it and their values now.
+/// One line: what was found, what it means, and which settings change it, with their values.
 [[nodiscard]] std::string message(const HaltingAlert& alert, const RunConfig& config);
 
 }  // namespace loopbank

@@ -1,6 +1,6 @@
 #pragma once
-/// metrics.jsonl: one JSON object a step, one a validation, one a task evaluated and one a halting
-/// alarm, each step once.
+/// metrics.jsonl: one JSON object per step, validation, evaluated task and halting alarm; each step
+/// once.
 
 #include <cstdint>
 #include <filesystem>
@@ -15,14 +15,14 @@ namespace loopbank {
 /// What one step measured. A value that is not finite is written as null.
 struct StepMetrics {
   int64_t step = 0;              ///< from 1
-  double loss = 0.0;             ///< cross-entropy and ponder term, nats a token
-  int64_t tokens = 0;            ///< trained on so far, this step included
+  double loss = 0.0;             ///< cross-entropy and ponder term, nats per token
+  int64_t tokens = 0;            ///< trained on so far, including this step
   double tokens_per_second = 0;  ///< of this step
   double mean_loops = 1.0;       ///< mean n over layers and tokens; 1 in a dense model
   double learning_rate = 0.0;
   double gradient_norm = 0.0;                ///< before clipping
   double ponder = 0.0;                       ///< (mean n - 1) / (N - 1), not weighted
-  std::optional<double> ponder_weight = {};  ///< in force at this step; where there is one
+  std::optional<double> ponder_weight = {};  ///< in force at this step, if there is one
   std::vector<double> loops_by_layer = {};   ///< mean n of each layer
   bool skipped = false;                      ///< the weights stayed as they were
 };
@@ -30,8 +30,8 @@ struct StepMetrics {
 /// What one validation measured, all on the same rows and weights.
 struct ValidationMetrics {
   int64_t step = 0;
-  double loss = 0.0;        ///< cross-entropy, nats a token
-  double bpb = 0.0;         ///< bits a byte of the targets' text
+  double loss = 0.0;        ///< cross-entropy, nats per token
+  double bpb = 0.0;         ///< bits per byte of the targets' text
   double mean_loops = 1.0;  ///< mean n over layers and tokens
   /// Loss with at most 1, 2, .. N loops in every layer; empty in a dense model.
   std::map<int64_t, double> loss_by_loops = {};
@@ -40,13 +40,13 @@ struct ValidationMetrics {
   std::vector<double> global_gates = {};    ///< mean global gate of each layer
 };
 
-/// What one evaluation measured of a task at a loop budget, or of a suite.
+/// What one evaluation measured for a task at a loop budget, or for a suite.
 struct EvaluationMetrics {
   int64_t step = 0;
   std::string task = {};    ///< or the suite
   std::string metric = {};  ///< of `value`
   double value = 0.0;
-  double bpb = 0.0;  ///< bits a byte of the correct choice
+  double bpb = 0.0;  ///< bits per byte of the correct choice
   int64_t instances = 0;
   int64_t max_loops = 1;
   double mean_loops = 1.0;
@@ -58,7 +58,7 @@ struct EvaluationMetrics {
 [[nodiscard]] nlohmann::ordered_json to_json(const ValidationMetrics& metrics);
 [[nodiscard]] nlohmann::ordered_json to_json(const EvaluationMetrics& metrics);
 
-/// The file, written row by row. A row goes out in one write, so that a killed run leaves at most
+/// The file, written row by row. Each row is a single write, so that a killed run leaves at most
 /// one torn line, the last, which the next run drops.
 class MetricsLog {
  public:
@@ -73,8 +73,8 @@ class MetricsLog {
   /// @throws Error kCheckpoint on a short write, a full disk included
   void write(const nlohmann::ordered_json& row);
 
-  /// Waits until every row is on the disk: called before a checkpoint, whose rows must outlast a
-  /// loss of power as it does.
+  /// Waits until every row is on the disk: called before a checkpoint, whose rows must survive a
+  /// power failure as it does.
   void sync();
 
  private:

@@ -1,8 +1,8 @@
 #pragma once
-/// Where the time of a step goes: the time of every ATen operator by itself, that of the operators
-/// it calls left out, of the forward and the backward pass alike.
+/// Where the time of a step goes: the time of every ATen operator itself, without the operators
+/// that it calls, in both the forward and the backward pass.
 ///
-/// Watching costs time in every operator, so what it measures are shares, not speeds.
+/// Watching costs time in every operator, so it measures shares, not speeds.
 
 #include <cstdint>
 #include <string>
@@ -24,7 +24,7 @@ class OpTimes {
   OpTimes(const OpTimes&) = delete;
   OpTimes& operator=(const OpTimes&) = delete;
 
-  /// Stops watching. The operators met, the one with the most time first.
+  /// Stops watching. Returns the operators met, slowest first.
   [[nodiscard]] std::vector<OpTime> finish();
 
  private:

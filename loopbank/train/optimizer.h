@@ -1,13 +1,13 @@
 #pragma once
-/// AdamW with SPEC's groups: decay on linear weights alone; loop scales, memory, routers and memory
+/// AdamW with SPEC's groups: decay on linear weights only; loop scales, memory, routers and memory
 /// gates with learning rates of their own.
 ///
-/// A gradient may be sparse, with the rows that a batch reached: an embedding's. The step is that
-/// of a dense gradient of zeros elsewhere.
+/// A gradient may be sparse, with only the rows that a batch reached, as an embedding's. The step
+/// is that of a dense gradient with zeros elsewhere.
 ///
-/// On the CPU one vector loop does all of a step's operations, so that memory is read once a step
-/// and not once an operation. Elsewhere the operations run over lists of tensors, a few kernels for
-/// all parameters.
+/// On the CPU one vector loop does all of a step's operations, so that memory is read once per step
+/// and not once per operation. Elsewhere the operations run over lists of tensors, a few kernels
+/// for all parameters.
 
 #include <ATen/core/Tensor.h>
 
@@ -35,7 +35,7 @@ class AdamW {
   /// with k the number of this step, r the learning rate times the parameter's multiplier, and wd
   /// the decay of linear weights, 0 for all others. A parameter without a gradient stays as it is.
   /// @param gradient_scale  multiplies every gradient first: the clipping coefficient
-  /// Numerics: fp32; the coefficients are worked out in fp64.
+  /// Numerics: fp32; the coefficients are computed in fp64.
   void step(double learning_rate, double gradient_scale = 1.0);
 
   /// Steps taken so far, k.
@@ -44,7 +44,7 @@ class AdamW {
   /// Both moments of every parameter, as `first_moment.<name>` and `second_moment.<name>`.
   [[nodiscard]] NamedTensors state() const;
 
-  /// Takes over what `state` and `steps` gave; all is checked before anything is written.
+  /// Restores what `state` and `steps` returned; everything is checked before anything is written.
   /// @throws Error kCheckpoint for a missing, unknown or wrongly shaped moment, by its name
   void restore(const NamedTensors& state, int64_t steps);
 
@@ -60,7 +60,7 @@ class AdamW {
                                                double gradient_scale) const;
   void step_in_ranges(const std::vector<at::Tensor>& gradients, double learning_rate,
                       double gradient_scale);
-  /// Rows of parameter i without a gradient in this step that move all the same: by the moments of
+  /// Rows of parameter i without a gradient in this step that move nevertheless: by the moments of
   /// earlier steps or by decay. All others would move by 0.
   [[nodiscard]] std::vector<int64_t> rows_still_in_motion(size_t i, const at::Tensor& gradient);
   void step_in_lists(const std::vector<at::Tensor>& gradients, double learning_rate,
@@ -76,15 +76,15 @@ class AdamW {
   int64_t steps_ = 0;
 };
 
-/// Norm of all gradients together: sqrt(sum g^2) over every parameter that has one; not finite
-/// where any gradient is not.
+/// Norm of all gradients together: sqrt(sum g^2) over every parameter that has one; not finite if
+/// any gradient is not.
 [[nodiscard]] double gradient_norm(const Parameters& parameters);
 
-/// What gradients of this norm are multiplied by, as torch.nn.utils.clip_grad_norm_:
-/// min(1, clip_norm / (norm + 1e-6)); 1 where clip_norm is 0.
+/// The factor for gradients of this norm, as in torch.nn.utils.clip_grad_norm_: min(1, clip_norm /
+/// (norm + 1e-6)); 1 if clip_norm is 0.
 [[nodiscard]] double clip_coefficient(double norm, double clip_norm);
 
-/// Drops every gradient, so that the next backward pass starts from none.
+/// Drops every gradient, so that the next backward pass starts without any.
 void clear_gradients(const Parameters& parameters);
 
 }  // namespace loopbank

@@ -1,5 +1,5 @@
 #pragma once
-/// The one line that tells how a run goes.
+/// The one line that shows how a run is going.
 
 #include <cstdint>
 #include <string>
@@ -19,7 +19,7 @@ struct RunPace {
 };
 
 /// `step 120/400 30 %  loss 3.214  BPB 1.532  lr 2.9e-03  3.9 k tokens/s  31 % of GEMM peak
-/// loops 2.11  gates 0.42 0.30  commonsense 0.342  ETA 12:03`, without what is not known: BPB
+/// loops 2.11  gates 0.42 0.30  commonsense 0.342  ETA 12:03`, leaving out what is unknown: BPB
 /// before the first validation, loops in a dense model, gates (local, global) without memory, a
 /// score before the first evaluation. Of several scores the last suite's is shown, or the first
 /// task's.

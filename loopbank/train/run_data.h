@@ -16,9 +16,9 @@ namespace loopbank {
 struct RunData {
   Tokenizer tokenizer;
   std::vector<WeightedSource> train;              ///< at least one; weights sum to 1
-  std::shared_ptr<const TokenSource> validation;  ///< null where the run has none
+  std::shared_ptr<const TokenSource> validation;  ///< null if the run has none
 
-  /// Of all training sources together.
+  /// Over all training sources.
   [[nodiscard]] int64_t train_tokens() const;
   [[nodiscard]] int64_t train_documents() const;
   /// Tokens of the run over those of the training sources.

@@ -1,5 +1,5 @@
 #pragma once
-/// The folder of a run: who may write to it, what it holds already, whether a config belongs to it.
+/// A run's folder: who may write to it, what it already holds, whether a config belongs to it.
 
 #include <filesystem>
 
@@ -8,10 +8,10 @@
 
 namespace loopbank {
 
-/// Holds a run directory for one process. The lock goes with the process, however it ends.
+/// Holds a run directory for one process. The lock is released with the process, however it ends.
 class RunLock : public FolderLock {
  public:
-  /// Creates the folder where there is none.
+  /// Creates the folder if there is none.
   /// @throws Error kCheckpoint when another process trains into it, or it cannot be written
   explicit RunLock(const std::filesystem::path& out);
 };
@@ -20,8 +20,8 @@ class RunLock : public FolderLock {
 void expect_no_run(const std::filesystem::path& out);
 
 /// Whether a stored run.toml describes the run that is asked for now. Keys that decide what is
-/// computed must be equal; how often to validate and to save, how much to keep and where
-/// validation data stands may differ.
+/// computed must be equal; how often to validate and save, how much to keep and where the
+/// validation data is may differ.
 /// @throws Error kConfig naming the first key that differs, with both values; kCheckpoint when
 ///         the stored file cannot be read
 void expect_same_run(const std::filesystem::path& stored_config, const RunConfig& config);

@@ -1,9 +1,9 @@
 #pragma once
-/// All that a run needs to continue, beside the weights and the optimizer's moments.
+/// All that a run needs to continue, apart from the weights and the optimizer's moments.
 ///
 /// Random streams are counted, not stored: the initial values follow from the seed, the order of
 /// documents from the seed and the epoch, and a step draws nothing. So the sampler's position and
-/// the seed are the whole state of chance.
+/// the seed are the whole random state.
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -18,7 +18,7 @@ struct TrainState {
   int64_t optimizer_steps = 0;  ///< steps that changed the weights
   SamplerState sampler;
   int64_t skipped_steps = 0;      ///< steps left out because of a loss that was not finite
-  int64_t consecutive_skips = 0;  ///< of those, the last ones in a row
+  int64_t consecutive_skips = 0;  ///< of these, the most recent ones in a row
   int64_t train_file_tokens = 0;  ///< of all training sources, which must not change
   double loss = 0.0;              ///< of the last step
   double mean_loops = 1.0;        ///< of the last step

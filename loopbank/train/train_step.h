@@ -1,5 +1,5 @@
 #pragma once
-/// Loss and gradients of one batch, in as many passes as the memory asks for.
+/// Loss and gradients of one batch, in as many passes as memory requires.
 
 #include <cstdint>
 #include <vector>

@@ -4,16 +4,16 @@
 /// What a run directory holds:
 ///   config.json, model.safetensors, tokenizer.json   the model after the last step, as published
 ///   run.toml                                          the whole run config
-///   metrics.jsonl                                     a line a step, one per validation, one per
-///                                                     task evaluated and one per halting alarm
+///   metrics.jsonl                                     a line per step, validation, evaluated task
+///                                                     and halting alarm
 ///   checkpoints/step-000100/                          complete states to resume from
 ///
 /// Killed at any instant and resumed, a run gives the same losses and the same weights bit for bit
 /// as one that was never stopped (on the same machine with the same number of threads): a
-/// checkpoint appears whole or not at all, and whatever came after it is done again.
+/// checkpoint appears whole or not at all, and whatever came after it is redone.
 ///
-/// A loss or gradient that is not finite leaves its step out: the weights stay, the batch and its
-/// place in the schedule are gone. kMaxSkippedSteps of them in a row end the run.
+/// A step whose loss or gradient is not finite is skipped: the weights stay as they are, its batch
+/// and its place in the schedule are used up. kMaxSkippedSteps of them in a row end the run.
 
 #include <cstdint>
 #include <filesystem>
@@ -27,12 +27,12 @@
 
 namespace loopbank {
 
-/// Steps in a row without a finite loss and gradient that end a run.
+/// Consecutive steps without a finite loss and gradient that end a run.
 constexpr int64_t kMaxSkippedSteps = 10;
 
 enum class ResumeMode {
-  kNew,     ///< the directory must not hold a run yet
-  kResume,  ///< continue from the newest complete checkpoint; start anew where there is none
+  kNew,     ///< the directory must not contain a run yet
+  kResume,  ///< continue from the newest complete checkpoint, or start if there is none
 };
 
 struct TrainOptions {
@@ -41,8 +41,8 @@ struct TrainOptions {
   bool show_progress = true;
   /// Asked after every step: true saves and stops (signals, tests, budgets).
   std::function<bool()> should_stop;
-  /// Scores the model where [evaluation] says so: tasks stand above this floor, so that who starts
-  /// the run brings what scores them. Its time is not counted as training.
+  /// Scores the model when [evaluation] says so: tasks belong to a higher floor, so the caller
+  /// provides what scores them. Its time does not count as training.
   std::function<std::vector<EvaluationMetrics>(const LanguageModel& model)> evaluate = {};
 };
 
@@ -54,15 +54,15 @@ struct TrainResult {
   double validation_bpb = 0.0;
   double mean_loops = 0.0;
   double tokens_per_second = 0.0;  ///< median over the steps of this call
-  double train_seconds = 0.0;      ///< time in steps alone, validation and saving left out
+  double train_seconds = 0.0;      ///< time in steps only, without validation and saving
   std::vector<EvaluationMetrics> evaluation = {};  ///< the last of this call
 };
 
 /// Runs the config to its end or to `should_stop`.
 /// @throws Error kConfig for a config that does not validate, differs from the resumed run's, or
-///         whose losses are not finite; kData for broken or foreign data; kCheckpoint for a
-///         directory that holds a run already, or that cannot be read or written (a full disk);
-///         kDevice. Whatever was saved before stays.
+///   whose losses are not finite; kData for broken or foreign data; kCheckpoint for a directory
+///   that already holds a run or cannot be read or written (a full disk); kDevice. Whatever was
+///   saved stays.
 TrainResult train(const RunConfig& config, const TrainOptions& options);
 
 /// One of the sources that a run trains on.
@@ -75,18 +75,18 @@ struct SourceCheck {
   double epochs = 0.0;  ///< of this source
 };
 
-/// What a run would start from.
+/// What a run would start with.
 struct RunCheck {
   int64_t train_tokens = 0;  ///< of all sources
   int64_t train_documents = 0;
   std::vector<SourceCheck> sources{};
   int64_t validation_tokens = 0;  ///< 0: no validation
   double epochs = 0.0;            ///< tokens of the run over those of the sources
-  int64_t first_step = 1;         ///< above 1 where a checkpoint would be continued
+  int64_t first_step = 1;         ///< above 1 if it would continue from a checkpoint
 };
 
-/// Checks all that `train` checks before its first step, checksums of the token sources and of the
-/// checkpoint included, and writes nothing.
+/// Checks everything that `train` checks before its first step, including the checksums of the
+/// token sources and of the checkpoint, and writes nothing.
 /// @throws Error as `train`
 [[nodiscard]] RunCheck check_run(const RunConfig& config, const TrainOptions& options);
 

@@ -19,17 +19,17 @@ namespace loopbank {
 
 class Validator {
  public:
-  /// Takes the first `validation_rows` rows of the source, or all where it holds fewer.
+  /// Takes the first `validation_rows` rows of the source, or all if it has fewer.
   /// @throws Error kData when the source holds fewer than two tokens
   Validator(std::shared_ptr<const TokenSource> source, const Tokenizer& tokenizer,
             const TrainingConfig& training);
 
-  /// Scores the rows with the weights as they are; draws nothing and changes nothing.
+  /// Scores the rows with the weights as they are; draws no random numbers and changes nothing.
   ///
-  ///     loss = mean cross-entropy, nats a token        bpb = sum of nats / (ln 2 * bytes)
+  ///     loss = mean cross-entropy, nats per token        bpb = sum of nats / (ln 2 * bytes)
   ///
-  /// Bytes are those of the targets in UTF-8; the token between documents counts none, while its
-  /// nats count. Loop budgets run from 1 to N, each layer keeping within its own.
+  /// Bytes are those of the targets in UTF-8; the token between documents has no bytes, but its
+  /// nats count. Loop budgets run from 1 to N, each layer limited to its own N.
   /// @param options  the compute dtype; its budget and recorder are not used
   [[nodiscard]] ValidationMetrics validate(const LanguageModel& model, int64_t step,
                                            const ForwardOptions& options) const;
