@@ -22,6 +22,6 @@ int main() {
   model.parameters().initialize(/*seed=*/0);
   const auto tokens = at::arange(16).view({1, 16});  // [B, T]
   const auto out = model.forward(tokens);            // logits [B, T, V], expected_loops [L, B, T]
-  fmt::print("logits {}, loops a token {:.3f}\n", out.logits.sizes(),
+  fmt::print("logits {}, loops per token {:.3f}\n", out.logits.sizes(),
              out.expected_loops.mean().item<float>());
 }

@@ -1,4 +1,4 @@
-/// What loops are worth to a trained model, and text from it: loop_budgets runs/example
+/// What loops are worth to a trained model, and a text from it: loop_budgets runs/example
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@ int main(int, char** argv) {
   const auto text = loopbank::scored_text_of(ids, tokenizer, /*row_tokens=*/64);
   for (int64_t loops = 1; loops <= model.config().most_loops(); ++loops) {
     const auto nats = loopbank::nats_of(model, text.rows.front(), {.max_loops = loops});
-    fmt::print("{} loops: {:.3f} bits a byte\n", loops, loopbank::bits_per_byte({nats}, text));
+    fmt::print("{} loops: {:.3f} bits per byte\n", loops, loopbank::bits_per_byte({nats}, text));
   }
   const loopbank::Generator generator(model, tokenizer);
   fmt::print("{}\n", generator.generate("Ada lives in", {.max_tokens = 16}).text);

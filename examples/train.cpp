@@ -11,5 +11,5 @@ int main(int, char** argv) {
     loopbank::make_preset_data(config.data, *folder);
   }
   const auto result = loopbank::train(config, {.out = argv[2]});
-  fmt::print("loss {:.3f}, {:.2f} loops a token\n", result.loss, result.mean_loops);
+  fmt::print("loss {:.3f}, {:.2f} loops per token\n", result.loss, result.mean_loops);
 }

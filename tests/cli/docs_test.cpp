@@ -74,7 +74,7 @@ TEST(Docs, TheStudysFigureIsThatOfItsTable) {
   const TestDirectory directory;
   const auto drawn = (directory.path() / "intervals.svg").string();
   const auto result =
-      run_command({"/usr/bin/python3", LOOPBANK_SOURCE_DIR "/reference/study_figure.py",
+      run_command({LOOPBANK_PYTHON, LOOPBANK_SOURCE_DIR "/reference/study_figure.py",
                    LOOPBANK_SOURCE_DIR "/docs/study.md", drawn});
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(source_file("docs/figures/study-intervals.svg"), read_file(drawn))
