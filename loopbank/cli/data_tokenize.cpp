@@ -124,7 +124,7 @@ void run_tokenize(const TokenizeFlags& flags) {
     print_report(flags, report);
   } catch (const Stopped&) {
     log_info("stopped: {}", is_folder(flags)
-                                ? "finished shards stay, the same command goes on behind them"
+                                ? "finished shards stay, the same command continues after them"
                                 : "nothing was written; shards (--out DIR/) can be resumed");
     end_by_signal();
   }

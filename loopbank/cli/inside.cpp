@@ -99,7 +99,8 @@ void print_layers(const Inside& inside) {
     const auto [global, global_spread] = gate(inside.global_gate, l);
     gates.push_back({name, local, local_spread, global, global_spread});
   }
-  print_table("Expected loops n and the chance P_t to stop after loop t, mean over tokens", loops);
+  print_table("Expected loops n and the probability P_t of stopping after loop t, mean over tokens",
+              loops);
   print_table("States between loops, mean over tokens", states);
   if (inside.local_gate || inside.global_gate) {
     print_table("Memory gates, mean and spread over tokens of the mean over D", gates);

@@ -32,7 +32,7 @@ auto translated(const fs::path& path, int64_t row, Action&& action) {
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    fail(ErrorCode::kData, "{}: expected a whole Parquet file, got an error behind row {}: {}.",
+    fail(ErrorCode::kData, "{}: expected a whole Parquet file, got an error after row {}: {}.",
          path.string(), row, error.what());
   }
 }
@@ -73,7 +73,7 @@ struct ParquetTexts::Impl {
     const auto* description = metadata->schema()->Column(column);
     if (description->physical_type() != parquet::Type::BYTE_ARRAY ||
         description->max_repetition_level() > 0 || description->max_definition_level() > 1) {
-      fail(ErrorCode::kData, "{}: expected a text a row in the column \"text\", got {}.",
+      fail(ErrorCode::kData, "{}: expected a text per row in the column \"text\", got {}.",
            path.string(), description->ToString());
     }
   }

@@ -27,7 +27,8 @@ RawLayout pbin_layout(const fs::path& path, std::span<const std::byte> bytes) {
   std::memcpy(&width, bytes.data() + sizeof(id_bytes), sizeof(width));
   if (width != 1 && width != 2 && width != 4) {
     const bool is_big_endian = (width & 0xffffffU) == 0 && width != 0;
-    fail(ErrorCode::kData, "{}: expected 1, 2 or 4 bytes a token, got {}.{}", path.string(), width,
+    fail(ErrorCode::kData, "{}: expected 1, 2 or 4 bytes per token, got {}.{}", path.string(),
+         width,
          is_big_endian ? " The header is big endian, as the first releases of Modalities wrote it: "
                          "pack the data again."
                        : "");

@@ -33,7 +33,7 @@ int64_t sum_of(const std::vector<TokenShard>& shards, int64_t TokenShard::*count
                                const std::string& got) {
   fail(ErrorCode::kData,
        "{}: expected {}, got {}. The shard is damaged: delete it and give the same data tokenize "
-       "command again, which makes it and those behind it anew.",
+       "command again, which remakes it and the later ones.",
        path.string(), expected, got);
 }
 
@@ -43,7 +43,7 @@ void verify_shard(const fs::path& path, const TokenShard& shard) {
   if (status) {
     fail(ErrorCode::kData,
          "{}: expected a shard of {} bytes, got no file that can be read: {}. Give the same data "
-         "tokenize command again, which makes it and those behind it anew.",
+         "tokenize command again, which remakes it and the later ones.",
          path.string(), shard.bytes, status.message());
   }
   if (bytes != static_cast<uint64_t>(shard.bytes)) {

@@ -288,7 +288,7 @@ struct TextReader::Impl {
       if (document.size() > kMaxLineBytes) {
         fail(ErrorCode::kData,
              "{}: expected a .txt file of at most {} bytes, as it is one document, got a longer "
-             "one. Give long corpora as .jsonl, one document a line.",
+             "one. Give long corpora as .jsonl, one document per line.",
              path.string(), kMaxLineBytes);
       }
     }

@@ -186,7 +186,7 @@ void TokenFile::check_sizes() {
   vocab_size_ = static_cast<int64_t>(header.vocab_size);
   bytes_per_token_ = bytes_per_token_of(vocab_size_);
   if (header.bytes_per_token != static_cast<uint32_t>(bytes_per_token_)) {
-    fail(ErrorCode::kData, "{}: expected {} bytes a token for a vocabulary of {}, got {}.",
+    fail(ErrorCode::kData, "{}: expected {} bytes per token for a vocabulary of {}, got {}.",
          path_.string(), bytes_per_token_, vocab_size_, header.bytes_per_token);
   }
   // Counts that lie must not overflow the sum below: none can be larger than the file.

@@ -93,8 +93,7 @@ class ShardWriter {
       throw Error(
           error.code(),
           fmt::format("{} A shard of {} tokens takes {}, and {} are free in {}. {} finished "
-                      "shards are kept: once there is room, the same command goes on "
-                      "behind them.",
+                      "shards are kept: once there is room, the same command continues after them.",
                       error.what(), progress_.job.shard_tokens,
                       format_bytes(static_cast<double>(needed)), format_bytes(free),
                       folder_.string(), progress_.shards.size()));

@@ -175,7 +175,7 @@ class FileChecker {
       begin(recorded);
     }
     if (recorded.task != check_.task) {
-      fail(ErrorCode::kData, "{}: expected requests of one task a file, got {} behind {}.",
+      fail(ErrorCode::kData, "{}: expected requests of one task per file, got {} after {}.",
            recorded.where, recorded.task, check_.task);
     }
     const auto document = read_document(form_.prompt, recorded.document, recorded.where);

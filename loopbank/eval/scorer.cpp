@@ -130,7 +130,7 @@ EncodedRequests::EncodedRequests(const Tokenizer& tokenizer,
     const auto& request = requests[i];
     if (request.continuation.empty()) {
       fail(ErrorCode::kData,
-           "score: expected a continuation of at least one byte, got none behind "
+           "score: expected a continuation of at least one byte, got none after "
            "\"{}\".",
            request.context);
     }

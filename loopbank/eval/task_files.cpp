@@ -115,9 +115,8 @@ class UniqueIds {
   void add(const std::string& id, const std::string& where) {
     const auto [first, is_new] = places_.emplace(id, where);
     if (!is_new && !id.empty()) {
-      fail(ErrorCode::kData,
-           "{}: expected an id of its own, got \"{}\" as at {}. Drop one of them.", where, id,
-           first->second);
+      fail(ErrorCode::kData, "{}: expected a unique id, got \"{}\" as at {}. Drop one of them.",
+           where, id, first->second);
     }
   }
 

@@ -258,8 +258,8 @@ void read_toml_text(std::string_view text, const std::string& where,
     const auto name = base->value_or(std::string());
     const auto found = bases.find(name);
     if (found == bases.end()) {
-      fail(ErrorCode::kConfig, "{}: \"base\" names a file, which a text without a place has not.",
-           where);
+      fail(ErrorCode::kConfig,
+           "{}: \"base\" names a file, which a text without a path cannot have.", where);
     }
     read_toml_text(found->second, name, {}, sections);
   }

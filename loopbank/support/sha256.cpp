@@ -63,7 +63,7 @@ std::string sha256_of(const std::filesystem::path& path, ErrorCode code) {
   }
   auto hex = digest.hex();
   if (hex.empty()) {
-    fail(code, "{}: expected OpenSSL to compute SHA-256, got an error of it.", path.string());
+    fail(code, "{}: expected OpenSSL to compute SHA-256, got an error.", path.string());
   }
   return hex;
 }

@@ -56,10 +56,10 @@ std::string rows_until(const std::filesystem::path& path, int64_t last_step) {
 }
 
 [[noreturn]] void fail_with_errno(const std::filesystem::path& path, const char* action) {
-  fail(ErrorCode::kCheckpoint,
-       "{}: cannot {}: {}. Nothing saved before is lost: continue with --resume once that is put "
-       "right.",
-       path.string(), action, std::strerror(errno));
+  fail(
+      ErrorCode::kCheckpoint,
+      "{}: cannot {}: {}. Nothing saved before is lost: continue with --resume once that is fixed.",
+      path.string(), action, std::strerror(errno));
 }
 
 }  // namespace

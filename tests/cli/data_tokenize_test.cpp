@@ -115,7 +115,7 @@ TEST(DataTokenize, ASignalEndsItWithNothingHalfDone) {
   for (const auto& [name, content] : corpus.contents("cut")) {
     EXPECT_TRUE(name == "progress.json" || name.starts_with("shard-")) << name;
   }
-  EXPECT_NE(content_of(corpus.directory.path() / "cut.err").find("goes on behind them"),
+  EXPECT_NE(content_of(corpus.directory.path() / "cut.err").find("continues after them"),
             std::string::npos);
 }
 

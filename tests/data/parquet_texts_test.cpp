@@ -182,14 +182,14 @@ TEST(ParquetTexts, RefusesFilesWithoutSuchAColumn) {
             other.string() + ": expected a column \"text\", got 1 columns, none of that name.");
   const auto number = write(column("text", parquet::Type::INT64));
   expect_contains(error_of(ErrorCode::kData, [&] { const ParquetTexts texts(number); }),
-                  "expected a text a row in the column \"text\", got ");
+                  "expected a text per row in the column \"text\", got ");
 }
 
 TEST(ParquetTexts, RefusesWhatIsNoWholeParquetFile) {
   const TestDirectory directory;
   const auto path = directory.write("c.parquet", "these are no columns");
   expect_contains(error_of(ErrorCode::kData, [&] { const ParquetTexts texts(path); }),
-                  path.string() + ": expected a whole Parquet file, got an error behind row 0: ");
+                  path.string() + ": expected a whole Parquet file, got an error after row 0: ");
   auto bytes = testing::content_of(write_parquet(directory, many_groups()));
   std::fill(bytes.begin() + 4000, bytes.begin() + 4600, '\xff');
   const auto damaged = directory.write("d.parquet", bytes);
@@ -200,7 +200,7 @@ TEST(ParquetTexts, RefusesWhatIsNoWholeParquetFile) {
                              while (texts.next(text) != ParquetTexts::Row::kEnd) {
                              }
                            }),
-                  "expected a whole Parquet file, got an error behind row ");
+                  "expected a whole Parquet file, got an error after row ");
   const auto absent = directory.path() / "absent.parquet";
   EXPECT_EQ(error_of(ErrorCode::kData, [&] { const ParquetTexts texts(absent); }),
             absent.string() + ": cannot open: No such file or directory.");

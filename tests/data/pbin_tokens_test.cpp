@@ -97,10 +97,10 @@ TEST(PbinTokens, RefusesAHeaderThatDoesNotFitTheFile) {
             "expected tokens of 2 bytes each, got 0 bytes of them. The program that wrote the file "
             "did not finish.");
   EXPECT_EQ(pbin_error(pbin_header(12, 3) + bytes_of(kIds)),
-            "expected 1, 2 or 4 bytes a token, got 3.");
+            "expected 1, 2 or 4 bytes per token, got 3.");
   EXPECT_EQ(
       pbin_error(pbin_header(12, 2U << 24U) + bytes_of(kIds)),
-      "expected 1, 2 or 4 bytes a token, got 33554432. The header is big endian, as the first "
+      "expected 1, 2 or 4 bytes per token, got 33554432. The header is big endian, as the first "
       "releases of Modalities wrote it: pack the data again.");
 }
 

@@ -112,7 +112,7 @@ TEST(VerifyShards, NamesTheFirstThatDiffersWithBothValues) {
     EXPECT_EQ(refusal(), second.string() + ": expected sha256 " + kAbc + ", got " +
                              sha256_of(second) +
                              ". The shard is damaged: delete it and give the same data tokenize "
-                             "command again, which makes it and those behind it anew.");
+                             "command again, which remakes it and the later ones.");
     directory.write("shard-00000.tokens", "ab");
     expect_contains(refusal(), first.string() + ": expected 3 bytes, got 2. The shard is damaged");
     std::filesystem::remove(first);

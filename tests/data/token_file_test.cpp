@@ -179,7 +179,7 @@ TEST(TokenFile, SizesThatDoNotMatchTheFileAreRefused) {
   expect_contains(error_after(path, [](auto& bytes) { put<uint64_t>(bytes, 24, 5); }),
                   "promises 5 tokens in 1 documents (96 bytes), got a file of 88 bytes");
   expect_contains(error_after(path, [](auto& bytes) { put<uint32_t>(bytes, 12, 4); }),
-                  "expected 2 bytes a token for a vocabulary of 257, got 4");
+                  "expected 2 bytes per token for a vocabulary of 257, got 4");
   expect_contains(error_after(path, [](auto& bytes) { put<uint64_t>(bytes, 16, 0); }),
                   "expected a vocabulary of 1 to 2147483648 ids, got 0");
 }

@@ -333,9 +333,10 @@ TEST(TokenizeToShards, AFullDiskKeepsTheFinishedShards) {
   const auto part = (folder / shard_name(num_kept)).string();
   expect_contains(message, part + ": cannot write: File too large.");
   expect_contains(message, "A shard of 200000 tokens takes 400.0 kB, and ");
-  expect_contains(message, " are free in " + folder.string() + ". " + std::to_string(num_kept) +
-                               " finished shards are kept: once there is room, the same command "
-                               "goes on behind them.");
+  expect_contains(
+      message,
+      " are free in " + folder.string() + ". " + std::to_string(num_kept) +
+          " finished shards are kept: once there is room, the same command continues after them.");
   auto kept = ShardFiles::contents(folder);
   EXPECT_EQ(kept.size(), num_kept + 1);  // and progress.json
   EXPECT_EQ(files.tokenize(folder).resumed_shards, static_cast<int64_t>(num_kept));

@@ -119,11 +119,11 @@ TEST(OfficialRows, ARecordedQueryStandsAsItIs) {
 
 TEST(BrokenRows, LabelsOutOfRangeAreNamed) {
   EXPECT_EQ(row_refusal("piqa", R"({"goal": "g", "sol1": "a", "sol2": "b", "label": 2})"),
-            "rows.jsonl:3: expected \"label\" from 0 to 1, got 2. It counts the choices from 0");
+            "rows.jsonl:3: expected \"label\" from 0 to 1, got 2. It counts the choices from 0.");
   EXPECT_EQ(
       row_refusal("winogrande",
                   R"({"sentence": "_ b", "option1": "a", "option2": "b", "answer": "0"})"),
-      "rows.jsonl:3: expected \"answer\" from 1 to 2, got \"0\". It counts the choices from 1");
+      "rows.jsonl:3: expected \"answer\" from 1 to 2, got \"0\". It counts the choices from 1.");
   const std::string situation =
       R"({"context": "c", "question": "q", "answerA": "a", "answerB": "b", "answerC": "c", "label": )";
   expect_contains(row_refusal("socialiqa", situation + "\"4\"}"), "from 1 to 3, got \"4\"");
@@ -136,7 +136,7 @@ TEST(BrokenRows, AnAnswerKeyThatNamesNoChoice) {
   const std::string row = R"({"question": "q", "choices": {"text": ["a", "b"], "label": ["A", "B"]},
       "answerKey": )";
   EXPECT_EQ(row_refusal("arc_easy", row + "\"C\"}"),
-            "rows.jsonl:3: expected \"answerKey\" to be one of A, B, got \"C\"");
+            "rows.jsonl:3: expected \"answerKey\" to be one of A, B, got \"C\".");
   expect_contains(row_refusal("arc_easy", row + "\"\"}"), "to be one of A, B, got \"\"");
   expect_contains(row_refusal("arc_easy", row + "2}"), "expected a text in \"answerKey\", got 2");
   expect_contains(row_refusal("arc_easy", R"({"question": "q", "answerKey": "A",
@@ -146,7 +146,7 @@ TEST(BrokenRows, AnAnswerKeyThatNamesNoChoice) {
 
 TEST(BrokenRows, AnEmptyChoiceIsRefused) {
   EXPECT_EQ(row_refusal("piqa", R"({"goal": "g", "sol1": " ", "sol2": "b", "label": 0})"),
-            "rows.jsonl:3: expected a choice with a word in it in \"sol1\", got \" \"");
+            "rows.jsonl:3: expected a choice with a word in it in \"sol1\", got \" \".");
   expect_contains(row_refusal("facts", R"({"context": "c", "choices": ["a", ""], "label": 0})"),
                   "in \"choices\", got \"\"");
   expect_contains(row_refusal("hellaswag", R"({"activity_label": "a", "ctx_a": "b", "ctx_b": "c",

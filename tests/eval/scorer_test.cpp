@@ -183,7 +183,7 @@ TEST(EncodedRequests, AnEmptyContinuationIsRefused) {
                            [] {
                              const EncodedRequests empty(Tokenizer::bytes(), {{"ab", ""}}, 8);
                            }),
-                  "expected a continuation of at least one byte, got none behind \"ab\"");
+                  "expected a continuation of at least one byte, got none after \"ab\"");
 }
 
 TEST(Scorer, GreedyMarksTheMostProbableContinuation) {

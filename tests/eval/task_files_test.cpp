@@ -234,9 +234,8 @@ TEST(TaskFiles, ASecondUseOfAnIdNamesBothLines) {
   const TestDirectory directory;
   directory.write("facts.jsonl", row("1") + row("2") + "\n" + row("1"));
   const auto path = (directory.path() / "facts.jsonl").string();
-  EXPECT_EQ(
-      error_of(ErrorCode::kData, [&] { (void)load(directory, {"facts"}); }),
-      path + ":4: expected an id of its own, got \"1\" as at " + path + ":1. Drop one of them");
+  EXPECT_EQ(error_of(ErrorCode::kData, [&] { (void)load(directory, {"facts"}); }),
+            path + ":4: expected a unique id, got \"1\" as at " + path + ":1. Drop one of them.");
 }
 
 constexpr const char* kGoals =
@@ -261,13 +260,13 @@ TEST(LabelFiles, OfAnotherLengthAreRefused) {
     return error_of(ErrorCode::kData, [&] { (void)load(directory, {"piqa"}); });
   };
   EXPECT_EQ(refusal(),
-            labels + ": expected a label for each row of " + goals + ", got 1. Row 2 has none");
+            labels + ": expected a label for each row of " + goals + ", got 1. Row 2 has none.");
   directory.write("valid-labels.lst", "1\n0\n1\n");
-  EXPECT_EQ(refusal(), labels + ": expected 2 labels, as " + goals + " has rows, got 3");
+  EXPECT_EQ(refusal(), labels + ": expected 2 labels, as " + goals + " has rows, got 3.");
   directory.write("valid-labels.lst", "1\n2\n");
   EXPECT_EQ(refusal(), goals + ":2 (label at " + labels +
                            ":2): expected \"label\" from 0 to 1, got "
-                           "\"2\". It counts the choices from 0");
+                           "\"2\". It counts the choices from 0.");
   std::filesystem::remove(labels);
   expect_contains(refusal(), "valid.jsonl:1: expected a field \"label\", got none");
 }

@@ -79,7 +79,7 @@ TEST(Prompts, BrokenRowsAreRefusedByPlace) {
   auto row = kQuestion;
   row["label"] = 2;
   EXPECT_EQ(instance_refusal("arc_easy", row),
-            "rows.jsonl:3: expected a label from 0 to 1, got 2. Labels count the choices from 0");
+            "rows.jsonl:3: expected a label from 0 to 1, got 2. Labels count the choices from 0.");
   row["label"] = "B";
   expect_contains(instance_refusal("arc_easy", row), "expected a label from 0 to 1, got \"B\"");
   row["label"] = -1;

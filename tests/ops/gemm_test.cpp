@@ -59,7 +59,7 @@ TEST(Gemm, IsTheProductInEveryLayoutDtypeAndSize) {
 }
 
 /// With AVX2 alone oneDNN makes its fp32 kernels by std::call_once, which a second oneDNN inside
-/// LibTorch would answer with its own (ops/onednn.h). The limit is read once a process.
+/// LibTorch would answer with its own (ops/gemm/onednn.h). The limit is read once a process.
 TEST(Gemm, IsTheProductWithTheKernelsForAvx2) {
   const auto program = std::filesystem::read_symlink("/proc/self/exe").string();
   const auto command = fmt::format(
