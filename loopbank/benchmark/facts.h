@@ -21,7 +21,7 @@ struct FactsOptions {
   /// Different values of an attribute, 4 to 24; never more than there are entities, and birthplaces
   /// are places.
   int64_t values_per_attribute = 16;
-  /// Statements of each fact, 1 to kNumWordings (data/fact_templates.h).
+  /// Statements of each fact, 1 to kNumWordings (benchmark/fact_templates.h).
   int64_t wordings_per_fact = 8;
   double asked_share = 0.5;     ///< of the entities: their questions are in training text
   double question_share = 0.3;  ///< of the bytes of facts in training text: questions

@@ -1,6 +1,6 @@
 #pragma once
 /// Problems that take several consecutive steps: text, answer and the mistakes that people make
-/// with them. Not here: which of them a benchmark contains (data/reasoning.h).
+/// with them. Not here: which of them a benchmark contains (benchmark/reasoning.h).
 
 #include <cstdint>
 #include <string>

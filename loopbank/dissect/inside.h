@@ -9,7 +9,7 @@
 /// Two figures meet at a token x: its loss is that of predicting x from the tokens before it; its
 /// loops and gates are those at the position of x, where x is read and its successor predicted. All
 /// loops run whatever P_t says, so gates and states are unweighted means over loops. Not here:
-/// every value of a pass as a tensor (infer/probe.h).
+/// every value of a pass as a tensor (dissect/probe.h).
 
 #include <ATen/core/Tensor.h>
 

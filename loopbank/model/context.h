@@ -53,7 +53,7 @@ struct MemoryRead {
   const at::Tensor& gate;   ///< [B, T, D] in the state type
 };
 
-/// Collects inner values by SPEC's names when a forward pass is probed; see infer/probe.h.
+/// Collects inner values by SPEC's names when a forward pass is probed; see dissect/probe.h.
 struct Recorder {
   std::vector<at::Tensor> halting;       ///< per layer [N_l, B, T], P_t
   std::vector<at::Tensor> local_gate;    ///< per layer [N_l, B, T], mean over D; undefined if none

@@ -24,9 +24,9 @@ inline constexpr Tolerance kAttentionTolerance{.fp32 = 5e-6, .bf16 = 0.02};
 at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key,
                             const at::Tensor& value);
 
-/// The same with any choice of what a token does not see; each sees at least one.
+/// The same under any mask; each token sees at least one.
 ///
-/// @param hidden  [T, S] bool on the device of query: token i is not to see token j
+/// @param hidden  [T, S] bool on the device of query: token i must not see token j
 /// @throws Error kShape when the sizes do not fit
 at::Tensor masked_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                             const at::Tensor& hidden);

@@ -1,6 +1,6 @@
 #pragma once
-/// What ops share: the accumulation type, how far a result may be off, shapes with a sentence that
-/// names both.
+/// What ops share: the accumulation type, how far a result may be off, shape checks whose error
+/// names both shapes.
 
 #include <ATen/core/Tensor.h>
 
@@ -9,7 +9,7 @@
 
 namespace loopbank::ops {
 
-/// The type that sums are kept in: fp64 for fp64, fp32 for everything else.
+/// The type of sums: fp64 for fp64, fp32 for everything else.
 inline at::ScalarType accumulation_type(at::ScalarType type) {
   return type == at::kDouble ? at::kDouble : at::kFloat;
 }
@@ -26,14 +26,14 @@ struct Tolerance {
   }
 };
 
-/// Half a unit in the last of bf16's 8 bits, and a little for the fp32 before it: what is left when
+/// Half a unit in the last of bf16's 8 bits, plus a little for the fp32 before it: the error when
 /// everything is computed in fp32 and rounded once.
 inline constexpr double kOneRoundingToBf16 = 0.00391;
 
 /// `[2, 3, 4]`.
 std::string format_shape(at::IntArrayRef shape);
 
-/// @throws Error kShape `op: expected NAME of shape EXPECTED, got ACTUAL` when they differ
+/// @throws Error kShape `op: expected NAME of shape EXPECTED, got ACTUAL.` when they differ
 void expect_shape(std::string_view op, std::string_view name, const at::Tensor& tensor,
                   at::IntArrayRef expected);
 

@@ -10,7 +10,7 @@ namespace loopbank::ops {
 /// cross_entropy, always fp32 or fp64, against exact arithmetic.
 inline constexpr Tolerance kCrossEntropyTolerance{.fp32 = 2e-6, .bf16 = 2e-6};
 
-/// Mean negative log-likelihood, nats a counted target.
+/// Mean negative log-likelihood, nats per counted target.
 ///
 ///     CE = - sum_i log softmax(logits_i)[target_i] / count
 ///

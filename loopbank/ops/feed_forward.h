@@ -1,9 +1,9 @@
 #pragma once
 /// The feed-forward branch of a block as one op: norm, gate and up, SwiGLU, down, scaled residual.
 ///
-/// Why one: each of its five ops alone writes a result for the next to read, and what a step keeps
-/// is far larger than any cache. The fused version takes a few hundred rows through all five at a
-/// time and keeps for the backward pass what its input and gate and up alone.
+/// Why one op: each of its five steps alone writes a result for the next to read, far larger than
+/// any cache. The fused version takes a few hundred rows at a time through all five and keeps only
+/// its input and gate and up for the backward pass.
 
 #include <ATen/core/Tensor.h>
 
@@ -15,7 +15,7 @@
 namespace loopbank::ops {
 
 /// The fused version against the reference, relative to the largest value. In bf16 both round after
-/// each of the five steps, the gradients in another place.
+/// each of the five steps, but the gradients at different places.
 inline constexpr Tolerance kFeedForwardTolerance{.fp32 = 1e-5, .bf16 = 0.02};
 
 struct FeedForwardWeights {

@@ -1,5 +1,5 @@
 #pragma once
-/// What the memory banks add to the residual stream, each let in by its gate.
+/// What the memory banks add to the residual stream, each through its gate.
 
 #include <ATen/core/Tensor.h>
 
@@ -23,7 +23,7 @@ at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
                      const std::vector<at::Tensor>& biases,
                      const std::vector<at::Tensor>& memories);
 
-/// sigmoid(logits + bias), the gate of one bank by itself, for those who look at it.
+/// sigmoid(logits + bias), the gate of one bank by itself, for inspection.
 ///
 /// @param logits  [..., D]  fp32 or bf16 (or fp64)
 /// @param bias    [D]       fp32

@@ -1,10 +1,11 @@
 #pragma once
-/// Matrix products of the CPU through oneDNN: c = a b and c += a b; in bf16 those of gradients of
-/// weights, of attention and more through tile_gemm.h, where the CPU has instructions for them.
+/// Matrix products of the CPU through oneDNN: c = a b and c += a b; in bf16 the products for
+/// gradients of weights, for attention and more go through gemm/tile_gemm.h if the CPU has
+/// instructions for them.
 ///
 /// Goals: any strides of row- and column-major views, bf16 and fp32, from any thread and from
-/// inside a parallel region; oneDNN's primitives are made once a shape and thread. Not for a GPU,
-/// and not differentiable: ops/linear.h and its like build on it. Where oneDNN has no kernel for
+/// inside a parallel region; oneDNN's primitives are created once per shape and thread. Not for a
+/// GPU, and not differentiable: ops/linear.h and others build on it. Where oneDNN has no kernel for
 /// bf16 (before AVX-512), or the build has no oneDNN, the product is computed in fp32 and rounded
 /// once.
 
@@ -21,8 +22,8 @@ struct Matrix {
   at::ScalarType dtype = at::kFloat;  ///< fp32 or bf16
   int64_t rows = 0;
   int64_t columns = 0;
-  int64_t row_stride = 0;     ///< elements from a row to the next
-  int64_t column_stride = 1;  ///< elements from a column to the next
+  int64_t row_stride = 0;     ///< elements from one row to the next
+  int64_t column_stride = 1;  ///< elements from one column to the next
 
   [[nodiscard]] Matrix transposed() const {
     return {data, dtype, columns, rows, column_stride, row_stride};
@@ -46,17 +47,17 @@ struct Matrix {
 /// Inside a parallel region one thread computes it, outside all do.
 void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate = false);
 
-/// The same with the rows of c in several matrices, one after another, at the price of one product:
-/// gradients of weights that read one input.
-/// @throws Error kShape when their rows together are not those of a, and as above
+/// The same with the rows of c in several consecutive matrices, at the cost of one product: for
+/// gradients of weights that read the same input.
+/// @throws Error kShape when their rows together are not a's, and as above
 void gemm(const Matrix& a, const Matrix& b, c10::ArrayRef<Matrix> results, bool accumulate = false);
 
-/// Whether oneDNN multiplies bf16 on this CPU, within what ONEDNN_MAX_CPU_ISA allows. True where
-/// the build has no oneDNN: LibTorch then asks its own.
+/// Whether oneDNN multiplies bf16 on this CPU, within what ONEDNN_MAX_CPU_ISA allows. True if the
+/// build has no oneDNN: LibTorch then uses its own.
 [[nodiscard]] bool onednn_takes_bf16();
 
 /// A right factor b [K, N] in the layout that oneDNN reads fastest, for several products with the
-/// same b. Made for left factors of `rows` rows; other numbers of rows work, too.
+/// same b. Made for left factors of `rows` rows; other numbers of rows work too.
 class PackedMatrix {
  public:
   /// @param b     [K, N]  fp32 or bf16, of which a copy is kept

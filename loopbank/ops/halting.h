@@ -31,14 +31,14 @@ inline constexpr Tolerance kHaltingMixTolerance{.fp32 = 2e-6, .bf16 = kOneRoundi
 /// within kHaltingDistributionTolerance.
 at::Tensor halting_distribution(const std::vector<at::Tensor>& logits);
 
-/// How much a token wants to stop after a loop.
+/// The router's logit for stopping after a loop.
 ///
 ///     logit = w . [h ; step] + b                                      (SPEC 1, adaptive layer)
 ///
 /// @param state   [B, T, D]   fp32 (fp64 for fp64), h after the loop
 /// @param weight  [1, D + 1]  fp32, w
 /// @param bias    [1]         fp32, b
-/// @param step    (t - 1) / (N - 1), the part of the loops that lies behind; 0 when N = 1
+/// @param step    (t - 1) / (N - 1), the share of the loops already run; 0 when N = 1
 /// @return [B, T] in the dtype of state; differentiable in state, weight and bias
 /// @throws Error kShape when D differs or there is more than one bias
 /// Numerics: sums in fp32 (fp64 for fp64); within kRouterTolerance.

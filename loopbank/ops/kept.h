@@ -1,5 +1,5 @@
 #pragma once
-/// What an autograd function keeps for its backward pass beside tensors: any value, by saved_data.
+/// What an autograd function keeps for its backward pass besides tensors: any value, in saved_data.
 
 #include <ATen/core/Tensor.h>
 
@@ -21,7 +21,7 @@ template <typename T>
   return keep_shared(std::make_shared<T>(std::move(value)));
 }
 
-/// What keep<T> made of it.
+/// The value that keep<T> stored.
 template <typename T>
 [[nodiscard]] T kept(const c10::IValue& saved) {
   return *std::static_pointer_cast<T>(shared_kept(saved));

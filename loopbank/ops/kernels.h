@@ -1,9 +1,9 @@
 #pragma once
 /// Which of an op's two versions runs: its reference in plain ATen, which is its definition, or the
-/// fused one beside it, equal in value and gradient within the op's tolerance.
+/// fused one, equal in value and gradient within the op's tolerance.
 ///
-/// Chosen for the whole program and not a call or a pass: every signature of an op stays that of
-/// its reference, and the backward pass needs no choice, since autograd keeps what the forward pass
+/// Chosen for the whole program, not per call or pass: an op's signature is that of its reference,
+/// and the backward pass needs no choice of its own, since autograd keeps what the forward pass
 /// chose. Fused versions exist for fp32 and bf16 on the CPU; everything else takes the reference.
 
 #include <ATen/core/Tensor.h>
@@ -12,8 +12,8 @@
 
 namespace loopbank::ops {
 
-/// LOOPBANK_SIMD=avx2 in the environment keeps the vector loops to what machines without AVX-512
-/// have, for tests; it is read with the first op.
+/// LOOPBANK_SIMD=avx2 in the environment limits the vector loops to what machines without AVX-512
+/// have, for tests; it is read at the first op.
 enum class Kernels { kReference, kFused };
 
 /// The choice in force; fused at the start of the program.
@@ -22,7 +22,7 @@ enum class Kernels { kReference, kFused };
 /// From now on, in every thread.
 void set_kernels(Kernels kernels);
 
-/// Another choice until the end of a scope, in every thread.
+/// A different choice until the end of the scope, in every thread.
 class KernelsScope {
  public:
   explicit KernelsScope(Kernels kernels) : before_(ops::kernels()) { set_kernels(kernels); }
@@ -41,11 +41,11 @@ class KernelsScope {
 /// empty.
 [[nodiscard]] bool takes_fused(const at::Tensor& x);
 
-/// Whether a fused version takes this input where it takes fp32 alone, such as a weight beside
+/// Whether a fused version takes this input where it accepts only fp32, such as a weight beside
 /// activations of either dtype.
 [[nodiscard]] bool is_fp32_on_cpu(const at::Tensor& x);
 
-/// While it lives, profilers and `loopbank bench train` see this op run, as they do those of ATen.
+/// While it exists, profilers and `loopbank bench train` see this op run, as they see ATen's.
 class ProfiledOp {
  public:
   /// @param name  such as "loopbank::linear"
@@ -59,7 +59,7 @@ class ProfiledOp {
   std::unique_ptr<Record> record_;
 };
 
-/// The input as a fused kernel reads it: its values in rows without gaps.
+/// The input as a fused kernel reads it, in rows without gaps.
 [[nodiscard]] at::Tensor dense(const at::Tensor& x);
 
 }  // namespace loopbank::ops

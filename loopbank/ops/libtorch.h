@@ -3,7 +3,7 @@
 /// each.
 ///
 /// Debian 12 has 1.13, Debian 13 has 2.6, and pip has later ones. The library is written against
-/// what all of them have; where that is not enough, the #if stands here and nowhere else. Not a
+/// what all of them have; where that is not enough, the #if is here and nowhere else. This is not a
 /// layer over LibTorch: what every version has is called by LibTorch's own name. For sources and
 /// tests: no header of the library includes this one, since it takes more of LibTorch than
 /// <ATen/core/Tensor.h>.
@@ -40,10 +40,10 @@ class HostAllocator : public at::Allocator {
 #endif
 };
 
-/// Causal attention by LibTorch's own fused kernel, which LibTorch 1 does not have.
+/// Causal attention by LibTorch's own fused kernel, which LibTorch 1 lacks.
 ///
 /// @param query, keys, values  [B, H, T, d]  on a GPU
-/// @return [B, H, T, d], or an undefined tensor where there is no such kernel
+/// @return [B, H, T, d], or an undefined tensor if there is no such kernel
 inline at::Tensor fused_causal_attention([[maybe_unused]] const at::Tensor& query,
                                          [[maybe_unused]] const at::Tensor& keys,
                                          [[maybe_unused]] const at::Tensor& values) {

@@ -1,14 +1,14 @@
 #pragma once
-/// Linear layers without bias, those that read one input joined into one product.
+/// Linear layers without bias; those that read the same input are joined into one product.
 ///
-/// A weight is prepared once a pass, however many loops read it: cast to the compute dtype, joined
-/// with its neighbours, laid out for oneDNN. The layout of the forward pass can be dropped when its
-/// layer is done; that of the backward pass is made when the first gradient arrives and goes with
-/// the last. Prepared weights of one layer at a time are thus in memory, not those of the whole
+/// A weight is prepared once per pass, however many loops read it: cast to the compute dtype,
+/// joined with its neighbours, laid out for oneDNN. The forward layout can be dropped when its
+/// layer is done; the backward layout is created when the first gradient arrives and freed with the
+/// last. So the prepared weights of one layer at a time are in memory, not those of the whole
 /// model.
 ///
 /// Rejected: copies kept from step to step. They cost twice the memory of the weights in bf16, and
-/// preparing them takes 1 to 2 % of a step.
+/// preparing them takes only 1 to 2 % of a step.
 
 #include <ATen/core/Tensor.h>
 
@@ -25,10 +25,10 @@ namespace loopbank::ops {
 /// linear against exact arithmetic on the same inputs, for sums of up to 200 terms about 1.
 inline constexpr Tolerance kLinearTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16 + 2e-5};
 
-/// The weights of linear layers that read one input, prepared for one pass.
+/// The weights of linear layers that read the same input, prepared for one pass.
 class LinearWeights {
  public:
-  /// @param masters  one [out_k, in] a layer, fp32 (or the compute dtype)
+  /// @param masters  one [out_k, in] per layer, fp32 (or the compute dtype)
   /// @param compute  dtype of the products
   /// @throws Error kShape when `in` differs or there is no weight
   LinearWeights(std::vector<at::Tensor> masters, at::ScalarType compute);
@@ -37,7 +37,7 @@ class LinearWeights {
   [[nodiscard]] at::ScalarType compute_dtype() const { return compute_; }
   /// Width of the input.
   [[nodiscard]] int64_t in() const { return masters_.front().size(1); }
-  /// Widths of the outputs together.
+  /// Total width of the outputs.
   [[nodiscard]] int64_t out() const { return out_; }
 
   /// W [out, in] in the compute dtype, cast and joined once; differentiable in the masters.
@@ -52,17 +52,17 @@ class LinearWeights {
 
   /// W^T [in, out] cut by its columns, for products of `rows` rows at a time: each part has `width`
   /// outputs of every layer side by side, or what is left of them; `out` or more gives one part,
-  /// the whole. Prepared in the first call with a width and not to be called from several threads.
+  /// the whole. Prepared in the first call with a width; not to be called from several threads.
   const std::vector<PackedMatrix>& forward_parts(int64_t width, int64_t rows);
 
   /// W [out, in] cut by its columns in the same way: parts of `width` inputs.
   const std::vector<PackedMatrix>& backward_parts(int64_t width, int64_t rows);
 
-  /// What the uses' gradients go to, to be asked for once a use; null where no master needs one or
-  /// no graph is built.
+  /// Where the gradients of the uses go, to be asked for once per use; null if no master needs one
+  /// or no graph is built.
   [[nodiscard]] std::shared_ptr<WeightGradient> gradient();
 
-  /// Frees what the forward pass prepared; another product prepares it anew.
+  /// Frees what the forward pass prepared; another product prepares it again.
   void forget_forward();
 
  private:

@@ -16,7 +16,7 @@ inline constexpr Tolerance kNormLinearTolerance{.fp32 = 1e-5, .bf16 = 0.02};
 
 struct NormLinear {
   at::Tensor y;  ///< [..., out_1 + out_2 + ...] in the compute dtype
-  at::Tensor a;  ///< the input once more, for what else reads it: both gradients meet in this op
+  at::Tensor a;  ///< the input again, for its other readers: both gradients meet in this op
 };
 
 ///     y = [x W_1^T | x W_2^T | ...],  x = rms_norm(a)                      (SPEC 1, Block)

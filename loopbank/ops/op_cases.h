@@ -1,7 +1,7 @@
 #pragma once
 /// Every op that has a fused version, as a case: inputs of a stated size, what it computes, and the
-/// FLOPs and bytes that this takes at the least. One list serves the test that compares both
-/// versions and `loopbank bench ops`, which times them.
+/// FLOPs and bytes that this takes at least. One list serves the test that compares both versions
+/// and `loopbank bench ops`, which times them.
 
 #include <ATen/core/Tensor.h>
 
@@ -23,8 +23,8 @@ struct OpCase {
   std::string name;                ///< `rms_norm [2, 512, 768] bf16`
   std::vector<at::Tensor> inputs;  ///< those that are floating point are differentiated
   OpFunction run;
-  double forward_flops = 0.0;   ///< of matrix products; 0 where there are none
-  double backward_flops = 0.0;  ///< without what is computed again
+  double forward_flops = 0.0;   ///< of matrix products; 0 if there are none
+  double backward_flops = 0.0;  ///< without what is recomputed
   double forward_bytes = 0.0;   ///< every input read and every result written once
   double backward_bytes = 0.0;  ///< inputs and the result's gradient read, gradients written
 };
@@ -32,8 +32,8 @@ struct OpCase {
 /// @param dtype  of products: fp32 or bf16
 [[nodiscard]] std::vector<OpCase> op_cases(const OpSizes& sizes, at::ScalarType dtype);
 
-/// The result and the gradient of every differentiated input, weighed with fixed random numbers, of
-/// the kernels in force.
+/// The result and the gradient of every differentiated input, weighted with fixed random numbers,
+/// with the kernels in force.
 [[nodiscard]] std::vector<at::Tensor> result_and_gradients(const OpCase& op);
 
 /// The largest max |fused - reference| / max |reference| over the result and the gradients.

@@ -42,7 +42,7 @@ struct HeadNorm {
 /// @return [B, T, H d] in the dtype of qkv; differentiable in qkv and both weights
 /// @throws Error kShape when the sizes do not fit or d is odd
 /// Numerics: rotation, norm, softmax and every sum in fp32; within kSelfAttentionTolerance. The
-/// fused version keeps qkv, the result and one fp32 number a row and head for the backward pass,
+/// fused version keeps qkv, the result and one fp32 number per row and head for the backward pass,
 /// and its memory grows linearly in T.
 at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm);

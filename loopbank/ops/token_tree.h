@@ -1,13 +1,13 @@
 #pragma once
-/// Token sequences that share their beginnings, laid out so that every shared beginning stands
-/// once: a tree in which each token sees itself and its ancestors.
+/// Token sequences that share prefixes, laid out so that every shared prefix occurs once: a tree in
+/// which each token sees itself and its ancestors.
 ///
 ///     the quick fox        the  quick  fox  cat  slow  dog        in preorder
 ///     the quick cat   ->    0     1     2    2    1     2         its depth, which is its position
 ///     the slow dog
 ///
-/// The depths alone tell the tree: the parent of a token is the last one before it of depth one
-/// less. A sequence is the tree 0, 1, 2, ...; a batch of sequences is several of them in a row.
+/// The depths alone define the tree: the parent of a token is the last one before it whose depth is
+/// one less. A sequence is the tree 0, 1, 2, ...; a batch of sequences is several of them in a row.
 
 #include <ATen/core/Tensor.h>
 

@@ -2,9 +2,9 @@
 /// The gradient of weights that several uses in one pass share: the loops of a layer.
 ///
 /// Why: autograd would have each use return a gradient of its own and add them up, a matrix read
-/// twice and written twice where the product could have added to it. Here uses hold a token
-/// in the place of the weights. Autograd calls the token's backward function when all of them are
-/// done; it hands the sum on to the weights.
+/// twice and written twice where the product could have added to it. Here uses hold a token in the
+/// place of the weights. Autograd calls the token's backward function when all of them are done; it
+/// hands the sum on to the weights.
 
 #include <ATen/core/Tensor.h>
 
@@ -18,7 +18,7 @@ namespace loopbank::ops {
 
 class WeightGradient {
  public:
-  /// @param masters  one [out_k, in] a layer, of which one at least needs a gradient
+  /// @param masters  one [out_k, in] per layer, at least one of which needs a gradient
   /// @param done     called when no use needs the weights any more in a backward pass: before the
   ///                 last use's product, which then finds their memory, and when all are through
   WeightGradient(const std::vector<at::Tensor>& masters, std::function<void()> done);

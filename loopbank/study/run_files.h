@@ -18,8 +18,8 @@ namespace loopbank {
 /// validation; keys that the validations have not are left out.
 [[nodiscard]] nlohmann::ordered_json validation_curve(const std::filesystem::path& metrics);
 
-/// The inner life of a trained run's model on its validation rows (infer/inside.h): inside.json of
-/// its folder, measured and written where it does not exist.
+/// The inner life of a trained run's model on its validation rows (dissect/inside.h): inside.json
+/// of its folder, measured and written where it does not exist.
 /// @throws Error kCheckpoint, kData as load_inference_model and open_run_data
 void ensure_inside(const RunConfig& run, const std::filesystem::path& folder);
 

@@ -45,7 +45,7 @@ struct StudySettings {
   std::vector<Field> fields();
 };
 
-/// [benchmark]: the embedded benchmark (data/benchmark.h).
+/// [benchmark]: the embedded benchmark (benchmark/benchmark.h).
 struct BenchmarkSettings {
   BenchmarkOptions options;        ///< but for `seed` and the kinds
   std::vector<std::string> kinds;  ///< "addition:1-3"

@@ -1,7 +1,7 @@
 #pragma once
 /// How many steps of a study fit into a time, and which systems do where not all of them fit.
 ///
-///     seconds of a run = steps * seconds a step + the rest   (validations, scoring, looking within)
+///     seconds of a run = steps * seconds a step + the rest  (validations, scoring, looking within)
 ///     steps            = the most, the same for all systems, whose runs end in time
 ///
 /// Equal steps keep the comparison fair, so the steps come down first, to half of the study's own:

@@ -59,7 +59,7 @@ class Tokenizer {
   /// Writes tokenizer.json atomically.
   void save(const std::filesystem::path& path) const;
 
-  /// From its parts (data/tokenizer_definition.h), such as training makes them.
+  /// From its parts (tokenize/tokenizer_definition.h), such as training makes them.
   /// @throws Error kData when a byte has no token or a pattern does not compile
   explicit Tokenizer(TokenizerDefinition definition);
 

@@ -1,5 +1,5 @@
 #pragma once
-/// What the fused ops on rows [..., D] share: tensors handed to vector kernels, rows shared out to
+/// What the fused ops on rows [..., D] share: tensors handed to vector kernels, rows divided among
 /// threads, sums over rows.
 
 #include <ATen/core/Tensor.h>

@@ -9,14 +9,14 @@
 /// pool for small blocks: those below kSmallestPooledBytes go to the C library as before.
 ///
 /// Rejected: MALLOC_TRIM_THRESHOLD_ and friends keep blocks too, but their peak was 9.1 GB for 7.6.
-/// Free blocks by size class, eight between two powers of two: a block serves its own class alone,
+/// Free blocks by size class, eight between two powers of two: a block serves only its own class,
 /// and dense-d768 took 1.73 GB where this takes 1.58.
 
 #include <cstddef>
 
 namespace loopbank::ops {
 
-/// Blocks below this many bytes are left to the C library.
+/// Blocks smaller than this are left to the C library.
 constexpr size_t kSmallestPooledBytes = size_t{1} << 18U;
 
 /// Before the pool takes more from the system it gives the memory of its free blocks back, where
@@ -24,8 +24,8 @@ constexpr size_t kSmallestPooledBytes = size_t{1} << 18U;
 /// give back what it has free.
 constexpr double kLargestFreeShare = 0.25;
 
-/// From now on tensors on the CPU take their memory from the pool; a second call changes nothing.
-/// In a build for CUDA it does nothing and returns false: that one computes on a GPU, whose memory
+/// From now on CPU tensors take their memory from the pool; a second call changes nothing. In a
+/// build for CUDA it does nothing and returns false: that one computes on a GPU, whose memory
 /// LibTorch keeps by itself.
 bool install_memory_pool();
 

@@ -21,7 +21,7 @@ struct RowBlocks {
   int64_t rows = 0;
   int64_t block = 0;  ///< rows at a time; fewer in the last
 
-  /// For all rows [..., D] of x, shared out to the threads at hand.
+  /// For all rows [..., D] of x, divided among the available threads.
   explicit RowBlocks(const at::Tensor& x);
 
   [[nodiscard]] int64_t count() const { return divide_up(rows, block); }

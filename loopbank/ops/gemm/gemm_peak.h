@@ -1,5 +1,5 @@
 #pragma once
-/// The fastest matrix product that this machine shows: the yardstick of utilization.
+/// The fastest matrix product that this machine achieves: the yardstick of utilization.
 
 #include <ATen/core/Tensor.h>
 
