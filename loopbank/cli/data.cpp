@@ -184,7 +184,7 @@ void add_encode(CLI::App& data) {
   command->add_option("--tokenizer", *tokenizer, "tokenizer.json, its folder, or bytes")
       ->required();
   command->add_flag("--parse-special", *parse_special,
-                    "Special tokens written out in the text become their ids");
+                    "Special tokens spelled out in the text become their ids");
   command->callback([tokenizer, parse_special] { run_encode(*tokenizer, *parse_special); });
 }
 
@@ -197,8 +197,7 @@ void add_decode(CLI::App& data) {
 }
 
 void add_train_tokenizer(CLI::App& data) {
-  auto* command =
-      data.add_subcommand("train-tokenizer", "A byte-level BPE of one's own from text files");
+  auto* command = data.add_subcommand("train-tokenizer", "Train a byte-level BPE on text files");
   const auto flags = std::make_shared<TrainTokenizerFlags>();
   command->add_option("FILES", flags->files, ".jsonl or .txt, plain, .gz or .zst")->required();
   command->add_option("--vocab-size", flags->options.vocab_size, "Tokens, <|endoftext|> included")
@@ -208,7 +207,7 @@ void add_train_tokenizer(CLI::App& data) {
                     "Every digit is a token of its own");
   command
       ->add_option("--min-frequency", flags->options.min_frequency,
-                   "Pairs met less often do not become tokens")
+                   "Less frequent pairs do not become tokens")
       ->capture_default_str();
   command->add_flag("--strict", flags->strict, "Stop at the first bad line");
   command->add_flag("--json", flags->json, "The result as JSON on stdout");

@@ -56,7 +56,7 @@ void add_data_make_benchmark(CLI::App& data) {
   add("--people", options.facts.num_people, "Invented people, with 4 facts each");
   add("--places", options.facts.num_places, "Invented towns, with 4 facts each");
   add("--values", options.facts.values_per_attribute, "Different values of an attribute");
-  add("--wordings", options.facts.wordings_per_fact, "Statements that tell each fact");
+  add("--wordings", options.facts.wordings_per_fact, "Statements of each fact");
   add("--asked-share", options.facts.asked_share, "Entities whose questions are trained on");
   add("--question-share", options.facts.question_share, "Questions in the text on facts, of bytes");
   command->add_option("--kinds", flags->kinds,

@@ -101,7 +101,7 @@ void add_eval(CLI::App& app) {
       ->add_option("--data", flags->data,
                    "Folder of the tasks' .jsonl files; may be given several times")
       ->allow_extra_args(false);
-  command->add_option("--limit", flags->source.limit, "Instances a task (all)")
+  command->add_option("--limit", flags->source.limit, "Instances per task (all)")
       ->check(CLI::PositiveNumber);
   command
       ->add_option_function<std::string>(
@@ -122,14 +122,15 @@ void add_eval(CLI::App& app) {
       ->allow_extra_args(false);
   command->add_option("--fewshot", flags->few_shot,
                       "File of the shots: rows {\"task\", \"num_shots\", \"prefix\"}");
-  one_word(command->add_option("--max-loops", flags->options.max_loops,
-                               "Loop budgets, with commas between; a result each (the model's N)"))
+  one_word(
+      command->add_option("--max-loops", flags->options.max_loops,
+                          "Loop budgets, with commas between; one result each (the model's N)"))
       ->check(CLI::PositiveNumber);
   command->add_option("--batch-tokens", flags->options.batch_tokens, "Tokens of a batch")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   add_precision_flag(*command, flags->options.compute_dtype);
-  command->add_option("--out", flags->out, "Folder for metrics.json and a row an instance");
+  command->add_option("--out", flags->out, "Folder for metrics.json and a row per instance");
   command->add_flag("--json", flags->json, "The results as JSON on stdout");
   add_eval_compare(*command);
   command->callback([flags, command] {

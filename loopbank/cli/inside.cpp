@@ -125,7 +125,7 @@ void print_budgets(const Inside& inside) {
     rows.push_back({fmt::format("{}", budget.max_loops), fmt::format("{:.4f}", budget.loss),
                     fmt::format("{:.4f}", budget.bpb), format_count(budget.flops_per_token)});
   }
-  print_table("The same weights with at most so many loops in every layer", rows);
+  print_table("The same weights with a bound on the loops of every layer", rows);
 }
 
 /// The text of the tokens before token `index`, quoted.

@@ -88,16 +88,17 @@ void add_inspect(CLI::App& app) {
       ->add_option("--sequence-length", options.sequence_length,
                    "Tokens of a row (the model's max_position_embeddings)")
       ->check(CLI::PositiveNumber);
-  command->add_option("--slots", options.num_slots, "Slots of each bank to tell in full")
+  command->add_option("--slots", options.num_slots, "Slots of each bank to describe in full")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--top", options.num_top, "Contexts, tokens and words of a slot")
+  command->add_option("--top", options.num_top, "Contexts, tokens and promoted tokens of a slot")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   command
-      ->add_option("--ablate", flags->ablate,
-                   "What to zero, and see the cost: bank (all, and each), slots (each that is told "
-                   "in full), none (bank,slots)")
+      ->add_option(
+          "--ablate", flags->ablate,
+          "What to zero, and see the cost: bank (all, and each), slots (each that is described "
+          "in full), none (bank,slots)")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"bank", "slots", "none"}));

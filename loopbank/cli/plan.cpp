@@ -35,7 +35,7 @@ void run_plan(const PlanFlags& flags) {
 
 void add_plan(CLI::App& app) {
   auto* command = app.add_subcommand(
-      "plan", "Parameters by part, FLOPs a token, memory, steps and time of a config");
+      "plan", "Parameters by part, FLOPs per token, memory, steps and time of a config");
   const auto flags = std::make_shared<PlanFlags>();
   command->add_option("CONFIG", flags->config, "A run's TOML, a config.json or a model's folder")
       ->required();

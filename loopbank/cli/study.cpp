@@ -194,7 +194,7 @@ void add_study(CLI::App& app) {
       ->check(CLI::IsMember(kScales))
       ->capture_default_str();
   command->add_option("--out", flags->out,
-                      "The study's folder; one that was stopped goes on, done systems are kept");
+                      "The study's folder; a stopped study continues, done systems are kept");
   command->add_option("--systems", flags->systems, "Names with commas between (all ten)")
       ->delimiter(',')
       ->allow_extra_args(false);
