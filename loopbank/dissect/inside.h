@@ -102,5 +102,8 @@ struct Inside {
 /// The "inside" object of docs/formats.md. What was not measured is left out; figures of the token
 /// view are rounded to 4 decimals.
 [[nodiscard]] nlohmann::ordered_json to_json(const Inside& inside);
+/// What to_json wrote; what is left out stays empty.
+/// @throws Error kData for an object of another form; `where` names the file
+[[nodiscard]] Inside inside_from_json(const nlohmann::ordered_json& json, const std::string& where);
 
 }  // namespace loopbank

@@ -4,11 +4,15 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/dissect/inside.h"
+#include "loopbank/support/json_members.h"
 
 namespace loopbank {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+const MembersForm kInsideForm = {.expected = "what a model does within",
+                                 .remedy = "Remove the file to measure it anew."};
 
 /// Four decimals: a token's figures are read by people, and there are many of them.
 double to_four_decimals(double value) {
@@ -16,83 +20,112 @@ double to_four_decimals(double value) {
   return std::round(value * kScale) / kScale;
 }
 
-ByLayer to_four_decimals(ByLayer values) {
-  for (auto& value : values) {
-    value = to_four_decimals(value);
+InsideOfToken to_four_decimals(InsideOfToken token) {
+  token.loss = to_four_decimals(token.loss);
+  for (auto* values : {&token.expected_loops, &token.local_gate, &token.global_gate}) {
+    for (auto& value : *values) {
+      value = to_four_decimals(value);
+    }
   }
-  return values;
+  return token;
 }
 
-void add_unless_empty(Json& json, const char* key, const ByLayer& values) {
-  if (!values.empty()) {
-    json[key] = values;
+void class_member(JsonWriter& by, TokenClass token_class) {
+  by("name", token_class_name(token_class));
+}
+
+void class_member(const JsonReader& by, TokenClass& token_class) {
+  std::string name;
+  by("name", name);
+  for (int64_t i = 0; i < kNumTokenClasses; ++i) {
+    if (token_class_name(static_cast<TokenClass>(i)) == name) {
+      token_class = static_cast<TokenClass>(i);
+      return;
+    }
   }
+  fail(ErrorCode::kData, "{}: expected a kind of token, got \"{}\".", by.where(), name);
 }
 
-Json json_of(const InsideOfClass& found) {
-  Json json = {{"name", token_class_name(found.token_class)},
-               {"tokens", found.tokens},
-               {"share", found.share}};
-  if (found.loss) {
-    json["loss"] = *found.loss;
-  }
-  json["expected_loops"] = found.expected_loops;
-  add_unless_empty(json, "local_gate", found.local_gate);
-  add_unless_empty(json, "global_gate", found.global_gate);
-  return json;
-}
-
-Json json_of(const InsideOfBudget& budget) {
-  return {{"max_loops", budget.max_loops},
-          {"loss", budget.loss},
-          {"bpb", budget.bpb},
-          {"flops_per_token", budget.flops_per_token}};
-}
-
-Json json_of(const InsideOfToken& token) {
-  Json json = {{"text", token.text},
-               {"loss", to_four_decimals(token.loss)},
-               {"expected_loops", to_four_decimals(token.expected_loops)}};
-  add_unless_empty(json, "local_gate", to_four_decimals(token.local_gate));
-  add_unless_empty(json, "global_gate", to_four_decimals(token.global_gate));
-  return json;
-}
-
-template <typename Item>
-Json list_of(const std::vector<Item>& items) {
-  auto list = Json::array();
-  for (const auto& item : items) {
-    list.push_back(json_of(item));
-  }
-  return list;
-}
-
-void add_gate(Json& json, const char* key, const std::optional<GateStatistics>& gate) {
-  if (gate) {
-    json[key] = {{"mean", gate->mean}, {"spread", gate->spread}};
-  }
-}
+/// The tokens one by one, an object of their own.
+struct ShownTokens {
+  std::vector<InsideOfToken> tokens;
+};
 
 }  // namespace
 
+void members(auto& by, Either<GateStatistics> auto& gate) {
+  by("mean", gate.mean);
+  by("spread", gate.spread);
+}
+
+void members(auto& by, Either<InsideOfClass> auto& found) {
+  class_member(by, found.token_class);
+  by("tokens", found.tokens);
+  by("share", found.share);
+  by("loss", found.loss);
+  by("expected_loops", found.expected_loops);
+  by.unless_empty("local_gate", found.local_gate);
+  by.unless_empty("global_gate", found.global_gate);
+}
+
+void members(auto& by, Either<InsideOfBudget> auto& budget) {
+  by("max_loops", budget.max_loops);
+  by("loss", budget.loss);
+  by("bpb", budget.bpb);
+  by("flops_per_token", budget.flops_per_token);
+}
+
+void members(auto& by, Either<InsideOfToken> auto& token) {
+  by("text", token.text);
+  by("loss", token.loss);
+  by("expected_loops", token.expected_loops);
+  by.unless_empty("local_gate", token.local_gate);
+  by.unless_empty("global_gate", token.global_gate);
+}
+
+void members(auto& by, Either<ShownTokens> auto& view) {
+  by.list("tokens", view.tokens);
+}
+
+/// But for the token view.
+void members(auto& by, Either<Inside> auto& inside) {
+  by("tokens", inside.tokens);
+  by("layers", inside.layers);
+  by("loops", inside.loops);
+  by("expected_loops", inside.expected_loops);
+  by("expected_loops_spread", inside.expected_loops_spread);
+  by("halting", inside.halting);
+  by("loop_scale", inside.loop_scale);
+  by("state_norm", inside.state_norm);
+  by("state_change", inside.state_change);
+  by.object("local_gate", inside.local_gate);
+  by.object("global_gate", inside.global_gate);
+  by.list("token_classes", inside.token_classes);
+  by.list("bpb_by_loops", inside.bpb_by_loops);
+}
+
 Json to_json(const Inside& inside) {
-  Json json = {{"tokens", inside.tokens},
-               {"layers", inside.layers},
-               {"loops", inside.loops},
-               {"expected_loops", inside.expected_loops},
-               {"expected_loops_spread", inside.expected_loops_spread},
-               {"halting", inside.halting}};
-  if (inside.loop_scale) {
-    json["loop_scale"] = *inside.loop_scale;
+  auto json = JsonWriter::write(inside);
+  ShownTokens view;
+  for (const auto& token : inside.token_view) {
+    view.tokens.push_back(to_four_decimals(token));
   }
-  json["state_norm"] = inside.state_norm;
-  json["state_change"] = inside.state_change;
-  add_gate(json, "local_gate", inside.local_gate);
-  add_gate(json, "global_gate", inside.global_gate);
-  json["token_classes"] = list_of(inside.token_classes);
-  json["bpb_by_loops"] = list_of(inside.bpb_by_loops);
-  json["token_view"] = {{"tokens", list_of(inside.token_view)}};
+  json["token_view"] = JsonWriter::write(view);
   return json;
+}
+
+Inside inside_from_json(const Json& json, const std::string& where) {
+  Inside inside;
+  ShownTokens view;
+  const JsonReader from(json, where, kInsideForm);
+  from.read(inside);
+  from.object("token_view", view);
+  inside.token_view = std::move(view.tokens);
+  if (inside.expected_loops.empty()) {
+    fail(ErrorCode::kData, "{}: expected {}, got no \"expected_loops\". {}", where,
+         kInsideForm.expected, kInsideForm.remedy);
+  }
+  return inside;
 }
 
 }  // namespace loopbank
