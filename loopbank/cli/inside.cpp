@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +20,7 @@
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/support/statistics.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank::cli {
@@ -40,11 +40,6 @@ struct InsideFlags {
 };
 
 using Cells = std::vector<std::string>;
-
-double mean_of(const ByLayer& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) /
-         static_cast<double>(std::max<size_t>(values.size(), 1));
-}
 
 /// Several figures in one cell: loops or layers, one after another.
 std::string cell(const ByLayer& values, const char* form = "{:.3f}") {

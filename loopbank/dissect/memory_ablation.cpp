@@ -6,12 +6,12 @@
 #include <ATen/ops/mv.h>
 #include <ATen/ops/tensor.h>
 
-#include <cmath>
 #include <numbers>
 #include <numeric>
 #include <utility>
 
 #include "loopbank/support/error.h"
+#include "loopbank/support/statistics.h"
 
 namespace loopbank {
 namespace {
@@ -57,20 +57,6 @@ class ChangedValues {
 
   std::vector<std::pair<at::Tensor, at::Tensor>> before_;  // the parameter, what it held
 };
-
-/// Of the sum of the rows' differences, as if the rows were drawn one by one.
-std::optional<double> standard_error_of_sum(const std::vector<double>& differences) {
-  const auto n = static_cast<double>(differences.size());
-  if (differences.size() < 2) {
-    return std::nullopt;
-  }
-  const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) / n;
-  double squares = 0.0;
-  for (const auto difference : differences) {
-    squares += (difference - mean) * (difference - mean);
-  }
-  return std::sqrt(squares * n / (n - 1.0));
-}
 
 }  // namespace
 
@@ -135,8 +121,9 @@ std::vector<AblationCost> ablate(LanguageModel& model, const ScoredText& text,
     AblationCost cost{.kind = ablation.kind, .what = ablation.what};
     cost.bpb = bits_per_byte(nats, text);
     cost.cost = cost.bpb - before;
-    if (const auto error = standard_error_of_sum(differences)) {
-      cost.standard_error = *error / bits;
+    if (differences.size() > 1) {  // of their sum, as if the rows were drawn one by one
+      const auto rows = static_cast<double>(differences.size());
+      cost.standard_error = rows * standard_error_of(differences) / bits;
     }
     costs.push_back(std::move(cost));
   }

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "loopbank/eval/paired_bootstrap.h"
+#include "loopbank/support/statistics.h"
 
 namespace loopbank {
 

@@ -1,10 +1,10 @@
 #include "loopbank/eval/metrics.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numbers>
 
 #include "loopbank/support/error.h"
+#include "loopbank/support/statistics.h"
 
 namespace loopbank {
 namespace {
@@ -81,20 +81,7 @@ double instance_value(Metric metric, std::span<const ContinuationScore> scores, 
 }
 
 Estimate estimate_mean(std::span<const double> values) {
-  const auto count = static_cast<double>(values.size());
-  double sum = 0.0;
-  for (const double value : values) {
-    sum += value;
-  }
-  const double mean = sum / count;
-  if (values.size() < 2) {
-    return {.mean = mean, .standard_error = 0.0};
-  }
-  double squares = 0.0;
-  for (const double value : values) {
-    squares += (value - mean) * (value - mean);
-  }
-  return {.mean = mean, .standard_error = std::sqrt(squares / (count - 1.0) / count)};
+  return {.mean = mean_of(values), .standard_error = standard_error_of(values)};
 }
 
 int64_t count_characters(std::string_view text) {

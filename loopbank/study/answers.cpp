@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
-
-#include "loopbank/study/comparison.h"
 
 namespace loopbank {
 namespace {
@@ -30,8 +27,8 @@ struct Tally {
   size_t all = 0;
   size_t better = 0;
   size_t worse = 0;
-  const Json* best = nullptr;   ///< the one whose score is best
-  SystemComparison comparison;  ///< of the best
+  const SystemResult* best = nullptr;            ///< the one whose score is best
+  const SystemComparison* comparison = nullptr;  ///< of the best
 
   [[nodiscard]] Tone tone() const {
     if (all == 0) {
@@ -63,35 +60,36 @@ std::string headline_of(Tone tone) {
   return "Not measured";
 }
 
-Tally compare_family(const Json& part, std::string_view family, std::string_view other,
-                     const ScoreColumn& column) {
+/// Null where the two were not compared.
+const SystemComparison* compared(const PartResult& part, const SystemResult& system,
+                                 const std::string& other, const Column& column) {
+  const auto found = part.comparisons.find({system.name, other, column.key});
+  return found == part.comparisons.end() ? nullptr : &found->second;
+}
+
+Tally compare_family(const PartResult& part, std::string_view family, const std::string& other,
+                     const Column& column) {
   Tally tally;
-  for (const auto* system : systems_of(part, {"paper"})) {
-    if (text_at(*system, "family") != family) {
-      continue;
-    }
-    const auto comparison = compare_systems(part, text_at(*system, "name"), other, column);
-    if (!comparison) {
+  for (const auto& system : part.systems) {
+    const auto* comparison = compared(part, system, other, column);
+    if (system.group != "paper" || system.family != family || comparison == nullptr) {
       continue;
     }
     ++tally.all;
-    tally.better += comparison->decisive_verdict() > 0 ? 1 : 0;
-    tally.worse += comparison->decisive_verdict() < 0 ? 1 : 0;
-    const bool first = tally.best == nullptr;
-    const bool lower = comparison->here < tally.comparison.here;
-    if (first || lower == column.lower_is_better) {
-      tally.best = system;
-      tally.comparison = *comparison;
+    tally.better += comparison->verdict == Verdict::kBetter ? 1 : 0;
+    tally.worse += comparison->verdict == Verdict::kWorse ? 1 : 0;
+    if (tally.best == nullptr || comparison->here < tally.comparison->here) {
+      tally.best = &system;
+      tally.comparison = comparison;
     }
   }
   return tally;
 }
 
-/// `All 3 looped systems have a lower reasoning BPB than IsoPar beyond the 95 % interval; ...`
+/// `All 3 looped systems have a clearly lower reasoning BPB than IsoPar; the best, Loop-7, has ...`
 std::string describe_tally(const Tally& tally, const std::string& who, const std::string& other,
-                           const ScoreColumn& column) {
-  const auto than = fmt::format("{} {} than {}", column.lower_is_better ? "lower" : "higher",
-                                column.title, other);
+                           const Column& column) {
+  const auto than = fmt::format("lower {} than {}", column.title, other);
   std::string text;
   if (tally.better > 0) {
     text = fmt::format("{} {} {} a clearly {}", num_of(tally.better, tally.all), who,
@@ -103,77 +101,76 @@ std::string describe_tally(const Tally& tally, const std::string& who, const std
     text += fmt::format(" and {} {} clearly worse", tally.worse, tally.worse == 1 ? "is" : "are");
   }
   text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
-  text += fmt::format("; the best, {}, has {}.", label_of(*tally.best),
-                      describe_comparison(tally.comparison));
-  return text;
+  return text +
+         fmt::format("; the best, {}, has {}.", tally.best->label, describe(*tally.comparison));
 }
 
-/// What seeds leave open of a comparison that is clear over the questions; empty where nothing.
-std::string doubt_of_seeds(const Json& part, const SystemComparison& comparison) {
-  const auto seeds = numbers(member(part, "seeds")).size();
-  if (seeds == 1) {
-    return one_seed_warning(part);
+/// What the verdict leaves open: another seed, or of several seeds that they are too few for what
+/// their questions tell. Empty where nothing.
+std::string doubt_of_seeds(const PartResult& part, const SystemComparison& comparison) {
+  if (part.seeds.size() == 1) {
+    return std::string(kOneSeedWarning);
   }
-  if (comparison.verdict() == 0 || !comparison.seeds || comparison.verdict_over_seeds() != 0) {
+  if (!comparison.questions.excludes_zero() || !comparison.seeds ||
+      comparison.verdict != Verdict::kOpen) {
     return "";
   }
   return fmt::format(
       "Over the questions alone the difference is clear ({:+.3f} to {:+.3f}): {} "
       "seeds are too few to tell.",
-      comparison.low, comparison.high, seeds);
+      comparison.questions.low, comparison.questions.high, part.seeds.size());
 }
 
-std::string how(const SystemComparison& comparison) {
-  const int verdict = comparison.decisive_verdict();
-  return verdict > 0 ? "is better" : verdict < 0 ? "is worse" : "is too near to tell";
+std::string how(Verdict verdict) {
+  return verdict == Verdict::kBetter  ? "is better"
+         : verdict == Verdict::kWorse ? "is worse"
+                                      : "is too near to tell";
 }
 
 /// `With learned scales on both sides, Loop-3 against Loop-1 is better: ...`; empty where that was
 /// not measured.
-std::string against(const Json& part, const std::string& what, const Json& system,
-                    std::string_view other_name, const ScoreColumn& column) {
-  const auto* other = find_system(part, other_name);
-  const auto comparison = compare_systems(part, text_at(system, "name"), other_name, column);
-  return other == nullptr || !comparison
+std::string against(const PartResult& part, const std::string& what, const SystemResult& system,
+                    const std::string& other_name, const Column& column) {
+  const auto* other = part.find(other_name);
+  const auto* comparison = compared(part, system, other_name, column);
+  return other == nullptr || comparison == nullptr
              ? ""
-             : fmt::format("{}, {} against {} {}: {}.", what, label_of(system), label_of(*other),
-                           how(*comparison), describe_comparison(*comparison));
+             : fmt::format("{}, {} against {} {}: {}.", what, system.label, other->label,
+                           how(comparison->verdict), describe(*comparison));
 }
+
+/// What one system costs more than another.
+struct Cost {
+  double SystemResult::*figure;
+  const char* name;
+};
 
 /// `At equal FLOPs a token, Loop-3 against IsoFLOP is better: ...` for the system that the baseline
 /// was derived from, or else for `otherwise`; the cost ratio is told where it is not near 1. Empty
 /// where that was not measured.
-std::string at_equal_cost(const Json& part, std::string_view baseline, const Json& otherwise,
-                          const char* cost_key, const char* cost_name, const ScoreColumn& column) {
+std::string at_equal_cost(const PartResult& part, const std::string& baseline,
+                          const SystemResult& otherwise, const Cost& cost, const Column& column) {
   constexpr double kNearCost = 0.05;
-  const auto* base = find_system(part, baseline);
-  if (base == nullptr) {
+  const auto* base = part.find(baseline);
+  if (base == nullptr || base->*cost.figure == 0) {
     return "";
   }
-  const auto* matched = find_system(part, text_at(member(*base, "matches"), "system"));
-  const bool of_family =
-      matched != nullptr && text_at(*matched, "family") == text_at(otherwise, "family");
+  const auto* matched = base->matches ? part.find(base->matches->system) : nullptr;
+  const bool of_family = matched != nullptr && matched->family == otherwise.family;
   const auto& system = of_family ? *matched : otherwise;
-  const auto cost = number_at(system, cost_key);
-  const auto base_cost = number_at(*base, cost_key);
-  if (!cost || !base_cost || *base_cost == 0) {
-    return "";
-  }
-  const double ratio = *cost / *base_cost;
+  const double ratio = system.*cost.figure / base->*cost.figure;
   const auto at = std::abs(ratio - 1) < kNearCost
-                      ? fmt::format("At equal {}", cost_name)
-                      : fmt::format("At {:.2f} times the {}", ratio, cost_name);
+                      ? fmt::format("At equal {}", cost.name)
+                      : fmt::format("At {:.2f} times the {}", ratio, cost.name);
   return against(part, at, system, baseline, column);
 }
 
 /// Says so where the loops behind the first leave the state as it is: then no gain is theirs.
-std::string dead_loops(const Json& part, const Json& system) {
+std::string dead_loops(const SystemResult& system) {
   constexpr double kNothing = 1e-3;
   double largest = 0.0;
   size_t loops = 0;
-  for (const auto& layer :
-       member(member(member(part, "inside"), text_at(system, "name")), "state_change")) {
-    const auto changes = numbers(layer);
+  for (const auto& changes : system.inside ? system.inside->state_change : ByLayerAndLoop()) {
     for (size_t i = 1; i < changes.size(); ++i) {
       largest = std::max(largest, changes[i]);
       ++loops;
@@ -184,77 +181,89 @@ std::string dead_loops(const Json& part, const Json& system) {
              : fmt::format(
                    "But the loops of {} behind the first change the state by {:.1e} at most: "
                    "they do nothing, and the gain has another source.",
-                   label_of(system), largest);
+                   system.label, largest);
 }
 
-Answer answer_loops(const Json& part) {
-  const auto column = find_column(part, "reasoning", "bpb");
-  if (!column) {
+Answer answer_loops(const PartResult& part) {
+  const auto* column = find_column(part.columns, "reasoning", /*is_bpb=*/true);
+  if (column == nullptr) {
     return {.text = "No reasoning column was scored."};
   }
   const auto tally = compare_family(part, "loops", "isopar", *column);
   if (tally.all == 0) {
     return {.text = "It takes IsoPar and a looped system without memory, both scored."};
   }
-  return {
-      .tone = tally.tone(),
-      .headline = headline_of(tally.tone()),
-      .text = describe_tally(tally, "looped systems", "IsoPar", *column),
-      .more = joined(
-          {dead_loops(part, *tally.best),
-           against(part, "With learned scales on both sides", *tally.best, "loop1", *column),
-           at_equal_cost(part, "isoflop", *tally.best, "flops_per_token", "FLOPs a token", *column),
-           at_equal_cost(part, "isotime", *tally.best, "seconds", "time", *column),
-           doubt_of_seeds(part, tally.comparison)})};
+  const Cost flops{&SystemResult::forward_flops, "FLOPs a token"};
+  const Cost time{&SystemResult::seconds, "time"};
+  return {.tone = tally.tone(),
+          .headline = headline_of(tally.tone()),
+          .text = describe_tally(tally, "looped systems", "IsoPar", *column),
+          .more = joined(
+              {dead_loops(*tally.best),
+               against(part, "With learned scales on both sides", *tally.best, "loop1", *column),
+               at_equal_cost(part, "isoflop", *tally.best, flops, *column),
+               at_equal_cost(part, "isotime", *tally.best, time, *column),
+               doubt_of_seeds(part, *tally.comparison)})};
 }
 
 /// What part of the way from the looped system to IsoFLOP memory goes; empty without IsoFLOP.
-std::string gap_closed(const Json& part, const Tally& tally, const Json& base,
-                       const ScoreColumn& column) {
-  const auto gap = compare_systems(part, "isoflop", text_at(base, "name"), column);
-  if (!gap) {
+std::string gap_closed(const PartResult& part, const Tally& tally, const SystemResult& base,
+                       const Column& column) {
+  const auto* isoflop = part.find("isoflop");
+  const auto* gap = isoflop == nullptr ? nullptr : compared(part, *isoflop, base.name, column);
+  if (gap == nullptr) {
     return "";
   }
-  if (gap->verdict() <= 0) {
+  if (gap->verdict != Verdict::kBetter) {
     return fmt::format("{} does not clearly lack knowledge against IsoFLOP: {:.3f} against {:.3f}.",
-                       label_of(base), gap->there, gap->here);
+                       base.label, gap->there, gap->here);
   }
-  const double share = (tally.comparison.here - gap->there) / (gap->here - gap->there);
+  const double share = (tally.comparison->here - gap->there) / (gap->here - gap->there);
   return share <= 0 ? fmt::format("Nothing of the gap to IsoFLOP ({:.3f}) is closed.", gap->here)
                     : fmt::format("That is {:.0f} % of the way to IsoFLOP ({:.3f}).", 100 * share,
                                   gap->here);
 }
 
-Answer answer_memory(const Json& part) {
-  const auto column = find_column(part, "knowledge", "bpb");
-  if (!column) {
+/// The paper's system that memory was added to: as many loops, no slots; null for none.
+const SystemResult* base_of_memory(const PartResult& part) {
+  const SystemResult* memory = nullptr;
+  for (const auto& system : part.systems) {
+    if (memory == nullptr && system.group == "paper" && system.family == "memory") {
+      memory = &system;
+    }
+  }
+  for (const auto& system : part.systems) {
+    if (memory != nullptr && system.group == "paper" && system.family == "loops" &&
+        system.loops == memory->loops) {
+      return &system;
+    }
+  }
+  return nullptr;
+}
+
+Answer answer_memory(const PartResult& part) {
+  const auto* column = find_column(part.columns, "knowledge", /*is_bpb=*/true);
+  if (column == nullptr) {
     return {.text = "No knowledge column was scored."};
   }
-  const auto paper = systems_of(part, {"paper"});
-  const auto is_memory = [](const Json* system) { return text_at(*system, "family") == "memory"; };
-  const auto memory = std::find_if(paper.begin(), paper.end(), is_memory);
-  // The system that memory was added to: as many loops, no slots.
-  const auto base = std::find_if(paper.begin(), paper.end(), [&](const Json* system) {
-    return memory != paper.end() && text_at(*system, "family") == "loops" &&
-           number_at(*system, "loops") == number_at(**memory, "loops");
-  });
-  if (base == paper.end()) {
+  const auto* base = base_of_memory(part);
+  if (base == nullptr) {
     return {.text =
                 "It takes a system with memory banks and one of as many loops without, both "
                 "scored."};
   }
-  const auto tally = compare_family(part, "memory", text_at(**base, "name"), *column);
+  const auto tally = compare_family(part, "memory", base->name, *column);
   if (tally.all == 0) {
     return {.text = fmt::format("Nothing tells how sure the {} of the systems with memory is.",
                                 column->title)};
   }
+  const Cost parameters{&SystemResult::parameters, "parameters"};
   return {.tone = tally.tone(),
           .headline = headline_of(tally.tone()),
-          .text = joined({describe_tally(tally, "systems with memory", label_of(**base), *column),
-                          gap_closed(part, tally, **base, *column)}),
-          .more = joined(
-              {at_equal_cost(part, "isopar-m", *tally.best, "parameters", "parameters", *column),
-               doubt_of_seeds(part, tally.comparison)})};
+          .text = joined({describe_tally(tally, "systems with memory", base->label, *column),
+                          gap_closed(part, tally, *base, *column)}),
+          .more = joined({at_equal_cost(part, "isopar-m", *tally.best, parameters, *column),
+                          doubt_of_seeds(part, *tally.comparison)})};
 }
 
 }  // namespace
@@ -282,13 +291,7 @@ std::string_view question_text(int question) {
   return kQuestions.at(static_cast<size_t>(question - 1));
 }
 
-std::string one_seed_warning(const Json& part) {
-  return numbers(member(part, "seeds")).size() == 1
-             ? "One seed was trained: another may move every score."
-             : "";
-}
-
-std::array<Answer, kNumQuestions> answer_questions(const Json& part) {
+std::array<Answer, kNumQuestions> answer_questions(const PartResult& part) {
   return {answer_loops(part), answer_memory(part), answer_together(part), answer_inside(part)};
 }
 

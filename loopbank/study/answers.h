@@ -1,12 +1,13 @@
 #pragma once
-/// The four research questions (SPEC 5) answered in plain sentences out of what was measured. An
-/// interval that holds 0 is told as such, and what was not measured too.
+/// The four research questions (SPEC 5) answered in plain sentences out of what was measured. What
+/// is said of two systems is their comparison's verdict (verdict.h); what was not measured is told
+/// as such.
 
 #include <array>
 #include <string>
 #include <string_view>
 
-#include "loopbank/study/results_view.h"
+#include "loopbank/study/results.h"
 
 namespace loopbank {
 
@@ -23,19 +24,19 @@ struct Answer {
 
 constexpr int kNumQuestions = 4;
 
+/// What has to be said where one seed alone was trained.
+constexpr std::string_view kOneSeedWarning = "One seed was trained: another may move every score.";
+
 /// The question as a heading; `question` counts from 1.
 [[nodiscard]] std::string_view question_text(int question);
 
 /// One answer a question, in order.
-[[nodiscard]] std::array<Answer, kNumQuestions> answer_questions(const Json& part);
+[[nodiscard]] std::array<Answer, kNumQuestions> answer_questions(const PartResult& part);
 
 /// The third of them: how loops and memory interact, from the corners of the grid.
-[[nodiscard]] Answer answer_together(const Json& part);
+[[nodiscard]] Answer answer_together(const PartResult& part);
 
 /// The last of them: which layers loop and read memory most.
-[[nodiscard]] Answer answer_inside(const Json& part);
-
-/// What has to be said where one seed alone was trained; empty otherwise.
-[[nodiscard]] std::string one_seed_warning(const Json& part);
+[[nodiscard]] Answer answer_inside(const PartResult& part);
 
 }  // namespace loopbank

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <nlohmann/json.hpp>
+#include <span>
 
 #include "loopbank/study/answers.h"
+#include "loopbank/support/statistics.h"
 
 namespace loopbank {
 namespace {
@@ -29,38 +29,52 @@ struct LayerQuantity {
   [[nodiscard]] double range() const { return values[most()] - values[least()]; }
   /// +1 where the later half of the layers has more, -1 where less, 0 where both are alike.
   [[nodiscard]] int trend() const {
-    const auto half = static_cast<std::ptrdiff_t>(values.size() / 2);
-    const double change = mean_of({values.end() - half, values.end()}) -
-                          mean_of({values.begin(), values.begin() + half});
+    const auto half = values.size() / 2;
+    const double change =
+        mean_of(std::span(values).last(half)) - mean_of(std::span(values).first(half));
     return change > alike ? 1 : change < -alike ? -1 : 0;
   }
 };
 
-/// Of [L][N], the mean over loops.
-std::vector<double> means_of_rows(const Json& rows) {
-  std::vector<double> means;
-  if (rows.is_array()) {
-    for (const auto& row : rows) {
-      if (const auto values = numbers(row); !values.empty()) {
-        means.push_back(mean_of(values));
-      }
-    }
-  }
-  return means;
-}
-
-/// What every adaptive model of the paper's has by layer under a key of `inside`.
-std::vector<LayerQuantity> by_layer(const Json& part, const char* key) {
-  std::vector<LayerQuantity> models;
-  const bool loops = std::string_view(key) == "expected_loops";
-  for (const auto* system : systems_of(part, {"paper", "own"})) {
-    const auto& value = member(member(member(part, "inside"), text_at(*system, "name")), key);
-    auto values = loops ? numbers(value) : means_of_rows(member(value, "mean"));
-    if (is_adaptive(*system) && values.size() > 1) {
-      models.push_back({label_of(*system), std::move(values), loops ? kAlikeLoops : kAlikeGates});
+/// The looped models that are told of.
+std::vector<const SystemResult*> looped_models(const PartResult& part) {
+  std::vector<const SystemResult*> models;
+  for (const auto& system : part.systems) {
+    const bool is_single = system.group == "paper" || system.group == "own";
+    if (is_single && system.loops > 0 && system.inside) {
+      models.push_back(&system);
     }
   }
   return models;
+}
+
+std::vector<LayerQuantity> loops_of(const std::vector<const SystemResult*>& models) {
+  std::vector<LayerQuantity> loops;
+  for (const auto* model : models) {
+    if (model->inside->expected_loops.size() > 1) {
+      loops.push_back({model->label, model->inside->expected_loops, kAlikeLoops});
+    }
+  }
+  return loops;
+}
+
+/// The mean over loops of a gate, by layer, of the layers that have it.
+std::vector<LayerQuantity> gates_of(const std::vector<const SystemResult*>& models,
+                                    std::optional<GateStatistics> Inside::*gate) {
+  std::vector<LayerQuantity> gates;
+  for (const auto* model : models) {
+    ByLayer means;
+    const auto& found = *model->inside.*gate;
+    for (const auto& by_loop : found ? found->mean : ByLayerAndLoop()) {
+      if (!by_loop.empty()) {
+        means.push_back(mean_of(by_loop));
+      }
+    }
+    if (means.size() > 1) {
+      gates.push_back({model->label, std::move(means), kAlikeGates});
+    }
+  }
+  return gates;
 }
 
 struct Trends {
@@ -114,38 +128,31 @@ std::string describe_gates(const std::vector<LayerQuantity>& models, const char*
   for (const auto& model : models) {
     all.insert(all.end(), model.values.begin(), model.values.end());
   }
-  const double mean = mean_of(all);
-  double squares = 0.0;
-  for (const double value : all) {
-    squares += (value - mean) * (value - mean);
-  }
   const auto trends = trends_of(models);
   const auto& example = widest(models);
   return fmt::format(
       "{} gates are open to {:.2f} +- {:.2f} across layers (the paper: {}), wider in the later "
       "half{}; they differ most in {}: {:.2f} in layer {}, {:.2f} in layer {}. ",
-      name, mean, std::sqrt(squares / static_cast<double>(all.size())), paper,
-      count_of(trends, models.size(), "narrower"), example.label, example.values[example.least()],
-      example.least() + 1, example.values[example.most()], example.most() + 1);
+      name, mean_of(all), deviation_of(all), paper, count_of(trends, models.size(), "narrower"),
+      example.label, example.values[example.least()], example.least() + 1,
+      example.values[example.most()], example.most() + 1);
 }
 
 /// `Of the kinds of tokens, digits loop most (1.90 loops) and punctuation least (1.20).`
-std::string describe_classes(const Json& part) {
-  std::vector<std::pair<std::string, std::vector<double>>> classes;
-  for (const auto* system : systems_of(part, {"paper", "own"})) {
-    const auto& inside = member(member(part, "inside"), text_at(*system, "name"));
-    for (const auto& token_class : member(inside, "token_classes")) {
-      const auto loops = numbers(member(token_class, "expected_loops"));
-      if (!is_adaptive(*system) || loops.empty()) {
+std::string describe_classes(const std::vector<const SystemResult*>& models) {
+  std::vector<std::pair<std::string_view, std::vector<double>>> classes;
+  for (const auto* model : models) {
+    for (const auto& token_class : model->inside->token_classes) {
+      if (token_class.expected_loops.empty()) {
         continue;
       }
-      const auto name = text_at(token_class, "name");
+      const auto name = token_class_name(token_class.token_class);
       auto found = std::find_if(classes.begin(), classes.end(),
                                 [&](const auto& entry) { return entry.first == name; });
       if (found == classes.end()) {
         found = classes.insert(found, {name, {}});
       }
-      found->second.push_back(mean_of(loops));
+      found->second.push_back(mean_of(token_class.expected_loops));
     }
   }
   if (classes.size() < 2) {
@@ -164,8 +171,9 @@ std::string describe_classes(const Json& part) {
 
 }  // namespace
 
-Answer answer_inside(const Json& part) {
-  const auto loops = by_layer(part, "expected_loops");
+Answer answer_inside(const PartResult& part) {
+  const auto models = looped_models(part);
+  const auto loops = loops_of(models);
   if (loops.empty()) {
     return {.text = "It takes a look inside a looped model of at least two layers."};
   }
@@ -185,9 +193,9 @@ Answer answer_inside(const Json& part) {
     answer.headline = "It differs by model";
   }
   answer.text = describe_loops(loops);
-  answer.more = describe_gates(by_layer(part, "local_gate"), "Local", "0.42 +- 0.13") +
-                describe_gates(by_layer(part, "global_gate"), "Global", "0.30 +- 0.03") +
-                describe_classes(part);
+  answer.more = describe_gates(gates_of(models, &Inside::local_gate), "Local", "0.42 +- 0.13") +
+                describe_gates(gates_of(models, &Inside::global_gate), "Global", "0.30 +- 0.03") +
+                describe_classes(models);
   return answer;
 }
 

@@ -14,30 +14,39 @@ std::vector<Column> columns_of(const StudyConfig& config) {
   const auto chance = text ? std::nullopt : std::optional<double>(1.0 / kBenchmarkChoices);
   const auto knowledge_tasks = text ? expand_suites({knowledge}) : std::vector{knowledge};
   const auto reasoning_tasks = text ? expand_suites({reasoning}) : std::vector{reasoning};
-  std::vector<Column> columns = {
-      {knowledge + "_accuracy", knowledge + " accuracy", "knowledge", false, knowledge_tasks,
-       &PaperScores::commonsense_accuracy, "commonsense_accuracy", "CS Acc", chance},
-      {knowledge + "_bpb",
-       knowledge + " BPB",
-       "knowledge",
-       true,
-       knowledge_tasks,
-       &PaperScores::commonsense_bpb,
-       "commonsense_bpb",
-       "CS BPB",
-       {}},
-      {reasoning + "_bpb",
-       reasoning + " BPB",
-       "reasoning",
-       true,
-       reasoning_tasks,
-       &PaperScores::math_bpb,
-       "math_bpb",
-       "Math BPB",
-       {}}};
+  std::vector<Column> columns = {{.key = knowledge + "_accuracy",
+                                  .title = knowledge + " accuracy",
+                                  .kind = "knowledge",
+                                  .is_bpb = false,
+                                  .tasks = knowledge_tasks,
+                                  .paper_key = "commonsense_accuracy",
+                                  .paper_title = "CS Acc",
+                                  .chance = chance},
+                                 {.key = knowledge + "_bpb",
+                                  .title = knowledge + " BPB",
+                                  .kind = "knowledge",
+                                  .is_bpb = true,
+                                  .tasks = knowledge_tasks,
+                                  .paper_key = "commonsense_bpb",
+                                  .paper_title = "CS BPB",
+                                  .chance = {}},
+                                 {.key = reasoning + "_bpb",
+                                  .title = reasoning + " BPB",
+                                  .kind = "reasoning",
+                                  .is_bpb = true,
+                                  .tasks = reasoning_tasks,
+                                  .paper_key = "math_bpb",
+                                  .paper_title = "Math BPB",
+                                  .chance = {}}};
   if (!text) {
-    columns.push_back({reasoning + "_accuracy", reasoning + " accuracy", "reasoning", false,
-                       reasoning_tasks, nullptr, "", "", chance});
+    columns.push_back({.key = reasoning + "_accuracy",
+                       .title = reasoning + " accuracy",
+                       .kind = "reasoning",
+                       .is_bpb = false,
+                       .tasks = reasoning_tasks,
+                       .paper_key = {},
+                       .paper_title = {},
+                       .chance = chance});
   }
   return columns;
 }
@@ -58,6 +67,12 @@ const Column* find_column(const std::vector<Column>& columns, std::string_view k
   const auto found = std::find_if(columns.begin(), columns.end(), [&](const Column& column) {
     return column.kind == kind && column.is_bpb == is_bpb;
   });
+  return found == columns.end() ? nullptr : &*found;
+}
+
+const Column* find_column(const std::vector<Column>& columns, std::string_view key) {
+  const auto found = std::find_if(columns.begin(), columns.end(),
+                                  [&](const Column& column) { return column.key == key; });
   return found == columns.end() ? nullptr : &*found;
 }
 

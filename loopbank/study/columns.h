@@ -4,10 +4,10 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "loopbank/study/study_config.h"
-#include "loopbank/study/systems.h"
 
 namespace loopbank {
 
@@ -16,15 +16,18 @@ inline constexpr const char* kFactsTask = "facts";
 inline constexpr const char* kReasoningTask = "reasoning";
 
 struct Column {
-  std::string key;                       ///< in results.json: "facts_bpb"
-  std::string title;                     ///< "facts BPB"
-  std::string kind;                      ///< knowledge | reasoning
-  bool is_bpb = false;                   ///< bits a byte, lower is better; else accuracy
-  std::vector<std::string> tasks;        ///< the figure is the plain mean over these
-  double PaperScores::*paper = nullptr;  ///< null where the paper has no such column
-  std::string paper_key;                 ///< "math_bpb"; empty likewise
-  std::string paper_title;               ///< "Math BPB"
-  std::optional<double> chance;          ///< accuracy of guessing, where all choices are as many
+  std::string key;                 ///< in results.json: "facts_bpb"
+  std::string title;               ///< "facts BPB"
+  std::string kind;                ///< knowledge | reasoning
+  bool is_bpb = false;             ///< bits per byte, lower is better; else accuracy
+  std::vector<std::string> tasks;  ///< the figure is the plain mean over these
+  std::string paper_key;           ///< of PaperScores; empty where the paper has no such column
+  std::string paper_title;         ///< "Math BPB"; empty likewise
+  std::optional<double> chance;    ///< accuracy of guessing, where all choices are as many
+
+  [[nodiscard]] std::string_view direction() const {
+    return is_bpb ? "lower is better" : "higher is better";
+  }
 };
 
 /// The embedded benchmark: facts stand for commonsense, reasoning for math. Text of one's own: the
@@ -34,8 +37,10 @@ struct Column {
 /// Tasks of all columns, each once.
 [[nodiscard]] std::vector<std::string> tasks_of(const std::vector<Column>& columns);
 
-/// The column of a kind ("knowledge", "reasoning") in bits a byte or accuracy; null for none.
+/// The column of a kind ("knowledge", "reasoning") in bits per byte or accuracy; null for none.
 [[nodiscard]] const Column* find_column(const std::vector<Column>& columns, std::string_view kind,
                                         bool is_bpb);
+/// The column of a key; null for none.
+[[nodiscard]] const Column* find_column(const std::vector<Column>& columns, std::string_view key);
 
 }  // namespace loopbank

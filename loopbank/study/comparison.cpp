@@ -1,107 +1,319 @@
 #include "loopbank/study/comparison.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
+#include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/random.h"
 
 namespace loopbank {
 namespace {
 
-constexpr double kNormal95 = 1.96;
+constexpr int64_t kResamples = 1000;
+constexpr std::array<std::string_view, 5> kYardsticks = {"isopar", "isoflop", "isotime", "loop3",
+                                                         "loop1"};
+/// What memory costs in parameters, spent on width.
+constexpr std::string_view kYardstickOfMemory = "isopar-m";
 
-int verdict_of(double low, double high, bool lower_is_better) {
-  const int sign = low > 0 ? 1 : high < 0 ? -1 : 0;
-  return lower_is_better ? -sign : sign;
-}
+/// A sentence of the paper that compares two systems in bits per byte.
+struct Finding {
+  int question;
+  std::string_view text;
+  std::string_view better;
+  std::string_view worse;
+  std::string_view kind;  ///< of the column
+};
 
-/// Takes {"difference", "low", "high", "p", "seeds"}; `sign` -1 turns the comparison round.
-bool take_interval(const Json& json, double sign, SystemComparison& comparison) {
-  const auto difference = number_at(json, "difference");
-  const auto low = number_at(json, "low");
-  const auto high = number_at(json, "high");
-  if (!difference || !low || !high) {
-    return false;
-  }
-  comparison.difference = sign * *difference;
-  comparison.low = sign > 0 ? *low : -*high;
-  comparison.high = sign > 0 ? *high : -*low;
-  comparison.p = number_at(json, "p");
-  const auto& seeds = member(json, "seeds");
-  const auto seeds_low = number_at(seeds, "low");
-  const auto seeds_high = number_at(seeds, "high");
-  if (seeds_low && seeds_high) {
-    comparison.seeds = {sign > 0 ? *seeds_low : -*seeds_high, sign > 0 ? *seeds_high : -*seeds_low};
-  }
-  return true;
-}
+constexpr std::string_view kReasoning = "reasoning";
+constexpr std::string_view kKnowledge = "knowledge";
 
-bool take_claim(const Json& part, std::string_view system, std::string_view other,
-                const ScoreColumn& column, SystemComparison& comparison) {
-  for (const auto& claim : member(part, "claims")) {
-    const auto better = text_at(claim, "better");
-    const auto worse = text_at(claim, "worse");
-    const bool same = better == system && worse == other;
-    const bool turned = better == other && worse == system;
-    if (text_at(claim, "column") == column.key && (same || turned) &&
-        take_interval(claim, same ? 1 : -1, comparison)) {
-      return true;
+constexpr std::array<Finding, 11> kFindings = {{
+    {1, "Three loops reason better than the plain transformer", "loop3", "isopar", kReasoning},
+    {1, "Seven loops reason better than the plain transformer", "loop7", "isopar", kReasoning},
+    {1, "Three loops reason better than the deeper transformer of equal FLOPs", "loop3", "isoflop",
+     kReasoning},
+    {2, "The deeper transformer of equal FLOPs knows more than loops", "isoflop", "loop3",
+     kKnowledge},
+    {2, "Memory with open gates gives loops more knowledge", "mem-g3", "loop3", kKnowledge},
+    {2, "Memory with open gates knows more than the wider transformer", "mem-g3", "isopar-m",
+     kKnowledge},
+    {2, "The deeper transformer still knows more than memory", "isoflop", "mem-g3", kKnowledge},
+    {3, "Memory on top of loops reasons better still", "mem-g3", "loop3", kReasoning},
+    {3, "Memory and loops reason better than the plain transformer", "mem-g3", "isopar",
+     kReasoning},
+    {3, "Memory and loops reason better than the deep wide transformer", "mem-g3", "isoflop-m",
+     kReasoning},
+    {3, "Gates that start open serve memory better than closed ones", "mem-g3", "mem-gm3",
+     kKnowledge},
+}};
+
+/// Every two systems of the part that are compared, by their places in it.
+std::set<std::pair<size_t, size_t>> pairs_of(const PartResult& part) {
+  const auto place = [&](std::string_view name) {
+    const auto found = std::find_if(part.systems.begin(), part.systems.end(),
+                                    [&](const SystemResult& row) { return row.name == name; });
+    return static_cast<size_t>(found - part.systems.begin());
+  };
+  std::set<std::pair<size_t, size_t>> pairs;
+  const auto add = [&](size_t system, size_t other) {
+    if (system != other && system < part.systems.size() && other < part.systems.size()) {
+      pairs.insert({system, other});
+    }
+  };
+  for (size_t i = 0; i < part.systems.size(); ++i) {
+    for (const auto name : kYardsticks) {
+      add(i, place(name));
+    }
+    if (part.systems[i].family == "memory") {
+      add(i, place(kYardstickOfMemory));
     }
   }
-  return false;
+  for (const auto& finding : kFindings) {
+    add(place(finding.better), place(finding.worse));
+  }
+  return pairs;
+}
+
+const StoredTask& task_of(const StoredResults& results, const std::string& name) {
+  const auto found = std::find_if(results.tasks.begin(), results.tasks.end(),
+                                  [&](const StoredTask& task) { return task.task == name; });
+  if (found == results.tasks.end()) {
+    fail(ErrorCode::kData,
+         "{}: expected scores of {}, got none. Remove the run's result.json to "
+         "score it anew.",
+         results.directory.string(), name);
+  }
+  return *found;
+}
+
+/// Scores of the same documents, those of A in its order.
+Resampled resample_task(const StoredResults& a, const StoredResults& b, const std::string& task,
+                        bool is_bpb, uint64_t seed) {
+  const auto score = is_bpb ? &StoredDocument::bpb : &StoredDocument::value;
+  std::map<std::string, double> of_b;
+  for (const auto& document : task_of(b, task).documents) {
+    of_b[document.id] = document.*score;
+  }
+  std::vector<double> in_a;
+  std::vector<double> in_b;
+  for (const auto& document : task_of(a, task).documents) {
+    const auto found = of_b.find(document.id);
+    if (found == of_b.end()) {
+      fail(ErrorCode::kData, "{}: expected the document {} of {}, got none.", b.directory.string(),
+           document.id, task);
+    }
+    in_a.push_back(document.*score);
+    in_b.push_back(found->second);
+  }
+  return resample_pairs(in_a, in_b, seed, kResamples);
+}
+
+/// The places in the seeds of both of those that both have.
+std::vector<std::pair<size_t, size_t>> common_seeds(const SystemResult& a, const SystemResult& b) {
+  std::vector<std::pair<size_t, size_t>> places;
+  for (size_t i = 0; i < a.seeds.size(); ++i) {
+    const auto found = std::find(b.seeds.begin(), b.seeds.end(), a.seeds[i]);
+    if (found != b.seeds.end()) {
+      places.emplace_back(i, static_cast<size_t>(found - b.seeds.begin()));
+    }
+  }
+  return places;
+}
+
+/// The comparison of two systems without a common seed; nothing where nothing tells how sure it is.
+std::optional<SystemComparison> estimate(const ScoreSummary& here, const ScoreSummary& there) {
+  if (!here.error || !there.error) {
+    return std::nullopt;
+  }
+  const std::array<double, 2> errors = {*here.error, *there.error};
+  return SystemComparison{.here = here.mean,
+                          .there = there.mean,
+                          .questions = normal_difference(here.mean - there.mean, errors),
+                          .estimated = true};
+}
+
+/// The mean scores of both over their common seeds; over all where each seed's are not known.
+void take_scores(SystemComparison& comparison, const SystemResult& system,
+                 const SystemResult& other, const std::string& column) {
+  const auto& here = system.scores.at(column);
+  const auto& there = other.scores.at(column);
+  const auto common = common_seeds(system, other);
+  const bool all = common.size() == system.seeds.size() && common.size() == other.seeds.size();
+  const bool known = here.by_seed.size() == system.seeds.size() &&
+                     there.by_seed.size() == other.seeds.size() && !common.empty();
+  std::vector<double> own;
+  std::vector<double> others;
+  for (const auto& [i, j] : common) {
+    own.push_back(known ? here.by_seed[i] : here.mean);
+    others.push_back(known ? there.by_seed[j] : there.mean);
+  }
+  comparison.here = all || !known ? here.mean : mean_of(own);
+  comparison.there = all || !known ? there.mean : mean_of(others);
+}
+
+Difference turned(const Difference& of) {
+  return {.difference = -of.difference, .low = -of.high, .high = -of.low, .p = of.p};
+}
+
+/// What a claim tells of its pair, from each side that is compared, where nothing else does.
+void add_from_claim(PartResult& part, const Claim& claim) {
+  const auto* better = part.find(claim.better);
+  const auto* worse = part.find(claim.worse);
+  if (better == nullptr || worse == nullptr) {
+    return;
+  }
+  const bool over_seeds = common_seeds(*better, *worse).size() > 1;
+  for (const auto& [i, j] : pairs_of(part)) {
+    const auto* system = &part.systems[i];
+    const auto* other = &part.systems[j];
+    const bool straight = system == better && other == worse;
+    if (straight || (system == worse && other == better)) {
+      const auto difference = straight ? claim.difference : turned(claim.difference);
+      SystemComparison comparison{.questions = difference};
+      if (over_seeds) {
+        comparison.seeds = difference;
+      }
+      part.comparisons.try_emplace({system->name, other->name, claim.column}, comparison);
+    }
+  }
+}
+
+void check_claims(PartResult& part) {
+  for (const auto& finding : kFindings) {
+    const auto* better = part.find(finding.better);
+    const auto* worse = part.find(finding.worse);
+    const auto* column = find_column(part.columns, finding.kind, /*is_bpb=*/true);
+    if (better == nullptr || worse == nullptr || column == nullptr || better->paper.empty() ||
+        worse->paper.empty()) {
+      continue;
+    }
+    const auto found = part.comparisons.find({better->name, worse->name, column->key});
+    if (found == part.comparisons.end() || found->second.estimated) {
+      continue;
+    }
+    const auto& compared = found->second;
+    const double there = worse->paper.at(column->paper_key);
+    part.claims.push_back({.question = finding.question,
+                           .text = std::string(finding.text),
+                           .column = column->key,
+                           .better = better->name,
+                           .worse = worse->name,
+                           .ours = compared.here / compared.there - 1.0,
+                           .paper = better->paper.at(column->paper_key) / there - 1.0,
+                           .difference = compared.decisive,
+                           .verdict = compared.verdict});
+  }
+}
+
+/// Pairs that have no comparison yet and whose scores tell how sure they are.
+void add_estimates(PartResult& part) {
+  for (const auto& [i, j] : pairs_of(part)) {
+    const auto& system = part.systems[i];
+    const auto& other = part.systems[j];
+    for (const auto& column : part.columns) {
+      const auto here = system.scores.find(column.key);
+      const auto there = other.scores.find(column.key);
+      if (here == system.scores.end() || there == other.scores.end() ||
+          part.comparisons.contains({system.name, other.name, column.key})) {
+        continue;
+      }
+      if (auto comparison = estimate(here->second, there->second)) {
+        judge(*comparison, column.is_bpb);
+        part.comparisons[{system.name, other.name, column.key}] = *comparison;
+      }
+    }
+  }
 }
 
 }  // namespace
 
-int SystemComparison::verdict() const {
-  return verdict_of(low, high, lower_is_better);
+const StoredResults& ScoreFolders::at(const std::filesystem::path& folder) {
+  auto found = read_.find(folder);
+  if (found == read_.end()) {
+    found = read_.emplace(folder, read_results(folder)).first;
+  }
+  return found->second;
 }
 
-int SystemComparison::verdict_over_seeds() const {
-  const int over_questions = verdict();
-  return seeds && verdict_of(seeds->low, seeds->high, lower_is_better) == over_questions
-             ? over_questions
-             : 0;
-}
-
-std::optional<SystemComparison> compare_systems(const Json& part, std::string_view system,
-                                                std::string_view other, const ScoreColumn& column) {
-  const auto* here = find_system(part, system);
-  const auto* there = find_system(part, other);
-  if (here == nullptr || there == nullptr) {
-    return std::nullopt;
+SystemComparison compare_runs(const std::vector<std::filesystem::path>& there,
+                              const std::vector<std::filesystem::path>& here, const Column& column,
+                              ScoreFolders& folders) {
+  if (there.size() != here.size() || there.empty()) {
+    fail(ErrorCode::kShape, "compare_runs: expected as many runs of both systems, got {} and {}.",
+         there.size(), here.size());
   }
-  const auto score = score_of(*here, column.key);
-  const auto other_score = score_of(*there, column.key);
-  if (!score || !other_score) {
-    return std::nullopt;
+  std::vector<Resampled> seeds;
+  std::vector<double> by_seed;
+  for (size_t i = 0; i < there.size(); ++i) {
+    std::vector<Resampled> tasks;
+    for (const auto& task : column.tasks) {
+      tasks.push_back(resample_task(folders.at(there[i]), folders.at(here[i]), task, column.is_bpb,
+                                    derive_seed(i, task)));
+    }
+    seeds.push_back(mean_of(tasks));
+    by_seed.push_back(seeds.back().b - seeds.back().a);
   }
-  SystemComparison comparison{
-      .here = score->mean, .there = other_score->mean, .lower_is_better = column.lower_is_better};
-  const auto& against = member(member(member(*here, "against"), other), column.key);
-  if (take_interval(against, 1, comparison) ||
-      take_claim(part, system, other, column, comparison)) {
-    return comparison;
-  }
-  if (!score->standard_error || !other_score->standard_error) {
-    return std::nullopt;
-  }
-  const double error = kNormal95 * std::hypot(*score->standard_error, *other_score->standard_error);
-  comparison.difference = score->mean - other_score->mean;
-  comparison.low = comparison.difference - error;
-  comparison.high = comparison.difference + error;
-  comparison.estimated = true;
+  const auto questions = describe_difference(mean_of(seeds));
+  SystemComparison comparison{.here = questions.b,
+                              .there = questions.a,
+                              .questions = questions,
+                              .seeds = student_difference(by_seed)};
+  judge(comparison, column.is_bpb);
   return comparison;
 }
 
-std::string describe_comparison(const SystemComparison& comparison) {
-  const auto& seeds = comparison.seeds;
-  return fmt::format(
-      "{:.3f} against {:.3f}, {:+.1f} % (95 % interval of the difference{} {:+.3f} to "
-      "{:+.3f}{})",
-      comparison.here, comparison.there, 100 * comparison.relative(), seeds ? " over seeds" : "",
-      seeds ? seeds->low : comparison.low, seeds ? seeds->high : comparison.high,
-      comparison.estimated ? ", estimated" : "");
+void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
+  ScoreFolders folders;
+  part.comparisons.clear();
+  part.claims.clear();
+  for (const auto& [i, j] : pairs_of(part)) {
+    std::vector<std::filesystem::path> here;
+    std::vector<std::filesystem::path> there;
+    for (const auto& [own, others] : common_seeds(part.systems[i], part.systems[j])) {
+      here.push_back(runs[i].scores.at(own));
+      there.push_back(runs[j].scores.at(others));
+    }
+    for (const auto& column : part.columns) {
+      if (!here.empty()) {
+        part.comparisons[{part.systems[i].name, part.systems[j].name, column.key}] =
+            compare_runs(there, here, column, folders);
+      }
+    }
+  }
+  add_estimates(part);
+  check_claims(part);
+}
+
+void complete_comparisons(PartResult& part) {
+  for (const auto& claim : part.claims) {
+    add_from_claim(part, claim);
+  }
+  for (auto entry = part.comparisons.begin(); entry != part.comparisons.end();) {
+    auto& [pair, comparison] = *entry;
+    const auto* system = part.find(pair.system);
+    const auto* other = part.find(pair.other);
+    const auto* column = find_column(part.columns, pair.column);
+    if (system == nullptr || other == nullptr || column == nullptr ||
+        !system->scores.contains(pair.column) || !other->scores.contains(pair.column)) {
+      entry = part.comparisons.erase(entry);
+      continue;
+    }
+    take_scores(comparison, *system, *other, pair.column);
+    judge(comparison, column->is_bpb);
+    ++entry;
+  }
+  add_estimates(part);
+  for (auto& claim : part.claims) {  // as its comparison says, whoever wrote the file
+    const auto found = part.comparisons.find({claim.better, claim.worse, claim.column});
+    if (found != part.comparisons.end()) {
+      claim.difference = found->second.decisive;
+      claim.verdict = found->second.verdict;
+    }
+  }
 }
 
 }  // namespace loopbank

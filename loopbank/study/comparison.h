@@ -1,50 +1,44 @@
 #pragma once
-/// One system against another in one column: the difference, its interval, and what may be said of
-/// it.
+/// The comparisons of a part: which pairs of systems are compared, from what, and the paper's
+/// findings that rest on them. What may be said of a comparison is the rule of verdict.h.
+///
+/// Compared are, in every column, each system with the yardsticks (the plain transformers of equal
+/// size, FLOPs and time, loops without memory, one loop with a learned scale), systems with memory
+/// with the dense one of as many parameters, and the pairs of the paper's findings.
 
-#include <optional>
-#include <string>
-#include <string_view>
+#include <filesystem>
+#include <map>
+#include <vector>
 
-#include "loopbank/study/results_view.h"
+#include "loopbank/eval/stored_results.h"
+#include "loopbank/study/results.h"
 
 namespace loopbank {
 
-struct SystemComparison {
-  double here = 0.0;   ///< score of the system
-  double there = 0.0;  ///< score of the other
-  double difference = 0.0;
-  double low = 0.0;  ///< 95 % interval of the difference over the questions
-  double high = 0.0;
-  bool estimated = false;  ///< low and high from standard errors, questions taken as independent
-  /// The same over seeds, absent where there is one.
-  struct Seeds {
-    double low = 0.0;
-    double high = 0.0;
-  };
-  std::optional<Seeds> seeds = {};
-  std::optional<double> p = {};  ///< over the questions
-  bool lower_is_better = false;
+/// Folders of scores read once, however many comparisons need them.
+class ScoreFolders {
+ public:
+  /// @throws Error as read_results
+  [[nodiscard]] const StoredResults& at(const std::filesystem::path& folder);
 
-  /// (here - there) / there.
-  [[nodiscard]] double relative() const { return there == 0 ? 0.0 : here / there - 1; }
-  /// +1 where the system is better, -1 where it is worse, 0 where the interval holds 0.
-  [[nodiscard]] int verdict() const;
-  /// The same, and 0 too where the interval over seeds is absent or holds 0.
-  [[nodiscard]] int verdict_over_seeds() const;
-  /// What an answer rests on: the seeds where there are several, else the questions.
-  [[nodiscard]] int decisive_verdict() const { return seeds ? verdict_over_seeds() : verdict(); }
+ private:
+  std::map<std::filesystem::path, StoredResults> read_;
 };
 
-/// From `against` of the system; else from the claim that compares the two; else from both scores'
-/// standard errors. Nothing where a score is missing or nothing tells how sure it is.
-[[nodiscard]] std::optional<SystemComparison> compare_systems(const Json& part,
-                                                              std::string_view system,
-                                                              std::string_view other,
-                                                              const ScoreColumn& column);
+/// `there` and `here` on the same questions, seed by seed; judged.
+/// @param there, here  folders of scores (eval/result_files.h), one a seed, in the same order
+/// @throws Error kData where a task of the column, or one of its documents, is missing in a folder;
+///         kShape where the numbers of folders differ or there is none
+[[nodiscard]] SystemComparison compare_runs(const std::vector<std::filesystem::path>& there,
+                                            const std::vector<std::filesystem::path>& here,
+                                            const Column& column, ScoreFolders& folders);
 
-/// `1.690 against 2.160, -21.8 % (95 % interval of the difference over seeds -0.500 to -0.400)`:
-/// the interval that decisive_verdict rests on.
-[[nodiscard]] std::string describe_comparison(const SystemComparison& comparison);
+/// Fills in the part's comparisons and claims.
+/// @param runs  of the part's systems, in their order
+void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs);
+
+/// Fills in what results.json does not hold: the scores of each comparison, comparisons that only a
+/// claim tells of, and estimates for pairs without a common seed. All are judged.
+void complete_comparisons(PartResult& part);
 
 }  // namespace loopbank

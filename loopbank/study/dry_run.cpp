@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/study/plan.h"
-#include "loopbank/study/results.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -37,8 +36,8 @@ nlohmann::ordered_json plan_to_json(const std::vector<System>& systems) {
                                   {"training_flops", plan.training_flops},
                                   {"memory_bytes", plan.memory.total()},
                                   {"gpu_hours", gpu_hours(plan)}};
-    if (system.paper) {
-      row["paper"] = to_json(*system.paper);
+    if (!system.paper.empty()) {
+      row["paper"] = system.paper;
     }
     if (system.match) {
       row["residuals"] = residuals_to_json(system.match->baseline);

@@ -4,13 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <nlohmann/json.hpp>
-
-#include "loopbank/study/figures_cost.h"
-#include "loopbank/study/figures_inside.h"
-#include "loopbank/study/figures_scores.h"
-#include "loopbank/study/figures_training.h"
+#include <map>
 
 namespace loopbank {
 namespace {
@@ -18,64 +12,54 @@ namespace {
 // With more systems than this a picture starts with a few of them.
 constexpr size_t kManySystems = 5;
 constexpr std::array<std::string_view, 4> kStory = {"isopar", "loop3", "isoflop", "mem-g3"};
-
-/// Six digits: more than a picture shows, and half the size of the page's data.
-Json to_six_digits(const std::vector<double>& values) {
-  auto list = Json::array();
-  for (const double value : values) {
-    list.push_back(std::isfinite(value) ? Json(std::stod(fmt::format("{:.6g}", value))) : Json());
-  }
-  return list;
-}
-
-Json to_json(const FigureSeries& series) {
-  Json json = {{"label", series.label}, {"color", series.color}};
-  if (!series.panel.empty()) {
-    json["panel"] = series.panel;
-  }
-  json["x"] = to_six_digits(series.x);
-  json["y"] = to_six_digits(series.y);
-  if (!series.error.empty()) {
-    json["error"] = to_six_digits(series.error);
-  }
-  if (!series.notes.empty()) {
-    json["notes"] = series.notes;
-  }
-  if (series.hidden) {
-    json["hidden"] = true;
-  }
-  return json;
-}
+// Further systems take the colours anew.
+constexpr int kColorsOfAFamily = 4;
+constexpr int kColorsOfOthers = 6;
 
 }  // namespace
 
 std::string_view name_of(FigureKind kind) {
-  switch (kind) {
-    case FigureKind::kDots:
-      return "dots";
-    case FigureKind::kBars:
-      return "bars";
-    case FigureKind::kAcross:
-      return "across";
-    case FigureKind::kStack:
-      return "stack";
-    case FigureKind::kLines:
-      return "lines";
-    case FigureKind::kPath:
-      return "path";
-    case FigureKind::kPoints:
-      return "points";
-    case FigureKind::kHeat:
-      break;
-  }
-  return "heat";
+  constexpr std::array<std::string_view, 8> kNames = {"dots",  "bars", "across", "stack",
+                                                      "lines", "path", "points", "heat"};
+  return kNames.at(static_cast<size_t>(kind));
 }
 
-std::vector<Figure> make_figures(const Json& part) {
+FigureSource figure_source(const PartResult& part) {
+  const auto is_single = [](const SystemResult& system) {
+    return system.group == "paper" || system.group == "own";
+  };
+  const auto singles = std::count_if(part.systems.begin(), part.systems.end(), is_single);
+  const bool many = static_cast<size_t>(singles) > kManySystems;
+  FigureSource source{
+      .part = &part,
+      .systems = {},
+      .bars = part.seeds.size() > 1
+                  ? fmt::format("standard deviation over {} seeds", part.seeds.size())
+                  : std::string("standard error over the questions of one seed")};
+  std::map<std::string, int> taken;
+  for (const auto& system : part.systems) {
+    const bool of_story = std::find(kStory.begin(), kStory.end(), system.name) != kStory.end();
+    const bool of_family = system.group == "paper" && !system.family.empty();
+    const auto palette = of_family ? system.family : std::string("other");
+    const int colors = of_family ? kColorsOfAFamily : kColorsOfOthers;
+    source.systems.push_back(
+        {.result = &system,
+         .series = {.label = system.label,
+                    .color = fmt::format("{}-{}", palette, taken[palette]++ % colors),
+                    .hidden = many && !of_story && system.group != "own"},
+         .is_single = is_single(system)});
+  }
+  return source;
+}
+
+std::vector<Figure> make_figures(const FigureSource& source) {
   std::vector<Figure> figures;
   for (const auto& make : {score_figures, cost_figures, inside_figures, training_figures}) {
-    for (auto& figure : make(part)) {
-      figures.push_back(std::move(figure));
+    for (auto& figure : make(source)) {
+      std::erase_if(figure.series, [](const FigureSeries& series) { return series.y.empty(); });
+      if (!figure.series.empty()) {
+        figures.push_back(std::move(figure));
+      }
     }
   }
   return figures;
@@ -89,56 +73,6 @@ std::vector<std::string> panels_of(const Figure& figure) {
     }
   }
   return panels;
-}
-
-Json to_json(const Figure& figure) {
-  Json json = {{"id", figure.id},
-               {"kind", name_of(figure.kind)},
-               {"title", figure.title},
-               {"x_title", figure.x_title},
-               {"y_title", figure.y_title},
-               {"x_names", figure.x_names},
-               {"panels", panels_of(figure)},
-               {"side_by_side", figure.panels_side_by_side},
-               {"x_falls", figure.x_falls},
-               {"error_label", figure.error_label}};
-  json["references"] = Json::array();
-  for (const auto& reference : figure.references) {
-    json["references"].push_back(
-        {{"panel", reference.panel}, {"value", reference.value}, {"label", reference.label}});
-  }
-  json["series"] = Json::array();
-  for (const auto& series : figure.series) {
-    json["series"].push_back(to_json(series));
-  }
-  return json;
-}
-
-FigureSeries series_of(const Json& part, const Json& system) {
-  const auto name = text_at(system, "name");
-  const bool many = shown_systems(part).size() > kManySystems;
-  const bool of_story = std::find(kStory.begin(), kStory.end(), name) != kStory.end();
-  return {.label = label_of(system),
-          .color = colors_of(part).at(name),
-          .x = {},
-          .hidden = many && !of_story && group_of(system) != "own"};
-}
-
-std::vector<const Json*> shown_systems(const Json& part) {
-  return systems_of(part, {"paper", "own"});
-}
-
-void remove_empty(std::vector<Figure>& figures) {
-  for (auto& figure : figures) {
-    std::erase_if(figure.series, [](const FigureSeries& series) { return series.y.empty(); });
-  }
-  std::erase_if(figures, [](const Figure& figure) { return figure.series.empty(); });
-}
-
-std::string meaning_of_bars(const Json& part) {
-  const auto seeds = numbers(member(part, "seeds")).size();
-  return seeds > 1 ? fmt::format("standard deviation over {} seeds", seeds)
-                   : std::string("standard error over the questions of one seed");
 }
 
 }  // namespace loopbank

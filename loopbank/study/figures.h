@@ -2,12 +2,11 @@
 /// The figures of a study as plain data: what stands on which axis, in which colour, with what
 /// error. The page draws them and the CSV files list them; neither computes anything.
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "loopbank/study/results_view.h"
+#include "loopbank/study/results.h"
 
 namespace loopbank {
 
@@ -29,7 +28,7 @@ struct FigureSeries {
   std::string label;
   std::string panel = {};  ///< which of the figure's pictures it stands in; empty: the only one
   std::string color = {};  ///< "loops-1" of the palette; "ramp:0.5" on the way from first to last
-  std::vector<double> x;   ///< numbers, or positions in Figure::x_names
+  std::vector<double> x = {};  ///< numbers, or positions in Figure::x_names
   std::vector<double> y = {};
   std::vector<double> error = {};       ///< a point each, half of its bar; empty: none
   std::vector<std::string> notes = {};  ///< a point each; empty: none
@@ -59,26 +58,41 @@ struct Figure {
   std::string error_label = {};  ///< what `error` is
 };
 
+/// A system as every figure and table of its part shows it.
+struct ShownSystem {
+  const SystemResult* result;
+  /// Its label and colour, without a point. The colour is of the page's palette: its family's, in
+  /// its family's order; systems outside the paper's ten take colours of their own. Hidden where a
+  /// part has many systems and this is none of the four that tell the paper's story.
+  FigureSeries series;
+  bool is_single = true;  ///< in pictures of single systems; sweeps have pictures of their own
+};
+
+/// What all figures of a part are made from.
+struct FigureSource {
+  const PartResult* part;
+  std::vector<ShownSystem> systems;
+  std::string bars;  ///< what the errors of the scores are, for a caption
+};
+
+[[nodiscard]] FigureSource figure_source(const PartResult& part);
+
 /// Every figure that the part has the data for, in the page's order.
-[[nodiscard]] std::vector<Figure> make_figures(const Json& part);
+[[nodiscard]] std::vector<Figure> make_figures(const FigureSource& source);
 
 /// The panels of a figure in the order in which they appear; one empty name where it has none.
 [[nodiscard]] std::vector<std::string> panels_of(const Figure& figure);
 
-/// {"id", "kind", "x_title", ..., "series": [{"label", "x", "y", ...}]}, as the page reads it.
-[[nodiscard]] Json to_json(const Figure& figure);
+// The four kinds of figures, series without a point included.
 
-/// The series of a system: its label and colour. Hidden where a part has many systems and this is
-/// none of the four that tell the paper's story.
-[[nodiscard]] FigureSeries series_of(const Json& part, const Json& system);
-
-/// The systems that a picture of single systems shows; sweeps have pictures of their own.
-[[nodiscard]] std::vector<const Json*> shown_systems(const Json& part);
-
-/// Takes out series without a point, then figures without a series.
-void remove_empty(std::vector<Figure>& figures);
-
-/// What the errors of the scores of a part are, for a caption.
-[[nodiscard]] std::string meaning_of_bars(const Json& part);
+/// Scores: by system, by task, against IsoPar, by difficulty.
+[[nodiscard]] std::vector<Figure> score_figures(const FigureSource& source);
+/// What a score costs: loops, the weight of the ponder term, parameters, memory slots.
+[[nodiscard]] std::vector<Figure> cost_figures(const FigureSource& source);
+/// The inner life of the models: how often each layer loops, how far its gates open, what a loop
+/// does to the state, and for which tokens.
+[[nodiscard]] std::vector<Figure> inside_figures(const FigureSource& source);
+/// What happens along the training: loss, loops and gates.
+[[nodiscard]] std::vector<Figure> training_figures(const FigureSource& source);
 
 }  // namespace loopbank

@@ -1,15 +1,18 @@
-#include "loopbank/study/figures_cost.h"
-
+// Figures of what a score costs: loops, the weight of the ponder term, parameters, memory slots.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <iterator>
+#include <map>
 #include <set>
+
+#include "loopbank/study/figures.h"
+#include "loopbank/study/grid.h"
 
 namespace loopbank {
 namespace {
 
-Figure loop_budget(const Json& part) {
+Figure loop_budget(const FigureSource& source) {
   Figure figure{.id = "loop-budget",
                 .section = "loops",
                 .title = "BPB at every loop budget",
@@ -19,62 +22,60 @@ Figure loop_budget(const Json& part) {
                     "add little.",
                 .x_title = "most loops a layer",
                 .y_title = "validation BPB"};
-  for (const auto* system : systems_of(part)) {
-    auto series = series_of(part, *system);
-    const auto& inside = member(member(part, "inside"), text_at(*system, "name"));
-    for (const auto& row : member(inside, "bpb_by_loops")) {
-      const auto loops = number_at(row, "max_loops");
-      const auto bpb = number_at(row, "bpb");
-      if (loops && bpb) {
-        series.x.push_back(*loops);
-        series.y.push_back(*bpb);
-      }
+  for (const auto& system : source.systems) {
+    const auto& inside = system.result->inside;
+    if (system.result->loops == 0 || !inside) {
+      continue;
     }
-    if (is_adaptive(*system)) {
-      series.hidden = series.hidden && group_of(*system) != "paper";
-      figure.series.push_back(std::move(series));
+    auto series = system.series;
+    series.hidden = series.hidden && system.result->group != "paper";
+    for (const auto& budget : inside->bpb_by_loops) {
+      series.x.push_back(static_cast<double>(budget.max_loops));
+      series.y.push_back(budget.bpb);
     }
+    figure.series.push_back(std::move(series));
   }
   return figure;
 }
 
 /// Adds a system to a picture of score against cost.
-void add_point(FigureSeries& series, const Json& system, const char* cost,
-               const ScoreColumn& column, const std::string& note) {
-  const auto x = number_at(system, cost);
-  const auto score = score_of(system, column.key);
-  if (x && score) {
-    series.x.push_back(*x);
-    series.y.push_back(score->mean);
-    series.error.push_back(score->bar().value_or(0.0));
+void add_point(FigureSeries& series, double cost, const SystemResult& system, const Column& column,
+               const std::string& note) {
+  const auto score = system.scores.find(column.key);
+  if (score != system.scores.end()) {
+    series.x.push_back(cost);
+    series.y.push_back(score->second.mean);
+    series.error.push_back(score->second.bar().value_or(0.0));
     series.notes.push_back(note);
   }
 }
 
 /// The sweep's systems by rising weight, with those of the paper that are its end without a weight.
-std::vector<const Json*> ponder_sweep(const Json& part) {
-  auto sweep = systems_of(part, {"ponder"});
-  const auto alike = [&](const Json& system) {
-    return std::any_of(sweep.begin(), sweep.end(), [&](const Json* other) {
-      return number_at(*other, "loops") == number_at(system, "loops") &&
-             number_at(*other, "layers") == number_at(system, "layers") &&
-             slots_of(*other) == slots_of(system);
+std::vector<const SystemResult*> ponder_sweep(const PartResult& part) {
+  std::vector<const SystemResult*> sweep;
+  std::vector<const SystemResult*> ends;
+  for (const auto& system : part.systems) {
+    if (system.group == "ponder") {
+      sweep.push_back(&system);
+    }
+  }
+  for (const auto& system : part.systems) {
+    const bool alike = std::any_of(sweep.begin(), sweep.end(), [&](const SystemResult* other) {
+      return other->loops == system.loops && other->layers == system.layers &&
+             other->local_slots + other->global_slots == system.local_slots + system.global_slots;
     });
-  };
-  std::vector<const Json*> ends;
-  for (const auto* system : systems_of(part, {"paper"})) {
-    if (is_adaptive(*system) && alike(*system)) {
-      ends.push_back(system);
+    if (alike && system.group == "paper" && system.loops > 0) {
+      ends.push_back(&system);
     }
   }
   sweep.insert(sweep.begin(), ends.begin(), ends.end());
-  std::stable_sort(sweep.begin(), sweep.end(), [](const Json* a, const Json* b) {
-    return number_at(*a, "ponder_weight").value_or(0) < number_at(*b, "ponder_weight").value_or(0);
+  std::stable_sort(sweep.begin(), sweep.end(), [](const SystemResult* a, const SystemResult* b) {
+    return a->ponder_weight < b->ponder_weight;
   });
   return sweep;
 }
 
-Figure ponder_trade_off(const Json& part) {
+Figure ponder_trade_off(const FigureSource& source) {
   Figure figure{.id = "ponder",
                 .section = "loops",
                 .title = "What a ponder weight buys",
@@ -86,26 +87,24 @@ Figure ponder_trade_off(const Json& part) {
                 .y_title = "BPB",
                 .kind = FigureKind::kPoints,
                 .panels_side_by_side = true,
-                .error_label = meaning_of_bars(part)};
-  if (systems_of(part, {"ponder"}).empty()) {
-    return figure;
-  }
-  for (const auto& column : columns_of(part)) {
-    if (column.metric != "bpb") {
+                .error_label = source.bars};
+  const auto sweep = ponder_sweep(*source.part);
+  for (const auto& column : source.part->columns) {
+    if (!column.is_bpb || sweep.empty()) {
       continue;
     }
-    FigureSeries sweep{.label = "ponder sweep", .panel = column.title, .color = "here", .x = {}};
-    for (const auto* system : ponder_sweep(part)) {
-      add_point(sweep, *system, "expected_flops_per_token", column,
-                fmt::format("weight {}", number_at(*system, "ponder_weight").value_or(0)));
+    FigureSeries along{.label = "ponder sweep", .panel = column.title, .color = "here"};
+    for (const auto* system : sweep) {
+      add_point(along, system->expected_flops, *system, column,
+                fmt::format("weight {}", system->ponder_weight));
     }
-    figure.series.push_back(std::move(sweep));
-    for (const auto* system : systems_of(part, {"paper"})) {
-      if (!is_adaptive(*system)) {
-        auto series = series_of(part, *system);
+    figure.series.push_back(std::move(along));
+    for (const auto& system : source.systems) {
+      if (system.result->group == "paper" && system.result->loops == 0) {
+        auto series = system.series;
         series.hidden = false;
         series.panel = column.title;
-        add_point(series, *system, "flops_per_token", column, label_of(*system));
+        add_point(series, system.result->forward_flops, *system.result, column, series.label);
         figure.series.push_back(std::move(series));
       }
     }
@@ -113,41 +112,40 @@ Figure ponder_trade_off(const Json& part) {
   return figure;
 }
 
-Figure score_by_parameters(const Json& part) {
+Figure score_by_parameters(const FigureSource& source) {
   Figure figure{
       .id = "parameters",
       .section = "memory",
       .title = "Score against parameters",
       .caption = fmt::format("Whether parameters in memory banks count like parameters in "
                              "layers. Lower is better; bars are the {}.",
-                             meaning_of_bars(part)),
+                             source.bars),
       .x_title = "parameters",
       .y_title = "BPB",
       .kind = FigureKind::kPoints,
       .panels_side_by_side = true,
-      .error_label = meaning_of_bars(part)};
-  for (const auto& column : columns_of(part)) {
-    if (column.metric != "bpb") {
-      continue;
-    }
-    for (const auto* system : shown_systems(part)) {
-      auto series = series_of(part, *system);
-      series.hidden = false;
-      series.panel = column.title;
-      add_point(series, *system, "parameters", column, label_of(*system));
-      figure.series.push_back(std::move(series));
+      .error_label = source.bars};
+  for (const auto& column : source.part->columns) {
+    for (const auto& system : source.systems) {
+      if (column.is_bpb && system.is_single) {
+        auto series = system.series;
+        series.hidden = false;
+        series.panel = column.title;
+        add_point(series, system.result->parameters, *system.result, column, series.label);
+        figure.series.push_back(std::move(series));
+      }
     }
   }
   return figure;
 }
 
-std::string slots_name(const Json& system) {
-  const auto local = number_at(system, "local_slots").value_or(0);
-  const auto global = number_at(system, "global_slots").value_or(0);
-  return local + global == 0 ? "no memory" : fmt::format("{:.0f} + {:.0f}", local, global);
+std::string slots_name(const SystemResult& system) {
+  return system.local_slots + system.global_slots == 0
+             ? "no memory"
+             : fmt::format("{} + {}", system.local_slots, system.global_slots);
 }
 
-Figure grid_figure(const Json& part) {
+Figure grid_figure(const FigureSource& source) {
   Figure figure{.id = "grid",
                 .section = "together",
                 .title = "Loops and memory slots",
@@ -158,10 +156,10 @@ Figure grid_figure(const Json& part) {
                 .y_title = "loops",
                 .kind = FigureKind::kHeat,
                 .panels_side_by_side = true,
-                .error_label = meaning_of_bars(part)};
-  const auto cells = grid_of(part);
-  std::map<double, std::string> columns;
-  std::set<double> rows;
+                .error_label = source.bars};
+  const auto cells = grid_of(*source.part);
+  std::map<int64_t, std::string> columns;
+  std::set<int64_t> rows;
   for (const auto& cell : cells) {
     columns.try_emplace(cell.slots, slots_name(*cell.system));
     rows.insert(cell.loops);
@@ -169,19 +167,14 @@ Figure grid_figure(const Json& part) {
   for (const auto& [slots, name] : columns) {
     figure.x_names.push_back(name);
   }
-  for (const auto& column : columns_of(part)) {
-    for (const double loops : rows) {
-      FigureSeries row{.label = fmt::format("{:.0f} loop{}", loops, loops == 1 ? "" : "s"),
-                       .panel = fmt::format("{}, {}", column.title, direction_of(column)),
-                       .x = {}};
+  for (const auto& column : source.part->columns) {
+    for (const auto loops : rows) {
+      FigureSeries row{.label = fmt::format("{} loop{}", loops, loops == 1 ? "" : "s"),
+                       .panel = fmt::format("{}, {}", column.title, column.direction())};
       for (const auto& cell : cells) {
-        const auto score = score_of(*cell.system, column.key);
-        if (cell.loops == loops && score) {
-          row.x.push_back(
-              static_cast<double>(std::distance(columns.begin(), columns.find(cell.slots))));
-          row.y.push_back(score->mean);
-          row.error.push_back(score->bar().value_or(0.0));
-          row.notes.push_back(label_of(*cell.system));
+        if (cell.loops == loops) {
+          const auto place = std::distance(columns.begin(), columns.find(cell.slots));
+          add_point(row, static_cast<double>(place), *cell.system, column, cell.system->label);
         }
       }
       figure.series.push_back(std::move(row));
@@ -192,42 +185,9 @@ Figure grid_figure(const Json& part) {
 
 }  // namespace
 
-std::vector<GridCell> grid_of(const Json& part) {
-  std::vector<GridCell> cells;
-  std::set<double> rows;
-  std::set<double> columns;
-  const auto find = [&](const GridCell& like) {
-    return std::find_if(cells.begin(), cells.end(), [&](const GridCell& cell) {
-      return cell.loops == like.loops && cell.slots == like.slots;
-    });
-  };
-  for (const char* group : {"grid", "paper"}) {
-    for (const auto* system : systems_of(part, {group})) {
-      const GridCell cell{number_at(*system, "loops").value_or(0), slots_of(*system), system};
-      const bool own = group_of(*system) == "grid";
-      // The paper's systems fill rows and columns of the grid, and the column without memory.
-      const bool fits = own || (is_adaptive(*system) && rows.contains(cell.loops) &&
-                                (cell.slots == 0 || columns.contains(cell.slots)));
-      const auto before = find(cell);
-      if (fits && before == cells.end()) {
-        cells.push_back(cell);
-        if (own) {
-          rows.insert(cell.loops);
-          columns.insert(cell.slots);
-        }
-      } else if (fits && group_of(*before->system) == "paper") {
-        before->system = system;  // the last of the paper's: gates that start open
-      }
-    }
-  }
-  return cells;
-}
-
-std::vector<Figure> cost_figures(const Json& part) {
-  std::vector<Figure> figures = {loop_budget(part), ponder_trade_off(part),
-                                 score_by_parameters(part), grid_figure(part)};
-  remove_empty(figures);
-  return figures;
+std::vector<Figure> cost_figures(const FigureSource& source) {
+  return {loop_budget(source), ponder_trade_off(source), score_by_parameters(source),
+          grid_figure(source)};
 }
 
 }  // namespace loopbank

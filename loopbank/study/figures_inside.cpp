@@ -1,32 +1,32 @@
-#include "loopbank/study/figures_inside.h"
-
+// Figures of the inner life of the models: loops, gates and states by layer, loop and kind of token.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "loopbank/study/figures.h"
+#include "loopbank/support/statistics.h"
 
 namespace loopbank {
 namespace {
 
 /// A model whose inner life was measured.
 struct MeasuredModel {
-  const Json* system;
-  const Json* json;
+  const ShownSystem* system;
+  const Inside* inside;
 };
 
-std::vector<MeasuredModel> adaptive_models(const Json& part) {
+std::vector<MeasuredModel> adaptive_models(const FigureSource& source) {
   std::vector<MeasuredModel> models;
-  for (const auto* system : systems_of(part)) {
-    const auto& json = member(member(part, "inside"), text_at(*system, "name"));
-    if (is_adaptive(*system) && json.is_object()) {
-      models.push_back({system, &json});
+  for (const auto& system : source.systems) {
+    if (system.result->loops > 0 && system.result->inside) {
+      models.push_back({&system, &*system.result->inside});
     }
   }
   return models;
 }
 
 /// `ramp:0.5`: the colour of the i-th of n things in order.
-std::string ramp(size_t i, size_t n, const char* name = "ramp") {
+std::string ramp_color(size_t i, size_t n, const char* name = "ramp") {
   return fmt::format("{}:{:.3g}", name, n > 1 ? double(i) / double(n - 1) : 1.0);
 }
 
@@ -38,7 +38,7 @@ std::vector<double> counted_from(double first, size_t count) {
   return values;
 }
 
-Figure loops_by_layer(const Json& part) {
+Figure loops_by_layer(const FigureSource& source) {
   Figure figure{.id = "loops-by-layer",
                 .section = "inside",
                 .title = "Expected loops by layer",
@@ -48,14 +48,13 @@ Figure loops_by_layer(const Json& part) {
                 .x_title = "layer",
                 .y_title = "expected loops",
                 .error_label = "standard deviation over tokens"};
-  for (const auto& [system, inside] : adaptive_models(part)) {
-    auto series = series_of(part, *system);
-    series.hidden = series.hidden && group_of(*system) != "paper";
-    series.y = numbers(member(*inside, "expected_loops"));
+  for (const auto& [system, inside] : adaptive_models(source)) {
+    auto series = system->series;
+    series.hidden = series.hidden && system->result->group != "paper";
+    series.y = inside->expected_loops;
     series.x = counted_from(1, series.y.size());
-    series.error = numbers(member(*inside, "expected_loops_spread"));
-    if (series.error.size() != series.y.size()) {
-      series.error.clear();
+    if (inside->expected_loops_spread.size() == series.y.size()) {
+      series.error = inside->expected_loops_spread;
     }
     figure.series.push_back(std::move(series));
   }
@@ -63,44 +62,24 @@ Figure loops_by_layer(const Json& part) {
 }
 
 /// Adds what a model has as [L][N]: a series a loop, over the layers.
-void add_by_loop(Figure& figure, const Json& system, const Json& by_layer, double first_loop,
-                 const std::string& name, const char* colors) {
-  if (!by_layer.is_array() || by_layer.empty()) {
-    return;
-  }
-  const size_t num_loops = numbers(by_layer.front()).size();
+void add_by_loop(Figure& figure, const ShownSystem& system, const ByLayerAndLoop& by_layer,
+                 const std::string& name = "", const char* colors = "ramp") {
+  const size_t num_loops = by_layer.empty() ? 0 : by_layer.front().size();
   for (size_t loop = 0; loop < num_loops; ++loop) {
-    FigureSeries series{.label = fmt::format("{}loop {:.0f}", name, first_loop + double(loop)),
-                        .panel = label_of(system),
-                        .color = ramp(loop, num_loops, colors),
-                        .x = {}};
+    FigureSeries series{.label = fmt::format("{}loop {}", name, loop + 1),
+                        .panel = system.series.label,
+                        .color = ramp_color(loop, num_loops, colors)};
     for (size_t layer = 0; layer < by_layer.size(); ++layer) {
-      const auto values = numbers(by_layer[layer]);
-      if (loop < values.size()) {
+      if (loop < by_layer[layer].size()) {
         series.x.push_back(static_cast<double>(layer + 1));
-        series.y.push_back(values[loop]);
+        series.y.push_back(by_layer[layer][loop]);
       }
     }
     figure.series.push_back(std::move(series));
   }
 }
 
-/// Adds what a model has as [L][...] over its loops: a series a layer.
-void add_by_layer(Figure& figure, const Json& system, const Json& by_layer, double first_loop) {
-  if (!by_layer.is_array()) {
-    return;
-  }
-  for (size_t layer = 0; layer < by_layer.size(); ++layer) {
-    const auto values = numbers(by_layer[layer]);
-    figure.series.push_back({.label = fmt::format("layer {}", layer + 1),
-                             .panel = label_of(system),
-                             .color = ramp(layer, by_layer.size()),
-                             .x = counted_from(first_loop, values.size()),
-                             .y = values});
-  }
-}
-
-Figure halting(const Json& part) {
+Figure halting(const FigureSource& source) {
   Figure figure{.id = "halting",
                 .section = "inside",
                 .title = "After which loop tokens stop",
@@ -108,8 +87,8 @@ Figure halting(const Json& part) {
                 .x_title = "layer",
                 .y_title = "share of tokens",
                 .kind = FigureKind::kStack};
-  for (const auto& [system, inside] : adaptive_models(part)) {
-    add_by_loop(figure, *system, member(*inside, "halting"), 1, "", "ramp");
+  for (const auto& [system, inside] : adaptive_models(source)) {
+    add_by_loop(figure, *system, inside->halting);
   }
   // Bars stand at names: a layer each.
   for (auto& series : figure.series) {
@@ -123,7 +102,7 @@ Figure halting(const Json& part) {
   return figure;
 }
 
-Figure loop_scales(const Json& part) {
+Figure loop_scales(const FigureSource& source) {
   Figure figure{.id = "loop-scale",
                 .section = "inside",
                 .title = "Loop scales",
@@ -132,13 +111,15 @@ Figure loop_scales(const Json& part) {
                     "learned per layer and loop.",
                 .x_title = "layer",
                 .y_title = "loop scale"};
-  for (const auto& [system, inside] : adaptive_models(part)) {
-    add_by_loop(figure, *system, member(*inside, "loop_scale"), 1, "", "ramp");
+  for (const auto& [system, inside] : adaptive_models(source)) {
+    if (inside->loop_scale) {
+      add_by_loop(figure, *system, *inside->loop_scale);
+    }
   }
   return figure;
 }
 
-Figure gates(const Json& part) {
+Figure gates(const FigureSource& source) {
   Figure figure{.id = "gates",
                 .section = "inside",
                 .title = "Memory gates by layer and loop",
@@ -148,55 +129,75 @@ Figure gates(const Json& part) {
                     "0.30 +- 0.03 for the global one.",
                 .x_title = "layer",
                 .y_title = "gate"};
-  for (const auto& [system, inside] : adaptive_models(part)) {
-    add_by_loop(figure, *system, member(member(*inside, "local_gate"), "mean"), 1, "local, ",
-                "ramp");
-    add_by_loop(figure, *system, member(member(*inside, "global_gate"), "mean"), 1, "global, ",
-                "second");
+  for (const auto& [system, inside] : adaptive_models(source)) {
+    if (inside->local_gate) {
+      add_by_loop(figure, *system, inside->local_gate->mean, "local, ");
+    }
+    if (inside->global_gate) {
+      add_by_loop(figure, *system, inside->global_gate->mean, "global, ", "second");
+    }
   }
   return figure;
 }
 
-Figure states(const Json& part, const std::string& key, double first_loop) {
-  const bool norm = key == "state_norm";
-  Figure figure{.id = norm ? "state-norm" : "state-change",
+/// Of each model what it has as [L][...] over its loops: a series a layer.
+void add_by_layer(Figure& figure, const FigureSource& source, ByLayerAndLoop Inside::*quantity,
+                  double first_loop) {
+  for (const auto& [system, inside] : adaptive_models(source)) {
+    const auto& by_layer = inside->*quantity;
+    for (size_t layer = 0; layer < by_layer.size(); ++layer) {
+      figure.series.push_back({.label = fmt::format("layer {}", layer + 1),
+                               .panel = system->series.label,
+                               .color = ramp_color(layer, by_layer.size()),
+                               .x = counted_from(first_loop, by_layer[layer].size()),
+                               .y = by_layer[layer]});
+    }
+  }
+}
+
+Figure state_norms(const FigureSource& source) {
+  Figure figure{.id = "state-norm",
                 .section = "inside",
-                .title = norm ? "Norm of the state by loop" : "Change of the state by loop",
-                .caption = norm ? "Mean of |h| / sqrt(D) behind each loop; 0 is what enters the "
-                                  "layer."
-                                : "Mean of |h after - h before| / |h before| of each loop. A loop "
-                                  "near 0 leaves the state as it was.",
+                .title = "Norm of the state by loop",
+                .caption =
+                    "Mean of |h| / sqrt(D) behind each loop; 0 is what enters the "
+                    "layer.",
                 .x_title = "loop",
-                .y_title = norm ? "|h| / sqrt(D)" : "relative change"};
-  for (const auto& [system, inside] : adaptive_models(part)) {
-    add_by_layer(figure, *system, member(*inside, key), first_loop);
-  }
+                .y_title = "|h| / sqrt(D)"};
+  add_by_layer(figure, source, &Inside::state_norm, 0);
   return figure;
 }
 
-/// The mean over layers of what a class has as [L], where it was measured.
-void add_class(FigureSeries& series, const Json& token_class, const char* key, size_t position) {
-  const auto values = numbers(member(token_class, key));
+Figure state_changes(const FigureSource& source) {
+  Figure figure{.id = "state-change",
+                .section = "inside",
+                .title = "Change of the state by loop",
+                .caption =
+                    "Mean of |h after - h before| / |h before| of each loop. A loop "
+                    "near 0 leaves the state as it was.",
+                .x_title = "loop",
+                .y_title = "relative change"};
+  add_by_layer(figure, source, &Inside::state_change, 1);
+  return figure;
+}
+
+/// Adds the mean over layers of what a class of tokens has as [L]. Classes stand on the axis in the
+/// order in which they appear.
+void add_class(Figure& figure, FigureSeries& series, const InsideOfClass& found,
+               const ByLayer& values) {
+  const std::string name(token_class_name(found.token_class));
+  auto place = std::find(figure.x_names.begin(), figure.x_names.end(), name);
+  if (place == figure.x_names.end()) {
+    place = figure.x_names.insert(place, name);
+  }
   if (!values.empty()) {
-    series.x.push_back(static_cast<double>(position));
+    series.x.push_back(static_cast<double>(place - figure.x_names.begin()));
     series.y.push_back(mean_of(values));
-    const auto share = number_at(token_class, "share");
-    series.notes.push_back(share ? fmt::format("{:.1f} % of the tokens", 100 * *share) : "");
+    series.notes.push_back(fmt::format("{:.1f} % of the tokens", 100 * found.share));
   }
 }
 
-/// Where a class stands on the axis; new classes join at its end.
-size_t position_of(Figure& figure, const Json& token_class) {
-  const auto name = text_at(token_class, "name");
-  const auto found = std::find(figure.x_names.begin(), figure.x_names.end(), name);
-  if (found != figure.x_names.end()) {
-    return static_cast<size_t>(found - figure.x_names.begin());
-  }
-  figure.x_names.push_back(name);
-  return figure.x_names.size() - 1;
-}
-
-Figure loops_by_class(const Json& part) {
+Figure loops_by_class(const FigureSource& source) {
   Figure figure{.id = "loops-by-class",
                 .section = "inside",
                 .title = "Expected loops by kind of token",
@@ -204,17 +205,17 @@ Figure loops_by_class(const Json& part) {
                 .x_title = "kind of token",
                 .y_title = "expected loops",
                 .kind = FigureKind::kBars};
-  for (const auto& [system, inside] : adaptive_models(part)) {
-    auto series = series_of(part, *system);
-    for (const auto& token_class : member(*inside, "token_classes")) {
-      add_class(series, token_class, "expected_loops", position_of(figure, token_class));
+  for (const auto& [system, inside] : adaptive_models(source)) {
+    auto series = system->series;
+    for (const auto& found : inside->token_classes) {
+      add_class(figure, series, found, found.expected_loops);
     }
     figure.series.push_back(std::move(series));
   }
   return figure;
 }
 
-Figure gates_by_class(const Json& part) {
+Figure gates_by_class(const FigureSource& source) {
   Figure figure{.id = "gates-by-class",
                 .section = "inside",
                 .title = "Memory gates by kind of token",
@@ -222,14 +223,13 @@ Figure gates_by_class(const Json& part) {
                 .x_title = "kind of token",
                 .y_title = "gate",
                 .kind = FigureKind::kBars};
-  for (const auto& [system, inside] : adaptive_models(part)) {
-    FigureSeries local{.label = "local", .panel = label_of(*system), .color = "ramp:0.75", .x = {}};
-    FigureSeries global{
-        .label = "global", .panel = label_of(*system), .color = "second:0.75", .x = {}};
-    for (const auto& token_class : member(*inside, "token_classes")) {
-      const auto position = position_of(figure, token_class);
-      add_class(local, token_class, "local_gate", position);
-      add_class(global, token_class, "global_gate", position);
+  for (const auto& [system, inside] : adaptive_models(source)) {
+    const auto& panel = system->series.label;
+    FigureSeries local{.label = "local", .panel = panel, .color = "ramp:0.75"};
+    FigureSeries global{.label = "global", .panel = panel, .color = "second:0.75"};
+    for (const auto& found : inside->token_classes) {
+      add_class(figure, local, found, found.local_gate);
+      add_class(figure, global, found, found.global_gate);
     }
     figure.series.push_back(std::move(local));
     figure.series.push_back(std::move(global));
@@ -239,17 +239,10 @@ Figure gates_by_class(const Json& part) {
 
 }  // namespace
 
-std::vector<Figure> inside_figures(const Json& part) {
-  std::vector<Figure> figures = {loops_by_layer(part),
-                                 halting(part),
-                                 loop_scales(part),
-                                 gates(part),
-                                 states(part, "state_norm", 0),
-                                 states(part, "state_change", 1),
-                                 loops_by_class(part),
-                                 gates_by_class(part)};
-  remove_empty(figures);
-  return figures;
+std::vector<Figure> inside_figures(const FigureSource& source) {
+  return {loops_by_layer(source), halting(source),       loop_scales(source),
+          gates(source),          state_norms(source),   state_changes(source),
+          loops_by_class(source), gates_by_class(source)};
 }
 
 }  // namespace loopbank

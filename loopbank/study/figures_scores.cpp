@@ -1,10 +1,11 @@
-#include "loopbank/study/figures_scores.h"
-
+// Figures of the scores: by system, by task, against IsoPar, by difficulty.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <map>
+
+#include "loopbank/study/figures.h"
 
 namespace loopbank {
 namespace {
@@ -12,35 +13,38 @@ namespace {
 // More names than this are read more easily below each other.
 constexpr size_t kManyNames = 6;
 
-Figure scores_by_system(const Json& part) {
+Figure scores_by_system(const FigureSource& source) {
   Figure figure{.id = "scores",
                 .section = "scores",
                 .title = "Scores by system",
                 .caption = fmt::format("Each score with its {}. Accuracy is the share answered "
-                                       "rightly, BPB the bits a byte of the right answer.",
-                                       meaning_of_bars(part)),
+                                       "rightly, BPB the bits per byte of the right answer.",
+                                       source.bars),
                 .x_title = "system",
                 .y_title = "score",
                 .kind = FigureKind::kDots,
                 .panels_side_by_side = true,
-                .error_label = meaning_of_bars(part)};
-  for (const auto* system : shown_systems(part)) {
-    figure.x_names.push_back(label_of(*system));
+                .error_label = source.bars};
+  for (const auto& system : source.systems) {
+    if (system.is_single) {
+      figure.x_names.push_back(system.series.label);
+    }
   }
-  for (const auto& column : columns_of(part)) {
-    const auto panel = fmt::format("{}, {}", column.title, direction_of(column));
+  for (const auto& column : source.part->columns) {
+    const auto panel = fmt::format("{}, {}", column.title, column.direction());
     double position = 0;
-    for (const auto* system : shown_systems(part)) {
-      if (const auto score = score_of(*system, column.key)) {
-        auto series = series_of(part, *system);
+    for (const auto& system : source.systems) {
+      const auto score = system.result->scores.find(column.key);
+      if (system.is_single && score != system.result->scores.end()) {
+        auto series = system.series;
         series.hidden = false;
         series.panel = panel;
         series.x = {position};
-        series.y = {score->mean};
-        series.error = {score->bar().value_or(0.0)};
+        series.y = {score->second.mean};
+        series.error = {score->second.bar().value_or(0.0)};
         figure.series.push_back(std::move(series));
       }
-      position += 1;
+      position += system.is_single ? 1 : 0;
     }
     if (column.chance) {
       figure.references.push_back({panel, *column.chance, "guessing"});
@@ -49,84 +53,91 @@ Figure scores_by_system(const Json& part) {
   return figure;
 }
 
-/// Half of the 95 % interval of the difference from IsoPar, relative to IsoPar's score.
-double relative_error(const Json& system, const ScoreColumn& column, double base) {
-  const auto& against = member(member(member(system, "against"), "isopar"), column.key);
-  const auto low = number_at(against, "low");
-  const auto high = number_at(against, "high");
-  return low && high ? 50 * std::abs((*high - *low) / base) : 0.0;
+/// Adds the changes of one column against those of `base`, here and in the paper.
+void add_changes(Figure& figure, const FigureSource& source, const Column& column,
+                 const SystemResult& base) {
+  const auto base_score = base.scores.find(column.key);
+  const auto base_paper = base.paper.find(column.paper_key);
+  if (base_score == base.scores.end() || base_paper == base.paper.end() ||
+      base_score->second.mean == 0 || base_paper->second == 0) {
+    return;
+  }
+  const double there = base_score->second.mean;
+  const auto panel =
+      fmt::format("{} (paper: {}), {}", column.title, column.paper_title, column.direction());
+  FigureSeries here{.label = "here", .panel = panel, .color = "here"};
+  FigureSeries paper{.label = "paper", .panel = panel, .color = "paper"};
+  double position = 0;
+  for (const auto& system : source.part->systems) {
+    if (system.group != "paper" || system.name == base.name) {
+      continue;
+    }
+    if (const auto score = system.scores.find(column.key); score != system.scores.end()) {
+      const auto found = source.part->comparisons.find({system.name, base.name, column.key});
+      const auto interval = found == source.part->comparisons.end() || found->second.estimated
+                                ? Difference{}
+                                : found->second.decisive;
+      here.x.push_back(position);
+      here.y.push_back(100 * (score->second.mean / there - 1));
+      here.error.push_back(50 * std::abs((interval.high - interval.low) / there));
+    }
+    if (const auto score = system.paper.find(column.paper_key); score != system.paper.end()) {
+      paper.x.push_back(position);
+      paper.y.push_back(100 * (score->second / base_paper->second - 1));
+    }
+    position += 1;
+  }
+  figure.series.push_back(std::move(here));
+  figure.series.push_back(std::move(paper));
 }
 
-Figure relative_changes(const Json& part) {
+Figure relative_changes(const FigureSource& source) {
   Figure figure{.id = "relative-change",
                 .section = "claims",
                 .title = "Change against IsoPar, here and in the paper",
                 .caption =
                     "Relative change of each score against IsoPar's; the bar is the 95 % "
-                    "interval over the questions. The paper measured on other data.",
+                    "interval that its verdict rests on. The paper measured on other data.",
                 .x_title = "system",
                 .y_title = "change against IsoPar, %",
                 .kind = FigureKind::kAcross,
                 .panels_side_by_side = true,
                 .error_label = "half of the 95 % interval, in points"};
-  const auto* base = find_system(part, "isopar");
+  const auto* base = source.part->find("isopar");
   if (base == nullptr) {
     return figure;
   }
-  std::vector<const Json*> others;
-  for (const auto* system : systems_of(part, {"paper"})) {
-    if (system != base) {
-      others.push_back(system);
-      figure.x_names.push_back(label_of(*system));
+  for (const auto& system : source.part->systems) {
+    if (system.group == "paper" && system.name != base->name) {
+      figure.x_names.push_back(system.label);
     }
   }
-  for (const auto& column : columns_of(part)) {
-    const auto base_score = score_of(*base, column.key);
-    const auto base_paper = paper_score(*base, column);
-    if (!base_score || !base_paper || base_score->mean == 0 || *base_paper == 0) {
-      continue;
-    }
-    const auto panel =
-        fmt::format("{} (paper: {}), {}", column.title, column.paper_title, direction_of(column));
-    FigureSeries here{.label = "here", .panel = panel, .color = "here", .x = {}};
-    FigureSeries paper{.label = "paper", .panel = panel, .color = "paper", .x = {}};
-    for (size_t i = 0; i < others.size(); ++i) {
-      if (const auto score = score_of(*others[i], column.key)) {
-        here.x.push_back(static_cast<double>(i));
-        here.y.push_back(100 * (score->mean / base_score->mean - 1));
-        here.error.push_back(relative_error(*others[i], column, base_score->mean));
-      }
-      if (const auto score = paper_score(*others[i], column)) {
-        paper.x.push_back(static_cast<double>(i));
-        paper.y.push_back(100 * (*score / *base_paper - 1));
-      }
-    }
-    figure.series.push_back(std::move(here));
-    figure.series.push_back(std::move(paper));
+  for (const auto& column : source.part->columns) {
+    add_changes(figure, source, column, *base);
   }
   return figure;
 }
 
-Figure scores_by_task(const Json& part) {
+Figure scores_by_task(const FigureSource& source) {
   Figure figure{.id = "tasks",
                 .section = "scores",
                 .title = "BPB by task",
-                .caption = "Bits a byte of the right answer, lower is better; means over seeds.",
+                .caption = "Bits per byte of the right answer, lower is better; means over seeds.",
                 .x_title = "task",
                 .y_title = "BPB",
                 .kind = FigureKind::kBars};
-  for (const auto* system : shown_systems(part)) {
-    auto series = series_of(part, *system);
-    for (const auto& task : member(*system, "tasks")) {
-      const auto name = text_at(task, "task");
-      auto found = std::find(figure.x_names.begin(), figure.x_names.end(), name);
+  for (const auto& system : source.systems) {
+    if (!system.is_single) {
+      continue;
+    }
+    auto series = system.series;
+    for (const auto& task : system.result->tasks) {
+      auto found = std::find(figure.x_names.begin(), figure.x_names.end(), task.task);
       if (found == figure.x_names.end()) {
-        found = figure.x_names.insert(found, name);
+        found = figure.x_names.insert(found, task.task);
       }
-      if (const auto bpb = number_at(task, "bpb")) {
-        series.x.push_back(static_cast<double>(found - figure.x_names.begin()));
-        series.y.push_back(*bpb);
-      }
+      series.x.push_back(static_cast<double>(found - figure.x_names.begin()));
+      series.y.push_back(task.bpb);
     }
     figure.series.push_back(std::move(series));
   }
@@ -136,41 +147,38 @@ Figure scores_by_task(const Json& part) {
   return figure;
 }
 
-Figure difficulty(const Json& part, const std::string& metric, const std::string& title) {
-  Figure figure{.id = "difficulty-" + metric,
+Figure scores_by_difficulty(const FigureSource& source, bool is_bpb) {
+  const std::string name = is_bpb ? "BPB" : "accuracy";
+  Figure figure{.id = is_bpb ? "difficulty-bpb" : "difficulty-accuracy",
                 .section = "loops",
-                .title = fmt::format("Reasoning {} by difficulty", title),
-                .caption = fmt::format("{} of the problems of each difficulty (how many steps a "
-                                       "problem takes), by kind of problem; means over seeds.",
-                                       metric == "bpb" ? "Bits a byte, lower is better,"
-                                                       : "Accuracy, higher is better,"),
+                .title = fmt::format("Reasoning {} by difficulty", name),
+                .caption = fmt::format(
+                    "{} of the problems of each difficulty (how many steps a "
+                    "problem takes), by kind of problem; means over seeds.",
+                    is_bpb ? "Bits per byte, lower is better," : "Accuracy, higher is better,"),
                 .x_title = "difficulty",
-                .y_title = title,
+                .y_title = name,
                 .panels_side_by_side = true};
-  const auto column = find_column(part, "reasoning", metric);
-  for (const auto* system : shown_systems(part)) {
+  const auto* column = find_column(source.part->columns, "reasoning", is_bpb);
+  for (const auto& system : source.systems) {
     std::map<std::string, FigureSeries> by_kind;
-    for (const auto& row : member(*system, "difficulty")) {
-      const auto x = number_at(row, "difficulty");
-      const auto y = number_at(row, metric);
-      const auto kind = text_at(row, "kind");
-      if (!x || !y) {
-        continue;
+    for (const auto& cell : system.result->difficulty) {
+      if (system.is_single) {
+        auto& series = by_kind.try_emplace(cell.kind, system.series).first->second;
+        series.panel = cell.kind;
+        series.x.push_back(static_cast<double>(cell.difficulty));
+        series.y.push_back(is_bpb ? cell.bpb : cell.accuracy);
+        series.notes.push_back(fmt::format("{} problems", cell.instances));
       }
-      auto& series = by_kind.try_emplace(kind, series_of(part, *system)).first->second;
-      series.panel = kind;
-      series.x.push_back(*x);
-      series.y.push_back(*y);
-      const auto count = number_at(row, "instances");
-      series.notes.push_back(count ? fmt::format("{:.0f} problems", *count) : "");
     }
     for (auto& [kind, series] : by_kind) {
+      const bool first =
+          std::none_of(figure.references.begin(), figure.references.end(),
+                       [&name = kind](const ReferenceLine& line) { return line.panel == name; });
+      if (column != nullptr && column->chance && first) {
+        figure.references.push_back({kind, *column->chance, "guessing"});
+      }
       figure.series.push_back(std::move(series));
-    }
-  }
-  if (column && column->chance) {
-    for (const auto& panel : panels_of(figure)) {
-      figure.references.push_back({panel, *column->chance, "guessing"});
     }
   }
   return figure;
@@ -178,12 +186,10 @@ Figure difficulty(const Json& part, const std::string& metric, const std::string
 
 }  // namespace
 
-std::vector<Figure> score_figures(const Json& part) {
-  std::vector<Figure> figures = {scores_by_system(part), scores_by_task(part),
-                                 relative_changes(part), difficulty(part, "accuracy", "accuracy"),
-                                 difficulty(part, "bpb", "BPB")};
-  remove_empty(figures);
-  return figures;
+std::vector<Figure> score_figures(const FigureSource& source) {
+  return {scores_by_system(source), scores_by_task(source), relative_changes(source),
+          scores_by_difficulty(source, /*is_bpb=*/false),
+          scores_by_difficulty(source, /*is_bpb=*/true)};
 }
 
 }  // namespace loopbank

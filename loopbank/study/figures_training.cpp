@@ -1,10 +1,10 @@
-#include "loopbank/study/figures_training.h"
-
+// Figures of what happens along the training: loss, loops and gates.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <nlohmann/json.hpp>
+
+#include "loopbank/study/figures.h"
+#include "loopbank/support/statistics.h"
 
 namespace loopbank {
 namespace {
@@ -16,61 +16,44 @@ struct History {
   std::vector<double> spread;  ///< standard deviation over seeds; empty for one seed
 };
 
-/// The values of one seed under a key: a number a step, or the layer's of a list a step.
-std::vector<double> values_of(const Json& curve, const std::string& key,
-                              std::optional<size_t> layer) {
-  if (!layer) {
-    return numbers(member(curve, key));
-  }
-  std::vector<double> values;
-  for (const auto& by_layer : member(curve, key)) {
-    const auto row = numbers(by_layer);
-    if (*layer < row.size()) {
-      values.push_back(row[*layer]);
-    }
-  }
-  return values;
-}
-
 /// The mean over the seeds as far as all of them reach; empty where nothing was measured.
-History history_of(const Json& part, const Json& system, const std::string& key,
-                   std::optional<size_t> layer = {}) {
+/// @param values_of  of a curve: a number a validation
+template <typename Values>
+History history_of(const SystemResult& system, const Values& values_of) {
   std::vector<std::vector<double>> by_seed;
   History history;
   size_t length = 0;
-  for (const auto& curve : member(member(part, "curves"), text_at(system, "name"))) {
-    auto steps = numbers(member(curve, "step"));
-    auto values = values_of(curve, key, layer);
-    const size_t both = std::min(steps.size(), values.size());
+  for (const auto& curve : system.curves) {
+    auto values = values_of(curve);
+    const size_t both = std::min(curve.step.size(), values.size());
     if (both == 0) {
       continue;
     }
     length = by_seed.empty() ? both : std::min(length, both);
     if (by_seed.empty()) {
-      history.step = std::move(steps);
+      history.step.assign(curve.step.begin(), curve.step.end());
     }
     by_seed.push_back(std::move(values));
   }
   history.step.resize(length);
-  const auto count = static_cast<double>(by_seed.size());
   for (size_t i = 0; i < length; ++i) {
-    double sum = 0.0;
+    std::vector<double> here;
     for (const auto& values : by_seed) {
-      sum += values[i];
+      here.push_back(values[i]);
     }
-    double squares = 0.0;
-    for (const auto& values : by_seed) {
-      squares += (values[i] - sum / count) * (values[i] - sum / count);
-    }
-    history.value.push_back(sum / count);
-    if (by_seed.size() > 1) {
-      history.spread.push_back(std::sqrt(squares / (count - 1)));
+    history.value.push_back(mean_of(here));
+    if (here.size() > 1) {
+      history.spread.push_back(deviation_of(here));
     }
   }
   return history;
 }
 
-Figure validation(const Json& part) {
+History loss_of(const SystemResult& system) {
+  return history_of(system, [](const TrainingCurve& curve) { return curve.validation_loss; });
+}
+
+Figure validation(const FigureSource& source) {
   Figure figure{.id = "validation-loss",
                 .section = "training",
                 .title = "Validation loss over training",
@@ -78,9 +61,9 @@ Figure validation(const Json& part) {
                 .x_title = "training step",
                 .y_title = "validation loss, nats a token",
                 .error_label = "standard deviation over seeds"};
-  for (const auto* system : systems_of(part)) {
-    auto series = series_of(part, *system);
-    auto history = history_of(part, *system, "validation_loss");
+  for (const auto& system : source.systems) {
+    auto series = system.series;
+    auto history = loss_of(*system.result);
     series.x = std::move(history.step);
     series.y = std::move(history.value);
     series.error = std::move(history.spread);
@@ -89,7 +72,7 @@ Figure validation(const Json& part) {
   return figure;
 }
 
-Figure loops_against_loss(const Json& part) {
+Figure loops_against_loss(const FigureSource& source) {
   Figure figure{.id = "loops-against-loss",
                 .section = "inside",
                 .title = "When layers begin to loop",
@@ -101,16 +84,16 @@ Figure loops_against_loss(const Json& part) {
                 .y_title = "mean loops",
                 .kind = FigureKind::kPath,
                 .x_falls = true};
-  for (const auto* system : systems_of(part)) {
-    const auto loss = history_of(part, *system, "validation_loss");
-    const auto loops = history_of(part, *system, "mean_loops");
-    const size_t length = std::min(loss.value.size(), loops.value.size());
-    if (!is_adaptive(*system)) {
+  for (const auto& system : source.systems) {
+    if (system.result->loops == 0) {
       continue;
     }
-    auto series = series_of(part, *system);
-    series.hidden = series.hidden && group_of(*system) != "paper";
-    for (size_t i = 0; i < length; ++i) {
+    const auto loss = loss_of(*system.result);
+    const auto loops =
+        history_of(*system.result, [](const TrainingCurve& curve) { return curve.mean_loops; });
+    auto series = system.series;
+    series.hidden = series.hidden && system.result->group != "paper";
+    for (size_t i = 0; i < std::min(loss.value.size(), loops.value.size()); ++i) {
       series.x.push_back(loss.value[i]);
       series.y.push_back(loops.value[i]);
       series.notes.push_back(fmt::format("step {:.0f}", loss.step[i]));
@@ -121,8 +104,9 @@ Figure loops_against_loss(const Json& part) {
 }
 
 /// What a layer does along the training: a panel a system, a line a layer.
-Figure layers_over_training(const Json& part, const std::string& id, const std::string& key,
-                            const std::string& title, const std::string& y_title) {
+Figure layers_over_training(const FigureSource& source,
+                            std::vector<ByLayer> TrainingCurve::*quantity, const char* id,
+                            const char* title, const char* y_title) {
   Figure figure{.id = id,
                 .section = "inside",
                 .title = title,
@@ -130,13 +114,21 @@ Figure layers_over_training(const Json& part, const std::string& id, const std::
                 .x_title = "training step",
                 .y_title = y_title,
                 .error_label = "standard deviation over seeds"};
-  for (const auto* system : systems_of(part)) {
-    const auto layers = static_cast<size_t>(number_at(*system, "layers").value_or(0));
-    for (size_t layer = 0; is_adaptive(*system) && layer < layers; ++layer) {
-      auto history = history_of(part, *system, key, layer);
+  for (const auto& system : source.systems) {
+    const auto layers = static_cast<size_t>(system.result->loops > 0 ? system.result->layers : 0);
+    for (size_t layer = 0; layer < layers; ++layer) {
+      auto history = history_of(*system.result, [&](const TrainingCurve& curve) {
+        std::vector<double> values;
+        for (const auto& by_layer : curve.*quantity) {
+          if (layer < by_layer.size()) {
+            values.push_back(by_layer[layer]);
+          }
+        }
+        return values;
+      });
       figure.series.push_back(
           {.label = fmt::format("layer {}", layer + 1),
-           .panel = label_of(*system),
+           .panel = system.series.label,
            .color = fmt::format("ramp:{:.3g}", layers > 1 ? double(layer) / double(layers - 1) : 1),
            .x = std::move(history.step),
            .y = std::move(history.value),
@@ -148,18 +140,15 @@ Figure layers_over_training(const Json& part, const std::string& id, const std::
 
 }  // namespace
 
-std::vector<Figure> training_figures(const Json& part) {
-  std::vector<Figure> figures = {
-      loops_against_loss(part),
-      layers_over_training(part, "loops-over-training", "loops_by_layer",
-                           "Loops of each layer over training", "expected loops"),
-      layers_over_training(part, "local-gate-over-training", "local_gates",
-                           "Local gates over training", "gate"),
-      layers_over_training(part, "global-gate-over-training", "global_gates",
-                           "Global gates over training", "gate"),
-      validation(part)};
-  remove_empty(figures);
-  return figures;
+std::vector<Figure> training_figures(const FigureSource& source) {
+  return {loops_against_loss(source),
+          layers_over_training(source, &TrainingCurve::loops_by_layer, "loops-over-training",
+                               "Loops of each layer over training", "expected loops"),
+          layers_over_training(source, &TrainingCurve::local_gates, "local-gate-over-training",
+                               "Local gates over training", "gate"),
+          layers_over_training(source, &TrainingCurve::global_gates, "global-gate-over-training",
+                               "Global gates over training", "gate"),
+          validation(source)};
 }
 
 }  // namespace loopbank

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <vector>
 
-#include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/json_members.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/train/benchmark_steps.h"
 #include "loopbank/train/device.h"
@@ -49,21 +48,18 @@ IsoTime measure_iso_time(const RunConfig& run, const RunConfig& target, int64_t 
   return time;
 }
 
+void members(auto& by, Either<IsoTime> auto& time) {
+  by("seconds_a_step", time.seconds_a_step);
+  by("target_seconds_a_step", time.target_seconds_a_step);
+  by("steps", time.steps);
+}
+
 std::optional<IsoTime> read_iso_time(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) {
-    return std::nullopt;
-  }
-  const auto json = nlohmann::json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
-  try {
-    return IsoTime{.seconds_a_step = json.at("seconds_a_step"),
-                   .target_seconds_a_step = json.at("target_seconds_a_step"),
-                   .steps = json.at("steps")};
-  } catch (const nlohmann::json::exception&) {
-    fail(ErrorCode::kData,
-         "{}: expected the steps of a baseline in equal time, got something else. Remove the file "
-         "and the runs of that system to measure anew.",
-         file.string());
-  }
+  static const MembersForm kForm = {
+      .expected = "the steps of a baseline in equal time",
+      .remedy = "Remove the file and the runs of that system to measure anew.",
+      .all = true};
+  return read_members_file<IsoTime>(file, kForm);
 }
 
 IsoTime iso_time_of(const std::filesystem::path& file, const RunConfig& run,
@@ -73,11 +69,8 @@ IsoTime iso_time_of(const std::filesystem::path& file, const RunConfig& run,
   }
   const auto time = measure_iso_time(run, target, kRounds, should_stop);
   if (time.steps > 0) {
-    const nlohmann::ordered_json json = {{"seconds_a_step", time.seconds_a_step},
-                                         {"target_seconds_a_step", time.target_seconds_a_step},
-                                         {"steps", time.steps}};
     create_directories(file.parent_path(), ErrorCode::kData);
-    write_file_atomically(file, json.dump(2) + "\n");
+    write_file_atomically(file, JsonWriter::write(time).dump(2) + "\n");
   }
   return time;
 }

@@ -1,90 +1,297 @@
 #include "loopbank/study/page_data.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
-#include "loopbank/study/html.h"
+#include "loopbank/study/answers.h"
+#include "loopbank/support/progress.h"
 
 namespace loopbank {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
+// Sentences
+
+/// `2,000`: a count in full.
+std::string in_full(double count) {
+  const auto digits = fmt::format("{:.0f}", count);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) {
+      text += ',';
+    }
+    text += digits[i];
+  }
+  return text;
+}
+
+std::string plural(size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+/// `2,000`, or `2,000 to 4,000` where systems differ.
+template <typename Format>
+std::string range_of(const std::set<double>& values, const Format& format) {
+  const auto low = format(*values.begin());
+  const auto high = format(*values.rbegin());
+  return low == high ? low : low + " to " + high;
+}
+
+/// What was trained, for how long, on what machine and when.
+std::string lead_of(const StudyResult& results) {
+  std::set<std::string> systems;
+  std::set<double> steps;
+  std::set<double> tokens;
+  size_t seeds = 0;
+  std::string titles;
+  for (const auto& part : results.parts) {
+    for (const auto& system : part.systems) {
+      systems.insert(system.name);
+      steps.insert(static_cast<double>(system.steps));
+      tokens.insert(system.tokens);
+    }
+    seeds = std::max(seeds, part.seeds.size());
+    titles += (titles.empty() ? "" : "; ") + part.title;
+  }
+  if (systems.empty()) {
+    return "No system is done yet.";
+  }
+  auto text = fmt::format("{}, trained from {}", plural(systems.size(), "transformer"),
+                          plural(seeds, "seed"));
+  if (*tokens.rbegin() > 0) {
+    text += fmt::format(" for {} steps ({} tokens)", range_of(steps, in_full),
+                        range_of(tokens, format_count));
+  }
+  text += results.machine.empty() ? "" : " on " + results.machine;
+  if (results.threads > 0) {
+    text += ", " + plural(static_cast<size_t>(results.threads), "thread") + " a system";
+  }
+  text += ", and asked the same questions";
+  text += titles.empty() ? "." : " (" + titles + ").";
+  return results.date.empty() ? text
+                              : fmt::format("{} {}, scale {}.", text, results.date, results.scale);
+}
+
+Json notices_of(const StudyResult& results) {
+  auto notices = Json::array();
+  if (!results.finished && !results.parts.empty()) {
+    notices.push_back("This study is not finished: the page shows what is done so far.");
+  }
+  const auto note = results.chosen_steps ? note_on(*results.chosen_steps) : "";
+  if (!note.empty()) {
+    notices.push_back(note);
+  }
+  return notices;
+}
+
+// Claims, answers, what was made from what
+
+/// A system by its label; by its name where there is none of it.
+std::string label_of(const PartResult& part, const std::string& name) {
+  const auto* system = part.find(name);
+  return system == nullptr ? name : system->label;
+}
+
+Json claims_of(const PartResult& part) {
+  auto list = Json::array();
+  for (const auto& claim : part.claims) {
+    const auto* column = find_column(part.columns, claim.column);
+    list.push_back({{"text", claim.text},
+                    {"measure", fmt::format("{} against {}, {}", label_of(part, claim.better),
+                                            label_of(part, claim.worse),
+                                            column == nullptr ? claim.column : column->title)},
+                    {"ours", fmt::format("{:+.1f} %", 100 * claim.ours)},
+                    {"paper", fmt::format("{:+.1f} %", 100 * claim.paper)},
+                    {"interval", fmt::format("{:+.3f} to {:+.3f}", claim.difference.low,
+                                             claim.difference.high)},
+                    {"verdict", claim_verdict(claim.verdict)},
+                    {"kind", claim.verdict == Verdict::kBetter  ? "agrees"
+                             : claim.verdict == Verdict::kWorse ? "disagrees"
+                                                                : "open"}});
+  }
+  return list;
+}
+
+Json answers_json(const PartResult& part) {
+  auto list = Json::array();
+  for (const auto& answer : answer_questions(part)) {
+    list.push_back({{"tone", name_of(answer.tone)},
+                    {"headline", answer.headline},
+                    {"text", answer.text},
+                    {"more", answer.more}});
+  }
+  return list;
+}
+
+/// How near the derived baselines came to what they match.
+Json matches_of(const PartResult& part) {
+  auto list = Json::array();
+  for (const auto& system : part.systems) {
+    if (!system.matches) {
+      continue;
+    }
+    const auto& match = *system.matches;
+    auto text = fmt::format("{} matches {} by {}: {:+.1f} % parameters, {:+.1f} % FLOPs",
+                            system.label, label_of(part, match.system), match.by,
+                            100 * match.parameters, 100 * match.flops);
+    text += match.seconds ? fmt::format(", {:+.1f} % training time.", 100 * *match.seconds) : ".";
+    list.push_back(text);
+  }
+  return list;
+}
+
+// Figures and tokens
+
+/// Six digits: more than a picture shows, and half the size of the page's data.
+Json six_digits(const std::vector<double>& values) {
+  auto list = Json::array();
+  for (const double value : values) {
+    list.push_back(std::isfinite(value) ? Json(std::stod(fmt::format("{:.6g}", value))) : Json());
+  }
+  return list;
+}
+
+Json series_json(const FigureSeries& series) {
+  Json json = {{"label", series.label},
+               {"panel", series.panel},
+               {"color", series.color},
+               {"x", six_digits(series.x)},
+               {"y", six_digits(series.y)}};
+  if (!series.error.empty()) {
+    json["error"] = six_digits(series.error);
+  }
+  if (!series.notes.empty()) {
+    json["notes"] = series.notes;
+  }
+  json["hidden"] = series.hidden;
+  return json;
+}
+
+Json figure_json(const Figure& figure, const std::string& prefix) {
+  Json json = {{"name", prefix + figure.id},
+               {"id", figure.id},
+               {"section", figure.section},
+               {"kind", name_of(figure.kind)},
+               {"title", figure.title},
+               {"caption", figure.caption},
+               {"x_title", figure.x_title},
+               {"y_title", figure.y_title},
+               {"x_names", figure.x_names},
+               {"panels", panels_of(figure)},
+               {"side_by_side", figure.panels_side_by_side},
+               {"x_falls", figure.x_falls},
+               {"error_label", figure.error_label},
+               {"references", Json::array()},
+               {"series", Json::array()}};
+  for (const auto& line : figure.references) {
+    json["references"].push_back(
+        {{"panel", line.panel}, {"value", line.value}, {"label", line.label}});
+  }
+  for (const auto& series : figure.series) {
+    json["series"].push_back(series_json(series));
+  }
+  return json;
+}
+
 /// Two decimals: more than a shade shows.
-Json to_two_decimals(double value) {
+Json two_decimals(double value) {
   return std::round(value * 100) / 100;
 }
 
-/// What one model did at the tokens of a text, a list a quantity: {"text": [...], "loss": [...],
-/// "expected_loops": [[a layer each], ...], ...}. Null where there is none.
-Json columns_of_tokens(const Json& tokens) {
-  Json columns;
+/// Adds a list a token, unless a token has none.
+void add_by_token(Json& columns, const char* key, const std::vector<InsideOfToken>& tokens,
+                  ByLayer InsideOfToken::*values) {
+  auto list = Json::array();
   for (const auto& token : tokens) {
-    columns["text"].push_back(text_at(token, "text"));
-    if (const auto loss = number_at(token, "loss")) {
-      columns["loss"].push_back(to_two_decimals(*loss));
+    auto row = Json::array();
+    std::transform((token.*values).begin(), (token.*values).end(), std::back_inserter(row),
+                   two_decimals);
+    if (row.empty()) {
+      return;
     }
-    for (const char* key : {"expected_loops", "local_gate", "global_gate"}) {
-      if (const auto values = numbers(member(token, key)); !values.empty()) {
-        auto row = Json::array();
-        std::transform(values.begin(), values.end(), std::back_inserter(row), to_two_decimals);
-        columns[key].push_back(std::move(row));
-      }
-    }
+    list.push_back(std::move(row));
   }
-  return columns;
+  columns[key] = std::move(list);
 }
 
-/// What the script needs to colour the tokens of every system, with the values that all tokens
-/// have.
-Json tokens_of(const PartView& view) {
-  auto views = Json::array();
-  for (const auto* system : shown_systems(*view.json)) {
-    const auto& inside = member(member(*view.json, "inside"), text_at(*system, "name"));
-    auto columns = columns_of_tokens(member(member(inside, "token_view"), "tokens"));
-    if (columns.is_null()) {
-      continue;
-    }
-    const auto count = columns["text"].size();
-    for (const char* key : {"loss", "expected_loops", "local_gate", "global_gate"}) {
-      if (columns.contains(key) && columns[key].size() != count) {
-        columns.erase(key);
-      }
-    }
-    views.push_back({{"label", label_of(*system)},
-                     {"part", view.title},
-                     {"adaptive", is_adaptive(*system)},
-                     {"columns", std::move(columns)}});
+/// What one model did at the tokens of a text, a list a quantity.
+Json tokens_json(const PartView& view, const SystemResult& system) {
+  const auto& tokens = system.inside->token_view;
+  Json columns = {{"text", Json::array()}, {"loss", Json::array()}};
+  for (const auto& token : tokens) {
+    columns["text"].push_back(token.text);
+    columns["loss"].push_back(two_decimals(token.loss));
   }
-  return views;
+  add_by_token(columns, "expected_loops", tokens, &InsideOfToken::expected_loops);
+  add_by_token(columns, "local_gate", tokens, &InsideOfToken::local_gate);
+  add_by_token(columns, "global_gate", tokens, &InsideOfToken::global_gate);
+  return {{"label", system.label},
+          {"part", view.title},
+          {"adaptive", system.loops > 0},
+          {"columns", std::move(columns)}};
+}
+
+Json part_json(const PartView& view) {
+  const auto& part = *view.source.part;
+  Json json = {{"title", view.title},
+               {"bars", view.source.bars},
+               {"table", table_data(view.source)},
+               {"claims", claims_of(part)},
+               {"answers", answers_json(part)},
+               {"figures", Json::array()},
+               {"settings", part.settings},
+               {"data", part.data},
+               {"matches", matches_of(part)}};
+  for (const auto& figure : view.figures) {
+    json["figures"].push_back(figure_json(figure, view.prefix));
+  }
+  return json;
+}
+
+/// Letters, digits and dashes alone: safe in an id and in a file's name.
+std::string slug(std::string_view text) {
+  std::string name;
+  for (const char c : text) {
+    name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
+  }
+  return name.empty() ? "part" : name;
 }
 
 }  // namespace
 
-std::vector<PartView> views_of(const Json& results) {
+std::vector<PartView> views_of(const StudyResult& results) {
   std::vector<PartView> views;
-  const auto& parts = member(results, "parts");
-  for (const auto& part : parts) {
-    const auto title = text_at(part, "title", text_at(part, "name"));
-    views.push_back({&part, parts.size() > 1 ? title : "", make_figures(part)});
+  for (const auto& part : results.parts) {
+    auto& view = views.emplace_back();
+    view.prefix = slug(part.name) + "-";
+    view.title = results.parts.size() > 1 ? part.title : "";
+    view.source = figure_source(part);
+    view.figures = make_figures(view.source);
   }
   return views;
 }
 
-std::string figure_name(const Json& part, const Figure& figure) {
-  return slug(text_at(part, "name")) + "-" + figure.id;
-}
-
-Json page_data(const std::vector<PartView>& views) {
-  Json data = {{"figures", Json::object()}, {"tokens", Json::array()}};
+Json page_data(const StudyResult& results, const std::vector<PartView>& views) {
+  Json data = {{"title", results.title.empty() ? "Think harder or know more?" : results.title},
+               {"lead", lead_of(results)},
+               {"notices", notices_of(results)},
+               {"command", results.command},
+               {"parts", Json::array()},
+               {"tokens", Json::array()}};
   for (const auto& view : views) {
-    for (const auto& figure : view.figures) {
-      if (figure.kind != FigureKind::kHeat) {
-        data["figures"][figure_name(*view.json, figure)] = to_json(figure);
+    data["parts"].push_back(part_json(view));
+    for (const auto& [system, series, is_single] : view.source.systems) {
+      if (is_single && system->inside && !system->inside->token_view.empty()) {
+        data["tokens"].push_back(tokens_json(view, *system));
       }
-    }
-    for (auto& tokens : tokens_of(view)) {
-      data["tokens"].push_back(std::move(tokens));
     }
   }
   return data;

@@ -1,6 +1,7 @@
 #pragma once
-/// What the page's script reads: every figure by its name, and the tokens that it colours.
+/// What the page's script reads: words and numbers, without any markup.
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -8,20 +9,28 @@
 
 namespace loopbank {
 
-/// A part with its figures and whether the page has others beside it.
+/// A part with its figures.
 struct PartView {
-  const Json* json;
-  std::string title;  ///< empty where it is the only one
+  std::string prefix;  ///< `benchmark-`: of its figures' names on the page and of its CSV files
+  std::string title;   ///< empty where it is the only part
+  FigureSource source;
   std::vector<Figure> figures;
 };
 
-[[nodiscard]] std::vector<PartView> views_of(const Json& results);
+[[nodiscard]] std::vector<PartView> views_of(const StudyResult& results);
 
-/// `benchmark-loop-budget`: a figure's name on the page and, with .csv behind it, as a file.
-[[nodiscard]] std::string figure_name(const Json& part, const Figure& figure);
+/// Sentences that begin the page, and of each part its table, comparisons, claims, answers, figures,
+/// settings and data; then the tokens that the page colours:
+///
+///     {"title", "lead", "notices": [], "command",
+///      "parts": [{"title", "bars", "table", "claims", "answers", "figures", "settings", "data",
+///                 "matches"}],
+///      "tokens": [{"label", "part", "adaptive", "columns"}]}
+[[nodiscard]] nlohmann::ordered_json page_data(const StudyResult& results,
+                                               const std::vector<PartView>& views);
 
-/// {"figures": {NAME: as to_json gives it}, "tokens": [{"label", "part", "adaptive", "columns"}]}.
-/// Heat maps are tables of the page and no business of the script.
-[[nodiscard]] Json page_data(const std::vector<PartView>& views);
+/// {"columns", "paper_columns", "groups": [{"title", "rows"}], "comparisons"}: the comparisons are
+/// those with IsoPar and IsoFLOP, which the marks of the table show.
+[[nodiscard]] nlohmann::ordered_json table_data(const FigureSource& source);
 
 }  // namespace loopbank

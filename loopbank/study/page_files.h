@@ -6,9 +6,9 @@
 
 namespace loopbank {
 
-extern const std::string_view kPageHtml;  ///< the frame, with {{names}} for what changes
+extern const std::string_view kPageHtml;  ///< the frame, with {{names}} for what is put in
 extern const std::string_view kPageCss;
-extern const std::string_view kPageJs;   ///< page/charts.js, page/tokens.js, page/page.js
+extern const std::string_view kPageJs;   ///< page/dom.js, tables.js, charts.js, tokens.js, page.js
 extern const std::string_view kChartJs;  ///< Chart.js 3.9, minified, with its licence's notice
 
 }  // namespace loopbank

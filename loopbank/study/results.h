@@ -1,41 +1,98 @@
 #pragma once
-/// What a study measured: its parts, their systems over all seeds, the paper's findings checked.
+/// What a study measured: the one model of it. The runner fills it; the table, the claims, the
+/// answers, the figures and the page read it.
+///
+///     StudyResult
+///       PartResult            one kind of data                    embedded benchmark | text
+///         columns             what the table has a column for
+///         systems             a row each: sizes, costs, means over seeds, curves, a look inside
+///         comparisons         system against system in a column, each judged once (verdict.h)
+///         claims              the paper's findings, each by one of the comparisons
+///
+/// Plain data and nothing computed: what was not measured is absent, an empty list or map. Not here:
+/// results.json (results_json.h), the comparisons' making (comparison.h).
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
-#include "loopbank/study/paired.h"
+#include "loopbank/dissect/inside.h"
+#include "loopbank/study/columns.h"
 #include "loopbank/study/run_result.h"
 #include "loopbank/study/systems.h"
 #include "loopbank/study/time_plan.h"
+#include "loopbank/study/verdict.h"
 
 namespace loopbank {
 
 /// A score over seeds.
 struct ScoreSummary {
   double mean = 0.0;
-  std::optional<double> spread;  ///< standard deviation over seeds, with n - 1; none for one seed
-  double error = 0.0;            ///< over the questions of one seed: root mean square of the seeds'
-  std::vector<double> by_seed;
+  std::optional<double> spread =
+      {};  ///< standard deviation over seeds, with n - 1; none for one seed
+  std::optional<double> error =
+      {};  ///< over the questions of one seed: root mean square of the seeds'
+  std::vector<double> by_seed = {};  ///< in the order of the system's seeds
+
+  /// What a bar at the score shows.
+  [[nodiscard]] std::optional<double> bar() const { return spread ? spread : error; }
 };
 
-/// One row of the table.
-struct SystemRow {
-  System system;
-  std::vector<RunResult> runs;  ///< one a seed that is done, in the order of the seeds
-  std::vector<std::filesystem::path> scores;  ///< their folders of scores
-  /// b - a in each column, with this system as b and another one as a: IsoPar, IsoFLOP.
-  std::map<std::string, std::map<std::string, PairedScores>> against = {};
+/// A task's scores, means over the seeds.
+struct TaskSummary {
+  std::string task;
+  double accuracy = 0.0;
+  double bpb = 0.0;
+  int64_t instances = 0;
+};
 
-  [[nodiscard]] ScoreSummary score(const Column& column) const;
-  /// The mean of a figure over the runs.
-  [[nodiscard]] double mean(double RunResult::*figure) const;
+/// How far a derived baseline is off what it matches: (its own - target) / target.
+struct MatchResidual {
+  std::string system;  ///< that it matches
+  std::string by;      ///< parameters | flops | time
+  double parameters = 0.0;
+  double flops = 0.0;
+  std::optional<double> seconds = {};  ///< of training, where both are done
+};
+
+/// One system over all seeds that are done.
+struct SystemResult {
+  std::string name;
+  std::string label;
+  std::string group;   ///< paper | grid | ponder | own
+  std::string family;  ///< dense | loops | memory
+  int64_t layers = 0;
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t loops = 0;  ///< most of a layer; 0: dense
+  int64_t local_slots = 0;
+  int64_t global_slots = 0;
+  double ponder_weight = 0.0;
+  double parameters = 0.0;
+  double forward_flops = 0.0;   ///< a token
+  double training_flops = 0.0;  ///< a token
+  double expected_flops = 0.0;  ///< a token, forward, with the mean loops in place of N
+  double tokens_per_second = 0.0;
+  double seconds = 0.0;
+  double evaluation_seconds = 0.0;
+  int64_t steps = 0;
+  double tokens = 0.0;
+  double mean_loops = 1.0;
+  std::optional<double> mean_loops_spread = {};
+  double validation_loss = 0.0;
+  double validation_bpb = 0.0;
+  std::vector<int64_t> seeds = {};                  ///< that are done
+  std::map<std::string, ScoreSummary> scores = {};  ///< by column
+  std::vector<TaskSummary> tasks = {};
+  std::vector<DifficultyScore> difficulty = {};  ///< over all seeds' problems
+  PaperScores paper = {};                        ///< empty outside the paper's ten
+  std::optional<MatchResidual> matches = {};
+  std::vector<TrainingCurve> curves = {};  ///< one a seed
+  std::optional<Inside> inside = {};       ///< of the first seed's model
 };
 
 /// A finding of the paper, and whether it came out.
@@ -45,27 +102,28 @@ struct Claim {
   std::string column;  ///< key
   std::string better;  ///< systems
   std::string worse;
-  double ours = 0.0;   ///< relative change of `better` against `worse`
-  double paper = 0.0;  ///< likewise
-  Difference difference = {};
-  std::string verdict;  ///< as in the paper | not as in the paper | too near to tell
+  double ours = 0.0;                 ///< relative change of `better` against `worse`
+  double paper = 0.0;                ///< likewise
+  Difference difference = {};        ///< SystemComparison::decisive of the two
+  Verdict verdict = Verdict::kOpen;  ///< likewise; better: as in the paper
 };
 
-/// One kind of data: the embedded benchmark, or text of one's own.
+/// `as in the paper`, `not as in the paper`, `too near to tell`.
+[[nodiscard]] std::string_view claim_verdict(Verdict verdict);
+
 struct PartResult {
   std::string name;  ///< benchmark | text
   std::string title;
-  std::vector<int64_t> seeds;
-  std::vector<Column> columns;
-  std::vector<SystemRow> rows;
-  std::vector<Claim> claims;
+  std::vector<int64_t> seeds = {};
+  std::vector<Column> columns = {};
+  std::vector<SystemResult> systems = {};  ///< in the table's order
+  std::map<ComparedPair, SystemComparison> comparisons = {};
+  std::vector<Claim> claims = {};
   std::string settings = {};  ///< what all systems share, as TOML
   std::string data = {};      ///< what they were trained on and asked, as JSON
 
-  [[nodiscard]] const SystemRow* find(std::string_view name) const;
-  /// How much longer a derived baseline trained than what it matches, relative to that; nothing
-  /// where that is not done.
-  [[nodiscard]] std::optional<double> seconds_residual(const SystemRow& row) const;
+  /// Null where there is none of that name.
+  [[nodiscard]] const SystemResult* find(std::string_view system) const;
 };
 
 struct StudyResult {
@@ -76,21 +134,22 @@ struct StudyResult {
   std::string machine;
   int threads = 0;  ///< that computed a system
   bool finished = false;
-  std::vector<PartResult> parts;
+  std::vector<PartResult> parts = {};
   std::optional<ChosenSteps> chosen_steps = {};  ///< of a study that is kept to a time
 };
 
-/// Folders of scores of the seeds that two systems are both done for, in the same order.
-[[nodiscard]] std::pair<std::vector<std::filesystem::path>, std::vector<std::filesystem::path>>
-common_seeds(const SystemRow& a, const SystemRow& b);
+/// All runs of one system that are done, one a seed, in the order of the seeds.
+struct SystemRuns {
+  System system;
+  std::vector<RunResult> runs;
+  std::vector<std::filesystem::path> scores = {};  ///< their folders of scores
+};
 
-/// Fills `against` of every row (systems that are done for the same seeds) and `claims`.
-void compare_systems(PartResult& part);
+/// The row of a system, but for its curves and its look inside.
+/// @param runs  at least one
+[[nodiscard]] SystemResult summarize(const SystemRuns& runs, const std::vector<Column>& columns);
 
-/// results.json as docs/formats.md lists it, but for what lies in the runs' own files (curves,
-/// inside).
-[[nodiscard]] nlohmann::ordered_json to_json(const StudyResult& result);
-[[nodiscard]] nlohmann::ordered_json to_json(const PartResult& part);
-[[nodiscard]] nlohmann::ordered_json to_json(const PaperScores& scores);
+/// Fills in how much longer the baselines of the part trained than what they match.
+void add_seconds_residuals(PartResult& part);
 
 }  // namespace loopbank

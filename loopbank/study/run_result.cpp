@@ -1,19 +1,38 @@
 #include "loopbank/study/run_result.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <utility>
 
+#include "loopbank/data/sampler.h"
+#include "loopbank/eval/json_lines.h"
+#include "loopbank/infer/inference_model.h"
 #include "loopbank/model/cost.h"
 #include "loopbank/study/plan.h"
+#include "loopbank/study/results_json.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+#include "loopbank/support/statistics.h"
+#include "loopbank/train/device.h"
+#include "loopbank/train/run_data.h"
 
 namespace loopbank {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+/// The lists of a curve: their keys in metrics.jsonl and in results.json.
+constexpr std::array<std::array<const char*, 2>, 7> kCurveLists = {
+    {{"step", "step"},
+     {"validation_loss", "validation_loss"},
+     {"validation_bpb", "validation_bpb"},
+     {"mean_loops", "mean_loops"},
+     {"loops_by_layer", "loops_by_layer"},
+     {"local_gate_by_layer", "local_gates"},
+     {"global_gate_by_layer", "global_gates"}}};
 
 /// "reasoning-sum-3-17" as ("sum", 3); an empty kind for ids of another form.
 std::pair<std::string, int64_t> kind_and_difficulty(const std::string& id) {
@@ -56,14 +75,6 @@ std::vector<DifficultyScore> by_difficulty(const TaskResult& task) {
                       .instances = static_cast<int64_t>(instances.size())});
   }
   return scores;
-}
-
-Json score_to_json(const Score& score) {
-  return {{"value", score.value}, {"standard_error", score.error}};
-}
-
-Score score_from_json(const nlohmann::json& json) {
-  return {.value = json.at("value"), .error = json.at("standard_error")};
 }
 
 }  // namespace
@@ -121,78 +132,54 @@ RunResult make_run_result(const System& system, const TrainResult& trained,
   return result;
 }
 
-Json to_json(const RunResult& result) {
-  auto tasks = Json::array();
-  for (const auto& task : result.tasks) {
-    tasks.push_back({{"task", task.task},
-                     {"accuracy", score_to_json(task.accuracy)},
-                     {"bpb", score_to_json(task.bpb)},
-                     {"instances", task.instances},
-                     {"mean_loops", task.mean_loops}});
-  }
-  auto difficulty = Json::array();
-  for (const auto& cell : result.difficulty) {
-    difficulty.push_back({{"kind", cell.kind},
-                          {"difficulty", cell.difficulty},
-                          {"accuracy", cell.accuracy},
-                          {"bpb", cell.bpb},
-                          {"instances", cell.instances}});
-  }
-  return {{"system", result.system},
-          {"seed", result.seed},
-          {"parameters", result.parameters},
-          {"flops_per_token", result.forward_flops},
-          {"training_flops_per_token", result.training_flops},
-          {"expected_flops_per_token", result.expected_flops},
-          {"tasks", tasks},
-          {"difficulty", difficulty},
-          {"mean_loops", result.mean_loops},
-          {"validation_loss", result.validation_loss},
-          {"validation_bpb", result.validation_bpb},
-          {"tokens_per_second", result.tokens_per_second},
-          {"steps", result.steps},
-          {"tokens", result.tokens},
-          {"seconds", result.seconds},
-          {"evaluation_seconds", result.evaluation_seconds}};
+double median_tokens_per_second(const std::filesystem::path& metrics) {
+  std::vector<double> speeds;
+  for_each_json_line(metrics, [&](const nlohmann::json& row, const std::string&) {
+    if (row.contains("tokens_per_second")) {
+      speeds.push_back(row["tokens_per_second"].get<double>());
+    }
+    return true;
+  });
+  return median(std::move(speeds));
 }
 
-RunResult run_result_from_json(const nlohmann::json& json, const std::string& where) {
-  try {
-    RunResult result;
-    json.at("system").get_to(result.system);
-    json.at("seed").get_to(result.seed);
-    json.at("parameters").get_to(result.parameters);
-    json.at("flops_per_token").get_to(result.forward_flops);
-    json.at("training_flops_per_token").get_to(result.training_flops);
-    json.at("expected_flops_per_token").get_to(result.expected_flops);
-    for (const auto& task : json.at("tasks")) {
-      result.tasks.push_back({.task = task.at("task"),
-                              .accuracy = score_from_json(task.at("accuracy")),
-                              .bpb = score_from_json(task.at("bpb")),
-                              .instances = task.at("instances"),
-                              .mean_loops = task.at("mean_loops")});
+TrainingCurve read_training_curve(const std::filesystem::path& metrics, int64_t seed) {
+  Json lists = {{"seed", seed}};
+  for_each_json_line(metrics, [&](const nlohmann::json& row, const std::string&) {
+    if (row.contains("validation_loss")) {
+      for (const auto& [in_metrics, in_results] : kCurveLists) {
+        if (row.contains(in_metrics)) {
+          lists[in_results].push_back(Json(row[in_metrics]));
+        }
+      }
     }
-    for (const auto& cell : json.at("difficulty")) {
-      result.difficulty.push_back({.kind = cell.at("kind"),
-                                   .difficulty = cell.at("difficulty"),
-                                   .accuracy = cell.at("accuracy"),
-                                   .bpb = cell.at("bpb"),
-                                   .instances = cell.at("instances")});
-    }
-    json.at("mean_loops").get_to(result.mean_loops);
-    json.at("validation_loss").get_to(result.validation_loss);
-    json.at("validation_bpb").get_to(result.validation_bpb);
-    json.at("tokens_per_second").get_to(result.tokens_per_second);
-    json.at("steps").get_to(result.steps);
-    json.at("tokens").get_to(result.tokens);
-    json.at("seconds").get_to(result.seconds);
-    json.at("evaluation_seconds").get_to(result.evaluation_seconds);
-    return result;
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorCode::kData,
-         "{}: expected the result of a run, got {}. Remove the file to score that run anew.", where,
-         error.what());
+    return true;
+  });
+  return training_curve_from_json(lists, metrics.string());
+}
+
+void ensure_inside(const RunConfig& run, const std::filesystem::path& folder) {
+  const auto path = folder / "inside.json";
+  if (std::filesystem::exists(path)) {
+    return;
   }
+  const auto data = open_run_data(run);
+  const auto loaded = load_inference_model(folder, choose_device(run.training.device));
+  const SequentialRows rows(data.validation, run.training.sequence_length);
+  const auto count = std::min(run.training.validation_rows, rows.num_rows());
+  InsideOptions options;
+  options.compute_dtype = run.training.forward_options().compute_dtype;
+  const auto inside = measure_inside(loaded.model, loaded.tokenizer, rows.rows(0, count), options);
+  write_file_atomically(path, to_json(inside).dump() + "\n");
+}
+
+std::optional<Inside> read_inside(const std::filesystem::path& folder) {
+  const auto path = folder / "inside.json";
+  if (!std::filesystem::exists(path)) {
+    return std::nullopt;
+  }
+  return inside_from_json(Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false),
+                          path.string());
 }
 
 }  // namespace loopbank

@@ -1,12 +1,14 @@
 #pragma once
-/// What one run of a study measured: one system, one seed. The file result.json of its folder.
+/// What one run of a study measured: one system, one seed. The file result.json of its folder, and
+/// what its other files tell: its speed, its validations and the inner life of its model.
 
 #include <cstdint>
-#include <map>
-#include <nlohmann/json_fwd.hpp>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "loopbank/dissect/inside.h"
 #include "loopbank/eval/evaluate.h"
 #include "loopbank/study/columns.h"
 #include "loopbank/study/systems.h"
@@ -22,7 +24,7 @@ struct Score {
 
 struct TaskScore {
   std::string task;
-  Score accuracy;  ///< the task's headline figure; bits a byte where it has no choices
+  Score accuracy;  ///< the task's headline figure; bits per byte where it has no choices
   Score bpb;
   int64_t instances = 0;
   double mean_loops = 1.0;
@@ -64,8 +66,33 @@ struct RunResult {
 [[nodiscard]] RunResult make_run_result(const System& system, const TrainResult& trained,
                                         const EvalReport& report, double tokens_per_second);
 
-[[nodiscard]] nlohmann::ordered_json to_json(const RunResult& result);
-/// @throws Error kData for a missing key or a value of the wrong type; `where` names the file
-[[nodiscard]] RunResult run_result_from_json(const nlohmann::json& json, const std::string& where);
+/// What the validations of one run measured, one after another; what they have not is empty.
+struct TrainingCurve {
+  int64_t seed = 0;
+  std::vector<int64_t> step = {};
+  std::vector<double> validation_loss = {};
+  std::vector<double> validation_bpb = {};
+  std::vector<double> mean_loops = {};
+  std::vector<ByLayer> loops_by_layer = {};
+  std::vector<ByLayer> local_gates = {};
+  std::vector<ByLayer> global_gates = {};
+};
+
+/// Over all steps of a run, however often it was interrupted.
+/// @throws Error kData for a file that cannot be read
+[[nodiscard]] double median_tokens_per_second(const std::filesystem::path& metrics);
+
+/// From the metrics.jsonl of a run.
+/// @throws Error kData for a file that cannot be read
+[[nodiscard]] TrainingCurve read_training_curve(const std::filesystem::path& metrics, int64_t seed);
+
+/// The inner life of a trained run's model on its validation rows: inside.json of its folder,
+/// measured and written where it does not exist.
+/// @throws Error kCheckpoint, kData as load_inference_model and open_run_data
+void ensure_inside(const RunConfig& run, const std::filesystem::path& folder);
+
+/// inside.json as it stands; nothing where there is none.
+/// @throws Error kData for a file of another form
+[[nodiscard]] std::optional<Inside> read_inside(const std::filesystem::path& folder);
 
 }  // namespace loopbank

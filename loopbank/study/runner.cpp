@@ -16,8 +16,8 @@
 #include "loopbank/eval/json_lines.h"
 #include "loopbank/model/cost.h"
 #include "loopbank/study/deadline.h"
-#include "loopbank/study/figure_csv.h"
 #include "loopbank/study/report.h"
+#include "loopbank/study/results_json.h"
 #include "loopbank/study/study_part.h"
 #include "loopbank/study/system_times.h"
 #include "loopbank/support/error.h"
@@ -355,17 +355,14 @@ class Study {
                        .finished = all_done(),
                        .parts = {},
                        .chosen_steps = deadline_.chosen()};
-    auto parts = nlohmann::ordered_json::array();
     for (const auto& part : parts_) {
       result.parts.push_back(part.collect());
-      parts.push_back(part.to_json(result.parts.back()));
     }
-    auto json = to_json(result);
-    json["parts"] = std::move(parts);
-    write_file_atomically(options_.out / "results.json", json.dump(2) + "\n");
-    write_file_atomically(options_.out / "report.html", make_report(json));
+    write_file_atomically(options_.out / "results.json", to_json(result).dump(2) + "\n");
+    const auto report = make_report(result);
+    write_file_atomically(options_.out / "report.html", report.html);
     create_directories(options_.out / "csv", ErrorCode::kData);
-    write_files_atomically(options_.out / "csv", make_csv(json));
+    write_files_atomically(options_.out / "csv", report.csv);
     return result;
   }
 

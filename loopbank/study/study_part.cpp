@@ -9,8 +9,9 @@
 #include "loopbank/eval/result_files.h"
 #include "loopbank/eval/task_files.h"
 #include "loopbank/infer/inference_model.h"
+#include "loopbank/study/comparison.h"
 #include "loopbank/study/iso_time.h"
-#include "loopbank/study/run_files.h"
+#include "loopbank/study/results_json.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
@@ -132,7 +133,8 @@ bool StudyPart::is_done(const Job& job) {
 
 RunResult StudyPart::result_of(const Job& job) {
   const auto path = job.folder / "result.json";
-  const auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  const auto json =
+      nlohmann::ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   return run_result_from_json(json, path.string());
 }
 
@@ -197,7 +199,7 @@ void StudyPart::score(const Job& job, const TrainResult& trained) const {
                                 median_tokens_per_second(job.folder / "metrics.jsonl"));
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
   result.evaluation_seconds = time.count();
-  write_file_atomically(job.folder / "result.json", loopbank::to_json(result).dump(2) + "\n");
+  write_file_atomically(job.folder / "result.json", to_json(result).dump(2) + "\n");
 }
 
 PartResult StudyPart::collect() const {
@@ -205,44 +207,37 @@ PartResult StudyPart::collect() const {
                     .title = config_.is_text() ? "Text" : "Embedded benchmark",
                     .seeds = seeds_,
                     .columns = columns_,
-                    .rows = {},
+                    .systems = {},
+                    .comparisons = {},
                     .claims = {},
                     .settings = shared_settings(),
                     .data = data_.empty() ? "" : data_.begin()->second.description};
+  std::vector<SystemRuns> all;
   for (const auto& system : everyone_) {
-    SystemRow row{.system = system, .runs = {}, .scores = {}};
+    SystemRuns done{.system = system, .runs = {}};
+    std::vector<TrainingCurve> curves;
+    std::optional<Inside> inside;
     for (const auto seed : system.seeds) {
       const auto job = make_job(system, seed);
       if (is_done(job)) {
-        row.runs.push_back(result_of(job));
-        row.scores.push_back(job.folder / "scores");
+        done.runs.push_back(result_of(job));
+        done.scores.push_back(job.folder / "scores");
+        curves.push_back(read_training_curve(job.folder / "metrics.jsonl", seed));
+        if (auto found = read_inside(job.folder)) {
+          inside = std::move(found);
+        }
       }
     }
-    if (!row.runs.empty()) {
-      result.rows.push_back(std::move(row));
+    if (!done.runs.empty()) {
+      result.systems.push_back(summarize(done, columns_));
+      result.systems.back().curves = std::move(curves);
+      result.systems.back().inside = std::move(inside);
+      all.push_back(std::move(done));
     }
   }
-  compare_systems(result);
+  add_seconds_residuals(result);
+  compare_systems(result, all);
   return result;
-}
-
-nlohmann::ordered_json StudyPart::to_json(const PartResult& result) const {
-  auto json = loopbank::to_json(result);
-  json["curves"] = nlohmann::ordered_json::object();
-  json["inside"] = nlohmann::ordered_json::object();
-  for (const auto& row : result.rows) {
-    const auto& name = row.system.name;
-    for (const auto& run : row.runs) {
-      const auto folder = make_job(row.system, run.seed).folder;
-      auto curve = validation_curve(folder / "metrics.jsonl");
-      curve["seed"] = run.seed;
-      json["curves"][name].push_back(std::move(curve));
-      if (auto inside = read_inside(folder); !inside.is_null()) {
-        json["inside"][name] = std::move(inside);
-      }
-    }
-  }
-  return json;
 }
 
 /// What all systems share: the study file's run, without what the study fills in.

@@ -64,8 +64,6 @@ class StudyPart {
 
   /// Every run of the folder that is done, those of earlier calls included, compared.
   [[nodiscard]] PartResult collect() const;
-  /// collect() as JSON, with the curves and the inner lives of its runs.
-  [[nodiscard]] nlohmann::ordered_json to_json(const PartResult& result) const;
 
  private:
   [[nodiscard]] Job make_job(const System& system, int64_t seed) const;

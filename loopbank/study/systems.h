@@ -8,6 +8,7 @@
 ///     IsoPar-M, IsoFLOP-M                 match Mem by parameters, by FLOPs
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,12 +18,8 @@
 
 namespace loopbank {
 
-/// The scores that the paper reports for a system.
-struct PaperScores {
-  double commonsense_accuracy = 0.0;
-  double commonsense_bpb = 0.0;
-  double math_bpb = 0.0;
-};
+/// The scores that the paper reports for a system: commonsense_accuracy, commonsense_bpb, math_bpb.
+using PaperScores = std::map<std::string, double>;
 
 /// What a derived baseline matches, and how near the solver came.
 struct Match {
@@ -38,7 +35,7 @@ struct System {
   /// Of the first seed. A baseline in equal time has the steps of what it matches until a study has
   /// measured both (study/iso_time.h).
   RunConfig run;
-  std::optional<PaperScores> paper;
+  PaperScores paper;  ///< empty outside the ten
   std::optional<Match> match;
   std::vector<int64_t> seeds;
 

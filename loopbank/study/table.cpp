@@ -17,9 +17,9 @@ std::string with_error(double score, double error) {
   return fmt::format("{:.3f}+-{}", score, digits.starts_with("0") ? digits.substr(1) : digits);
 }
 
-std::string score_cell(const SystemRow& row, const Column& column) {
-  const auto summary = row.score(column);
-  return with_error(summary.mean, summary.spread.value_or(summary.error));
+std::string score_cell(const SystemResult& row, const Column& column) {
+  const auto& score = row.scores.at(column.key);
+  return with_error(score.mean, score.bar().value_or(0.0));
 }
 
 /// "facts accuracy" as {"facts", "accuracy"}.
@@ -28,15 +28,14 @@ std::pair<std::string, std::string> two_lines(const std::string& title) {
   return {title.substr(0, space), title.substr(space + 1)};
 }
 
-std::string match_line(const SystemRow& row, const PartResult& part) {
-  const auto& match = *row.system.match;
+std::string match_line(const SystemResult& row, const PartResult& part) {
+  const auto& match = *row.matches;
   const auto* target = part.find(match.system);
   auto text = fmt::format("{} matches {} by {}: {:+.1f} % parameters, {:+.1f} % FLOPs a token",
-                          row.system.label, target != nullptr ? target->system.label : match.system,
-                          match.by, 100 * match.baseline.parameters.residual(),
-                          100 * match.baseline.forward_flops.residual());
-  if (const auto seconds = part.seconds_residual(row)) {
-    text += fmt::format(", {:+.1f} % seconds in {} steps", 100 * *seconds, row.runs.front().steps);
+                          row.label, target != nullptr ? target->label : match.system, match.by,
+                          100 * match.parameters, 100 * match.flops);
+  if (match.seconds) {
+    text += fmt::format(", {:+.1f} % seconds in {} steps", 100 * *match.seconds, row.steps);
   }
   return text + "\n";
 }
@@ -45,8 +44,8 @@ std::string match_line(const SystemRow& row, const PartResult& part) {
 
 std::string format_table(const PartResult& part) {
   size_t width = 12;
-  for (const auto& row : part.rows) {
-    width = std::max(width, row.system.label.size());
+  for (const auto& row : part.systems) {
+    width = std::max(width, row.label.size());
   }
   std::string first = std::string(width, ' ');
   std::string second = fmt::format("{:<{}}", "system", width);
@@ -61,29 +60,28 @@ std::string format_table(const PartResult& part) {
   const auto rule = std::string(first.size() - 1, '-') + "+";
   first += " paper's own, on other data:";
   for (const auto& column : part.columns) {
-    if (column.paper != nullptr) {
+    if (!column.paper_key.empty()) {
       second += fmt::format(" {:>8}", column.paper_title);
     }
   }
   auto text = first + "\n" + second + "\n" + rule + std::string(28, '-') + "\n";
-  for (const auto& row : part.rows) {
-    text += fmt::format("{:<{}}", row.system.label, width);
+  for (const auto& row : part.systems) {
+    text += fmt::format("{:<{}}", row.label, width);
     for (const auto& column : part.columns) {
       text += fmt::format(" {:>11}", score_cell(row, column));
     }
-    const auto& run = row.runs.front();
-    text += fmt::format(" {:>10} {:>7} {:>5.2f} {:>8} {:>6} |", format_count(run.parameters),
-                        format_count(run.forward_flops), row.mean(&RunResult::mean_loops),
-                        format_count(row.mean(&RunResult::tokens_per_second)), run.steps);
+    text += fmt::format(" {:>10} {:>7} {:>5.2f} {:>8} {:>6} |", format_count(row.parameters),
+                        format_count(row.forward_flops), row.mean_loops,
+                        format_count(row.tokens_per_second), row.steps);
     for (const auto& column : part.columns) {
-      if (column.paper != nullptr && row.system.paper) {
-        text += fmt::format(" {:>8.3f}", (*row.system.paper).*column.paper);
+      if (const auto score = row.paper.find(column.paper_key); score != row.paper.end()) {
+        text += fmt::format(" {:>8.3f}", score->second);
       }
     }
     text += "\n";
   }
-  for (const auto& row : part.rows) {
-    text += row.system.match ? match_line(row, part) : "";
+  for (const auto& row : part.systems) {
+    text += row.matches ? match_line(row, part) : "";
   }
   const auto seeds = fmt::format("{}", fmt::join(part.seeds, ", "));
   return text + (part.seeds.size() > 1
@@ -94,11 +92,6 @@ std::string format_table(const PartResult& part) {
 }
 
 std::string format_claims(const PartResult& part) {
-  const auto title_of = [&](const std::string& key) {
-    const auto found = std::find_if(part.columns.begin(), part.columns.end(),
-                                    [&](const Column& column) { return column.key == key; });
-    return found == part.columns.end() ? key : found->title;
-  };
   if (part.claims.empty()) {
     return "None of the paper's findings compares the systems that are done.\n";
   }
@@ -108,16 +101,16 @@ std::string format_claims(const PartResult& part) {
   for (const auto& claim : part.claims) {
     const auto* better = part.find(claim.better);
     const auto* worse = part.find(claim.worse);
-    auto verdict = claim.verdict;
-    if (verdict.starts_with("not")) {
+    const auto* column = find_column(part.columns, claim.column);
+    std::string verdict(claim_verdict(claim.verdict));
+    if (claim.verdict == Verdict::kWorse) {
       verdict = "NOT" + verdict.substr(3);
     }
     text += fmt::format(
         "  RQ{} {:<19} {}: {} {} against {}: {:+.1f} % [{:+.3f}, {:+.3f}] (paper "
         "{:+.1f} %)\n",
-        claim.question, verdict, claim.text, title_of(claim.column), better->system.label,
-        worse->system.label, 100 * claim.ours, claim.difference.low, claim.difference.high,
-        100 * claim.paper);
+        claim.question, verdict, claim.text, column->title, better->label, worse->label,
+        100 * claim.ours, claim.difference.low, claim.difference.high, 100 * claim.paper);
   }
   return text;
 }

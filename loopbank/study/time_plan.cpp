@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/json_members.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/support/rounding.h"
 
@@ -104,68 +103,34 @@ const SystemTime* TimePlan::find(const std::string& system) const {
   return found == systems.end() ? nullptr : &*found;
 }
 
+void members(auto& by, Either<SystemTime> auto& time) {
+  by("system", time.system);
+  by("label", time.label);
+  by("tokens_a_step", time.tokens_a_step);
+  by("seconds_a_step", time.seconds_a_step);
+  by("rest_seconds", time.rest_seconds);
+}
+
+void members(auto& by, Either<TimePlan> auto& plan) {
+  by("limit_seconds", plan.limit_seconds);
+  by("steps", plan.steps);
+  by("steps_of_config", plan.steps_of_config);
+  by.list("systems", plan.systems);
+}
+
 std::optional<TimePlan> read_time_plan(const std::filesystem::path& study) {
-  const auto path = study / kTimePlanFile;
-  if (!std::filesystem::exists(path)) {
-    return std::nullopt;
-  }
-  const auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  try {
-    TimePlan plan{.limit_seconds = json.at("limit_seconds"),
-                  .steps = json.at("steps"),
-                  .steps_of_config = json.at("steps_of_config"),
-                  .systems = {}};
-    for (const auto& row : json.at("systems")) {
-      plan.systems.push_back({.system = row.at("system"),
-                              .label = row.at("label"),
-                              .tokens_a_step = row.at("tokens_a_step"),
-                              .seconds_a_step = row.at("seconds_a_step"),
-                              .rest_seconds = row.at("rest_seconds")});
-    }
-    return plan;
-  } catch (const nlohmann::json::exception&) {
-    fail(ErrorCode::kData,
-         "{}: expected the steps that were chosen for the study's time, got something else. Choose "
-         "another --out to choose anew.",
-         path.string());
-  }
+  static const MembersForm kForm = {.expected = "the steps that were chosen for the study's time",
+                                    .remedy = "Choose another --out to choose anew.",
+                                    .all = true};
+  return read_members_file<TimePlan>(study / kTimePlanFile, kForm);
 }
 
 void write_time_plan(const std::filesystem::path& study, const TimePlan& plan) {
-  nlohmann::ordered_json json = {{"limit_seconds", plan.limit_seconds},
-                                 {"steps", plan.steps},
-                                 {"steps_of_config", plan.steps_of_config},
-                                 {"systems", nlohmann::ordered_json::array()}};
-  for (const auto& system : plan.systems) {
-    json["systems"].push_back({{"system", system.system},
-                               {"label", system.label},
-                               {"tokens_a_step", system.tokens_a_step},
-                               {"seconds_a_step", system.seconds_a_step},
-                               {"rest_seconds", system.rest_seconds}});
-  }
-  write_file_atomically(study / kTimePlanFile, json.dump(2) + "\n");
+  write_file_atomically(study / kTimePlanFile, JsonWriter::write(plan).dump(2) + "\n");
 }
 
 int64_t scaled_interval(int64_t every, int64_t steps, int64_t of) {
   return every == 0 ? 0 : std::max<int64_t>(1, divide_up(every * steps, of));
-}
-
-nlohmann::ordered_json to_json(const ChosenSteps& chosen) {
-  return {{"limit_seconds", chosen.limit_seconds},
-          {"steps", chosen.steps},
-          {"steps_of_config", chosen.steps_of_config},
-          {"left_out", chosen.left_out}};
-}
-
-std::optional<ChosenSteps> chosen_steps_of(const nlohmann::ordered_json& results) {
-  const auto found = results.find("time_plan");
-  if (found == results.end() || !found->is_object()) {
-    return std::nullopt;
-  }
-  return ChosenSteps{.limit_seconds = found->value("limit_seconds", 0.0),
-                     .steps = found->value("steps", int64_t{0}),
-                     .steps_of_config = found->value("steps_of_config", int64_t{0}),
-                     .left_out = found->value("left_out", std::vector<std::string>{})};
 }
 
 std::string note_on(const ChosenSteps& chosen) {

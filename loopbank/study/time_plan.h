@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -98,10 +97,6 @@ struct ChosenSteps {
 
   [[nodiscard]] bool is_cut() const { return steps < steps_of_config || !left_out.empty(); }
 };
-
-[[nodiscard]] nlohmann::ordered_json to_json(const ChosenSteps& chosen);
-/// Nothing where results.json tells of none.
-[[nodiscard]] std::optional<ChosenSteps> chosen_steps_of(const nlohmann::ordered_json& results);
 
 /// A sentence or two; empty where nothing was cut.
 [[nodiscard]] std::string note_on(const ChosenSteps& chosen);

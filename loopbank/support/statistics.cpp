@@ -1,8 +1,77 @@
 #include "loopbank/support/statistics.h"
 
 #include <algorithm>
+#include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/random.h"
 
 namespace loopbank {
+namespace {
+
+constexpr double kTail = 0.025;
+/// Differences that are equal but for the order of a sum.
+constexpr double kRounding = 1e-12;
+
+/// The q-quantile of sorted values, straight between neighbours.
+double quantile_of(const std::vector<double>& sorted, double q) {
+  const double place = q * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(place);
+  const auto above = std::min(below + 1, sorted.size() - 1);
+  const double share = place - static_cast<double>(below);
+  return sorted[below] + share * (sorted[above] - sorted[below]);
+}
+
+void expect_pairs(size_t a, size_t b) {
+  if (a != b || a == 0) {
+    fail(ErrorCode::kShape, "bootstrap: expected the same number of scores twice, got {} and {}.",
+         a, b);
+  }
+}
+
+std::vector<double> differences_of(std::span<const double> a, std::span<const double> b) {
+  expect_pairs(a.size(), b.size());
+  std::vector<double> differences(a.size());
+  std::transform(b.begin(), b.end(), a.begin(), differences.begin(), std::minus<>());
+  return differences;
+}
+
+/// The mean of as many draws with replacement as there are values.
+double mean_of_draws(std::span<const double> values, RandomStream& random) {
+  double sum = 0.0;
+  for (size_t draw = 0; draw < values.size(); ++draw) {
+    sum += values[random.below(values.size())];
+  }
+  return sum / static_cast<double>(values.size());
+}
+
+}  // namespace
+
+double mean_of(std::span<const double> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+double variance_of(std::span<const double> values) {
+  const double mean = mean_of(values);
+  double squares = 0.0;
+  for (const double value : values) {
+    squares += (value - mean) * (value - mean);
+  }
+  return squares / (static_cast<double>(values.size()) - 1.0);
+}
+
+double deviation_of(std::span<const double> values) {
+  return std::sqrt(variance_of(values));
+}
+
+double standard_error_of(std::span<const double> values) {
+  return values.size() < 2 ? 0.0
+                           : std::sqrt(variance_of(values) / static_cast<double>(values.size()));
+}
 
 double median(std::vector<double> values) {
   if (values.empty()) {
@@ -14,6 +83,108 @@ double median(std::vector<double> values) {
     return *middle;
   }
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+std::optional<Difference> student_difference(std::span<const double> differences) {
+  if (differences.size() < 2) {
+    return std::nullopt;
+  }
+  const double mean = mean_of(differences);
+  const double error = standard_error_of(differences);
+  if (error == 0.0) {
+    return Difference{.difference = mean, .low = mean, .high = mean, .p = mean == 0.0 ? 1.0 : 0.0};
+  }
+  const boost::math::students_t t(static_cast<double>(differences.size()) - 1);
+  const double half = boost::math::quantile(t, 1.0 - kTail) * error;
+  return Difference{.difference = mean,
+                    .low = mean - half,
+                    .high = mean + half,
+                    .p = 2 * boost::math::cdf(boost::math::complement(t, std::abs(mean) / error))};
+}
+
+Difference normal_difference(double difference, std::span<const double> errors) {
+  double squares = 0.0;
+  for (const double error : errors) {
+    squares += error * error;
+  }
+  const double error = std::sqrt(squares);
+  if (error == 0.0) {
+    return {.difference = difference,
+            .low = difference,
+            .high = difference,
+            .p = difference == 0.0 ? 1.0 : 0.0};
+  }
+  const boost::math::normal normal;
+  const double half = boost::math::quantile(normal, 1.0 - kTail) * error;
+  return {.difference = difference,
+          .low = difference - half,
+          .high = difference + half,
+          .p = 2 * boost::math::cdf(boost::math::complement(normal, std::abs(difference) / error))};
+}
+
+Resampled resample_pairs(std::span<const double> a, std::span<const double> b, uint64_t seed,
+                         int64_t resamples) {
+  const auto differences = differences_of(a, b);
+  Resampled result{.a = mean_of(a), .b = mean_of(b), .differences = {}};
+  RandomStream random(seed);
+  for (int64_t i = 0; i < resamples; ++i) {
+    result.differences.push_back(mean_of_draws(differences, random));
+  }
+  return result;
+}
+
+Resampled resample_seeds(std::span<const std::vector<double>> a,
+                         std::span<const std::vector<double>> b, uint64_t seed, int64_t resamples) {
+  expect_pairs(a.size(), b.size());
+  const auto share = 1.0 / static_cast<double>(a.size());
+  Resampled result;
+  std::vector<std::vector<double>> differences;
+  for (size_t s = 0; s < a.size(); ++s) {
+    differences.push_back(differences_of(a[s], b[s]));
+    result.a += share * mean_of(a[s]);
+    result.b += share * mean_of(b[s]);
+  }
+  RandomStream random(seed);
+  for (int64_t i = 0; i < resamples; ++i) {
+    double sum = 0.0;
+    for (size_t draw = 0; draw < differences.size(); ++draw) {
+      sum += mean_of_draws(differences[random.below(differences.size())], random);
+    }
+    result.differences.push_back(share * sum);
+  }
+  return result;
+}
+
+Resampled mean_of(std::span<const Resampled> tasks) {
+  const auto share = 1.0 / static_cast<double>(tasks.size());
+  Resampled mean{.a = 0.0,
+                 .b = 0.0,
+                 .differences = std::vector<double>(tasks.front().differences.size(), 0.0)};
+  for (const auto& task : tasks) {
+    mean.a += share * task.a;
+    mean.b += share * task.b;
+    for (size_t i = 0; i < mean.differences.size(); ++i) {
+      mean.differences[i] += share * task.differences.at(i);
+    }
+  }
+  return mean;
+}
+
+PairedDifference describe_difference(const Resampled& resampled) {
+  auto sorted = resampled.differences;
+  std::sort(sorted.begin(), sorted.end());
+  PairedDifference result;
+  result.a = resampled.a;
+  result.b = resampled.b;
+  result.difference = resampled.b - resampled.a;
+  result.low = quantile_of(sorted, kTail);
+  result.high = quantile_of(sorted, 1.0 - kTail);
+  const double distance = std::abs(result.difference) - kRounding;
+  const auto as_far = std::count_if(sorted.begin(), sorted.end(), [&](double value) {
+    return std::abs(value - result.difference) >= distance;
+  });
+  result.p = static_cast<double>(1 + as_far) / static_cast<double>(1 + sorted.size());
+  return result;
 }
 
 }  // namespace loopbank

@@ -1,11 +1,88 @@
 #pragma once
-/// Statistics of a few measured numbers.
+/// Statistics of measured numbers: means and how sure they are, Student's t, the bootstrap.
+///
+/// Two systems are compared by their differences, pair by pair, so that what moves both does not
+/// blur what separates them:
+///
+///     over seeds                 d_1 .. d_S       Student's t            of systems, whatever the seed
+///     over questions             d_1 .. d_Q       paired bootstrap       of these weights alone
+///     over seeds and questions   d_sq             hierarchical bootstrap of both, for many seeds
+///
+/// With few seeds Student's t is the one to rest on: a bootstrap of three seeds draws from three
+/// numbers, and its interval is far too narrow.
 
+#include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 namespace loopbank {
 
+/// @param values  at least one
+[[nodiscard]] double mean_of(std::span<const double> values);
+/// Of a sample, with n - 1.
+/// @param values  at least two
+[[nodiscard]] double variance_of(std::span<const double> values);
+/// The root of the variance.
+[[nodiscard]] double deviation_of(std::span<const double> values);
+/// Of the mean: deviation / sqrt(n); 0 where n = 1.
+[[nodiscard]] double standard_error_of(std::span<const double> values);
 /// The middle value, for an even count the mean of the two in the middle; 0 for none.
 [[nodiscard]] double median(std::vector<double> values);
+
+/// A difference with its 95 % interval and two-sided p.
+struct Difference {
+  double difference = 0.0;
+  double low = 0.0;
+  double high = 0.0;
+  double p = 1.0;
+
+  [[nodiscard]] bool excludes_zero() const { return low > 0.0 || high < 0.0; }
+};
+
+/// Student's paired t: the mean of the differences, its interval with n - 1 degrees of freedom.
+/// Differences that are all equal leave no doubt.
+/// @param differences  nothing for fewer than two
+[[nodiscard]] std::optional<Difference> student_difference(std::span<const double> differences);
+
+/// An interval from standard errors that are taken as independent and normal: for what was not
+/// measured in pairs.
+[[nodiscard]] Difference normal_difference(double difference, std::span<const double> errors);
+
+/// The mean difference of every resample, and the plain means.
+struct Resampled {
+  double a = 0.0;
+  double b = 0.0;
+  std::vector<double> differences;  ///< [R] mean of b - a over each resample
+};
+
+/// The paired bootstrap: documents are drawn with replacement, both scores of one together.
+/// @param a, b       scores of the same documents in the same order, at least one
+/// @param seed       the same seed draws the same documents, whatever the scores
+/// @param resamples  R, at least 1
+/// @throws Error kShape when the numbers of scores differ or there is none
+[[nodiscard]] Resampled resample_pairs(std::span<const double> a, std::span<const double> b,
+                                       uint64_t seed, int64_t resamples);
+
+/// The hierarchical bootstrap: seeds are drawn with replacement, and of each seed that was drawn
+/// its documents. Every seed weighs the same, however many documents it has.
+/// @param a, b  [S][Q_s] scores, at least one seed, each with at least one document
+/// @throws Error kShape when the numbers of seeds or of a seed's scores differ or there is none
+[[nodiscard]] Resampled resample_seeds(std::span<const std::vector<double>> a,
+                                       std::span<const std::vector<double>> b, uint64_t seed,
+                                       int64_t resamples);
+
+/// The mean over several tasks, resampled each by itself: element by element.
+/// @param tasks  at least one, all of the same R
+[[nodiscard]] Resampled mean_of(std::span<const Resampled> tasks);
+
+/// The interval holds the percentiles 2.5 to 97.5 of the resamples. p is the share of resamples
+/// that, moved to a mean of 0, lie as far from 0 as the difference does; the data itself counts as
+/// one more.
+struct PairedDifference : Difference {
+  double a = 0.0;
+  double b = 0.0;
+};
+[[nodiscard]] PairedDifference describe_difference(const Resampled& resampled);
 
 }  // namespace loopbank

@@ -3,16 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "loopbank/support/progress.h"
+#include "loopbank/support/statistics.h"
 
 namespace loopbank {
 namespace {
-
-double mean_of(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 std::string gates_text(const ValidationMetrics& validation) {
   std::string text;

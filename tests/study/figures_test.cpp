@@ -3,19 +3,29 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
 
-#include "loopbank/study/figure_csv.h"
-#include "loopbank/study/figures_cost.h"
+#include "loopbank/study/csv.h"
+#include "loopbank/study/grid.h"
+#include "loopbank/study/report.h"
 #include "report_sample.h"
 
 namespace loopbank {
 namespace {
 
 using testing::benchmark_part;
+using testing::typed;
+using Json = nlohmann::ordered_json;
+
+std::vector<Figure> figures_of(const Json& part) {
+  const auto of = typed(part);
+  return make_figures(figure_source(of));
+}
 
 const Figure& figure_of(const std::vector<Figure>& figures, std::string_view id) {
   const auto found = std::find_if(figures.begin(), figures.end(),
@@ -40,7 +50,7 @@ TEST(MakeFigures, EveryPictureOfAFullStudyIsThere) {
   std::set<std::string> ids;
   const auto results = testing::full_results();
   for (const auto& part : results["parts"]) {
-    for (const auto& figure : make_figures(part)) {
+    for (const auto& figure : figures_of(part)) {
       ids.insert(figure.id);
       for (const auto& series : figure.series) {
         EXPECT_EQ(series.x.size(), series.y.size()) << figure.id;
@@ -78,17 +88,17 @@ TEST(MakeFigures, EveryPictureOfAFullStudyIsThere) {
 
 TEST(MakeFigures, WhatWasNotMeasuredHasNoPicture) {
   std::set<std::string> ids;
-  for (const auto& figure : make_figures(testing::poor_results()["parts"][0])) {
+  for (const auto& figure : figures_of(testing::poor_results()["parts"][0])) {
     ids.insert(figure.id);
   }
   EXPECT_EQ(ids, (std::set<std::string>{"scores", "relative-change", "parameters"}));
-  EXPECT_TRUE(make_figures(Json::object()).empty());
+  EXPECT_TRUE(figures_of(Json::object()).empty());
 }
 
 TEST(MakeFigures, ScoresAndTheirBarsAreThoseOfTheJson) {
   auto part = benchmark_part();
   part["systems"][1]["scores"]["facts_bpb"] = {{"mean", 0.321}, {"standard_error", 0.004}};
-  const auto figures = make_figures(part);
+  const auto figures = figures_of(part);
   const auto& series = series_labelled(figure_of(figures, "scores"), "Loop-3", "facts BPB");
   EXPECT_EQ(series.x, std::vector<double>{1});
   EXPECT_EQ(series.y, std::vector<double>{0.321});
@@ -102,7 +112,7 @@ TEST(MakeFigures, RelativeChangesStandBesideThePapers) {
   part["systems"][1]["scores"]["reasoning_bpb"]["mean"] = 1.5;
   part["systems"][1]["against"]["isopar"]["reasoning_bpb"] = {
       {"difference", -0.5}, {"low", -0.6}, {"high", -0.4}};
-  const auto figures = make_figures(part);
+  const auto figures = figures_of(part);
   const auto& figure = figure_of(figures, "relative-change");
   const auto& here = series_labelled(figure, "here", "reasoning BPB");
   EXPECT_DOUBLE_EQ(here.y[0], -25.0);
@@ -113,7 +123,7 @@ TEST(MakeFigures, RelativeChangesStandBesideThePapers) {
 }
 
 TEST(MakeFigures, SweepRunsAlongTheWeightFromThePapersOwn) {
-  const auto figures = make_figures(benchmark_part());
+  const auto figures = figures_of(benchmark_part());
   const auto& sweep = series_labelled(figure_of(figures, "ponder"), "ponder sweep");
   EXPECT_EQ(sweep.notes,
             (std::vector<std::string>{"weight 0", "weight 0.001", "weight 0.01", "weight 0.1"}));
@@ -125,7 +135,7 @@ TEST(MakeFigures, SeedsAreAveragedStepByStep) {
   part["curves"]["loop3"] = {
       {{"seed", 1}, {"step", {10, 20, 30}}, {"validation_loss", {4.0, 2.0, 1.0}}},
       {{"seed", 2}, {"step", {10, 20}}, {"validation_loss", {6.0, 3.0}}}};
-  const auto figures = make_figures(part);
+  const auto figures = figures_of(part);
   const auto& series = series_labelled(figure_of(figures, "validation-loss"), "Loop-3");
   EXPECT_EQ(series.x, (std::vector<double>{10, 20}));
   EXPECT_EQ(series.y, (std::vector<double>{5.0, 2.5}));
@@ -133,7 +143,7 @@ TEST(MakeFigures, SeedsAreAveragedStepByStep) {
 }
 
 TEST(MakeFigures, ManySystemsBeginWithThoseThatTellTheStory) {
-  const auto figures = make_figures(benchmark_part());
+  const auto figures = figures_of(benchmark_part());
   const auto& figure = figure_of(figures, "difficulty-bpb");
   std::set<std::string> shown;
   for (const auto& series : figure.series) {
@@ -145,49 +155,49 @@ TEST(MakeFigures, ManySystemsBeginWithThoseThatTellTheStory) {
 }
 
 TEST(GridOf, ThePapersSystemsFillTheColumnWithoutMemory) {
-  const auto part = benchmark_part();
-  const auto cells = grid_of(part);
-  std::set<std::pair<double, double>> places;
-  for (const auto& cell : cells) {
+  const auto part = typed(benchmark_part());
+  std::set<std::pair<int64_t, int64_t>> places;
+  for (const auto& cell : grid_of(part)) {
     EXPECT_TRUE(places.insert({cell.loops, cell.slots}).second);
   }
   EXPECT_EQ(places.size(), 9U);
   EXPECT_TRUE(places.contains({5, 0}));
   EXPECT_FALSE(places.contains({7, 0}));  // no row of the grid
-  EXPECT_TRUE(grid_of(testing::poor_results()["parts"][0]).empty());
+  EXPECT_TRUE(grid_of(typed(testing::poor_results()["parts"][0])).empty());
 }
 
 TEST(GridOf, OfThePapersGatesThoseThatStartOpenStandInACell) {
-  auto part = benchmark_part();
-  const auto open = *find_system(part, "mem-g3");
-  auto& systems = part["systems"];
-  for (size_t i = systems.size(); i-- > 0;) {
-    const bool same =
-        systems[i]["loops"] == open["loops"] && slots_of(systems[i]) == slots_of(open);
-    if (same && systems[i]["group"] == "grid") {
-      systems.erase(i);
-    }
-  }
+  auto part = typed(benchmark_part());
+  const auto open = *part.find("mem-g3");
+  const auto slots = open.local_slots + open.global_slots;
+  std::erase_if(part.systems, [&](const SystemResult& system) {
+    return system.group == "grid" && system.loops == open.loops &&
+           system.local_slots + system.global_slots == slots;
+  });
   // A neighbour in the row and one in the column, so that the cell lies within the grid.
-  for (const char* key : {"loops", "local_slots"}) {
+  for (const auto quantity : {&SystemResult::loops, &SystemResult::local_slots}) {
     auto neighbour = open;
-    neighbour["name"] = std::string("neighbour-") + key;
-    neighbour["group"] = "grid";
-    neighbour[key] = neighbour[key].get<int>() + 1;
-    systems.push_back(neighbour);
+    neighbour.name = "neighbour";
+    neighbour.group = "grid";
+    neighbour.*quantity += 1;
+    part.systems.push_back(neighbour);
   }
   bool found = false;
   for (const auto& cell : grid_of(part)) {
-    if (cell.loops == open["loops"] && cell.slots == slots_of(open)) {
+    if (cell.loops == open.loops && cell.slots == slots) {
       found = true;
-      EXPECT_EQ((*cell.system)["name"], "mem-g3");
+      EXPECT_EQ(cell.system->name, "mem-g3");
     }
   }
   EXPECT_TRUE(found);
 }
 
-TEST(ColorsOf, OneSystemOneColour) {
-  const auto colors = colors_of(benchmark_part());
+TEST(FigureSource, OneSystemOneColour) {
+  const auto part = typed(benchmark_part());
+  std::map<std::string, std::string> colors;
+  for (const auto& system : figure_source(part).systems) {
+    colors[system.result->name] = system.series.color;
+  }
   EXPECT_EQ(colors.at("isopar"), "dense-0");
   EXPECT_EQ(colors.at("isoflop-m"), "dense-3");
   EXPECT_EQ(colors.at("mem-g3"), "memory-2");
@@ -222,11 +232,11 @@ TEST(FigureCsv, NamesErrorsNotesAndPanelsHaveColumns) {
   EXPECT_EQ(figure_csv(figure), "panel,series,system,score,spread,note\np,s,B,3,0.5,n\n");
 }
 
-TEST(MakeCsv, EveryFigureTheTableAndTheFindingsOfEveryPart) {
+TEST(MakeReport, CsvHasEveryFigureTheTableAndTheFindingsOfEveryPart) {
   auto results = testing::full_results();
   results["parts"][0]["systems"][0]["label"] = "Iso,Par";
   results["parts"][0]["systems"][0]["scores"]["facts_bpb"] = {{"mean", 0.5}};
-  const auto files = make_csv(results);
+  const auto files = make_report(study_result_from_json(results)).csv;
   for (const char* name : {"benchmark-table.csv", "benchmark-claims.csv", "text-table.csv",
                            "benchmark-grid.csv", "text-tasks.csv"}) {
     EXPECT_TRUE(files.contains(name)) << name;
@@ -238,7 +248,7 @@ TEST(MakeCsv, EveryFigureTheTableAndTheFindingsOfEveryPart) {
   EXPECT_NE(table.find(",0.5,,,"), std::string::npos);  // no spread, no error: empty and not 0
   const auto& claims = files.at("benchmark-claims.csv");
   EXPECT_EQ(std::count(claims.begin(), claims.end(), '\n'), 6);
-  EXPECT_TRUE(make_csv(Json::object()).empty());
+  EXPECT_TRUE(make_report({}).csv.empty());
 }
 
 }  // namespace

@@ -13,7 +13,9 @@
 namespace loopbank {
 namespace {
 
+using testing::expect_contains;
 using testing::TestDirectory;
+using Json = nlohmann::ordered_json;
 
 constexpr const char* kChromium = "/usr/bin/chromium";
 
@@ -52,6 +54,15 @@ function inspect() {
     unclear: unclear.map((figure) => figure.id),
     heats: document.querySelectorAll("table.heat").length,
     tokens: document.querySelectorAll(".token").length,
+    sections: [...document.querySelectorAll("section")].map((section) => section.id),
+    text: document.body.innerText,
+    rows: [...document.querySelectorAll("table.scores tbody tr")].map((row) =>
+      [...row.cells].map((cell) => cell.innerText.replace(/\s+/g, " ").trim())),
+    marks: [...document.querySelectorAll("td .mark")].map((mark) => mark.textContent + " " + mark.title),
+    headings: [...document.querySelectorAll("h1, h3")].map((one) => one.textContent),
+    files: [...document.querySelectorAll("figure")].filter((figure) =>
+      figure.querySelector("figcaption a").getAttribute("href") !== "csv/" + figure.id + ".csv").length,
+    markup: document.querySelectorAll("h1 u, h3 i, th b, pre script, pre b, .token script").length,
     width: root.clientWidth,
     scroll_width: root.scrollWidth,
     wide: wide.map((element) => element.tagName + "." + element.className),
@@ -71,7 +82,7 @@ std::string with_before(std::string page, std::string_view mark, std::string_vie
 /// Opens the page in a frame of that many pixels and gives what the inspector found.
 nlohmann::json open_page(const Json& results, int width) {
   const TestDirectory directory;
-  auto page = with_before(make_report(results), "<title>", kCollector);
+  auto page = with_before(make_report(study_result_from_json(results)).html, "<title>", kCollector);
   directory.write("report.html", with_before(std::move(page), "</body>", kInspector));
   const auto frame = directory.write(
       "frame.html",
@@ -130,8 +141,9 @@ TEST_P(ReportBrowser, EveryFigureIsDrawnAndNothingOverflows) {
   const auto found = open_page(results, GetParam());
   expect_sound(found, GetParam());
   size_t figures = 0;
-  for (const auto& part : results["parts"]) {
-    for (const auto& figure : make_figures(part)) {
+  const auto study = study_result_from_json(results);
+  for (const auto& part : study.parts) {
+    for (const auto& figure : make_figures(figure_source(part))) {
       figures += figure.kind != FigureKind::kHeat ? 1 : 0;
     }
   }
@@ -139,6 +151,49 @@ TEST_P(ReportBrowser, EveryFigureIsDrawnAndNothingOverflows) {
   EXPECT_EQ(found["figures"], figures);
   EXPECT_EQ(found["heats"], 4 + 3);
   EXPECT_EQ(found["tokens"], 250);
+}
+
+TEST_P(ReportBrowser, TablesFindingsAndAnswersAreBuiltFromTheData) {
+  auto results = testing::full_results();
+  auto& part = results["parts"][0];
+  auto& loop3 = part["systems"][1];
+  loop3["scores"]["reasoning_bpb"]["mean"] = 1.234;
+  loop3["scores"]["reasoning_bpb"]["spread"] = 0.017;
+  loop3["against"]["isopar"]["reasoning_bpb"] = {
+      {"difference", -0.8}, {"low", -0.9}, {"high", -0.7}, {"p", 0.0001}};
+  part["systems"][0]["label"] = "Iso<b>Par</b>";
+  part["title"] = "<i>x</i>";
+  part["settings"] = "</pre><script>";
+  results["title"] = "{{data}}<u>";
+  const auto found = open_page(results, GetParam());
+  expect_sound(found, GetParam());
+  EXPECT_EQ(found["sections"], (Json{"table", "findings", "question-1", "question-2", "question-3",
+                                     "question-4", "tokens", "making"}));
+  const auto& rows = found["rows"];
+  EXPECT_EQ(rows[0], Json::array({"THE PAPER'S SYSTEMS"}));
+  expect_contains(rows[1][0], "Iso_b_Par_/b_");
+  expect_contains(rows[2][0], "Loop-3 4 layers, 3 loops");
+  expect_contains(rows[2][3], "1.234 P\u25b3");
+  expect_contains(rows[2][3], "\u00b1 0.017");
+  EXPECT_EQ(rows[2][11], "1.687");
+  const auto& marks = found["marks"];
+  EXPECT_NE(std::find(marks.begin(), marks.end(),
+                      "P\u25b3 better than IsoPar: \u22120.800 (95&nbsp;% interval \u22120.900 to "
+                      "\u22120.700), p _ 0.001"),
+            marks.end())
+      << marks;
+  EXPECT_EQ(found["headings"][0], "{{data}}_u_");
+  EXPECT_EQ(found["headings"][1], "_i_x_/i_");
+  const auto text = found["text"].get<std::string>();
+  for (const char* sentence :
+       {"These did not come out here:", "Of 5 findings of the paper ", "looped systems",
+        "Late layers loop most.", "Loops and memory slots",
+        "is the standard deviation over 3 seeds", "How near the matched baselines came",
+        "Guessing scores 0.25 in facts accuracy"}) {
+    expect_contains(text, sentence);
+  }
+  EXPECT_EQ(found["files"], 0) << "figures whose link is not their file";
+  EXPECT_EQ(found["markup"], 0) << "texts that became elements";
 }
 
 TEST_P(ReportBrowser, APoorStudyHasASoundPageToo) {

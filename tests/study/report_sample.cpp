@@ -100,14 +100,15 @@ constexpr const char* kTextColumns = R"([
 {"key": "math_bpb", "title": "math BPB", "kind": "reasoning", "metric": "bpb",
  "lower_is_better": true, "paper_key": "math_bpb", "paper_title": "Math BPB"}])";
 
-Json columns(bool text) {
-  return Json::parse(text ? kTextColumns : kBenchmarkColumns);
-}
-
 Json interval(double difference, double half, double seeds_half) {
-  Json json = {{"difference", difference}, {"low", difference - half}, {"high", difference + half}};
-  json["p"] = std::abs(difference) > half ? 0.0004 : 0.31;
-  json["seeds"] = {{"low", difference - seeds_half}, {"high", difference + seeds_half}};
+  const auto within = [&](double half_width) -> Json {
+    return {{"difference", difference},
+            {"low", difference - half_width},
+            {"high", difference + half_width},
+            {"p", std::abs(difference) > half_width ? 0.0004 : 0.31}};
+  };
+  auto json = within(half);
+  json["seeds"] = within(seeds_half);
   return json;
 }
 
@@ -126,7 +127,7 @@ Json difficulty(const Recipe& recipe) {
 }
 
 void add_scores(Json& json, const Recipe& recipe, bool text) {
-  for (const auto& column : columns(text)) {
+  for (const auto& column : Json::parse(text ? kTextColumns : kBenchmarkColumns)) {
     const auto key = column["key"].get<std::string>();
     const double value = score(recipe, key, text ? 0.8 : 1.0);
     auto by_seed = Json::array();
@@ -330,10 +331,8 @@ Json part(const char* name, const char* title, bool text) {
                {"title", title},
                {"seeds", {1, 2, 3}},
                {"data", {{"recipe", "</script><b>"}, {"documents", 12000}, {"tokens", 1500000}}},
-               {"settings",
-                "[model]\nvocab_size = 1024\nhidden_size = 128\n\n[training]\nsteps = "
-                "2000\n"},
-               {"columns", columns(text)}};
+               {"settings", "[model]\nvocab_size = 1024\n\n[training]\nsteps = 2000\n"},
+               {"columns", Json::parse(text ? kTextColumns : kBenchmarkColumns)}};
   for (const auto& recipe : kRecipes) {
     json["systems"].push_back(system_json(recipe, text));
     for (int seed = 1; seed <= 3; ++seed) {

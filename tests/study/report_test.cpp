@@ -7,7 +7,7 @@
 
 #include "../support/occurrences.h"
 #include "../support/test_directory.h"
-#include "loopbank/study/figures.h"
+#include "loopbank/study/page_data.h"
 #include "loopbank/study/page_files.h"
 #include "loopbank/support/files.h"
 #include "report_sample.h"
@@ -19,88 +19,175 @@ using testing::count_of;
 using testing::expect_contains;
 using testing::full_results;
 using testing::poor_results;
+using Json = nlohmann::ordered_json;
 
-/// The page without its styles and scripts.
-std::string markup_of(const Json& results) {
-  auto page = make_report(results);
-  for (const char* name : {"style", "script"}) {
-    const auto close = fmt::format("</{}>", name);
-    for (auto at = page.find(fmt::format("<{}", name)); at != std::string::npos;
-         at = page.find(fmt::format("<{}", name), at)) {
-      page.erase(at, page.find(close, at) + close.size() - at);
+/// What the page's script gets to see.
+Json data_of(const Json& results) {
+  const auto study = study_result_from_json(results);
+  return page_data(study, views_of(study));
+}
+
+Json row_of(const Json& data, const std::string& label) {
+  for (const auto& group : data["parts"][0]["table"]["groups"]) {
+    for (const auto& row : group["rows"]) {
+      if (row["label"] == label) {
+        return row;
+      }
     }
   }
-  return page;
+  throw std::runtime_error("no row " + label);
 }
 
-std::string row_of(const std::string& page, const std::string& label) {
-  const auto begin = page.find("</i>" + label + "<small>");
-  EXPECT_NE(begin, std::string::npos) << label;
-  return page.substr(begin, page.find("</tr>", begin) - begin);
+/// The comparisons of a system in a column that bear a mark.
+std::vector<Json> marks_of(const Json& data, const std::string& system, const std::string& column) {
+  std::vector<Json> marks;
+  for (const auto& one : data["parts"][0]["table"]["comparisons"]) {
+    if (one["system"] == system && one["column"] == column &&
+        one["verdict"] != "too near to tell") {
+      marks.push_back(one);
+    }
+  }
+  return marks;
 }
 
-TEST(MakeReport, ScoresSpreadsMarksAndThePapersStandInOneRow) {
+TEST(PageData, ScoresSpreadsMarksAndThePapersStandInOneRow) {
   auto results = full_results();
   auto& loop3 = results["parts"][0]["systems"][1];
   loop3["scores"]["reasoning_bpb"]["mean"] = 1.234;
   loop3["scores"]["reasoning_bpb"]["spread"] = 0.017;
   loop3["against"]["isopar"]["reasoning_bpb"] = {
       {"difference", -0.8}, {"low", -0.9}, {"high", -0.7}, {"p", 0.0001}};
-  const auto row = row_of(make_report(results), "Loop-3");
-  expect_contains(row, "1.234");
-  expect_contains(row, "&plusmn;&nbsp;0.017");
-  expect_contains(row,
-                  "better than IsoPar: &minus;0.800 (95&nbsp;% interval &minus;0.900 to "
-                  "&minus;0.700), p &lt; 0.001\">P&#9651;");
-  expect_contains(row, "1.687");
-  expect_contains(row, "4 layers, 3 loops");
+  const auto data = data_of(results);
+  const auto row = row_of(data, "Loop-3");
+  EXPECT_EQ(row["scores"][2]["mean"], 1.234);
+  EXPECT_EQ(row["scores"][2]["bar"], 0.017);
+  EXPECT_EQ(row["paper"][2], 1.687);
+  EXPECT_EQ(row["shape"], "4 layers, 3 loops");
+  const auto marks = marks_of(data, "Loop-3", "reasoning BPB");
+  EXPECT_EQ(marks.at(0)["against"], "IsoPar");
+  EXPECT_EQ(marks.at(0)["verdict"], "better");
+  EXPECT_EQ(marks.at(0)["over_seeds"], false);
+  EXPECT_EQ(marks.at(0)["text"], "-0.800 (95 % interval -0.900 to -0.700), p < 0.001");
 }
 
-TEST(MakeReport, AMarkIsFilledWhereTheSeedsAgreeAndAbsentWhereZeroIsInside) {
+TEST(PageData, AMarkRestsOnTheSeedsAndIsAbsentWhereTheyHoldZero) {
   auto results = full_results();
   auto& against = results["parts"][0]["systems"][1]["against"];
-  against.erase("isoflop");
-  against["isopar"] = {{"facts_bpb",
-                        {{"difference", 0.2},
-                         {"low", 0.1},
-                         {"high", 0.3},
-                         {"seeds", {{"low", 0.05}, {"high", 0.35}}}}},
-                       {"reasoning_bpb", {{"difference", 0.0}, {"low", -0.1}, {"high", 0.1}}}};
-  const auto row = row_of(make_report(results), "Loop-3");
-  EXPECT_EQ(count_of(row, "<abbr"), 1U);
-  expect_contains(row, "P&#9660;");  // BPB rose: worse, and over the seeds too
+  const Json seeds = {{"difference", 0.2}, {"low", 0.05}, {"high", 0.35}, {"p", 0.03}};
+  const Json apart = {{"difference", 0.2}, {"low", -0.05}, {"high", 0.45}, {"p", 0.2}};
+  const Json questions = {{"difference", 0.2}, {"low", 0.1}, {"high", 0.3}, {"p", 0.01}};
+  against["isopar"]["facts_bpb"] = questions;
+  against["isopar"]["facts_bpb"]["seeds"] = seeds;
+  against["isoflop"]["facts_bpb"] = questions;
+  against["isoflop"]["facts_bpb"]["seeds"] = apart;
+  const auto marks = marks_of(data_of(results), "Loop-3", "facts BPB");
+  ASSERT_EQ(marks.size(), 1U);
+  EXPECT_EQ(marks[0]["letter"], "P");
+  EXPECT_EQ(marks[0]["verdict"], "worse");  // BPB rose
+  EXPECT_EQ(marks[0]["over_seeds"], true);
+  EXPECT_EQ(marks[0]["text"],
+            "+0.200 (95 % interval over seeds +0.050 to +0.350), p = 0.030; over questions +0.100 "
+            "to +0.300");
 }
 
-TEST(MakeReport, GroupsHaveHeadings) {
-  const auto page = markup_of(full_results());
-  EXPECT_LT(page.find("The paper's systems"), page.find("Loops and memory slots</th>"));
-  EXPECT_LT(page.find("Loops and memory slots</th>"), page.find("Ponder weights"));
-  EXPECT_EQ(count_of(page, "Further systems"), 0U);
-}
-
-TEST(MakeReport, SectionsStandInTheirOrder) {
-  const auto page = markup_of(full_results());
-  size_t last = 0;
-  for (const char* id : {"table", "findings", "question-1", "question-2", "question-3",
-                         "question-4", "tokens", "making"}) {
-    const auto at = page.find(fmt::format("<section id=\"{}\"", id));
-    ASSERT_NE(at, std::string::npos) << id;
-    EXPECT_GT(at, last) << id;
-    last = at;
-  }
-}
-
-TEST(MakeReport, DisagreementIsSaidPlainly) {
-  auto results = full_results();
-  expect_contains(markup_of(results), "These did not come out here:");
-  for (auto& part : results["parts"]) {
-    for (auto& claim : part["claims"]) {
-      claim["verdict"] = "as in the paper";
+TEST(PageData, GroupsHaveTitlesAndTheBestOfEachIsTold) {
+  const auto data = data_of(full_results());
+  const auto& groups = data["parts"][0]["table"]["groups"];
+  ASSERT_EQ(groups.size(), 3U);  // no further systems
+  EXPECT_EQ(groups[0]["title"], "The paper's systems");
+  EXPECT_EQ(groups[1]["title"], "Loops and memory slots");
+  EXPECT_EQ(groups[2]["title"], "Ponder weights");
+  for (const auto& group : groups) {
+    double best = 1e9;
+    for (const auto& row : group["rows"]) {
+      best = std::min(best, row["scores"][1]["mean"].get<double>());
+    }
+    for (const auto& row : group["rows"]) {
+      EXPECT_EQ(row["scores"][1]["best"], row["scores"][1]["mean"] == best);
     }
   }
-  const auto page = markup_of(results);
-  EXPECT_EQ(count_of(page, "These did not come out here:"), 0U);
-  expect_contains(page, "Of 5 findings of the paper <b>5 came out</b> here, <b>0 did not</b>");
+}
+
+TEST(PageData, DisagreementIsToldApart) {
+  auto results = full_results();
+  const auto kinds = [](const Json& data) {
+    std::vector<std::string> list;
+    for (const auto& claim : data["parts"][0]["claims"]) {
+      list.push_back(claim["kind"]);
+    }
+    return list;
+  };
+  const auto before = kinds(data_of(results));
+  EXPECT_EQ(before.size(), 5U);
+  EXPECT_EQ(before[4], "disagrees");
+  auto& claim = results["parts"][0]["claims"][4];
+  claim["low"] = -0.9;
+  claim["high"] = -0.5;
+  const auto data = data_of(results);
+  EXPECT_EQ(kinds(data)[4], "agrees");
+  EXPECT_EQ(data["parts"][0]["claims"][4]["verdict"], "as in the paper");
+  EXPECT_EQ(data["parts"][0]["claims"][4]["interval"], "-0.900 to -0.500");
+  EXPECT_EQ(data["parts"][0]["claims"][4]["measure"], "Mem (g0=3) against IsoPar-M, facts BPB");
+}
+
+TEST(PageData, EveryFigureHasItsPlaceItsCaptionAndItsFile) {
+  const auto results = full_results();
+  const auto study = study_result_from_json(results);
+  const auto csv = make_report(study).csv;
+  const auto page = std::string(kPageHtml);
+  const auto data = data_of(results);
+  for (const auto& part : data["parts"]) {
+    for (const auto& figure : part["figures"]) {
+      const auto name = figure["name"].get<std::string>();
+      expect_contains(page,
+                      fmt::format("data-figures=\"{}\"", figure["section"].get<std::string>()));
+      EXPECT_TRUE(csv.contains(name + ".csv")) << name;
+      for (const char* key : {"title", "caption", "x_title", "y_title"}) {
+        EXPECT_NE(figure[key], "") << name << " " << key;
+      }
+    }
+  }
+}
+
+TEST(PageData, APartAloneNeedsNoHeadingOfItsOwn) {
+  auto results = full_results();
+  EXPECT_EQ(data_of(results)["parts"][0]["title"], "Embedded benchmark");
+  results["parts"].erase(1);
+  EXPECT_EQ(data_of(results)["parts"][0]["title"], "");
+}
+
+TEST(PageData, WhatIsMissingIsSaid) {
+  const auto data = data_of(poor_results());
+  expect_contains(data["notices"].at(0), "This study is not finished");
+  expect_contains(data["lead"],
+                  "2 transformers, trained from 1 seed for 2,000 steps (4.1 M tokens)");
+  for (const auto& answer : data["parts"][0]["answers"]) {
+    EXPECT_EQ(answer["headline"], "Not measured");
+    EXPECT_EQ(answer["tone"], "unmeasured");
+  }
+  EXPECT_EQ(data["parts"][0]["bars"], "standard error over the questions of one seed");
+  EXPECT_TRUE(data["tokens"].empty());
+}
+
+TEST(PageData, BeforeTheFirstSystemThereIsAPageToo) {
+  EXPECT_EQ(data_of(Json::object())["lead"], "No system is done yet.");
+  const auto data = data_of({{"parts", {{{"name", "benchmark"}}}}});
+  EXPECT_EQ(data["lead"], "No system is done yet.");
+  EXPECT_TRUE(data["parts"][0]["table"]["groups"].empty());
+}
+
+TEST(PageData, AStudyThatWasCutSaysSo) {
+  auto results = full_results();
+  results["time_plan"] = {
+      {"limit_seconds", 300}, {"steps", 310}, {"steps_of_config", 960}, {"left_out", {"Loop-5"}}};
+  expect_contains(data_of(results)["notices"].at(0),
+                  "Steps were chosen for the time available (5:00): 310 of 960.");
+}
+
+TEST(PageData, NamesOfFilesAreSafe) {
+  auto results = full_results();
+  results["parts"][0]["name"] = "../a b";
+  EXPECT_TRUE(make_report(study_result_from_json(results)).csv.contains("---a-b-table.csv"));
 }
 
 TEST(MakeReport, TextsOfUsersCannotBecomeMarkup) {
@@ -111,63 +198,27 @@ TEST(MakeReport, TextsOfUsersCannotBecomeMarkup) {
   part["settings"] = "</pre><script>";
   results["command"] = "loopbank study --set 'a=\"<b>\"'";
   results["title"] = "{{data}}<u>";
-  const auto page = make_report(results);
+  const auto page = make_report(study_result_from_json(results)).html;
   for (const char* tag : {"<i>\"x", "Iso<b>", "<u>", "</pre><script>", "\"<b>\""}) {
     EXPECT_EQ(count_of(page, tag), 0U) << tag;
   }
   EXPECT_EQ(count_of(page, "</script>"), 3U);
-  expect_contains(page, "Iso&lt;b&gt;Par&lt;/b&gt;&lt;/script&gt;");
-  expect_contains(page, "<h1>{{data}}&lt;u&gt;</h1>");
+  constexpr std::string_view kOpen = "<script type=\"application/json\" id=\"data\">";
+  const auto begin = page.find(kOpen) + kOpen.size();
+  const auto data = Json::parse(page.substr(begin, page.find("</script>", begin) - begin));
+  EXPECT_EQ(data["title"], "{{data}}<u>");
+  EXPECT_EQ(row_of(data, "Iso<b>Par</b></script>")["color"], "dense-0");
 }
 
-TEST(MakeReport, NothingIsFetchedAndEveryElementIsClosed) {
-  const auto page = markup_of(full_results());
-  for (const char* loader : {"src=", "url(", "@import", "http:", "https:", "<link", "href=\"/"}) {
-    EXPECT_EQ(count_of(page, loader), 0U) << loader;
-  }
-  expect_contains(page, "content=\"default-src 'none';");
-  for (const char* name : {"table", "tbody", "tr",  "td",   "th",      "pre",    "details",
-                           "ul",    "li",    "p",   "span", "section", "figure", "figcaption",
-                           "abbr",  "small", "div", "body", "html",    "nav",    "a"}) {
-    const auto opened =
-        count_of(page, fmt::format("<{}>", name)) + count_of(page, fmt::format("<{} ", name));
-    EXPECT_EQ(opened, count_of(page, fmt::format("</{}>", name))) << name;
-  }
-}
-
-TEST(MakeReport, EveryFigureHasItsPlaceItsCaptionAndItsFile) {
-  const auto results = full_results();
-  const auto page = markup_of(results);
-  for (const auto& part : results["parts"]) {
-    for (const auto& figure : make_figures(part)) {
-      const auto id = part["name"].get<std::string>() + "-" + figure.id;
-      EXPECT_EQ(count_of(page, fmt::format("<figure id=\"{}\"", id)), 1U) << id;
-      EXPECT_EQ(count_of(page, fmt::format("href=\"csv/{}.csv\"", id)), 1U) << id;
-      EXPECT_NE(figure.caption, "") << id;
-      EXPECT_NE(figure.x_title, "") << id;
-      EXPECT_NE(figure.y_title, "") << id;
+TEST(MakeReport, NothingIsFetchedAndNoTextEntersAsMarkup) {
+  for (const auto text : {kPageHtml, kPageJs, kPageCss}) {
+    const std::string file(text);
+    for (const char* loader : {"src=", "url(", "@import", "https:", "<link", "href=\"/", "fetch(",
+                               "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"}) {
+      EXPECT_EQ(count_of(file, loader), 0U) << loader;
     }
   }
-}
-
-TEST(MakeReport, APartAloneNeedsNoHeadingOfItsOwn) {
-  auto results = full_results();
-  expect_contains(markup_of(results), "<h3>Embedded benchmark</h3>");
-  results["parts"].erase(1);
-  EXPECT_EQ(count_of(markup_of(results), "<h3>"), 0U);
-}
-
-TEST(MakeReport, WhatIsMissingIsSaid) {
-  const auto page = markup_of(poor_results());
-  expect_contains(page, "This study is not finished");
-  expect_contains(page, "2 transformers, trained from 1 seed for 2,000 steps (4.1 M tokens)");
-  EXPECT_EQ(count_of(page, "<b>Not measured.</b>"), 4U);
-  expect_contains(page, "standard error over the questions of one seed");
-}
-
-TEST(MakeReport, BeforeTheFirstSystemThereIsAPageToo) {
-  expect_contains(markup_of(Json::object()), "No system is done yet.");
-  expect_contains(markup_of({{"parts", {{{"name", "benchmark"}}}}}), "No system is done yet.");
+  expect_contains(std::string(kPageHtml), "content=\"default-src 'none';");
 }
 
 TEST(PageFiles, AreTheFilesOfTheSources) {
@@ -176,7 +227,8 @@ TEST(PageFiles, AreTheFilesOfTheSources) {
   };
   EXPECT_EQ(kPageHtml, file("page.html"));
   EXPECT_EQ(kPageCss, file("page.css"));
-  EXPECT_EQ(kPageJs, file("charts.js") + file("tokens.js") + file("page.js"));
+  EXPECT_EQ(kPageJs, file("dom.js") + file("tables.js") + file("charts.js") + file("tokens.js") +
+                         file("page.js"));
   EXPECT_NE(kChartJs.find("Chart.js v3"), std::string_view::npos);
   EXPECT_NE(kChartJs.find("MIT License"), std::string_view::npos);
 }

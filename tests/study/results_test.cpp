@@ -1,13 +1,16 @@
-#include "loopbank/study/results.h"
+#include "loopbank/study/results_json.h"
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "../support/occurrences.h"
 #include "../support/test_directory.h"
+#include "loopbank/study/comparison.h"
 #include "loopbank/study/table.h"
+#include "report_sample.h"
 #include "stored_scores.h"
 
 namespace loopbank {
@@ -27,60 +30,81 @@ TaskScore task_score(const std::string& name, double accuracy, double bpb) {
           .mean_loops = 1.25};
 }
 
+/// The runs of a part, and the part.
+struct Measured {
+  std::vector<SystemRuns> runs;
+  PartResult part;
+
+  void compare() {
+    part.systems.clear();
+    for (const auto& of_system : runs) {
+      part.systems.push_back(summarize(of_system, part.columns));
+    }
+    compare_systems(part, runs);
+  }
+};
+
 /// Systems whose measured scores are the paper's own, over as many seeds as asked for: each seed is
 /// off by a little, the same for all.
-PartResult as_in_the_paper(const fs::path& folder, int seeds = 3) {
+Measured as_in_the_paper(const fs::path& folder, int seeds = 3) {
   const auto config = study_preset(Scale::kDemo);
-  PartResult part{.name = "benchmark",
-                  .title = "Embedded benchmark",
-                  .seeds = {},
-                  .columns = columns_of(config),
-                  .rows = {},
-                  .claims = {}};
+  Measured measured;
+  measured.part = {.name = "benchmark",
+                   .title = "Embedded benchmark",
+                   .seeds = {},
+                   .columns = columns_of(config),
+                   .systems = {},
+                   .comparisons = {},
+                   .claims = {},
+                   .settings = {},
+                   .data = {}};
   for (const auto& system : study_systems(config)) {
-    SystemRow row{.system = system, .runs = {}, .scores = {}};
+    SystemRuns of_system{.system = system, .runs = {}};
     for (int seed = 0; seed < seeds; ++seed) {
-      const auto& paper = *system.paper;
+      const double knowledge = system.paper.at("commonsense_bpb");
+      const double reasoning = system.paper.at("math_bpb");
       const double off = 0.01 * seed;
       RunResult run;
       run.system = system.name;
       run.seed = seed;
       run.parameters = 1.5e6;
-      run.tasks = {task_score("facts", paper.commonsense_accuracy, paper.commonsense_bpb + off),
-                   task_score("reasoning", 0.5, paper.math_bpb + off)};
+      run.tasks = {task_score("facts", system.paper.at("commonsense_accuracy"), knowledge + off),
+                   task_score("reasoning", 0.5, reasoning + off)};
       run.mean_loops = 1.25;
       run.tokens_per_second = 15'400;
-      row.runs.push_back(run);
-      row.scores.push_back(folder / fmt::format("{}-{}", system.name, seed));
+      of_system.runs.push_back(run);
+      of_system.scores.push_back(folder / fmt::format("{}-{}", system.name, seed));
+      const auto& scores = of_system.scores.back();
       // Seeds tell the systems apart to within 0.002.
       const double jitter = 0.001 * ((seed * 7 + static_cast<int>(system.name.size())) % 3);
       std::vector<testing::DocumentScore> documents;
       for (int i = 0; i < 4; ++i) {
-        documents.push_back({std::to_string(i), 0.5, paper.math_bpb + off + jitter + 0.1 * i});
+        documents.push_back({std::to_string(i), 0.5, reasoning + off + jitter + 0.1 * i});
       }
-      testing::write_scores(row.scores.back(), documents, {"reasoning"});
+      testing::write_scores(scores, documents, {"reasoning"});
       for (auto& document : documents) {
-        document.bpb += paper.commonsense_bpb - paper.math_bpb;
+        document.bpb += knowledge - reasoning;
       }
-      testing::write_scores(row.scores.back() / "facts", documents, {"facts"});
+      testing::write_scores(scores / "facts", documents, {"facts"});
       // One folder holds both tasks.
-      auto metrics = nlohmann::json::parse(read_file(row.scores.back() / "metrics.json"));
+      auto metrics = nlohmann::json::parse(read_file(scores / "metrics.json"));
       metrics["results"].push_back({{"task", "facts"},
                                     {"metric", "acc_raw"},
                                     {"predictions", "facts/facts-predictions.jsonl"}});
-      write_file_atomically(row.scores.back() / "metrics.json", metrics.dump());
+      write_file_atomically(scores / "metrics.json", metrics.dump());
     }
-    part.rows.push_back(row);
+    measured.runs.push_back(of_system);
   }
   for (int seed = 0; seed < seeds; ++seed) {
-    part.seeds.push_back(seed);
+    measured.part.seeds.push_back(seed);
   }
-  return part;
+  measured.compare();
+  return measured;
 }
 
 TEST(RunResult, JsonReturnsWhatWasWritten) {
   const TestDirectory directory;
-  auto run = as_in_the_paper(directory.path()).rows[5].runs[1];
+  auto run = as_in_the_paper(directory.path()).runs[5].runs[1];
   run.steps = 12;
   run.seconds = 3.5;
   run.difficulty = {{"sum", 3, 0.5, 1.25, 30}};
@@ -108,23 +132,22 @@ TEST(RunResult, AColumnIsTheMeanOfItsTasks) {
   expect_contains(error_of(ErrorCode::kData, [&] { (void)run.score(column); }), "a score for z");
 }
 
-TEST(SystemRow, MeanAndSpreadAreOverSeeds) {
+TEST(Summarize, MeanAndSpreadAreOverSeeds) {
   const TestDirectory directory;
-  const auto part = as_in_the_paper(directory.path());
-  const auto summary = part.rows[0].score(part.columns[1]);  // facts BPB: + 0, 0.01, 0.02
+  const auto part = as_in_the_paper(directory.path()).part;
+  const auto& summary = part.systems[0].scores.at("facts_bpb");  // + 0, 0.01, 0.02
   EXPECT_NEAR(summary.mean, 0.859 + 0.01, 1e-12);
   EXPECT_NEAR(summary.spread.value(), 0.01, 1e-12);
-  EXPECT_NEAR(summary.error, 0.04, 1e-12);
+  EXPECT_NEAR(summary.error.value(), 0.04, 1e-12);
   EXPECT_EQ(summary.by_seed.size(), 3U);
-  EXPECT_FALSE(as_in_the_paper(directory.path(), 1).rows[0].score(part.columns[1]).spread);
+  const auto one = as_in_the_paper(directory.path(), 1).part;
+  EXPECT_FALSE(one.systems[0].scores.at("facts_bpb").spread);
 }
 
 TEST(StudyResult, JsonCarriesTheKeysThatScriptsRead) {
   const TestDirectory directory;
-  auto part = as_in_the_paper(directory.path());
-  compare_systems(part);
   StudyResult result;
-  result.parts = {part};
+  result.parts = {as_in_the_paper(directory.path()).part};
   const auto json = to_json(result);
   const auto& row = json.at("systems").at(1);
   for (const char* key :
@@ -140,13 +163,79 @@ TEST(StudyResult, JsonCarriesTheKeysThatScriptsRead) {
   EXPECT_FALSE(json["parts"][0]["columns"][3].contains("paper_title"));
 }
 
+TEST(StudyResult, JsonReturnsWhatWasWritten) {
+  const TestDirectory directory;
+  auto measured = as_in_the_paper(directory.path());
+  StudyResult result{
+      .scale = "demo",
+      .title = "T",
+      .command = "loopbank study",
+      .date = "2026-11-29",
+      .machine = "here",
+      .threads = 2,
+      .finished = true,
+      .parts = {measured.part},
+      .chosen_steps = ChosenSteps{
+          .limit_seconds = 300, .steps = 310, .steps_of_config = 960, .left_out = {"Loop-5"}}};
+  auto& part = result.parts.front();
+  part.settings = "[model]\n";
+  part.data = R"({"recipe": {"seed": 1}})";
+  part.systems[1].curves = {{.seed = 0,
+                             .step = {10, 20},
+                             .validation_loss = {3.5, std::numeric_limits<double>::quiet_NaN()},
+                             .loops_by_layer = {{1.0, 2.5}, {1.5, 2.0}}}};
+  part.systems[1].matches = MatchResidual{.system = "loop3", .by = "flops", .seconds = 0.1};
+  const auto inside = testing::typed(testing::benchmark_part()).find("mem-g3")->inside;
+  ASSERT_TRUE(inside && inside->local_gate && !inside->token_view.empty());
+  part.systems[1].inside = inside;
+  const auto text = to_json(result).dump(1);
+  const auto again = study_result_from_json(nlohmann::ordered_json::parse(text));
+  EXPECT_EQ(to_json(again).dump(1), text);
+  // What stands in no key of its own is as it was, too.
+  const ComparedPair pair{"mem-g3", "isopar-m", "facts_bpb"};
+  const auto& before = part.comparisons.at(pair);
+  const auto& after = again.parts[0].comparisons.at(pair);
+  EXPECT_EQ(after.verdict, before.verdict);
+  EXPECT_EQ(after.decisive.low, before.decisive.low);
+  EXPECT_NEAR(after.here, before.here, 0.2);  // documents of this test are not those of its scores
+}
+
+TEST(StudyResult, ResultsOfEarlierProgramsOpen) {
+  const auto file = fs::path(LOOPBANK_SOURCE_DIR) / "tests/study/data/results_0.json";
+  const auto json = nlohmann::ordered_json::parse(read_file(file));
+  const auto result = study_result_from_json(json, file.string());
+  ASSERT_EQ(result.parts.size(), 1U);
+  const auto& part = result.parts[0];
+  ASSERT_EQ(part.systems.size(), 3U);
+  EXPECT_EQ(part.systems[2].label, "Mem (g0=3)");
+  EXPECT_EQ(part.systems[2].inside->token_view.size(), 3U);
+  EXPECT_EQ(part.systems[1].curves.at(0).step, (std::vector<int64_t>{20, 40}));
+  EXPECT_FALSE(part.claims.empty());
+  for (const auto& claim : part.claims) {  // none of a pair that has no comparison
+    const auto& comparison = part.comparisons.at({claim.better, claim.worse, claim.column});
+    EXPECT_EQ(claim.verdict, comparison.verdict) << claim.text;
+    EXPECT_NEAR(claim.ours, comparison.relative(), 1e-12) << claim.text;
+  }
+  EXPECT_EQ(to_json(result).dump(), json.dump());
+}
+
+TEST(StudyResult, ValuesOfAnotherTypeAreNamed) {
+  auto json = testing::full_results();
+  json["parts"][0]["systems"][2]["scores"]["facts_bpb"]["mean"] = "low";
+  expect_contains(error_of(ErrorCode::kData, [&] { (void)study_result_from_json(json, "r.json"); }),
+                  "r.json.parts.0.systems.2.scores.facts_bpb: expected the results of a study, got "
+                  "string as \"mean\".");
+  json["parts"][0]["systems"][2] = 7;
+  expect_contains(error_of(ErrorCode::kData, [&] { (void)study_result_from_json(json, "r.json"); }),
+                  "r.json.parts.0.systems.2: expected the results of a study, got number.");
+}
+
 TEST(CompareSystems, ThePapersOwnScoresAgreeEverywhere) {
   const TestDirectory directory;
-  auto part = as_in_the_paper(directory.path());
-  compare_systems(part);
+  const auto part = as_in_the_paper(directory.path()).part;
   ASSERT_EQ(part.claims.size(), 11U);
   for (const auto& claim : part.claims) {
-    EXPECT_EQ(claim.verdict, "as in the paper") << claim.text;
+    EXPECT_EQ(claim_verdict(claim.verdict), "as in the paper") << claim.text;
     EXPECT_NEAR(claim.ours, claim.paper, 0.02) << claim.text;
   }
   EXPECT_NEAR(part.claims[0].paper, -0.22, 0.001);  // Loop-3 against IsoPar, as the paper puts it
@@ -154,7 +243,7 @@ TEST(CompareSystems, ThePapersOwnScoresAgreeEverywhere) {
 
 TEST(CompareSystems, WhatDoesNotComeOutOrIsTooNearIsSaid) {
   const TestDirectory directory;
-  auto part = as_in_the_paper(directory.path());
+  auto measured = as_in_the_paper(directory.path());
   // Loop-3 as bad as IsoPar where seeds disagree, and Loop-7 clearly worse.
   for (int seed = 0; seed < 3; ++seed) {
     const double off = seed == 1 ? 0.3 : -0.1;
@@ -164,34 +253,35 @@ TEST(CompareSystems, WhatDoesNotComeOutOrIsTooNearIsSaid) {
       near.push_back({std::to_string(i), 0.5, 2.163 + off});
       worse.push_back({std::to_string(i), 0.5, 2.9});
     }
-    testing::write_scores(part.rows[1].scores[static_cast<size_t>(seed)], near,
+    testing::write_scores(measured.runs[1].scores[static_cast<size_t>(seed)], near,
                           {"reasoning", "facts"});
-    testing::write_scores(part.rows[3].scores[static_cast<size_t>(seed)], worse,
+    testing::write_scores(measured.runs[3].scores[static_cast<size_t>(seed)], worse,
                           {"reasoning", "facts"});
   }
-  compare_systems(part);
-  EXPECT_EQ(part.claims[0].verdict, "too near to tell");
-  EXPECT_EQ(part.claims[1].verdict, "not as in the paper");
-  const auto text = format_claims(part);
+  measured.compare();
+  const auto& claims = measured.part.claims;
+  EXPECT_EQ(claim_verdict(claims[0].verdict), "too near to tell");
+  EXPECT_EQ(claim_verdict(claims[1].verdict), "not as in the paper");
+  const auto text = format_claims(measured.part);
   EXPECT_EQ(count_of(text, "RQ1 NOT as in the paper"), 1U) << text;
   EXPECT_EQ(count_of(text, "RQ1 too near to tell"), 2U) << text;  // IsoFLOP's scores are near, too
 }
 
 TEST(CompareSystems, FindingsOfSystemsThatDidNotRunAreLeftOut) {
   const TestDirectory directory;
-  auto part = as_in_the_paper(directory.path());
-  part.rows.resize(2);
-  compare_systems(part);
-  ASSERT_EQ(part.claims.size(), 1U);
-  EXPECT_EQ(part.claims[0].better, "loop3");
-  part.rows.resize(1);
-  compare_systems(part);
-  expect_contains(format_claims(part), "None of the paper's findings");
+  auto measured = as_in_the_paper(directory.path());
+  measured.runs.resize(2);
+  measured.compare();
+  ASSERT_EQ(measured.part.claims.size(), 1U);
+  EXPECT_EQ(measured.part.claims[0].better, "loop3");
+  measured.runs.resize(1);
+  measured.compare();
+  expect_contains(format_claims(measured.part), "None of the paper's findings");
 }
 
 TEST(FormatTable, EveryRowIsAsWideAsTheHeading) {
   const TestDirectory directory;
-  const auto text = format_table(as_in_the_paper(directory.path()));
+  const auto text = format_table(as_in_the_paper(directory.path()).part);
   std::istringstream lines(text);
   std::string line;
   std::getline(lines, line);  // the heading above ends in a sentence
@@ -205,22 +295,22 @@ TEST(FormatTable, EveryRowIsAsWideAsTheHeading) {
 
 TEST(FormatTable, MeasuredAndPaperScoresSpreadsAndSpeedStandInOneRow) {
   const TestDirectory directory;
-  const auto text = format_table(as_in_the_paper(directory.path()));
+  const auto text = format_table(as_in_the_paper(directory.path()).part);
   const auto row = text.substr(text.find("Loop-3"), text.find("Loop-5") - text.find("Loop-3"));
   for (const char* part : {"0.823+-.010", "1.687", "0.501", "1.5 M", "15.4 k", "1.25"}) {
     EXPECT_NE(row.find(part), std::string::npos) << part << " in " << row;
   }
   expect_contains(text, "standard deviation over seeds (0, 1, 2)");
-  expect_contains(format_table(as_in_the_paper(directory.path(), 1)), "0.813+-.040");
+  expect_contains(format_table(as_in_the_paper(directory.path(), 1).part), "0.813+-.040");
 }
 
 TEST(FormatTable, ResidualsOfTheSolverAreShown) {
   const TestDirectory directory;
-  const auto part = as_in_the_paper(directory.path());
-  const auto& match = part.find("isopar-m")->system.match->baseline;
+  const auto part = as_in_the_paper(directory.path()).part;
+  const auto& match = *part.find("isopar-m")->matches;
   expect_contains(format_table(part),
                   fmt::format("IsoPar-M matches Mem (g0=0) by parameters: {:+.1f} % parameters",
-                              100 * match.parameters.residual()));
+                              100 * match.parameters));
 }
 
 }  // namespace

@@ -114,19 +114,19 @@ TEST(RunStudy, SeedsAreWorldsOfTheirOwnAndASystemMayHaveFewer) {
   options.parts = {load_study_config(file, settings)};
   const auto outcome = run_study(options);
   const auto& part = outcome.result.parts.at(0);
-  ASSERT_EQ(part.rows.size(), 3U);
-  EXPECT_EQ(part.rows[0].runs.size(), 2U);
-  ASSERT_EQ(part.rows[2].runs.size(), 1U);
-  EXPECT_EQ(part.rows[2].runs[0].seed, 2);
-  EXPECT_EQ(part.rows[2].system.run.model.ponder_weight, 0.5);
+  ASSERT_EQ(part.systems.size(), 3U);
+  EXPECT_EQ(part.systems[0].seeds.size(), 2U);
+  ASSERT_EQ(part.systems[2].seeds.size(), 1U);
+  EXPECT_EQ(part.systems[2].seeds[0], 2);
+  EXPECT_EQ(part.systems[2].ponder_weight, 0.5);
   const auto out = directory.path() / "study";
   EXPECT_NE(read_file(out / "benchmark/seed-1/data/train.jsonl"),
             read_file(out / "benchmark/seed-2/data/train.jsonl"));
   EXPECT_NE(read_file(run_folder(out, "isopar", 1) / "model.safetensors"),
             read_file(run_folder(out, "isopar", 2) / "model.safetensors"));
   // Paired over two seeds where both systems have both.
-  EXPECT_TRUE(part.rows[1].against.at("isopar").at("facts_bpb").seeds.has_value());
-  EXPECT_FALSE(part.rows[2].against.at("isopar").at("facts_bpb").seeds.has_value());
+  EXPECT_TRUE(part.comparisons.at({"loop3", "isopar", "facts_bpb"}).seeds.has_value());
+  EXPECT_FALSE(part.comparisons.at({"shy", "isopar", "facts_bpb"}).seeds.has_value());
 }
 
 TEST(RunStudy, ABaselineInEqualTimeTakesTheStepsThatWereMeasured) {
@@ -141,17 +141,17 @@ TEST(RunStudy, ABaselineInEqualTimeTakesTheStepsThatWereMeasured) {
   options.parts = {load_study_config(file, testing::small_settings())};
   const auto outcome = run_study(options);
   const auto measured = json_of_file(out / "benchmark/iso-time/isotime.json");
-  const auto& rows = outcome.result.parts.at(0).rows;
+  const auto& rows = outcome.result.parts.at(0).systems;
   ASSERT_EQ(rows.size(), 2U);
-  EXPECT_EQ(rows[1].runs[0].steps, measured["steps"]);
-  EXPECT_GT(rows[1].runs[0].steps, 6);  // one loop is faster than seven
+  EXPECT_EQ(rows[1].steps, measured["steps"]);
+  EXPECT_GT(rows[1].steps, 6);  // one loop is faster than seven
   EXPECT_TRUE(run_study(options).finished) << "the same steps again";
 }
 
 TEST(RunStudy, WhatIsDoneIsNotDoneAgainAndOtherSystemsJoin) {
   const TestDirectory directory;
   const auto out = directory.path() / "study";
-  EXPECT_EQ(run_study(small_study(out, {"loop3"})).result.parts[0].rows.size(), 1U);
+  EXPECT_EQ(run_study(small_study(out, {"loop3"})).result.parts[0].systems.size(), 1U);
   const auto loop3 = run_folder(out, "loop3");
   const auto trained = fs::last_write_time(loop3 / "model.safetensors");
   const auto tokens = fs::last_write_time(out / "benchmark/seed-3/data/train.tokens");
@@ -160,10 +160,10 @@ TEST(RunStudy, WhatIsDoneIsNotDoneAgainAndOtherSystemsJoin) {
   auto options = small_study(out, {"loop3", "isopar"});
   std::vector<bool> was_done;
   options.on_run = [&](const RunDone& done) { was_done.push_back(done.was_done); };
-  const auto rows = run_study(options).result.parts[0].rows;
+  const auto rows = run_study(options).result.parts[0].systems;
   EXPECT_EQ(was_done, (std::vector<bool>{false, true}));  // in the table's order: IsoPar is new
   ASSERT_EQ(rows.size(), 2U);
-  EXPECT_EQ(rows[0].system.name, "isopar");
+  EXPECT_EQ(rows[0].name, "isopar");
   EXPECT_EQ(fs::last_write_time(loop3 / "model.safetensors"), trained);
   EXPECT_EQ(fs::last_write_time(out / "benchmark/seed-3/data/train.tokens"), tokens);
   EXPECT_EQ(json_of_file(loop3 / "result.json"), before);
@@ -183,7 +183,7 @@ TEST(RunStudy, StoppedAnywhereAndContinuedItEndsWithTheSameBits) {
     const auto outcome = run_study(options);
     finished = outcome.finished;
     EXPECT_EQ(json_of_file(parts / "results.json")["systems"].size(),
-              outcome.result.parts[0].rows.size());
+              outcome.result.parts[0].systems.size());
   }
   EXPECT_GE(calls, 3);
   for (const char* name : {"isopar", "loop3"}) {
@@ -204,7 +204,7 @@ TEST(RunStudy, ATrainedSystemWithoutItsResultIsScoredAlone) {
   const auto outcome = run_study(small_study(out, {"isopar"}));
   EXPECT_EQ(timeless_results(out), before);
   EXPECT_EQ(read_file(run_folder(out, "isopar") / "metrics.jsonl"), trained);
-  EXPECT_GT(outcome.result.parts[0].rows.at(0).runs[0].tokens_per_second, 0.0);
+  EXPECT_GT(outcome.result.parts[0].systems.at(0).tokens_per_second, 0.0);
 }
 
 TEST(RunStudy, WhatAnEarlierProcessDidNotLookIntoIsLookedIntoNow) {
@@ -226,7 +226,7 @@ TEST(RunStudy, AMovedStudyStillShowsWhatIsDone) {
   fs::rename(directory.path() / "here", directory.path() / "there");
   const auto outcome = run_study(small_study(directory.path() / "there", {"isopar"}));
   EXPECT_TRUE(outcome.finished);
-  EXPECT_EQ(outcome.result.parts[0].rows.size(), 1U);
+  EXPECT_EQ(outcome.result.parts[0].systems.size(), 1U);
 }
 
 TEST(RunStudy, AFolderOfOtherOptionsIsRefusedAndKept) {

@@ -166,7 +166,7 @@ TEST(StudySystems, AStudyFileDropsAddsAndMatches) {
   EXPECT_EQ(grid.run.model.local_memory_slots, 32);
   EXPECT_EQ(grid.run.model.global_memory_slots, 32);
   EXPECT_EQ(grid.seeds, (std::vector<int64_t>{4}));
-  EXPECT_FALSE(grid.paper);
+  EXPECT_TRUE(grid.paper.empty());
   EXPECT_TRUE(systems[3].is_iso_time());
   EXPECT_EQ(systems[3].run.model.most_loops(), 0);
   // As many parameters as what it matches: its memory has gone into F.

@@ -97,12 +97,12 @@ TEST(StudyTimeLimit, CalledAgainItKeepsItsStepsAndTrainsWhatWasLeftOut) {
   auto options = timed_study(directory.path(), kPlenty);
   std::optional<TimeReport> told;
   options.on_time_plan = [&](const TimeReport& report) { told = report; };
-  const auto rows = run_study(options).result.parts[0].rows;
+  const auto rows = run_study(options).result.parts[0].systems;
   ASSERT_TRUE(told.has_value());
   EXPECT_EQ(told->origin, TimeReport::Origin::kStored);
   ASSERT_EQ(rows.size(), 3U);
-  EXPECT_EQ(rows[2].system.name, "mem-g3");
-  EXPECT_EQ(rows[2].runs[0].steps, 4);
+  EXPECT_EQ(rows[2].name, "mem-g3");
+  EXPECT_EQ(rows[2].steps, 4);
   EXPECT_EQ(read_file(directory.path() / "time_plan.json"), plan) << "nothing is measured again";
   EXPECT_EQ(results_of(directory.path())["time_plan"]["left_out"], nlohmann::json::array());
 }
@@ -141,9 +141,9 @@ TEST(StudyTimeLimit, SystemsThatJoinLaterTakeTheSameSteps) {
   const TestDirectory directory;
   ASSERT_TRUE(run_study(timed_study(directory.path(), kTooLittle, {"isopar", "loop3"})).finished);
   const auto rows =
-      run_study(timed_study(directory.path(), kPlenty, {"loop5"})).result.parts[0].rows;
+      run_study(timed_study(directory.path(), kPlenty, {"loop5"})).result.parts[0].systems;
   ASSERT_EQ(rows.size(), 3U);
-  EXPECT_EQ(rows[2].runs[0].steps, 4);
+  EXPECT_EQ(rows[2].steps, 4);
   EXPECT_NE(read_time_plan(directory.path())->find("loop5"), nullptr);
 }
 
@@ -167,10 +167,10 @@ TEST(StudyTimeLimit, WhatWasStartedOtherwiseIsNotMixed) {
   auto options = timed_study(whole, kTooLittle, {"isopar", "loop3"});
   std::string told;
   options.on_time_plan = [&](const TimeReport& report) { told = describe(report); };
-  const auto rows = run_study(options).result.parts[0].rows;
+  const auto rows = run_study(options).result.parts[0].systems;
   EXPECT_EQ(told, "The study was started without a time limit and keeps its 8 steps.");
   ASSERT_EQ(rows.size(), 2U);
-  EXPECT_EQ(rows[1].runs[0].steps, 8);
+  EXPECT_EQ(rows[1].steps, 8);
   EXPECT_FALSE(fs::exists(whole / "time_plan.json"));
 }
 
@@ -184,11 +184,11 @@ TEST(StudyTimeLimit, ABaselineInEqualTimeCountsAsWhatItMatches) {
   auto options = small_study(directory.path() / "study", {});
   options.parts = {load_study_config(file, testing::small_settings())};
   options.time_limit_seconds = kTooLittle;
-  const auto rows = run_study(options).result.parts[0].rows;
+  const auto rows = run_study(options).result.parts[0].systems;
   ASSERT_EQ(rows.size(), 2U);
-  EXPECT_EQ(rows[0].runs[0].steps, 3);  // half of 6
+  EXPECT_EQ(rows[0].steps, 3);  // half of 6
   const auto file_of_steps = directory.path() / "study/benchmark/iso-time/isotime.json";
-  EXPECT_EQ(rows[1].runs[0].steps, nlohmann::json::parse(read_file(file_of_steps))["steps"]);
+  EXPECT_EQ(rows[1].steps, nlohmann::json::parse(read_file(file_of_steps))["steps"]);
   // It is given the time of a step of what it matches, whatever its own takes.
   const auto plan = read_time_plan(directory.path() / "study");
   EXPECT_GT(plan->find("isotime")->seconds_a_step, 0.0);

@@ -192,9 +192,6 @@ TEST(TimePlan, ANoteWhereStepsOrSystemsAreMissing) {
   expect_contains(note, "Steps were chosen for the time available (5:00): 310 of 960.");
   expect_contains(note, "Fewer steps teach less");
   expect_contains(note, "Left out for lack of time: Loop-5.");
-  const nlohmann::ordered_json results = {{"time_plan", to_json(chosen)}};
-  EXPECT_EQ(note_on(*chosen_steps_of(results)), note);
-  EXPECT_FALSE(chosen_steps_of({{"scale", "demo"}}).has_value());
 }
 
 TEST(TimeReport, TellsTheSpeedTheWholeAndWhatIsDoneInstead) {

@@ -1,5 +1,4 @@
 
-"use strict";
 // Figures as Chart.js wants them: one configuration for each kind of figure, colours from page.css.
 
 const charts = (() => {

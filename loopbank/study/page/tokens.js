@@ -7,12 +7,7 @@ const tokens = (() => {
     ["global_gate", "global gate"], ["loss", "loss, nats"],
   ];
 
-  function element(name, attributes, ...children) {
-    const made = document.createElement(name);
-    Object.assign(made, attributes);
-    made.append(...children);
-    return made;
-  }
+  const { element } = dom;
 
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
@@ -83,5 +78,5 @@ const tokens = (() => {
     show();
   }
 
-  return { element, start };
+  return { start };
 })();

@@ -1,4 +1,4 @@
-#include "loopbank/eval/paired_bootstrap.h"
+#include "loopbank/support/statistics.h"
 
 #include <gtest/gtest.h>
 
@@ -50,7 +50,7 @@ TEST(PairedBootstrap, AConstantShiftIsCertainHoweverMuchDocumentsDiffer) {
 }
 
 TEST(PairedBootstrap, TwoDocumentsAreWorkedOutByHand) {
-  // Differences 0 and 1: a resample's mean is 0, 1/2 or 1 with chances 1/4, 1/2, 1/4. All lie
+  // Differences 0 and 1: a resample's mean is 0, 1/2 or 1 with probabilities 1/4, 1/2, 1/4. All lie
   // within 1/2 of the mean; those as far as the difference of 1/2 are the outer ones, a half.
   const auto result = compare({0.0, 0.0}, {0.0, 1.0}, /*seed=*/5, /*resamples=*/20000);
   EXPECT_EQ(result.a, 0.0);

@@ -1,13 +1,11 @@
-#include "loopbank/study/figure_csv.h"
+#include "loopbank/study/csv.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
-
-#include "loopbank/study/html.h"
-#include "loopbank/study/page_data.h"
+#include <optional>
+#include <vector>
 
 namespace loopbank {
 namespace {
@@ -41,48 +39,50 @@ void add_row(std::string& csv, const std::vector<std::string>& fields) {
   csv += '\n';
 }
 
-std::string table_csv(const Json& part) {
-  const auto columns = columns_of(part);
+}  // namespace
+
+std::string table_csv(const PartResult& part) {
   std::vector<std::string> fields = {"system", "label", "group"};
-  for (const auto& column : columns) {
+  for (const auto& column : part.columns) {
     fields.push_back(column.key);
     fields.push_back(column.key + "_spread");
     fields.push_back(column.key + "_standard_error");
   }
-  const std::vector<std::string> plain = {"parameters",
-                                          "flops_per_token",
-                                          "expected_flops_per_token",
-                                          "training_flops_per_token",
-                                          "tokens_per_second",
-                                          "mean_loops",
-                                          "mean_loops_spread",
-                                          "validation_loss",
-                                          "validation_bpb",
-                                          "steps",
-                                          "tokens",
-                                          "seconds"};
-  fields.insert(fields.end(), plain.begin(), plain.end());
-  for (const auto& column : columns) {
+  for (const char* name :
+       {"parameters", "flops_per_token", "expected_flops_per_token", "training_flops_per_token",
+        "tokens_per_second", "mean_loops", "mean_loops_spread", "validation_loss", "validation_bpb",
+        "steps", "tokens", "seconds"}) {
+    fields.emplace_back(name);
+  }
+  for (const auto& column : part.columns) {
     if (!column.paper_key.empty()) {
       fields.push_back("paper_" + column.paper_key);
     }
   }
   std::string csv;
   add_row(csv, fields);
-  for (const auto* system : systems_of(part)) {
-    fields = {text_at(*system, "name"), label_of(*system), group_of(*system)};
-    for (const auto& column : columns) {
-      const auto score = score_of(*system, column.key);
-      fields.push_back(score ? number(score->mean) : "");
-      fields.push_back(score ? number(score->spread) : "");
-      fields.push_back(score ? number(score->standard_error) : "");
+  for (const auto& system : part.systems) {
+    fields = {system.name, system.label, system.group};
+    for (const auto& column : part.columns) {
+      const auto score = system.scores.find(column.key);
+      const bool known = score != system.scores.end();
+      fields.push_back(known ? number(score->second.mean) : "");
+      fields.push_back(known ? number(score->second.spread) : "");
+      fields.push_back(known ? number(score->second.error) : "");
     }
-    for (const auto& key : plain) {
-      fields.push_back(number(number_at(*system, key)));
+    for (const std::optional<double>& value :
+         {std::optional(system.parameters), std::optional(system.forward_flops),
+          std::optional(system.expected_flops), std::optional(system.training_flops),
+          std::optional(system.tokens_per_second), std::optional(system.mean_loops),
+          system.mean_loops_spread, std::optional(system.validation_loss),
+          std::optional(system.validation_bpb), std::optional(double(system.steps)),
+          std::optional(system.tokens), std::optional(system.seconds)}) {
+      fields.push_back(number(value));
     }
-    for (const auto& column : columns) {
+    for (const auto& column : part.columns) {
+      const auto score = system.paper.find(column.paper_key);
       if (!column.paper_key.empty()) {
-        fields.push_back(number(paper_score(*system, column)));
+        fields.push_back(score == system.paper.end() ? "" : number(score->second));
       }
     }
     add_row(csv, fields);
@@ -90,23 +90,21 @@ std::string table_csv(const Json& part) {
   return csv;
 }
 
-std::string claims_csv(const Json& part) {
+std::string claims_csv(const PartResult& part) {
   std::string csv = "question,text,column,better,worse,ours,paper,difference,low,high,p,verdict\n";
-  for (const auto& claim : member(part, "claims")) {
-    std::vector<std::string> fields = {number(number_at(claim, "question"))};
-    for (const char* key : {"text", "column", "better", "worse"}) {
-      fields.push_back(text_at(claim, key));
+  for (const auto& claim : part.claims) {
+    const auto& difference = claim.difference;
+    std::vector<std::string> fields = {fmt::format("{}", claim.question), claim.text, claim.column,
+                                       claim.better, claim.worse};
+    for (const double value : {claim.ours, claim.paper, difference.difference, difference.low,
+                               difference.high, difference.p}) {
+      fields.push_back(number(value));
     }
-    for (const char* key : {"ours", "paper", "difference", "low", "high", "p"}) {
-      fields.push_back(number(number_at(claim, key)));
-    }
-    fields.push_back(text_at(claim, "verdict"));
+    fields.emplace_back(claim_verdict(claim.verdict));
     add_row(csv, fields);
   }
   return csv;
 }
-
-}  // namespace
 
 std::string figure_csv(const Figure& figure) {
   const auto any = [&](auto&& has) {
@@ -145,21 +143,6 @@ std::string figure_csv(const Figure& figure) {
     }
   }
   return csv;
-}
-
-std::map<std::string, std::string> make_csv(const Json& results) {
-  std::map<std::string, std::string> files;
-  for (const auto& part : member(results, "parts")) {
-    const auto name = slug(text_at(part, "name"));
-    files[name + "-table.csv"] = table_csv(part);
-    if (member(part, "claims").is_array()) {
-      files[name + "-claims.csv"] = claims_csv(part);
-    }
-    for (const auto& figure : make_figures(part)) {
-      files[figure_name(part, figure) + ".csv"] = figure_csv(figure);
-    }
-  }
-  return files;
 }
 
 }  // namespace loopbank

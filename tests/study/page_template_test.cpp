@@ -1,4 +1,4 @@
-#include "loopbank/study/html.h"
+#include "loopbank/study/page_template.h"
 
 #include <gtest/gtest.h>
 
@@ -11,16 +11,7 @@ namespace loopbank {
 namespace {
 
 using testing::expect_contains;
-
-TEST(EscapeHtml, EveryCharacterThatMeansSomething) {
-  EXPECT_EQ(escape_html("<a href=\"x\">'&amp;"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;amp;");
-  EXPECT_EQ(escape_html(""), "");
-}
-
-TEST(SentenceHtml, SignsOfNumbersAloneAreSet) {
-  EXPECT_EQ(sentence_html("Loop-3 <-0.5 -0.5 (-2 %) 1 +- 2"),
-            "Loop-3 &lt;-0.5 &minus;0.5 (&minus;2&nbsp;%) 1 &plusmn; 2");
-}
+using Json = nlohmann::ordered_json;
 
 TEST(ScriptJson, NothingEndsTheElementAndTheTextIsTheSame) {
   const Json json = {{"text", "</script><!--&\xe2\x80\xa8\xe2\x80\xa9"}};
@@ -34,11 +25,6 @@ TEST(ScriptJson, NothingEndsTheElementAndTheTextIsTheSame) {
 
 TEST(ScriptJson, BrokenUtf8IsReplacedAndNotThrown) {
   EXPECT_EQ(Json::parse(script_json({{"a", "x\xff"}}))["a"], "x\xef\xbf\xbd");
-}
-
-TEST(Slug, IsSafeInAPath) {
-  EXPECT_EQ(slug("../a b"), "---a-b");
-  EXPECT_EQ(slug(""), "part");
 }
 
 TEST(FillTemplate, WhatWasPutInIsNotLookedAtAgain) {

@@ -1,0 +1,336 @@
+#include "loopbank/study/results_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "loopbank/study/comparison.h"
+#include "loopbank/support/json_members.h"
+
+namespace loopbank {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const MembersForm kResultsForm = {.expected = "the results of a study"};
+const MembersForm kRunForm = {.expected = "the result of a run",
+                              .remedy = "Remove the file to score that run anew.",
+                              .all = true};
+
+void verdict_member(JsonWriter& by, Verdict verdict) {
+  by("verdict", claim_verdict(verdict));
+}
+
+void verdict_member(const JsonReader& by, Verdict& verdict) {
+  std::string text;
+  by("verdict", text);
+  for (const auto one : {Verdict::kBetter, Verdict::kWorse, Verdict::kOpen}) {
+    verdict = text == claim_verdict(one) ? one : verdict;
+  }
+}
+
+void metric_member(JsonWriter& by, bool is_bpb) {
+  by("metric", is_bpb ? "bpb" : "accuracy");
+  by("lower_is_better", is_bpb);
+}
+
+void metric_member(const JsonReader& by, bool& is_bpb) {
+  std::string metric;
+  by("metric", metric);
+  is_bpb = metric == "bpb";
+}
+
+}  // namespace
+
+// The keys of each object; out of the unnamed namespace, where JsonWriter and JsonReader find them.
+
+void members(auto& by, Either<Difference> auto& difference) {
+  by("difference", difference.difference);
+  by("low", difference.low);
+  by("high", difference.high);
+  by("p", difference.p);
+}
+
+void members(auto& by, Either<SystemComparison> auto& comparison) {
+  members(by, comparison.questions);
+  by.object("seeds", comparison.seeds);
+}
+
+void members(auto& by, Either<ScoreSummary> auto& score) {
+  by("mean", score.mean);
+  by("spread", score.spread);
+  by("standard_error", score.error);
+  by("by_seed", score.by_seed);
+}
+
+void members(auto& by, Either<TaskSummary> auto& task) {
+  by("task", task.task);
+  by("accuracy", task.accuracy);
+  by("bpb", task.bpb);
+  by("instances", task.instances);
+}
+
+void members(auto& by, Either<MatchResidual> auto& match) {
+  by("system", match.system);
+  by("by", match.by);
+  by("parameters", match.parameters);
+  by("flops", match.flops);
+  by("seconds", match.seconds);
+}
+
+void members(auto& by, Either<ChosenSteps> auto& chosen) {
+  by("limit_seconds", chosen.limit_seconds);
+  by("steps", chosen.steps);
+  by("steps_of_config", chosen.steps_of_config);
+  by("left_out", chosen.left_out);
+}
+
+/// But for the parts.
+void members(auto& by, Either<StudyResult> auto& result) {
+  by("scale", result.scale);
+  by("command", result.command);
+  by("machine", result.machine);
+  by("date", result.date);
+  by("threads", result.threads);
+  by("finished", result.finished);
+  by.unless_empty("title", result.title);
+  by.object("time_plan", result.chosen_steps);
+}
+
+/// What does not hang on the part's columns.
+void members(auto& by, Either<SystemResult> auto& row) {
+  by("name", row.name);
+  by("label", row.label);
+  by("group", row.group);
+  by("family", row.family);
+  by("layers", row.layers);
+  by("hidden_size", row.hidden_size);
+  by("intermediate_size", row.intermediate_size);
+  by("loops", row.loops);
+  by("local_slots", row.local_slots);
+  by("global_slots", row.global_slots);
+  by("ponder_weight", row.ponder_weight);
+  by("parameters", row.parameters);
+  by("flops_per_token", row.forward_flops);
+  by("training_flops_per_token", row.training_flops);
+  by("expected_flops_per_token", row.expected_flops);
+  by("tokens_per_second", row.tokens_per_second);
+  by("seconds", row.seconds);
+  by("evaluation_seconds", row.evaluation_seconds);
+  by("steps", row.steps);
+  by("tokens", row.tokens);
+  by("mean_loops", row.mean_loops);
+  by("validation_loss", row.validation_loss);
+  by("validation_bpb", row.validation_bpb);
+  by("seeds", row.seeds);
+}
+
+void members(auto& by, Either<Claim> auto& claim) {
+  by("question", claim.question);
+  by("text", claim.text);
+  by("column", claim.column);
+  by("better", claim.better);
+  by("worse", claim.worse);
+  by("ours", claim.ours);
+  by("paper", claim.paper);
+  members(by, claim.difference);
+  verdict_member(by, claim.verdict);
+}
+
+void members(auto& by, Either<Column> auto& column) {
+  by("key", column.key);
+  by("title", column.title);
+  by("kind", column.kind);
+  metric_member(by, column.is_bpb);
+  by.unless_empty("paper_key", column.paper_key);
+  by.unless_empty("paper_title", column.paper_title);
+  by("chance", column.chance);
+}
+
+void members(auto& by, Either<Score> auto& score) {
+  by("value", score.value);
+  by("standard_error", score.error);
+}
+
+void members(auto& by, Either<TaskScore> auto& task) {
+  by("task", task.task);
+  by.object("accuracy", task.accuracy);
+  by.object("bpb", task.bpb);
+  by("instances", task.instances);
+  by("mean_loops", task.mean_loops);
+}
+
+void members(auto& by, Either<DifficultyScore> auto& cell) {
+  by("kind", cell.kind);
+  by("difficulty", cell.difficulty);
+  by("accuracy", cell.accuracy);
+  by("bpb", cell.bpb);
+  by("instances", cell.instances);
+}
+
+void members(auto& by, Either<RunResult> auto& run) {
+  by("system", run.system);
+  by("seed", run.seed);
+  by("parameters", run.parameters);
+  by("flops_per_token", run.forward_flops);
+  by("training_flops_per_token", run.training_flops);
+  by("expected_flops_per_token", run.expected_flops);
+  by.list("tasks", run.tasks);
+  by.list("difficulty", run.difficulty);
+  by("mean_loops", run.mean_loops);
+  by("validation_loss", run.validation_loss);
+  by("validation_bpb", run.validation_bpb);
+  by("tokens_per_second", run.tokens_per_second);
+  by("steps", run.steps);
+  by("tokens", run.tokens);
+  by("seconds", run.seconds);
+  by("evaluation_seconds", run.evaluation_seconds);
+}
+
+void members(auto& by, Either<TrainingCurve> auto& curve) {
+  by.unless_empty("step", curve.step);
+  by.unless_empty("validation_loss", curve.validation_loss);
+  by.unless_empty("validation_bpb", curve.validation_bpb);
+  by.unless_empty("mean_loops", curve.mean_loops);
+  by.unless_empty("loops_by_layer", curve.loops_by_layer);
+  by.unless_empty("local_gates", curve.local_gates);
+  by.unless_empty("global_gates", curve.global_gates);
+  by("seed", curve.seed);
+}
+
+// What is no plain member
+
+namespace {
+
+Json json_of(const SystemResult& row, const PartResult& part) {
+  auto by = JsonWriter{.json = JsonWriter::write(row)};
+  by.json["scores"] = Json::object();
+  by.list("tasks", row.tasks);
+  by.list("difficulty", row.difficulty);
+  by("mean_loops_spread", row.mean_loops_spread);
+  for (const auto& column : part.columns) {
+    if (const auto score = row.scores.find(column.key); score != row.scores.end()) {
+      by.json["scores"][column.key] = JsonWriter::write(score->second);
+      by.json[column.key] = score->second.mean;  // flat, for scripts
+    }
+  }
+  if (!row.paper.empty()) {
+    by.json["paper"] = row.paper;
+  }
+  by.object("matches", row.matches);
+  for (const auto& [pair, comparison] : part.comparisons) {
+    if (pair.system == row.name && !comparison.estimated) {
+      by.json["against"][pair.other][pair.column] = JsonWriter::write(comparison);
+    }
+  }
+  return std::move(by.json);
+}
+
+void read_system(const JsonReader& from, PartResult& part) {
+  auto& row = part.systems.emplace_back();
+  row.group = "paper";
+  from.read(row);
+  row.label = row.label.empty() ? row.name : row.label;
+  from.list("tasks", row.tasks);
+  from.list("difficulty", row.difficulty);
+  from("mean_loops_spread", row.mean_loops_spread);
+  from.each("scores", [&](const std::string& column, const JsonReader& score) {
+    score.read(row.scores[column]);
+  });
+  from("paper", row.paper);
+  from.object("matches", row.matches);
+  from.each("against", [&](const std::string& other, const JsonReader& columns) {
+    for (const auto& [column, comparison] : columns.json().items()) {
+      JsonReader(comparison, columns.where() + "." + column, kResultsForm)
+          .read(part.comparisons[{row.name, other, column}]);
+    }
+  });
+}
+
+Json json_of(const PartResult& part) {
+  JsonWriter by;
+  by("name", part.name);
+  by("title", part.title);
+  by("seeds", part.seeds);
+  by.json["data"] = part.data.empty() ? Json() : Json::parse(part.data);
+  by("settings", part.settings);
+  by.list("columns", part.columns);
+  by.json["systems"] = Json::array();
+  by.list("claims", part.claims);
+  by.json["curves"] = Json::object();
+  by.json["inside"] = Json::object();
+  for (const auto& row : part.systems) {
+    by.json["systems"].push_back(json_of(row, part));
+    for (const auto& curve : row.curves) {
+      by.json["curves"][row.name].push_back(JsonWriter::write(curve));
+    }
+    if (row.inside) {
+      by.json["inside"][row.name] = to_json(*row.inside);
+    }
+  }
+  return std::move(by.json);
+}
+
+void read_part(const JsonReader& from, PartResult& part) {
+  from("name", part.name);
+  from("title", part.title);
+  from("seeds", part.seeds);
+  from("settings", part.settings);
+  part.title = part.title.empty() ? part.name : part.title;
+  if (const auto* data = from.find("data"); data != nullptr && !data->is_null()) {
+    part.data = data->dump(2, ' ', false, Json::error_handler_t::replace);
+  }
+  from.list("columns", part.columns);
+  from.each("systems", [&](const std::string&, const JsonReader& row) { read_system(row, part); });
+  from.list("claims", part.claims);
+  for (auto& row : part.systems) {
+    if (from.find("curves") != nullptr) {
+      from.at("curves").list(row.name.c_str(), row.curves);
+    }
+    const auto* inside = from.find("inside");
+    if (inside != nullptr && inside->contains(row.name)) {
+      row.inside = inside_from_json(inside->at(row.name), from.where() + ".inside." + row.name);
+    }
+  }
+  complete_comparisons(part);
+}
+
+}  // namespace
+
+Json to_json(const RunResult& run) {
+  return JsonWriter::write(run);
+}
+
+RunResult run_result_from_json(const Json& json, const std::string& where) {
+  RunResult run;
+  JsonReader(json, where, kRunForm).read(run);
+  return run;
+}
+
+TrainingCurve training_curve_from_json(const Json& json, const std::string& where) {
+  static const MembersForm kForm = {.expected = "the validations of a run"};
+  TrainingCurve curve;
+  JsonReader(json, where, kForm).read(curve);
+  return curve;
+}
+
+Json to_json(const StudyResult& result) {
+  auto json = JsonWriter::write(result);
+  auto parts = Json::array();
+  for (const auto& part : result.parts) {
+    parts.push_back(json_of(part));
+  }
+  json["systems"] = parts.empty() ? Json::array() : parts.front()["systems"];
+  json["parts"] = std::move(parts);
+  return json;
+}
+
+StudyResult study_result_from_json(const Json& json, const std::string& where) {
+  StudyResult result;
+  const JsonReader from(json, where, kResultsForm);
+  from.read(result);
+  from.each("parts", [&](const std::string&, const JsonReader& part) {
+    read_part(part, result.parts.emplace_back());
+  });
+  return result;
+}
+
+}  // namespace loopbank
