@@ -67,7 +67,8 @@ std::string count_text(double count) {
 
 Json table_row(const PartResult& part, const ShownSystem& shown) {
   const auto& system = *shown.result;
-  Json row = {{"label", system.label},
+  Json row = {{"name", system.name},
+              {"label", system.label},
               {"color", shown.series.color},
               {"shape", shape_of(system)},
               {"scores", Json::array()},
@@ -142,7 +143,9 @@ Json comparisons_of(const PartResult& part) {
       for (const auto& column : part.columns) {
         const auto found = part.comparisons.find({system.name, baseline.name, column.key});
         if (found != part.comparisons.end() && !found->second.estimated) {
-          list.push_back({{"system", system.label},
+          list.push_back({{"name", system.name},
+                          {"key", column.key},
+                          {"system", system.label},
                           {"against", baseline.label},
                           {"letter", baseline.letter},
                           {"column", column.title},
@@ -160,7 +163,8 @@ Json columns_json(const PartResult& part, bool of_paper) {
   auto columns = Json::array();
   for (const auto& column : part.columns) {
     if (!of_paper) {
-      columns.push_back({{"title", column.title},
+      columns.push_back({{"key", column.key},
+                         {"title", column.title},
                          {"direction", column.direction()},
                          {"chance", optional_json(column.chance)}});
     } else if (!column.paper_key.empty()) {

@@ -196,6 +196,16 @@ TEST_P(ReportBrowser, TablesFindingsAndAnswersAreBuiltFromTheData) {
   EXPECT_EQ(found["markup"], 0) << "texts that became elements";
 }
 
+TEST_P(ReportBrowser, SystemsOfOneLabelKeepTheirOwnMarks) {
+  auto results = testing::full_results();
+  results["parts"].erase(1);
+  auto& systems = results["parts"][0]["systems"];
+  const auto before = open_page(results, GetParam())["marks"];
+  systems[1]["label"] = systems[2]["label"];
+  EXPECT_EQ(open_page(results, GetParam())["marks"], before);
+  EXPECT_FALSE(before.empty());
+}
+
 TEST_P(ReportBrowser, APoorStudyHasASoundPageToo) {
   const auto found = open_page(testing::poor_results(), GetParam());
   expect_sound(found, GetParam());

@@ -17,8 +17,8 @@ const tables = (() => {
     });
   }
 
-  function marks(part, system, column) {
-    const clear = part.table.comparisons.filter((one) => one.system === system && one.column === column &&
+  function marks(part, row, column) {
+    const clear = part.table.comparisons.filter((one) => one.name === row.name && one.key === column.key &&
       (one.verdict === "better" || one.verdict === "worse"));
     return clear.length === 0 ? null : element("span", { className: "marks" }, ...clear.map(mark));
   }
@@ -41,7 +41,7 @@ const tables = (() => {
     return element("tr", {},
       rowHeading(swatch, row.label, element("small", { textContent: row.shape })),
       ...row.scores.map((score, i) => cell(columns[i].title,
-        score && withBar(score.mean, score.bar, 3, marks(part, row.label, columns[i].title)),
+        score && withBar(score.mean, score.bar, 3, marks(part, row, columns[i])),
         score && score.best ? "score best" : "score")),
       ...row.counts.map((count, i) => cell(kCosts[i], count)),
       cell("mean loops", row.loops && withBar(row.loops.mean, row.loops.bar, 2, null)),
