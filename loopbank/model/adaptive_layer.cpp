@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/softplus.h>
-#include <ATen/ops/stack.h>
 
 #include <vector>
 
@@ -19,94 +18,58 @@ Initial loop_scale_initial(const ModelConfig& config) {
           .first = config.first_loop_scale_init.value_or(0.0)};
 }
 
+/// y = sum_t P_t h^(t), n = sum_t t P_t: [B, T, D] and [B, T].
+/// @param p  [N, B, T], P
+LayerOutput sum_over_loops(const at::Tensor& p, const std::vector<at::Tensor>& h) {
+  const auto [y, n] = ops::mix_by_halting(h, p);
+  return {.state = y, .expected_loops = n};
+}
+
 }  // namespace
 
 AdaptiveLayer::AdaptiveLayer(Parameters& parameters, const std::string& name,
                              const ModelConfig& config, int64_t layer, const SharedMemory* shared)
-    : layer_(layer),
-      num_loops_(config.loops(layer)),
-      block_(parameters, name + ".block", config),
-      loop_scale_(parameters.add(name + ".loop_scale", {num_loops_}, ParameterKind::kLoopScale,
-                                 loop_scale_initial(config))),
+    : num_loops_(config.loops(layer)),
+      f_(parameters, name + ".block", config),
+      alpha_(parameters.add(name + ".loop_scale", {num_loops_}, ParameterKind::kLoopScale,
+                            loop_scale_initial(config))),
       halting_(parameters, name, config.hidden_size, num_loops_, config.router_bias_init) {
   if (shared != nullptr) {
     memory_.emplace(parameters, name + ".memory", config, *shared);
   }
 }
 
-/// The gates of a layer's loops, for a recorder.
-struct AdaptiveLayer::GateRecords {
-  /// Means over D of one bank's gates, loop after loop, as a recorder holds them.
-  class Bank {
-   public:
-    void add(const at::Tensor& gate) {
-      if (gate.defined()) {
-        means_.push_back(gate.detach().mean(-1));  // [B, T]
-      }
-    }
-    [[nodiscard]] at::Tensor stacked() const {
-      return means_.empty() ? at::Tensor() : at::stack(means_);  // [N, B, T]
-    }
-
-   private:
-    std::vector<at::Tensor> means_;
+LayerOutput AdaptiveLayer::forward(const at::Tensor& x, const Place& place) const {
+  const auto body = [this](const at::Tensor& h, const OpenBank& bank, const Place& in) {
+    return std::vector{loop(h, bank, in)};
   };
-
-  Bank local;
-  Bank global;
-};
-
-at::Tensor AdaptiveLayer::loop(const at::Tensor& h, int64_t t, const OpenBank& bank, Pass& pass,
-                               GateRecords* gates) const {
-  auto e = h;
-  if (memory_) {
-    const auto memory = memory_->forward(h, bank, pass);
-    e = memory.state;  // h + memory(h) [B, T, D]
-    if (gates != nullptr) {
-      gates->local.add(memory.local_gate);
-      gates->global.add(memory.global_gate);
-    }
-  }
-  return block_.forward(e, at::softplus(loop_scale_[t - 1]), pass);  // [B, T, D]
-}
-
-at::Tensor AdaptiveLayer::recomputed_loop(const at::Tensor& h, int64_t t, const OpenBank& bank,
-                                          const Pass& pass) const {
-  const auto again = [this, t, first = pass.fork()](const std::vector<at::Tensor>& in) {
-    const auto inner = first->fork();
-    inner->global_bank = {.keys = in[3], .values = in[4]};
-    return std::vector<at::Tensor>{
-        loop(in[0], t, {.keys = in[1], .values = in[2]}, *inner, /*gates=*/nullptr)};
-  };
-  const auto& global = pass.global_bank;
-  return recomputed(again, {h, bank.keys, bank.values, global.keys, global.values}).front();
-}
-
-LayerOutput AdaptiveLayer::forward(const at::Tensor& x, Pass& pass) const {
-  const auto bank = memory_ ? memory_->open(pass) : OpenBank{};
-  std::vector<at::Tensor> states;
-  std::vector<at::Tensor> logits;
-  GateRecords gates;
-
-  auto h = x;  // h^(0) [B, T, D]
-  for (int64_t t = 1; t <= pass.loops(num_loops_); ++t) {
-    pass.enter(layer_, t);
-    h = pass.recomputes(Recompute::kLoop)
-            ? recomputed_loop(h, t, bank, pass)
-            : loop(h, t, bank, pass, pass.recorder() != nullptr ? &gates : nullptr);  // [B, T, D]
+  const auto bank = memory_ ? memory_->open(place.pass) : OpenBank{};
+  std::vector<at::Tensor> states;  // h^(1), h^(2), ... [B, T, D]
+  std::vector<at::Tensor> logits;  // of p_1, p_2, ... [B, T]
+  auto h = x;                      // h^(0)
+  for (int64_t t = 1; t <= place.pass.loops(num_loops_); ++t) {
+    h = kept_or_recomputed(Recompute::kLoop, body, h, bank, place.at_loop(t)).front();
     states.push_back(h);
-    logits.push_back(halting_.logit(h, t));  // [B, T]
+    logits.push_back(halting_.logit(h, t));
   }
+  const auto halting = halting_.distribution(logits);  // P [N, B, T]
+  if (auto* recorder = place.pass.recorder(); recorder != nullptr) {
+    recorder->record_halting(place.layer, halting);
+    recorder->record_states(place.layer, x, states);
+  }
+  return sum_over_loops(halting, states);
+}
 
-  const auto halting = Halting::distribution(logits);        // P [N, B, T]
-  const auto [y, n] = ops::mix_by_halting(states, halting);  // [B, T, D], [B, T]
-  if (auto* recorder = pass.recorder(); recorder != nullptr) {
-    recorder->halting[static_cast<size_t>(layer_)] = halting.detach();
-    recorder->local_gate[static_cast<size_t>(layer_)] = gates.local.stacked();
-    recorder->global_gate[static_cast<size_t>(layer_)] = gates.global.stacked();
-    recorder->record_states(layer_, x, states);
-  }
-  return {.state = y, .expected_loops = n};
+at::Tensor AdaptiveLayer::loop(const at::Tensor& h, const OpenBank& bank,
+                               const Place& place) const {
+  const auto alpha_t = alpha_[place.loop - 1];
+  const auto e = h + memory(h, bank, place);   // [B, T, D]
+  return f_(e, at::softplus(alpha_t), place);  // [B, T, D]
+}
+
+GatedSum AdaptiveLayer::memory(const at::Tensor& h, const OpenBank& bank,
+                               const Place& place) const {
+  return memory_ ? (*memory_)(h, bank, place) : GatedSum();
 }
 
 }  // namespace loopbank

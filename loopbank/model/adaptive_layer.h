@@ -1,6 +1,6 @@
 #pragma once
-/// The adaptive layer: one block run up to N times, with a chance to stop after each (paper sec.
-/// 2).
+/// The adaptive layer: one block run up to N times, with a probability to stop after each (paper
+/// sec. 2).
 ///
 ///                 +-------------------- up to N loops --------------------+
 ///                 |                                                       |
@@ -31,27 +31,30 @@ class AdaptiveLayer : public Layer {
   AdaptiveLayer(Parameters& parameters, const std::string& name, const ModelConfig& config,
                 int64_t layer, const SharedMemory* shared);
 
+  /// The loops, the halting rule over them, their mix.
+  ///
+  /// Under a loop budget below N the last allowed loop takes the rest of the probability.
+  [[nodiscard]] LayerOutput forward(const at::Tensor& x, const Place& place) const override;
+
+ private:
+  /// The body of loop t:
+  ///
   ///     e^(t) = h^(t-1) + memory(h^(t-1))
   ///     h^(t) = f(e^(t); softplus(alpha_t))
   ///
-  /// Under a loop budget below N the last allowed loop takes the rest of the chance.
-  [[nodiscard]] LayerOutput forward(const at::Tensor& x, Pass& pass) const override;
+  /// @param h     [B, T, D] h^(t-1)
+  /// @param bank  the layer's own, opened
+  /// @return h^(t) [B, T, D]
+  [[nodiscard]] at::Tensor loop(const at::Tensor& h, const OpenBank& bank,
+                                const Place& place) const;
 
- private:
-  struct GateRecords;
+  /// Adds nothing in a model without banks.
+  [[nodiscard]] GatedSum memory(const at::Tensor& h, const OpenBank& bank,
+                                const Place& place) const;
 
-  /// h^(t) of h^(t-1).
-  /// @param gates  where the gates are recorded, or null
-  [[nodiscard]] at::Tensor loop(const at::Tensor& h, int64_t t, const OpenBank& bank, Pass& pass,
-                                GateRecords* gates) const;
-  /// The same, computed again in the backward pass.
-  [[nodiscard]] at::Tensor recomputed_loop(const at::Tensor& h, int64_t t, const OpenBank& bank,
-                                           const Pass& pass) const;
-
-  int64_t layer_;
   int64_t num_loops_;  // N
-  Block block_;
-  at::Tensor loop_scale_;  // alpha [N]
+  Block f_;
+  at::Tensor alpha_;  // [N]
   Halting halting_;
   std::optional<LayerMemory> memory_;
 };

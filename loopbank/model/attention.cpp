@@ -38,17 +38,23 @@ Attention::Attention(Parameters& parameters, const std::string& name, const Mode
       query_norm_(parameters, name + ".query_norm", config.head_size(), config.rms_norm_eps),
       key_norm_(parameters, name + ".key_norm", config.head_size(), config.rms_norm_eps) {}
 
-at::Tensor Attention::forward(const at::Tensor& h, const RmsNorm& norm, const at::Tensor& scale,
-                              Pass& pass) const {
-  const auto weights = pass.linear_weights({query_.weight(), key_.weight(), value_.weight()});
-  const auto [qkv, state] = ops::norm_linear(h, norm.weight(), norm.eps(), weights);
-  const auto mixed = attend(qkv, pass);                                     // [B, T, D]
-  return ops::scaled_residual(state, output_.forward(mixed, pass), scale);  // [B, T, D]
+Branch Attention::operator()(const at::Tensor& x, const Place& place) const {
+  const auto qkv = side_by_side({query_, key_, value_}, x, place);  // [B, T, (H + 2 H_kv) d]
+  return Branch(output_(attend(qkv, place), place));                // [B, T, D]
 }
 
-at::Tensor Attention::attend(const at::Tensor& qkv, Pass& pass) const {
-  if (pass.has_cache()) {
-    return attend_over_cache(qkv, pass);
+Branch Attention::operator()(const Normed& x, const Place& place) const {
+  const auto& weights = place.weights.prepared({query_.weight(), key_.weight(), value_.weight()});
+  const auto [qkv, h] = ops::norm_linear(x.of, x.weight, x.eps, weights);  // h: x.of once more
+  const auto g = output_(attend(qkv, place), place);                       // [B, T, D]
+  return {[g] { return g; }, x.of,
+          [g, h = h](const at::Tensor& s) { return ops::scaled_residual(h, g, s); }};
+}
+
+at::Tensor Attention::attend(const at::Tensor& qkv, const Place& place) const {
+  const auto& pass = place.pass;
+  if (pass.cache() != nullptr) {
+    return attend_over(*pass.cache(), qkv, place);
   }
   if (pass.tree() != nullptr) {
     return ops::tree_attention(qkv, heads_, pass.angles, norm(), *pass.tree());
@@ -56,17 +62,19 @@ at::Tensor Attention::attend(const at::Tensor& qkv, Pass& pass) const {
   return ops::self_attention(qkv, heads_, pass.angles, norm());
 }
 
-at::Tensor Attention::attend_over_cache(const at::Tensor& qkv, Pass& pass) const {
+at::Tensor Attention::attend_over(KeyValueCache& cache, const at::Tensor& qkv,
+                                  const Place& place) const {
   const auto of_key = heads_.key * query_norm_.weight().size(0);  // H_kv d
   const auto parts = qkv.split_with_sizes({qkv.size(-1) - 2 * of_key, of_key, of_key}, -1);
   const auto rotated = [&](const at::Tensor& x, int64_t num_heads, const RmsNorm& norm) {
-    return ops::rotary_norm(split_heads(x, num_heads), pass.angles, norm.weight(), norm.eps());
+    return ops::rotary_norm(split_heads(x, num_heads), place.pass.angles, norm.weight(),
+                            norm.eps());
   };
-  const auto q = rotated(parts[0], heads_.query, query_norm_);  // [B, H, T, d]
-  const auto k = rotated(parts[1], heads_.key, key_norm_);      // [B, H_kv, T, d]
-  const auto v = split_heads(parts[2], heads_.key);             // [B, H_kv, T, d]
-  const auto [keys, values] = pass.remember(k, v);              // [B, H_kv, S, d]
-  return merge_heads(ops::causal_attention(q, keys, values));   // [B, T, D]
+  const auto q = rotated(parts[0], heads_.query, query_norm_);              // [B, H, T, d]
+  const auto k = rotated(parts[1], heads_.key, key_norm_);                  // [B, H_kv, T, d]
+  const auto v = split_heads(parts[2], heads_.key);                         // [B, H_kv, T, d]
+  const auto [keys, values] = cache.append(place.layer, place.loop, k, v);  // [B, H_kv, S, d]
+  return merge_heads(ops::causal_attention(q, keys, values));               // [B, T, D]
 }
 
 ops::HeadNorm Attention::norm() const {

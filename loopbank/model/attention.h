@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "loopbank/model/branch.h"
 #include "loopbank/model/config.h"
 #include "loopbank/model/linear.h"
 #include "loopbank/ops/self_attention.h"
@@ -15,25 +16,28 @@ class Attention {
  public:
   Attention(Parameters& parameters, const std::string& name, const ModelConfig& config);
 
-  ///     q, k, v = linear(norm(h)) in heads of d = D / H
-  ///     q, k    = rms_norm(rotate(q)), rms_norm(rotate(k))
-  ///     a       = h + s * output(softmax(q k^T / sqrt d) v)
+  ///     q, k, v      = linear(x) in heads of d = D / H
+  ///     q, k         = rms_norm(rotate(q)), rms_norm(rotate(k))
+  ///     attention(x) = output(softmax(q k^T / sqrt d) v)
   ///
   /// each token over itself and those before.
   ///
-  /// @param h      [B, T, D] in the state type
-  /// @param scale  s, a scalar; undefined for 1
-  /// @return a [B, T, D] in the state type
-  [[nodiscard]] at::Tensor forward(const at::Tensor& h, const RmsNorm& norm,
-                                   const at::Tensor& scale, Pass& pass) const;
+  /// @param x  [B, T, D], cast to the compute type
+  /// @return a branch [B, T, D]
+  [[nodiscard]] Branch operator()(const at::Tensor& x, const Place& place) const;
+
+  /// The same for x = rms_norm(h), with norm and products as one op. Where the branch is added to h,
+  /// that op also sums h's two gradients.
+  [[nodiscard]] Branch operator()(const Normed& x, const Place& place) const;
 
  private:
   /// Over what the pass says that a token sees: those before it, in its row or in the tree, and in
   /// the cache. [B, T, (H + 2 H_kv) d] to [B, T, D]
-  [[nodiscard]] at::Tensor attend(const at::Tensor& qkv, Pass& pass) const;
+  [[nodiscard]] at::Tensor attend(const at::Tensor& qkv, const Place& place) const;
 
   /// The same attention where the pass has a cache: over the tokens that it holds as well.
-  [[nodiscard]] at::Tensor attend_over_cache(const at::Tensor& qkv, Pass& pass) const;
+  [[nodiscard]] at::Tensor attend_over(KeyValueCache& cache, const at::Tensor& qkv,
+                                       const Place& place) const;
 
   [[nodiscard]] ops::HeadNorm norm() const;
 

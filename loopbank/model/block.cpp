@@ -1,5 +1,9 @@
 #include "loopbank/model/block.h"
 
+#include <ATen/core/Tensor.h>
+
+#include "loopbank/model/branch.h"
+
 namespace loopbank {
 
 Block::Block(Parameters& parameters, const std::string& name, const ModelConfig& config)
@@ -10,9 +14,9 @@ Block::Block(Parameters& parameters, const std::string& name, const ModelConfig&
                          config.rms_norm_eps),
       feed_forward_(parameters, name + ".feed_forward", config) {}
 
-at::Tensor Block::forward(const at::Tensor& h, const at::Tensor& scale, Pass& pass) const {
-  const auto a = attention_.forward(h, attention_norm_, scale, pass);  // [B, T, D]
-  return feed_forward_.forward(a, feed_forward_norm_, scale, pass);    // [B, T, D]
+at::Tensor Block::operator()(const at::Tensor& h, const at::Tensor& s, const Place& place) const {
+  const auto a = h + s * attention_(rms_norm(h, attention_norm_), place);  // [B, T, D]
+  return a + s * feed_forward_(rms_norm(a, feed_forward_norm_), place);    // [B, T, D]
 }
 
 }  // namespace loopbank

@@ -19,12 +19,13 @@ class Block {
   ///     f(h; s) = a + s * feed_forward(rms_norm(a))
   ///
   /// The hidden state stays in fp32: with s = softplus(-7) = 0.0009 a step would vanish in bf16,
-  /// whose values lie 0.4 % apart.
+  /// whose values lie 0.4 % apart. How the four terms of a line become one or two ops: branch.h.
   ///
-  /// @param h      [B, T, D] in the state type
-  /// @param scale  s, a scalar; undefined for 1
+  /// @param h  [B, T, D] in the state type
+  /// @param s  a scalar; undefined for 1
   /// @return f(h; s) [B, T, D] in the state type
-  [[nodiscard]] at::Tensor forward(const at::Tensor& h, const at::Tensor& scale, Pass& pass) const;
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& h, const at::Tensor& s,
+                                      const Place& place) const;
 
  private:
   RmsNorm attention_norm_;

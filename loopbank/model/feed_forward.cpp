@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "loopbank/ops/elementwise.h"
 #include "loopbank/ops/feed_forward.h"
 
 namespace loopbank {
@@ -14,14 +15,19 @@ FeedForward::FeedForward(Parameters& parameters, const std::string& name, const 
       down_(parameters, name + ".down", config.intermediate_size, config.hidden_size,
             {Initial::Kind::kNormal, residual_deviation(config.num_hidden_layers)}) {}
 
-at::Tensor FeedForward::forward(const at::Tensor& a, const RmsNorm& norm, const at::Tensor& scale,
-                                Pass& pass) const {
-  return ops::feed_forward(a,
-                           {.norm = norm.weight(),
-                            .eps = norm.eps(),
-                            .gate_up = pass.linear_weights({gate_.weight(), up_.weight()}),
-                            .down = pass.linear_weights({down_.weight()})},
-                           scale);
+Branch FeedForward::operator()(const at::Tensor& x, const Place& place) const {
+  const auto gate_up = side_by_side({gate_, up_}, x, place);  // [B, T, 2F]
+  return Branch(down_(ops::swiglu(gate_up), place));          // [B, T, D]
+}
+
+Branch FeedForward::operator()(const Normed& x, const Place& place) const {
+  const ops::FeedForwardWeights weights{
+      .norm = x.weight,
+      .eps = x.eps,
+      .gate_up = place.weights.prepared({gate_.weight(), up_.weight()}),
+      .down = place.weights.prepared({down_.weight()})};
+  return {[=, this] { return (*this)(x.in(place.pass.compute_dtype()), place).value(); }, x.of,
+          [=](const at::Tensor& s) { return ops::feed_forward(x.of, weights, s); }};
 }
 
 }  // namespace loopbank

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "loopbank/model/branch.h"
 #include "loopbank/model/config.h"
 #include "loopbank/model/linear.h"
 
@@ -14,13 +15,14 @@ class FeedForward {
  public:
   FeedForward(Parameters& parameters, const std::string& name, const ModelConfig& config);
 
-  ///     y = a + s * down(silu(gate(x)) * up(x)),  x = norm(a)
+  ///     feed_forward(x) = down(silu(gate(x)) * up(x))
   ///
-  /// @param a      [B, T, D] in the state type
-  /// @param scale  s, a scalar; undefined for 1
-  /// @return y [B, T, D] in the state type
-  [[nodiscard]] at::Tensor forward(const at::Tensor& a, const RmsNorm& norm,
-                                   const at::Tensor& scale, Pass& pass) const;
+  /// @param x  [B, T, D], cast to the compute type
+  /// @return a branch [B, T, D]
+  [[nodiscard]] Branch operator()(const at::Tensor& x, const Place& place) const;
+
+  /// The same for x = rms_norm(a), with all of a + s * feed_forward(x) as one op.
+  [[nodiscard]] Branch operator()(const Normed& x, const Place& place) const;
 
  private:
   Linear gate_;

@@ -1,8 +1,8 @@
 #pragma once
-/// The halting rule: whether a token has thought enough after loop t (SPEC 1, adaptive layer).
+/// The halting rule: the probability that a token stops after loop t (SPEC 1, adaptive layer).
 ///
-/// A layer asks `logit` after every loop and gives all answers to `distribution`. Another rule is
-/// another pair of these two functions.
+/// A layer calls `logit` after every loop and `distribution` with all of the logits. Another rule is
+/// another pair of these two functions (docs/change-the-model.md).
 
 #include <ATen/core/Tensor.h>
 
@@ -23,21 +23,21 @@ class Halting {
 
   ///     p_t = sigmoid(w . [h ; (t-1)/(N-1)] + b)        step feature 0 when N = 1
   ///
-  /// @param h     [B, T, D] in the state type: the router decides in fp32
-  /// @param loop  t, from 1
+  /// @param h  [B, T, D] in the state type: the router decides in fp32
+  /// @param t  the loop, from 1
   /// @return the logit of p_t, [B, T] in the state type
-  [[nodiscard]] at::Tensor logit(const at::Tensor& h, int64_t loop) const;
+  [[nodiscard]] at::Tensor logit(const at::Tensor& h, int64_t t) const;
 
   ///     P_t = p_t prod_{i<t} (1 - p_i), t < N           the last loop takes the rest
   ///
   /// @param logits  one [B, T] a loop that was run; fewer than N under a loop budget
   /// @return P [N, B, T], summing to 1 over the loops
-  [[nodiscard]] static at::Tensor distribution(const std::vector<at::Tensor>& logits);
+  [[nodiscard]] at::Tensor distribution(const std::vector<at::Tensor>& logits) const;
 
  private:
   int64_t num_loops_;
-  at::Tensor weight_;  // [1, D + 1], the step feature's last
-  at::Tensor bias_;    // [1]
+  at::Tensor w_;  // [1, D + 1], the step feature's last
+  at::Tensor b_;  // [1]
 };
 
 }  // namespace loopbank

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "loopbank/model/adaptive_layer.h"
+#include "loopbank/model/recompute.h"
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/linear.h"
@@ -27,42 +29,45 @@ ModelConfig validated(ModelConfig config) {
   return config;
 }
 
-void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
-                  const ModelConfig& config) {
+void check_tokens(const at::Tensor& tokens, const ForwardOptions& options) {
   if (tokens.dim() != 2 || tokens.scalar_type() != at::kLong || tokens.numel() == 0) {
     fail(ErrorCode::kShape, "forward: expected tokens [B, T] int64 with at least one, got {} {}.",
          ops::format_shape(tokens.sizes()), c10::toString(tokens.scalar_type()));
   }
-  const int64_t cached = options.cache != nullptr ? options.cache->length() : 0;
-  int64_t length = cached + tokens.size(1);
-  if (options.tree != nullptr) {
-    if (options.cache != nullptr || tokens.size(0) != 1 ||
-        tokens.size(1) != options.tree->num_tokens()) {
-      fail(ErrorCode::kShape,
-           "forward: expected tokens [1, {}] as in the tree and no cache, got {} and {}.",
-           options.tree->num_tokens(), ops::format_shape(tokens.sizes()),
-           options.cache != nullptr ? "a cache" : "none");
-    }
-    length = options.tree->height();
+  if (options.tree != nullptr && (options.cache != nullptr || tokens.size(0) != 1 ||
+                                  tokens.size(1) != options.tree->num_tokens())) {
+    fail(ErrorCode::kShape,
+         "forward: expected tokens [1, {}] as in the tree and no cache, got {} and {}.",
+         options.tree->num_tokens(), ops::format_shape(tokens.sizes()),
+         options.cache != nullptr ? "a cache" : "none");
   }
+}
+
+/// The rotary angles of the tokens' positions: behind the cached ones, or by depth in a tree.
+ops::RotaryTable angles_of(const at::Tensor& tokens, const ForwardOptions& options,
+                           const ModelConfig& config) {
+  check_tokens(tokens, options);
+  const int64_t cached = options.cache != nullptr ? options.cache->length() : 0;
+  const int64_t length = options.tree != nullptr ? options.tree->height() : cached + tokens.size(1);
   if (length > config.max_position_embeddings) {
     fail(ErrorCode::kShape,
          "forward: expected at most {} tokens a sequence (max_position_embeddings), got {}. "
          "Shorten the sequence or train a model with more positions.",
          config.max_position_embeddings, length);
   }
+  const auto positions = options.tree != nullptr ? at::tensor(options.tree->depths(), at::kLong)
+                                                 : at::arange(cached, length, at::kLong);  // [T]
+  return ops::rotary_table(positions, config.head_size(), config.rope_theta, tokens.device());
 }
 
-/// The rotary angles of the tokens' positions.
-ops::RotaryTable angles_of(const at::Tensor& tokens, const ForwardOptions& options,
-                           const ModelConfig& config) {
-  if (options.tree != nullptr) {
-    return ops::rotary_table(at::tensor(options.tree->depths(), at::kLong), config.head_size(),
-                             config.rope_theta, tokens.device());
-  }
-  const int64_t cached = options.cache != nullptr ? options.cache->length() : 0;
-  return ops::rotary_table(cached, tokens.size(1), config.head_size(), config.rope_theta,
-                           tokens.device());
+/// A layer, kept for the backward pass or computed again there.
+LayerOutput run(const Layer& layer, const at::Tensor& x, const Place& place) {
+  const auto whole = [&layer](const at::Tensor& h, const OpenBank&, const Place& in) {
+    const auto [y, n] = layer.forward(h, in);
+    return std::vector{y, n};
+  };
+  const auto out = kept_or_recomputed(Recompute::kLayer, whole, x, /*bank=*/{}, place);
+  return {.state = out[0], .expected_loops = out[1]};
 }
 
 }  // namespace
@@ -103,7 +108,7 @@ struct LanguageModel::Parts {
   std::optional<SharedMemory> memory;
   std::vector<std::unique_ptr<Layer>> layers;
 
-  /// [B, T] to [B, T, D]. The gradient holds the rows of the batch's words alone, unless the head
+  /// [B, T] to [B, T, D]. The gradient holds the rows of the batch's tokens alone, unless the head
   /// adds to it.
   at::Tensor embed(const at::Tensor& tokens) const {
     const bool sparse = !config.tie_word_embeddings && ops::takes_fused(embedding);
@@ -111,34 +116,41 @@ struct LanguageModel::Parts {
                          sparse);
   }
 
-  /// After the final norm, with the pass's cache and recorder served.
-  Hidden hidden(const at::Tensor& tokens, const ForwardOptions& options, Pass& pass) const {
-    check_tokens(tokens, options, config);
-    if (options.recorder != nullptr) {
-      options.recorder->reset(layers.size());
-    }
+  /// A pass over these tokens, checked.
+  Pass open(const at::Tensor& tokens, const ForwardOptions& options) const {
+    Pass pass(options);
     pass.angles = angles_of(tokens, options, config);
     if (memory) {
       pass.global_bank = memory->open(pass);
     }
-    auto h = embed(tokens).to(pass.state_dtype());  // [B, T, D]
-    std::vector<at::Tensor> expected_loops;
-    for (const auto& layer : layers) {
-      const auto out = forward_layer(*layer, h, pass);
-      h = out.state;  // [B, T, D]
-      expected_loops.push_back(out.expected_loops);
-    }
-    pass.leave();
-    if (options.cache != nullptr) {
-      options.cache->advance(tokens.size(1));
-    }
-    return {.states = final_norm->forward(h, pass),        // [B, T, D]
-            .expected_loops = at::stack(expected_loops)};  // [L, B, T]
+    return pass;
   }
 
-  /// [..., D] to [..., V], in the compute type.
-  at::Tensor logits(const at::Tensor& states, Pass& pass) const {
-    return ops::linear(states, pass.linear_weights({head}));
+  /// After the final norm, with the pass's cache and recorder served.
+  Hidden hidden(const at::Tensor& tokens, const Pass& pass) const {
+    if (pass.recorder() != nullptr) {
+      pass.recorder()->reset(layers.size());
+    }
+    auto h = embed(tokens).to(pass.state_dtype());  // [B, T, D]
+    std::vector<at::Tensor> n;                      // of each layer [B, T]
+    for (size_t l = 0; l < layers.size(); ++l) {
+      LayerWeights weights(pass.compute_dtype());
+      const auto out = run(*layers[l], h, {pass, weights, static_cast<int64_t>(l)});
+      h = out.state;
+      n.push_back(out.expected_loops);
+    }
+    if (pass.cache() != nullptr) {
+      pass.cache()->advance(tokens.size(1));
+    }
+    return {.states = rms_norm(h, *final_norm).in(pass.compute_dtype()),  // [B, T, D]
+            .expected_loops = at::stack(n)};                              // [L, B, T]
+  }
+
+  /// [..., D] to [..., V], in the state type.
+  at::Tensor logits(const at::Tensor& states, const Pass& pass) const {
+    const auto weights =
+        std::make_shared<ops::LinearWeights>(std::vector{head}, pass.compute_dtype());
+    return ops::linear(states.to(pass.compute_dtype()), weights).to(pass.state_dtype());
   }
 
   /// (mean n - 1) / (N - 1), the mean over the layers that may loop more than once.
@@ -160,38 +172,38 @@ LanguageModel::~LanguageModel() = default;
 LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
 
 ModelOutput LanguageModel::forward(const at::Tensor& tokens, const ForwardOptions& options) const {
-  Pass pass(options);
-  const auto out = parts_->hidden(tokens, options, pass);
-  return {.logits = parts_->logits(out.states, pass).to(pass.state_dtype()),  // [B, T, V]
-          .expected_loops = out.expected_loops};                              // [L, B, T]
+  const auto pass = parts_->open(tokens, options);
+  const auto out = parts_->hidden(tokens, pass);
+  return {.logits = parts_->logits(out.states, pass),  // [B, T, V]
+          .expected_loops = out.expected_loops};       // [L, B, T]
 }
 
 LanguageModel::Hidden LanguageModel::hidden(const at::Tensor& tokens,
                                             const ForwardOptions& options) const {
-  Pass pass(options);
-  return parts_->hidden(tokens, options, pass);
+  return parts_->hidden(tokens, parts_->open(tokens, options));
 }
 
 at::Tensor LanguageModel::head(const at::Tensor& states, const ForwardOptions& options) const {
-  Pass pass(options);
-  return parts_->logits(states.to(pass.compute_dtype()), pass).to(pass.state_dtype());
+  return parts_->logits(states, Pass(options));
 }
 
 LossOutput LanguageModel::loss(const at::Tensor& tokens, const at::Tensor& targets,
                                const ForwardOptions& options) const {
-  ops::expect_shape("loss", "targets", targets, tokens.sizes());
-  Pass pass(options);
-  const auto out = parts_->hidden(tokens, options, pass);
+  if (targets.sizes() != tokens.sizes()) {
+    fail(ErrorCode::kShape, "loss: expected targets of shape {}, got {}.",
+         ops::format_shape(tokens.sizes()), ops::format_shape(targets.sizes()));
+  }
+  const auto out = hidden(tokens, options);
   LossOutput loss;
+  loss.expected_loops = out.expected_loops;  // [L, B, T]
+  loss.ponder = parts_->ponder(out.expected_loops);
   loss.cross_entropy = ops::linear_cross_entropy(out.states.flatten(0, 1), parts_->head,
                                                  targets.reshape(-1), kIgnoreTarget);
-  loss.ponder = parts_->ponder(out.expected_loops);
   loss.total = loss.cross_entropy;
   if (const double weight = options.ponder_weight.value_or(parts_->config.ponder_weight);
       weight > 0.0) {
     loss.total = loss.total + loss.ponder * weight;
   }
-  loss.expected_loops = out.expected_loops;  // [L, B, T]
   return loss;
 }
 

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "loopbank/model/config.h"
-#include "loopbank/model/context.h"
+#include "loopbank/model/forward_options.h"
 #include "loopbank/model/parameters.h"
 
 namespace loopbank {

@@ -24,32 +24,18 @@ at::Tensor depth_scale(const std::string& rule, int64_t l, at::Device device) {
 
 }  // namespace
 
-LayerOutput forward_layer(const Layer& layer, const at::Tensor& x, Pass& pass) {
-  if (!pass.recomputes(Recompute::kLayer) &&
-      !(layer.is_dense() && pass.recomputes(Recompute::kLoop))) {
-    return layer.forward(x, pass);
-  }
-  const auto again = [&layer, first = pass.fork()](const std::vector<at::Tensor>& in) {
-    const auto inner = first->fork();
-    inner->global_bank = {.keys = in[1], .values = in[2]};
-    const auto out = layer.forward(in[0], *inner);
-    return std::vector<at::Tensor>{out.state, out.expected_loops};
-  };
-  const auto out = recomputed(again, {x, pass.global_bank.keys, pass.global_bank.values});
-  return {.state = out[0], .expected_loops = out[1]};
-}
-
 DenseLayer::DenseLayer(Parameters& parameters, const std::string& name, const ModelConfig& config,
                        int64_t layer)
-    : layer_(layer),
-      block_(parameters, name + ".block", config),
-      scale_(depth_scale(config.depth_scale, layer + 1, parameters.device())) {}
+    : f_(parameters, name + ".block", config),
+      s_(depth_scale(config.depth_scale, layer + 1, parameters.device())) {}
 
-LayerOutput DenseLayer::forward(const at::Tensor& x, Pass& pass) const {
-  pass.enter(layer_, 1);
-  auto y = block_.forward(x, scale_, pass);  // [B, T, D]
-  if (auto* recorder = pass.recorder(); recorder != nullptr) {
-    recorder->record_states(layer_, x, {y});
+LayerOutput DenseLayer::forward(const at::Tensor& x, const Place& place) const {
+  const auto body = [this](const at::Tensor& h, const OpenBank&, const Place& in) {
+    return std::vector{f_(h, s_, in)};
+  };
+  const auto y = kept_or_recomputed(Recompute::kLoop, body, x, {}, place).front();
+  if (auto* recorder = place.pass.recorder(); recorder != nullptr) {
+    recorder->record_states(place.layer, x, {y});
   }
   return {.state = y, .expected_loops = at::ones({x.size(0), x.size(1)}, x.options())};  // [B, T]
 }

@@ -21,16 +21,10 @@ class Layer {
   Layer& operator=(const Layer&) = delete;
   virtual ~Layer() = default;
 
-  /// @param x  [B, T, D] in the state type
-  [[nodiscard]] virtual LayerOutput forward(const at::Tensor& x, Pass& pass) const = 0;
-
-  /// Whether it runs its block once: what is computed again by loop is then the layer.
-  [[nodiscard]] virtual bool is_dense() const { return false; }
+  /// @param x      [B, T, D] in the state type
+  /// @param place  of the layer, at its first loop
+  [[nodiscard]] virtual LayerOutput forward(const at::Tensor& x, const Place& place) const = 0;
 };
-
-/// The layer's forward pass, with what the backward pass needs kept or computed again as the pass
-/// says.
-[[nodiscard]] LayerOutput forward_layer(const Layer& layer, const at::Tensor& x, Pass& pass);
 
 /// A dense layer: f(h; 1), or f(h; 1/l), f(h; 1/sqrt l) by `depth_scale`.
 class DenseLayer : public Layer {
@@ -39,13 +33,11 @@ class DenseLayer : public Layer {
   DenseLayer(Parameters& parameters, const std::string& name, const ModelConfig& config,
              int64_t layer);
 
-  [[nodiscard]] LayerOutput forward(const at::Tensor& x, Pass& pass) const override;
-  [[nodiscard]] bool is_dense() const override { return true; }
+  [[nodiscard]] LayerOutput forward(const at::Tensor& x, const Place& place) const override;
 
  private:
-  int64_t layer_;
-  Block block_;
-  at::Tensor scale_;  // undefined for 1
+  Block f_;
+  at::Tensor s_;  // undefined for 1
 };
 
 }  // namespace loopbank

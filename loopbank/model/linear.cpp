@@ -26,32 +26,36 @@ Linear::Linear(Parameters& parameters, const std::string& name, int64_t in, int6
                const Initial& initial)
     : weight_(parameters.add(name + ".weight", {out, in}, ParameterKind::kLinear, initial)) {}
 
-at::Tensor Linear::forward(const at::Tensor& x, Pass& pass) const {
-  return forward_side_by_side({*this}, x, pass);
+at::Tensor Linear::operator()(const at::Tensor& x, const Place& place) const {
+  return side_by_side({*this}, x, place);
 }
 
-at::Tensor forward_side_by_side(const std::vector<std::reference_wrapper<const Linear>>& linears,
-                                const at::Tensor& x, Pass& pass) {
+at::Tensor side_by_side(const std::vector<std::reference_wrapper<const Linear>>& linears,
+                        const at::Tensor& x, const Place& place) {
   std::vector<at::Tensor> masters;
   for (const Linear& linear : linears) {
     masters.push_back(linear.weight());
   }
-  return ops::linear(x.to(pass.compute_dtype()), pass.linear_weights(masters));  // [..., out]
+  return ops::linear(x.to(place.pass.compute_dtype()), place.weights.prepared(masters));
 }
 
 RmsNorm::RmsNorm(Parameters& parameters, const std::string& name, int64_t size, double eps)
     : weight_(parameters.add(name + ".weight", {size}, ParameterKind::kNorm, constant(1.0))),
       eps_(eps) {}
 
-at::Tensor RmsNorm::forward(const at::Tensor& x, const Pass& pass) const {
-  return ops::rms_norm(x, weight_, eps_, pass.compute_dtype());
+at::Tensor Normed::in(at::ScalarType type) const {
+  return ops::rms_norm(of, weight, eps, type);
+}
+
+Normed rms_norm(const at::Tensor& x, const RmsNorm& norm) {
+  return {.of = x, .weight = norm.weight(), .eps = norm.eps()};
 }
 
 LayerNorm::LayerNorm(Parameters& parameters, const std::string& name, int64_t size)
     : weight_(parameters.add(name + ".weight", {size}, ParameterKind::kNorm, constant(1.0))),
       bias_(parameters.add(name + ".bias", {size}, ParameterKind::kBias, constant(0.0))) {}
 
-at::Tensor LayerNorm::forward(const at::Tensor& x, at::ScalarType out) const {
+at::Tensor LayerNorm::operator()(const at::Tensor& x, at::ScalarType out) const {
   return ops::layer_norm(x, weight_, bias_, kLayerNormEps, out);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-/// Linear layers and norms: a parameter each, read through a pass.
+/// Linear layers and norms, the smallest modules: each owns its parameters.
 
 #include <ATen/core/Tensor.h>
 
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "loopbank/model/parameters.h"
-#include "loopbank/model/pass.h"
+#include "loopbank/model/place.h"
 
 namespace loopbank {
 
@@ -24,8 +24,8 @@ class Linear {
   Linear(Parameters& parameters, const std::string& name, int64_t in, int64_t out,
          const Initial& initial);
 
-  /// [..., in] to [..., out], both in the compute type; x is cast to it.
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x, Pass& pass) const;
+  /// [..., in] to [..., out] in the compute type; x is cast to it.
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const Place& place) const;
 
   [[nodiscard]] const at::Tensor& weight() const { return weight_; }
 
@@ -34,18 +34,15 @@ class Linear {
 };
 
 /// Linear layers that read one input, as one product: their outputs side by side.
-/// [..., in] to [..., out_1 + out_2 + ...], in the compute type; x is cast to it.
-[[nodiscard]] at::Tensor forward_side_by_side(
+/// [..., in] to [..., out_1 + out_2 + ...] in the compute type; x is cast to it.
+[[nodiscard]] at::Tensor side_by_side(
     const std::vector<std::reference_wrapper<const Linear>>& linears, const at::Tensor& x,
-    Pass& pass);
+    const Place& place);
 
-/// x / sqrt(mean(x^2) + eps) * w.
+/// The weights of an RMSNorm.
 class RmsNorm {
  public:
   RmsNorm(Parameters& parameters, const std::string& name, int64_t size, double eps);
-
-  /// [..., D] to [..., D] in the compute type.
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x, const Pass& pass) const;
 
   [[nodiscard]] const at::Tensor& weight() const { return weight_; }
   [[nodiscard]] double eps() const { return eps_; }
@@ -55,13 +52,26 @@ class RmsNorm {
   double eps_;
 };
 
+/// rms_norm(x) = x / sqrt(mean(x^2) + eps) * w, not computed yet: whatever reads it computes it, a
+/// few rows at a time within its first product where that is faster.
+struct Normed {
+  at::Tensor of;      ///< x [..., D]
+  at::Tensor weight;  ///< w [D]
+  double eps = 0.0;
+
+  /// The normed values, [..., D] in `type`.
+  [[nodiscard]] at::Tensor in(at::ScalarType type) const;
+};
+
+[[nodiscard]] Normed rms_norm(const at::Tensor& x, const RmsNorm& norm);
+
 /// LayerNorm of the memory path: eps 1e-5, weight and bias.
 class LayerNorm {
  public:
   LayerNorm(Parameters& parameters, const std::string& name, int64_t size);
 
   /// [..., D] to [..., D] in `out`.
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x, at::ScalarType out) const;
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, at::ScalarType out) const;
 
  private:
   at::Tensor weight_;  // [D]

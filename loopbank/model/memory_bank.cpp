@@ -2,10 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
+#include <utility>
 #include <vector>
 
-#include "loopbank/ops/gated_sum.h"
 #include "loopbank/ops/memory_read.h"
 
 namespace loopbank {
@@ -17,9 +16,9 @@ MemoryBank::MemoryBank(Parameters& parameters, const std::string& name, int64_t 
       values_(parameters.add(name + ".values", {num_slots, hidden_size}, ParameterKind::kMemory,
                              {Initial::Kind::kNormal, kInitialDeviation})) {}
 
-OpenBank MemoryBank::open(const LayerNorm& key_norm, Pass& pass) const {
-  return {.keys = key_norm.forward(keys_, pass.compute_dtype()),  // [M, D]
-          .values = pass.weight(values_)};                        // [M, D]
+OpenBank MemoryBank::open(const LayerNorm& key_norm, const Pass& pass) const {
+  return {.keys = key_norm(keys_, pass.compute_dtype()),  // [M, D]
+          .values = values_.to(pass.compute_dtype())};    // [M, D]
 }
 
 SharedMemory::SharedMemory(Parameters& parameters, const std::string& name,
@@ -31,24 +30,15 @@ SharedMemory::SharedMemory(Parameters& parameters, const std::string& name,
       query_norm_(parameters, name + ".query_norm", config.hidden_size),
       key_norm_(parameters, name + ".key_norm", config.hidden_size) {}
 
-OpenBank SharedMemory::open(Pass& pass) const {
+OpenBank SharedMemory::open(const Pass& pass) const {
   return bank_ ? bank_->open(key_norm_, pass) : OpenBank{};
 }
 
 GatedRead::GatedRead(Parameters& parameters, const std::string& name, const std::string& which,
                      const ModelConfig& config)
-    : gate_(parameters, name + "." + which + "_gate", config.hidden_size, config.hidden_size,
-            {Initial::Kind::kConstant, 0.0}),
-      gate_bias_(parameters.add(name + "." + which + "_gate.bias", {config.hidden_size},
-                                ParameterKind::kBias,
-                                {Initial::Kind::kConstant, config.memory_gate_bias_init})),
-      projection_(parameters, name + "." + which + "_projection", config.hidden_size,
-                  config.hidden_size, {Initial::Kind::kXavierUniform}) {}
-
-at::Tensor GatedRead::read(const at::Tensor& query, const OpenBank& bank, Pass& pass) const {
-  const auto m = ops::memory_read(query, bank.keys, bank.values);  // [B, T, D]
-  return projection_.forward(m, pass);                             // [B, T, D]
-}
+    : gate(parameters, name + "." + which + "_gate", config),
+      projection(parameters, name + "." + which + "_projection", config.hidden_size,
+                 config.hidden_size, {Initial::Kind::kXavierUniform}) {}
 
 LayerMemory::LayerMemory(Parameters& parameters, const std::string& name, const ModelConfig& config,
                          const SharedMemory& shared)
@@ -62,43 +52,50 @@ LayerMemory::LayerMemory(Parameters& parameters, const std::string& name, const 
   }
 }
 
-OpenBank LayerMemory::open(Pass& pass) const {
+OpenBank LayerMemory::open(const Pass& pass) const {
   return bank_ ? bank_->open(shared_->key_norm(), pass) : OpenBank{};
 }
 
-LayerMemory::Output LayerMemory::forward(const at::Tensor& h, const OpenBank& local_bank,
-                                         Pass& pass) const {
-  const auto normed = norm_.forward(h, pass.state_dtype());                        // [B, T, D]
-  const auto query = shared_->query_norm().forward(normed, pass.compute_dtype());  // [B, T, D]
-  std::vector<std::reference_wrapper<const Linear>> gates;
-  std::vector<at::Tensor> biases;    // b_g [D] of each bank
-  std::vector<at::Tensor> memories;  // W m [B, T, D] of each bank
-  const auto read = [&](const GatedRead& from, const OpenBank& bank) {
-    gates.emplace_back(from.gate());
-    biases.push_back(from.gate_bias());
-    memories.push_back(from.read(query, bank, pass));
+GatedSum LayerMemory::operator()(const at::Tensor& h, const OpenBank& local_bank,
+                                 const Place& place) const {
+  const auto& pass = place.pass;
+  const auto normed = norm_(h, pass.state_dtype());                    // [B, T, D]
+  const auto q = shared_->query_norm()(normed, pass.compute_dtype());  // [B, T, D]
+  const auto read = [&q](const OpenBank& bank) {
+    return ops::memory_read(q, bank.keys, bank.values);  // softmax(q K^T / sqrt D) V [B, T, D]
+  };
+  std::vector<Gated> terms;
+  if (local_) {  // g_L * (W_L m_L)
+    terms.push_back(local_->gate * local_->projection(read(local_bank), place));
+  }
+  if (global_) {  // g_G * (W_G m_G)
+    terms.push_back(global_->gate * global_->projection(read(pass.global_bank), place));
+  }
+  GatedSum memory(h, std::move(terms), place);
+  record(q, local_bank, memory, place);
+  return memory;
+}
+
+void LayerMemory::record(const at::Tensor& query, const OpenBank& local_bank,
+                         const GatedSum& memory, const Place& place) const {
+  auto* recorder = place.pass.recorder();
+  if (recorder == nullptr) {
+    return;
+  }
+  const auto show = [&](bool global, const OpenBank& bank, const at::Tensor& gate) {
+    recorder->record_read({.layer = place.layer,
+                           .loop = place.loop,
+                           .global = global,
+                           .query = query,
+                           .keys = bank.keys,
+                           .gate = gate});
   };
   if (local_) {
-    read(*local_, local_bank);
+    show(/*global=*/false, local_bank, memory.gate(0));
   }
   if (global_) {
-    read(*global_, pass.global_bank);
+    show(/*global=*/true, place.pass.global_bank, memory.gate(local_ ? 1 : 0));
   }
-  const auto logits = forward_side_by_side(gates, h, pass);  // [B, T, D] a bank, side by side
-  Output out{
-      .state = ops::gated_sum(h, logits, biases, memories), .local_gate = {}, .global_gate = {}};
-  if (pass.recorder() != nullptr) {
-    const auto by_bank = logits.chunk(static_cast<int64_t>(gates.size()), -1);  // [B, T, D]
-    if (local_) {
-      out.local_gate = ops::memory_gate(by_bank.front(), biases.front());
-      pass.record_read(/*global=*/false, query, local_bank, out.local_gate);
-    }
-    if (global_) {
-      out.global_gate = ops::memory_gate(by_bank.back(), biases.back());
-      pass.record_read(/*global=*/true, query, pass.global_bank, out.global_gate);
-    }
-  }
-  return out;
 }
 
 }  // namespace loopbank

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "loopbank/model/config.h"
+#include "loopbank/model/gate.h"
 #include "loopbank/model/linear.h"
 
 namespace loopbank {
@@ -26,7 +27,7 @@ class MemoryBank {
              int64_t hidden_size);
 
   /// The bank ready to be read: once a pass, however many loops read it.
-  [[nodiscard]] OpenBank open(const LayerNorm& key_norm, Pass& pass) const;
+  [[nodiscard]] OpenBank open(const LayerNorm& key_norm, const Pass& pass) const;
 
  private:
   at::Tensor keys_;    // [M, D]
@@ -39,7 +40,7 @@ class SharedMemory {
   SharedMemory(Parameters& parameters, const std::string& name, const ModelConfig& config);
 
   /// The global bank ready to be read; undefined tensors where there is none.
-  [[nodiscard]] OpenBank open(Pass& pass) const;
+  [[nodiscard]] OpenBank open(const Pass& pass) const;
 
   [[nodiscard]] const LayerNorm& query_norm() const { return query_norm_; }
   [[nodiscard]] const LayerNorm& key_norm() const { return key_norm_; }
@@ -50,25 +51,14 @@ class SharedMemory {
   LayerNorm key_norm_;
 };
 
-/// What a layer needs to read one bank: the projection W of what was read, the gate W_g, b_g.
-class GatedRead {
- public:
+/// What a layer needs to read one bank: the gate, and the projection W of what was read.
+struct GatedRead {
   /// @param which  "local" or "global", in front of `_gate` and `_projection`
   GatedRead(Parameters& parameters, const std::string& name, const std::string& which,
             const ModelConfig& config);
 
-  /// W m with m = softmax(q K^T / sqrt D) V.
-  /// @param query  [B, T, D] in the compute type
-  /// @return [B, T, D] in the compute type
-  [[nodiscard]] at::Tensor read(const at::Tensor& query, const OpenBank& bank, Pass& pass) const;
-
-  [[nodiscard]] const Linear& gate() const { return gate_; }
-  [[nodiscard]] const at::Tensor& gate_bias() const { return gate_bias_; }
-
- private:
-  Linear gate_;
-  at::Tensor gate_bias_;  // [D]
-  Linear projection_;
+  Gate gate;
+  Linear projection;
 };
 
 /// The memory of one layer: its own bank, its reads of both banks.
@@ -79,21 +69,22 @@ class LayerMemory {
               const SharedMemory& shared);
 
   /// The layer's own bank ready to be read; undefined tensors where there is none.
-  [[nodiscard]] OpenBank open(Pass& pass) const;
+  [[nodiscard]] OpenBank open(const Pass& pass) const;
 
-  struct Output {
-    at::Tensor state;        ///< e [B, T, D] in the state type
-    at::Tensor local_gate;   ///< g_L [B, T, D] for a recorder; undefined without one or a bank
-    at::Tensor global_gate;  ///< g_G likewise
-  };
-  ///     q = query_norm(memory_norm_l(h))
-  ///     e = h + g_L * (W_L m_L) + g_G * (W_G m_G)
+  ///     q         = query_norm(memory_norm_l(h))
+  ///     m         = softmax(q K^T / sqrt D) V                of each bank
+  ///     memory(h) = g_L * (W_L m_L) + g_G * (W_G m_G)
   ///
   /// @param h           [B, T, D] in the state type
   /// @param local_bank  what `open` gave in this pass
-  [[nodiscard]] Output forward(const at::Tensor& h, const OpenBank& local_bank, Pass& pass) const;
+  [[nodiscard]] GatedSum operator()(const at::Tensor& h, const OpenBank& local_bank,
+                                    const Place& place) const;
 
  private:
+  /// Shows the reads of both banks to the pass's recorder, where there is one.
+  void record(const at::Tensor& query, const OpenBank& local_bank, const GatedSum& memory,
+              const Place& place) const;
+
   const SharedMemory* shared_;
   LayerNorm norm_;
   std::optional<MemoryBank> bank_;

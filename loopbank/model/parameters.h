@@ -1,6 +1,6 @@
 #pragma once
-/// The model's parameters by name, in the order of SPEC's list, with how each starts and whether
-/// weight decay applies to it.
+/// The model's parameters by name, in the order in which its parts are made (embedding, final norm,
+/// head, shared memory, layers), with how each starts and whether weight decay applies to it.
 
 #include <ATen/core/Tensor.h>
 

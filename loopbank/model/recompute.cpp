@@ -28,18 +28,18 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
     for (const auto& saved : context->get_saved_variables()) {
       inputs.push_back(saved.detach().requires_grad_(saved.requires_grad()));
     }
-    variable_list outputs, slopes;
+    variable_list outputs, output_gradients;
     {
       const at::AutoGradMode with_gradients(true);
       const auto all = function(inputs);
       for (size_t i = 0; i < all.size(); ++i) {
         if (gradients[i].defined() && all[i].requires_grad()) {
           outputs.push_back(all[i]);
-          slopes.push_back(gradients[i]);
+          output_gradients.push_back(gradients[i]);
         }
       }
     }
-    torch::autograd::backward(outputs, slopes);
+    torch::autograd::backward(outputs, output_gradients);
     variable_list result(1);  // of the function itself
     for (const auto& input : inputs) {
       result.push_back(input.grad());
@@ -70,6 +70,24 @@ std::vector<at::Tensor> recomputed(const TensorsFunction& function,
     return function(all);
   };
   return Recomputed::apply(TensorsFunction(of_all), at::TensorList(defined));
+}
+
+std::vector<at::Tensor> kept_or_recomputed(Recompute part, const PartOfPass& function,
+                                           const at::Tensor& h, const OpenBank& bank,
+                                           const Place& place) {
+  const auto& pass = place.pass;
+  if (!pass.recomputes(part)) {
+    return function(h, bank, place);
+  }
+  // The pass without its global bank, which is an input like the layer's own.
+  const auto again = [function, bare = pass.keeping_all(/*global_bank=*/{}), layer = place.layer,
+                      loop = place.loop](const std::vector<at::Tensor>& in) {
+    const auto inner = bare.keeping_all({.keys = in[3], .values = in[4]});
+    LayerWeights weights(inner.compute_dtype());
+    return function(in[0], {.keys = in[1], .values = in[2]}, {inner, weights, layer, loop});
+  };
+  const auto& global = pass.global_bank;
+  return recomputed(again, {h, bank.keys, bank.values, global.keys, global.values});
 }
 
 }  // namespace loopbank

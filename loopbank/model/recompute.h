@@ -7,6 +7,8 @@
 #include <functional>
 #include <vector>
 
+#include "loopbank/model/place.h"
+
 namespace loopbank {
 
 using TensorsFunction = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
@@ -19,5 +21,16 @@ using TensorsFunction = std::function<std::vector<at::Tensor>(const std::vector<
 /// @param inputs  undefined ones are handed on as they are
 [[nodiscard]] std::vector<at::Tensor> recomputed(const TensorsFunction& function,
                                                  const std::vector<at::Tensor>& inputs);
+
+/// A part of a pass: from a hidden state [B, T, D], the layer's own opened bank, and the place.
+using PartOfPass = std::function<std::vector<at::Tensor>(const at::Tensor& h, const OpenBank& bank,
+                                                         const Place& place)>;
+
+/// function(h, bank, place). What happens inside is kept for the backward pass or, where the pass
+/// recomputes this part, computed again there: at the same place, with weights prepared anew.
+/// @param function  captures only what outlives the backward pass
+[[nodiscard]] std::vector<at::Tensor> kept_or_recomputed(Recompute part, const PartOfPass& function,
+                                                         const at::Tensor& h, const OpenBank& bank,
+                                                         const Place& place);
 
 }  // namespace loopbank

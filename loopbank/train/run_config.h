@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "loopbank/model/config.h"
-#include "loopbank/model/context.h"
+#include "loopbank/model/forward_options.h"
 #include "loopbank/support/settings.h"
 
 namespace loopbank {

@@ -19,7 +19,7 @@
 namespace loopbank {
 namespace {
 
-using Place = std::tuple<int64_t, int64_t, bool>;  // layer, loop, global
+using Seen = std::tuple<int64_t, int64_t, bool>;  // layer, loop, global
 
 LanguageModel two_layers() {
   ModelConfig config;
@@ -44,7 +44,7 @@ at::Tensor two_rows_of_three() {
 TEST(OnRead, ShowsEveryReadInItsOrder) {
   const at::NoGradGuard no_grad;
   const auto model = two_layers();
-  std::vector<Place> places;
+  std::vector<Seen> places;
   Recorder recorder;
   recorder.on_read = [&](const MemoryRead& read) {
     places.emplace_back(read.layer, read.loop, read.global);
@@ -52,8 +52,8 @@ TEST(OnRead, ShowsEveryReadInItsOrder) {
     EXPECT_EQ(read.keys.sizes(), (at::IntArrayRef{read.global ? 3 : 5, 16}));
     EXPECT_EQ(read.gate.sizes(), (at::IntArrayRef{2, 3, 16}));
   };
-  const std::vector<Place> expected = {{0, 1, false}, {0, 1, true}, {0, 2, false}, {0, 2, true},
-                                       {1, 1, false}, {1, 1, true}, {1, 2, false}, {1, 2, true}};
+  const std::vector<Seen> expected = {{0, 1, false}, {0, 1, true}, {0, 2, false}, {0, 2, true},
+                                      {1, 1, false}, {1, 1, true}, {1, 2, false}, {1, 2, true}};
   const auto seen = model.forward(two_rows_of_three(), {.recorder = &recorder}).logits;
   EXPECT_EQ(places, expected);
   // A second pass finds it still there, with the gates of its own.

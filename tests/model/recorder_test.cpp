@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "loopbank/model/context.h"
+#include "loopbank/model/forward_options.h"
 #include "loopbank/model/language_model.h"
 
 namespace loopbank {

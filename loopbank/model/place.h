@@ -1,0 +1,47 @@
+#pragma once
+/// Where a block runs: loop t of layer l of a pass, with the layer's prepared weights.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "loopbank/model/pass.h"
+#include "loopbank/ops/linear.h"
+
+namespace loopbank {
+
+/// The weights of one layer, prepared for its products once, however many loops read them. What the
+/// forward pass prepared is freed at the end of the layer, so that only one layer's are in memory at
+/// a time; autograd keeps what the backward pass needs.
+class LayerWeights {
+ public:
+  /// @param compute  dtype of the products
+  explicit LayerWeights(at::ScalarType compute) : compute_(compute) {}
+  LayerWeights(const LayerWeights&) = delete;
+  LayerWeights& operator=(const LayerWeights&) = delete;
+  ~LayerWeights();
+
+  /// The weights of linear layers that read one input, as one product. The key is the whole list of
+  /// masters: lists that share some of them are different products.
+  [[nodiscard]] const std::shared_ptr<ops::LinearWeights>& prepared(
+      const std::vector<at::Tensor>& masters);
+
+ private:
+  at::ScalarType compute_;
+  std::map<std::vector<const void*>, std::shared_ptr<ops::LinearWeights>> by_masters_;
+};
+
+/// Handed down from the model to every module of a block; what it refers to outlives it.
+struct Place {
+  const Pass& pass;
+  LayerWeights& weights;
+  int64_t layer = 0;  ///< from 0
+  int64_t loop = 1;   ///< t, from 1
+
+  [[nodiscard]] Place at_loop(int64_t t) const { return {pass, weights, layer, t}; }
+};
+
+}  // namespace loopbank
