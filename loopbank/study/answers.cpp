@@ -111,7 +111,10 @@ std::string doubt_of_seeds(const PartResult& part, const SystemComparison& compa
   if (part.seeds.size() == 1) {
     return std::string(kOneSeedWarning);
   }
-  if (!comparison.questions.excludes_zero() || !comparison.seeds ||
+  if (!comparison.seeds && !comparison.estimated) {
+    return "Both are done for one common seed alone: another may move every score.";
+  }
+  if (!comparison.questions.excludes_zero() || comparison.estimated ||
       comparison.verdict != Verdict::kOpen) {
     return "";
   }

@@ -80,6 +80,13 @@ TEST(AnswerLoops, DoubtOfTheSeedsIsSaid) {
   expect_contains(answer(part, 1).more, "One seed was trained");
 }
 
+TEST(AnswerLoops, OneCommonSeedOfSeveralIsSaid) {
+  auto part = benchmark_part();
+  EXPECT_EQ(answer(part, 1).more.find("one common seed"), std::string::npos);
+  set_loops(part, 1.5, -0.5);  // without an interval over the seeds
+  expect_contains(answer(part, 1).more, "Both are done for one common seed alone");
+}
+
 TEST(AnswerLoops, WhatSeedsLeaveOpenIsNoYes) {
   auto part = benchmark_part();
   set_loops(part, 1.5, -0.5);
