@@ -14,7 +14,7 @@ int main() {
   config.intermediate_size = 176;
   config.num_hidden_layers = 4;
   config.num_attention_heads = 4;
-  config.max_loops.values = {3};
+  config.max_loops = 3;
   config.local_memory_slots = 32;
   config.global_memory_slots = 16;
 

@@ -13,19 +13,8 @@ using Json = nlohmann::ordered_json;
 
 void check(const BenchmarkOptions& options) {
   check(options.reasoning);
-  if (options.num_eval_instances < 1) {
-    fail(ErrorCode::kConfig, "benchmark: expected 1 or more evaluated instances, got {}.",
-         options.num_eval_instances);
-  }
-  if (!(options.facts_share > 0.0 && options.facts_share < 1.0)) {
-    fail(ErrorCode::kConfig, "benchmark: expected a share of facts between 0 and 1, got {}.",
-         options.facts_share);
-  }
-  if (options.training_bytes < 1 || options.validation_bytes < 1) {
-    fail(ErrorCode::kConfig,
-         "benchmark: expected 1 or more bytes of training and of validation text, got {} and {}.",
-         options.training_bytes, options.validation_bytes);
-  }
+  auto checked = options;
+  check_fields(checked.fields(), "benchmark");
 }
 
 /// Documents of both parts, in a random order, each part at least its share of `num_bytes`.
@@ -84,6 +73,24 @@ std::string instance_lines(const std::vector<BenchmarkInstance>& instances) {
 }
 
 }  // namespace
+
+std::vector<Field> BenchmarkOptions::fields() {
+  auto all = facts.fields();
+  const auto of_reasoning = reasoning.fields();
+  all.insert(all.end(), of_reasoning.begin(), of_reasoning.end());
+  for (const auto& field :
+       {Field("instances", &num_eval_instances, "most questions of each part").minimum(1),
+        Field("facts_share", &facts_share,
+              "fraction of the training text, in bytes, that is on facts; the rest is problems")
+            .positive()
+            .below(1.0),
+        Field("training_bytes", &training_bytes, "size of the training text, in bytes").minimum(1),
+        Field("validation_bytes", &validation_bytes, "size of the validation text, in bytes")
+            .minimum(1)}) {
+    all.push_back(field);
+  }
+  return all;
+}
 
 Benchmark make_benchmark(const BenchmarkOptions& options) {
   check(options);

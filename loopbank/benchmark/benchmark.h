@@ -28,6 +28,10 @@ struct BenchmarkOptions {
   double facts_share = 0.5;          ///< of the bytes of training text; the rest is reasoning
   int64_t training_bytes = 4'000'000;
   int64_t validation_bytes = 100'000;
+
+  /// Key, allowed values and meaning of each option, those of both parts too, but for `seed` and
+  /// the kinds of problems.
+  [[nodiscard]] std::vector<Field> fields();
 };
 
 struct Benchmark {

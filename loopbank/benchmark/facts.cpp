@@ -17,6 +17,8 @@ namespace {
 
 constexpr int64_t kFactsPerDocument = 6;
 constexpr int64_t kMaxValues = 24;
+/// Of people and of places: entities on both sides of the split, and four birthplaces.
+constexpr int64_t kMinEntities = 8;
 constexpr int64_t kPeoplePerGivenName = 4;
 
 int64_t num_person_attributes() {
@@ -28,28 +30,6 @@ const Attribute& attribute_of(int64_t index) {
   return index < num_person_attributes()
              ? people[static_cast<size_t>(index)]
              : place_attributes()[static_cast<size_t>(index - num_person_attributes())];
-}
-
-void check_range(const char* name, int64_t value, int64_t low, int64_t high) {
-  if (value < low || value > high) {
-    fail(ErrorCode::kConfig, "facts: expected {} from {} to {}, got {}.", name, low, high, value);
-  }
-}
-
-void check_share(const char* name, double value) {
-  if (!(value > 0.0 && value < 1.0)) {
-    fail(ErrorCode::kConfig, "facts: expected {} between 0 and 1, got {}.", name, value);
-  }
-}
-
-void check(const FactsOptions& options) {
-  // At least 8 of each: entities on both sides of the split, and four birthplaces.
-  check_range("people", options.num_people, 8, max_invented_names(NameKind::kSurname) / 2);
-  check_range("places", options.num_places, 8, max_invented_names(NameKind::kTown));
-  check_range("values an attribute", options.values_per_attribute, kBenchmarkChoices, kMaxValues);
-  check_range("wordings a fact", options.wordings_per_fact, 1, kNumWordings);
-  check_share("the share of asked entities", options.asked_share);
-  check_share("the share of questions", options.question_share);
 }
 
 std::vector<std::string> full_names(int64_t count, RandomStream& random,
@@ -108,8 +88,30 @@ std::vector<std::string> deal(std::vector<std::string>& values, int64_t count,
 
 }  // namespace
 
+std::vector<Field> FactsOptions::fields() {
+  const auto most_people = static_cast<double>(max_invented_names(NameKind::kSurname) / 2);
+  const auto most_places = static_cast<double>(max_invented_names(NameKind::kTown));
+  return {Field("people", &num_people, "invented people, each with 4 facts")
+              .range(kMinEntities, most_people),
+          Field("places", &num_places, "invented towns, each with 4 facts")
+              .range(kMinEntities, most_places),
+          Field("values", &values_per_attribute, "different values that an attribute can have")
+              .range(kBenchmarkChoices, kMaxValues),
+          Field("wordings", &wordings_per_fact, "different statements that tell each fact")
+              .range(1, kNumWordings),
+          Field("asked_share", &asked_share,
+                "fraction of the entities whose questions are in the training text")
+              .positive()
+              .below(1.0),
+          Field("question_share", &question_share,
+                "fraction of the training text on facts, in bytes, that is questions")
+              .positive()
+              .below(1.0)};
+}
+
 Facts::Facts(const FactsOptions& options, uint64_t seed) : options_(options) {
-  check(options);
+  auto checked = options;
+  check_fields(checked.fields(), "facts");
   RandomStream random(derive_seed(seed, "world of facts"));
   std::set<std::string> taken;
   const auto towns = invent_names(NameKind::kTown, options.num_places, random, taken);

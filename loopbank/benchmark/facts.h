@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "loopbank/benchmark/benchmark_instance.h"
+#include "loopbank/support/field.h"
 #include "loopbank/support/random.h"
 
 namespace loopbank {
@@ -18,13 +19,15 @@ namespace loopbank {
 struct FactsOptions {
   int64_t num_people = 96;
   int64_t num_places = 32;
-  /// Different values of an attribute, 4 to 24; never more than there are entities, and birthplaces
-  /// are places.
+  /// Different values of an attribute; never more than there are entities, and birthplaces are
+  /// places.
   int64_t values_per_attribute = 16;
-  /// Statements of each fact, 1 to kNumWordings (benchmark/fact_templates.h).
-  int64_t wordings_per_fact = 8;
-  double asked_share = 0.5;     ///< of the entities: their questions are in training text
-  double question_share = 0.3;  ///< of the bytes of facts in training text: questions
+  int64_t wordings_per_fact = 8;  ///< statements of each fact
+  double asked_share = 0.5;       ///< of the entities: their questions are in training text
+  double question_share = 0.3;    ///< of the bytes of facts in training text: questions
+
+  /// Key, allowed values and meaning of each option.
+  [[nodiscard]] std::vector<Field> fields();
 };
 
 /// One attribute of one person or place.

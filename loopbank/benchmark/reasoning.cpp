@@ -126,6 +126,12 @@ ReasoningRange parse_reasoning_range(const std::string& text) {
   return {reasoning_kind(text.substr(0, colon)), low, high};
 }
 
+std::vector<Field> ReasoningOptions::fields() {
+  return {
+      Field("held_out_share", &held_out_share, "fraction of all problems that is never trained on")
+          .range(0.01, 0.5)};
+}
+
 void check(const ReasoningOptions& options) {
   if (options.kinds.empty()) {
     fail(ErrorCode::kConfig, "reasoning: expected at least one kind of problem, got none.");
@@ -137,10 +143,8 @@ void check(const ReasoningOptions& options) {
            name_of(range.kind), kMaxDifficulty, range.min_difficulty, range.max_difficulty);
     }
   }
-  if (!(options.held_out_share >= 0.01 && options.held_out_share <= 0.5)) {
-    fail(ErrorCode::kConfig, "reasoning: expected a held-out share from 0.01 to 0.5, got {}.",
-         options.held_out_share);
-  }
+  auto checked = options;
+  check_fields(checked.fields(), "reasoning");
 }
 
 std::string reasoning_document(const ReasoningOptions& options, bool held_out,

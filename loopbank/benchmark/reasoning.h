@@ -8,6 +8,7 @@
 
 #include "loopbank/benchmark/benchmark_instance.h"
 #include "loopbank/benchmark/problem.h"
+#include "loopbank/support/field.h"
 #include "loopbank/support/random.h"
 
 namespace loopbank {
@@ -32,6 +33,9 @@ struct ReasoningOptions {
                                        {ReasoningKind::kComparison, 1, 3},
                                        {ReasoningKind::kProduct, 1, 2}};
   double held_out_share = 0.125;  ///< of all problems: never in training text
+
+  /// Key, allowed values and meaning of each option but for `kinds`, whose form is a text's.
+  [[nodiscard]] std::vector<Field> fields();
 };
 
 /// @throws Error kConfig for an empty list, a range or share out of bounds, with both values

@@ -30,10 +30,7 @@ std::vector<Task> tasks_of(const EvaluationConfig& config) {
 
 EvalOptions options_of(const RunConfig& config) {
   EvalOptions options;
-  for (const int64_t budget : config.evaluation.max_loops.values) {
-    options.max_loops.push_back(budget > 0 ? budget
-                                           : std::max<int64_t>(1, config.model.most_loops()));
-  }
+  options.max_loops = config.evaluation.max_loops.values;
   options.compute_dtype = config.training.forward_options().compute_dtype;
   return options;
 }

@@ -36,10 +36,7 @@ void check_options(const ModelConfig& config, const InspectOptions& options) {
          "inspect: expected rows of 1 to {} tokens (max_position_embeddings), got {}.",
          config.max_position_embeddings, options.sequence_length);
   }
-  if (options.max_loops < 0 || options.max_loops > config.most_loops()) {
-    fail(ErrorCode::kConfig, "inspect: expected a loop budget from 1 to {}, got {}.",
-         config.most_loops(), options.max_loops);
-  }
+  (void)config.budget_loops(options.max_loops, "inspect");
 }
 
 std::string text_of(const Tokenizer& tokenizer, std::span<const TokenId> ids) {

@@ -61,11 +61,7 @@ void check_input(const LanguageModel& model, const at::Tensor& tokens,
          "rows.",
          config.max_position_embeddings, tokens.dim() == 2 ? tokens.size(1) : tokens.numel());
   }
-  const int64_t most = std::max<int64_t>(1, config.most_loops());
-  if (options.max_loops < 0 || options.max_loops > most) {
-    fail(ErrorCode::kConfig, "probe: expected a loop budget from 1 to {}, got {}.", most,
-         options.max_loops);
-  }
+  (void)config.budget_loops(options.max_loops, "probe");
 }
 
 /// The next token of each position within its row; none behind the last.

@@ -14,12 +14,8 @@ namespace {
 
 void check_options(const ModelConfig& model, const Tokenizer& tokenizer,
                    const EvalOptions& options) {
-  const int64_t most = std::max<int64_t>(1, model.most_loops());
   for (const int64_t budget : options.max_loops) {
-    if (budget < 1 || budget > most) {
-      fail(ErrorCode::kConfig, "evaluate: expected a loop budget from 1 to {}, got {}.", most,
-           budget);
-    }
+    (void)model.budget_loops(budget, "evaluate");
   }
   if (options.batch_tokens < 1) {
     fail(ErrorCode::kConfig, "evaluate: expected batch_tokens of 1 or more, got {}.",
@@ -228,7 +224,10 @@ EvalReport evaluate(const LanguageModel& model, const Tokenizer& tokenizer,
   check_evaluation(model.config(), tokenizer, tasks, options);
   std::vector<int64_t> budgets = options.max_loops;
   if (budgets.empty()) {
-    budgets.push_back(std::max<int64_t>(1, model.config().most_loops()));
+    budgets.push_back(0);
+  }
+  for (auto& budget : budgets) {
+    budget = model.config().budget_loops(budget, "evaluate");
   }
   // Encoded once for all budgets.
   std::vector<EncodedRequests> encoded;

@@ -83,11 +83,7 @@ std::vector<TokenId> Generator::encode_prompt(std::string_view prompt) const {
 }
 
 void Generator::check_options(const GenerateOptions& options) const {
-  const int64_t most = std::max<int64_t>(1, model_.config().most_loops());
-  if (options.max_loops < 0 || options.max_loops > most) {
-    fail(ErrorCode::kConfig, "generate: expected a loop budget from 1 to {}, got {}.", most,
-         options.max_loops);
-  }
+  (void)model_.config().budget_loops(options.max_loops, "generate");
   if (options.max_tokens < 0) {
     fail(ErrorCode::kConfig, "generate: expected max_tokens of 0 or more, got {}.",
          options.max_tokens);

@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "loopbank/support/settings.h"
@@ -26,7 +27,7 @@ struct ModelConfig {
   double rope_theta = 500000.0;
   double rms_norm_eps = 1e-5;
   bool tie_word_embeddings = false;
-  IntOrList max_loops{{0}, false};
+  IntOrList max_loops = 0;
   double loop_scale_init = -7.0;
   std::optional<double> first_loop_scale_init;
   double router_bias_init = 0.0;
@@ -36,10 +37,10 @@ struct ModelConfig {
   int64_t global_memory_slots = 0;
   double memory_gate_bias_init = 0.0;
 
-  /// The list that readers, writers and the documentation follow.
+  /// Key, allowed values and meaning of each setting.
   [[nodiscard]] std::vector<Field> fields();
 
-  /// Fills what depends on other settings and checks every value against the others.
+  /// Resolves what follows other settings, and checks every value and how they fit together.
   /// @throws Error kConfig naming the key, its value and what would be right
   void validate();
 
@@ -47,6 +48,12 @@ struct ModelConfig {
   [[nodiscard]] int64_t loops(int64_t layer) const;
   /// Largest N over the layers.
   [[nodiscard]] int64_t most_loops() const;
+  /// Most loops that a layer runs with a loop budget: the budget, or for 0 the largest N; 1 where
+  /// the model is dense. Every loop budget of the library is checked here.
+  /// @param budget  1 to N loops, or 0 for each layer's own N
+  /// @param where   names the caller in the error
+  /// @throws Error kConfig for a budget below 0 or above N
+  [[nodiscard]] int64_t budget_loops(int64_t budget, std::string_view where) const;
   [[nodiscard]] int64_t head_size() const { return hidden_size / num_attention_heads; }
   /// Whether any adaptive layer reads a memory bank.
   [[nodiscard]] bool has_memory() const;
@@ -58,7 +65,8 @@ struct ModelConfig {
 /// config.json as Hugging Face directories hold it ("model_type": "loopbank" and the fields).
 [[nodiscard]] nlohmann::ordered_json to_json(const ModelConfig& config);
 void save_config(const ModelConfig& config, const std::filesystem::path& path);
-/// @throws Error kConfig for an unknown key, a value of the wrong type or another model_type
+/// @throws Error kConfig for an unknown key, a value that its field does not take or another
+///   model_type
 [[nodiscard]] ModelConfig load_config(const std::filesystem::path& path);
 
 }  // namespace loopbank

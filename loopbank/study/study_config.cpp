@@ -1,55 +1,32 @@
 #include "loopbank/study/study_config.h"
 
-#include <algorithm>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <functional>
 #include <map>
 #include <set>
 
 #include "loopbank/study/presets.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/suggest.h"
 
 namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
 
-void check_one_of(const std::string& where, const std::string& value,
-                  const std::vector<std::string>& known) {
-  if (std::find(known.begin(), known.end(), value) == known.end()) {
-    fail(ErrorCode::kConfig, "{}: got \"{}\".{}", where, value, suggestion(value, known));
-  }
-}
-
 void check_seeds(const std::string& where, const IntOrList& seeds) {
   const std::set<int64_t> distinct(seeds.values.begin(), seeds.values.end());
-  if (distinct.size() != seeds.values.size() || (!distinct.empty() && *distinct.begin() < 0)) {
-    fail(ErrorCode::kConfig, "{}: \"seeds\" expects different whole numbers of 0 or more.", where);
+  if (distinct.size() != seeds.values.size()) {
+    fail(ErrorCode::kConfig, "{}: \"seeds\" expects different whole numbers, got {}.", where,
+         fmt::join(seeds.values, ", "));
   }
 }
 
 void check(const StudyConfig& config) {
-  if (config.study.seeds.values.empty()) {
-    fail(ErrorCode::kConfig, "study: \"seeds\" expects at least one whole number, got none.");
-  }
   check_seeds("study", config.study.seeds);
-  for (const auto& [key, value] : {std::pair{"local_slots", config.study.local_slots},
-                                   {"global_slots", config.study.global_slots},
-                                   {"width_step", config.study.width_step}}) {
-    if (value < 1) {
-      fail(ErrorCode::kConfig, "study: \"{}\" expects 1 or more, got {}.", key, value);
-    }
-  }
-  if (config.text.limit < 0 || config.text.shots < 0) {
-    fail(ErrorCode::kConfig, "text: \"limit\" and \"shots\" expect 0 or more, got {} and {}.",
-         config.text.limit, config.text.shots);
-  }
   for (const auto& system : config.systems) {
     const auto where = "system." + system.name;
-    check_one_of(where + ": \"group\" expects grid, ponder or own", system.group,
-                 {"grid", "ponder", "own"});
-    check_one_of(where + ": \"by\" expects parameters, flops or time", system.by,
-                 {"parameters", "flops", "time"});
     check_seeds(where, system.seeds);
     if (system.like.empty() == system.match.empty()) {
       fail(
@@ -110,63 +87,67 @@ std::string_view name_of(Scale scale) {
 }
 
 std::vector<Field> StudySettings::fields() {
-  return {{"title", &title, "shown above the page; empty: the study's name"},
-          {"seeds", &seeds, "each is a world, initial values and an order of the data"},
-          {"systems", &systems, "names of the paper's ten systems; empty: all of them"},
-          {"local_slots", &local_slots, "of each layer's bank in Mem systems"},
-          {"global_slots", &global_slots, "of the shared bank in Mem systems"},
-          {"width_step", &width_step, "F of matched baselines grows by multiples of this"}};
+  return {
+      Field("title", &title, "heading of the report; empty: the study's name"),
+      Field("seeds", &seeds,
+            "all different; each gives a world, initial weights and an order of the documents")
+          .minimum(0),
+      Field("systems", &systems, "which of the paper's ten systems to train; empty: all ten"),
+      Field("local_slots", &local_slots, "slots of each layer's own bank in the Mem systems")
+          .minimum(1),
+      Field("global_slots", &global_slots, "slots of the shared bank in the Mem systems")
+          .minimum(1),
+      Field("width_step", &width_step, "F of a matched baseline is a multiple of this").minimum(1)};
 }
 
 std::vector<Field> BenchmarkSettings::fields() {
-  auto& facts = options.facts;
-  return {
-      {"people", &facts.num_people, "invented people, with 4 facts each"},
-      {"places", &facts.num_places, "invented towns, with 4 facts each"},
-      {"values", &facts.values_per_attribute, "different values of an attribute, 4 to 24"},
-      {"wordings", &facts.wordings_per_fact, "statements that tell each fact"},
-      {"asked_share", &facts.asked_share, "of the entities: their questions are trained on"},
-      {"question_share", &facts.question_share, "of the bytes on facts: questions"},
-      {"kinds", &kinds, "problems as KIND:MIN-MAX; empty: all kinds at their usual difficulties"},
-      {"held_out_share", &options.reasoning.held_out_share, "of all problems: never trained on"},
-      {"instances", &options.num_eval_instances, "questions of each part, at most"},
-      {"facts_share", &options.facts_share, "of the bytes of training text; the rest: problems"},
-      {"training_bytes", &options.training_bytes, "size of the training text"},
-      {"validation_bytes", &options.validation_bytes, "size of the validation text"}};
+  auto all = options.fields();
+  all.emplace_back("kinds", &kinds,
+                   "kinds of problems as KIND:MIN-MAX, such as addition:1-3 (addition, sum, chain, "
+                   "comparison, product); empty: all kinds at their usual difficulties");
+  return all;
 }
 
 std::vector<Field> TextSettings::fields() {
-  return {{"folder", &folder,
-           "of text files; those with val, valid or validation in their name are held out"},
-          {"tasks", &tasks, "folders of the tasks' files"},
-          {"knowledge", &knowledge, "suite or task whose accuracy and BPB are shown"},
-          {"reasoning", &reasoning, "suite or task whose BPB is shown"},
-          {"limit", &limit, "instances a task; 0: all"},
-          {"shots", &shots, "examples before each question"},
-          {"fewshot", &fewshot, "file of the examples"},
-          {"tokenizer", &tokenizer, "tokenizer.json; empty: one of model.vocab_size is learned"}};
+  return {
+      Field("folder", &folder,
+            "folder of the text files; those with val, valid or validation in their name are held "
+            "out"),
+      Field("tasks", &tasks, "folders that hold the tasks' files"),
+      Field("knowledge", &knowledge, "suite or task whose accuracy and bits per byte are shown"),
+      Field("reasoning", &reasoning, "suite or task whose bits per byte are shown"),
+      Field("limit", &limit, "questions per task; 0: all").minimum(0),
+      Field("shots", &shots, "worked examples before each question").minimum(0),
+      Field("fewshot", &fewshot, "file that holds the worked examples"),
+      Field("tokenizer", &tokenizer,
+            "a tokenizer.json; empty: one with `model.vocab_size` tokens is learned from the "
+            "text")};
 }
 
 std::vector<Field> SystemSettings::fields() {
-  return {{"label", &label, "as tables show it; empty: the name"},
-          {"group", &group, "grid (loops x slots), ponder (its sweep) or own: where it is shown"},
-          {"like", &like, "system whose settings it starts from"},
-          {"set", &set, "`section.key=value` texts on top of those"},
-          {"match", &match, "or the system that it is the dense baseline of"},
-          {"by", &by, "what the baseline matches: parameters, flops or time"},
-          {"seeds", &seeds, "empty: the study's"}};
+  return {Field("label", &label, "name in tables and figures; empty: the system's name"),
+          Field("group", &group,
+                "where the report shows it: with the loops and slots, with the ponder sweep, or "
+                "on its own")
+              .choices({"grid", "ponder", "own"}),
+          Field("like", &like, "the system whose settings it starts from"),
+          Field("set", &set, "`section.key=value` texts applied on top of those settings"),
+          Field("match", &match, "the system whose dense baseline it is, in place of `like`"),
+          Field("by", &by, "what the baseline has in common with `match`")
+              .choices({"parameters", "flops", "time"}),
+          Field("seeds", &seeds, "as in [study]; empty: the study's seeds").minimum(0)};
 }
 
-BenchmarkOptions StudyConfig::benchmark_of(uint64_t seed) const {
-  auto options = benchmark.options;
-  options.seed = seed;
-  if (!benchmark.kinds.empty()) {
-    options.reasoning.kinds.clear();
-    for (const auto& kind : benchmark.kinds) {
-      options.reasoning.kinds.push_back(parse_reasoning_range(kind));
+BenchmarkOptions BenchmarkSettings::with_seed(uint64_t seed) const {
+  auto seeded = options;
+  seeded.seed = seed;
+  if (!kinds.empty()) {
+    seeded.reasoning.kinds.clear();
+    for (const auto& kind : kinds) {
+      seeded.reasoning.kinds.push_back(parse_reasoning_range(kind));
     }
   }
-  return options;
+  return seeded;
 }
 
 std::vector<Section> StudyConfig::sections() {

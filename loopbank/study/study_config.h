@@ -37,7 +37,7 @@ enum class Scale { kDemo, kSmall, kPaper };
 /// [study]
 struct StudySettings {
   std::string title;
-  IntOrList seeds{{1}, true};          ///< of the world, the initial values and the data's order
+  IntOrList seeds = {1};               ///< of the world, the initial values and the data's order
   std::vector<std::string> systems{};  ///< of the ten; empty: all
   int64_t local_slots = 64;            ///< of the ten's memory systems
   int64_t global_slots = 32;           ///< likewise
@@ -49,6 +49,9 @@ struct StudySettings {
 struct BenchmarkSettings {
   BenchmarkOptions options;        ///< but for `seed` and the kinds
   std::vector<std::string> kinds;  ///< "addition:1-3"
+  /// The options for a seed, with the kinds.
+  /// @throws Error kConfig for a kind of problem that does not exist
+  [[nodiscard]] BenchmarkOptions with_seed(uint64_t seed) const;
   std::vector<Field> fields();
 };
 
@@ -68,13 +71,13 @@ struct TextSettings {
 /// [system.NAME]: a system beside the ten.
 struct SystemSettings {
   std::string name;
-  std::string label;               ///< empty: the name
-  std::string group = "own";       ///< grid | ponder | own: where the page shows it
-  std::string like;                ///< a system that it takes everything from
-  std::vector<std::string> set{};  ///< `section.key=value` on top
-  std::string match;               ///< or the system that it is the dense baseline of
-  std::string by = "flops";        ///< parameters | flops | time
-  IntOrList seeds{{}, true};       ///< empty: those of the study
+  std::string label;                         ///< empty: the name
+  std::string group = "own";                 ///< grid | ponder | own: where the page shows it
+  std::string like;                          ///< a system that it takes everything from
+  std::vector<std::string> set{};            ///< `section.key=value` on top
+  std::string match;                         ///< or the system that it is the dense baseline of
+  std::string by = "flops";                  ///< parameters | flops | time
+  IntOrList seeds = std::vector<int64_t>();  ///< empty: those of the study
   std::vector<Field> fields();
 };
 
@@ -89,7 +92,9 @@ struct StudyConfig {
   [[nodiscard]] bool is_text() const { return !text.folder.empty(); }
   /// The benchmark of a seed.
   /// @throws Error kConfig for a kind of problem that does not exist
-  [[nodiscard]] BenchmarkOptions benchmark_of(uint64_t seed) const;
+  [[nodiscard]] BenchmarkOptions benchmark_of(uint64_t seed) const {
+    return benchmark.with_seed(seed);
+  }
   [[nodiscard]] std::vector<Section> sections();
 };
 

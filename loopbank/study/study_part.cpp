@@ -54,7 +54,7 @@ StudyPart::StudyPart(StudyConfig config, fs::path directory,
                      const std::vector<std::string>& systems, const std::vector<int64_t>& seeds)
     : config_(std::move(config)), directory_(std::move(directory)) {
   if (!seeds.empty()) {
-    config_.study.seeds = {seeds, true};
+    config_.study.seeds = seeds;
   }
   everyone_ = study_systems(config_);
   columns_ = columns_of(config_);

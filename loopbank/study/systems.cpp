@@ -87,7 +87,7 @@ class Builder {
     } else if (paper.loops == 0) {
       system.run.model = dense_twin(system.run.model);
     } else {
-      system.run.model.max_loops = {{paper.loops}, false};
+      system.run.model.max_loops = paper.loops;
     }
     if (paper.gate) {
       system.run.model.local_memory_slots = config_.study.local_slots;

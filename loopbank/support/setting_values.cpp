@@ -21,21 +21,21 @@ bool is_whole_number(const Json& value) {
           value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
 }
 
-[[noreturn]] void fail_type(const Located& found, const Field& field, std::string_view expected) {
-  fail(ErrorCode::kConfig, "{}: \"{}\" expects {}, got {}.", found.where, field.name, expected,
-       found.value.dump());
+[[noreturn]] void refuse_type(const Located& found, const Field& field) {
+  refuse_value(field, found.where, show_value(found.value));
 }
 
 std::vector<int64_t> integers(const Located& found, const Field& field) {
   std::vector<int64_t> values;
   for (const auto& item : found.value) {
     if (!is_whole_number(item)) {
-      fail_type(found, field, "a whole number or a list of whole numbers");
+      refuse_type(found, field);
     }
     values.push_back(item.get<int64_t>());
   }
   if (values.empty()) {
-    fail_type(found, field, "a list with at least one whole number");
+    fail(ErrorCode::kConfig, "{}: \"{}\" expects a list with at least one whole number, got [].",
+         found.where, field.name);
   }
   return values;
 }
@@ -47,25 +47,25 @@ struct Assign {
 
   void operator()(int64_t* target) const {
     if (!is_whole_number(found.value)) {
-      fail_type(found, field, "a whole number");
+      refuse_type(found, field);
     }
     *target = found.value.get<int64_t>();
   }
   void operator()(double* target) const {
     if (!found.value.is_number() || !std::isfinite(found.value.get<double>())) {
-      fail_type(found, field, "a finite number");
+      refuse_type(found, field);
     }
     *target = found.value.get<double>();
   }
   void operator()(bool* target) const {
     if (!found.value.is_boolean()) {
-      fail_type(found, field, "true or false");
+      refuse_type(found, field);
     }
     *target = found.value.get<bool>();
   }
   void operator()(std::string* target) const {
     if (!found.value.is_string()) {
-      fail_type(found, field, "a text in quotes");
+      refuse_type(found, field);
     }
     *target = found.value.get<std::string>();
   }
@@ -75,24 +75,24 @@ struct Assign {
       return;
     }
     if (!found.value.is_number() || !std::isfinite(found.value.get<double>())) {
-      fail_type(found, field, "a finite number");
+      refuse_type(found, field);
     }
     *target = found.value.get<double>();
   }
   void operator()(IntOrList* target) const {
     if (is_whole_number(found.value)) {
-      *target = {{found.value.get<int64_t>()}, false};
+      *target = found.value.get<int64_t>();
     } else if (found.value.is_array()) {
-      *target = {integers(found, field), true};
+      *target = integers(found, field);
     } else {
-      fail_type(found, field, "a whole number or a list of whole numbers");
+      refuse_type(found, field);
     }
   }
   void operator()(TextOrList* target) const {
     const bool is_list = found.value.is_array();
     const auto texts = is_list ? found.value : Json::array({found.value});
     if (!std::all_of(texts.begin(), texts.end(), [](const Json& v) { return v.is_string(); })) {
-      fail_type(found, field, "a text or a list of texts");
+      refuse_type(found, field);
     }
     target->values = texts.get<std::vector<std::string>>();
     target->is_list = is_list;
@@ -108,7 +108,7 @@ struct Assign {
     };
     if (!found.value.is_array() ||
         !std::all_of(found.value.begin(), found.value.end(), is_finite)) {
-      fail_type(found, field, "a list of finite numbers");
+      refuse_type(found, field);
     }
     *target = found.value.get<std::vector<double>>();
   }
@@ -140,12 +140,24 @@ nlohmann::ordered_json value_of(const Field& field) {
       field.target);
 }
 
-bool TextOrList::empty() const {
-  return std::all_of(values.begin(), values.end(), [](const auto& text) { return text.empty(); });
+std::string show_value(const Json& value) {
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+    return fmt::format("{}", value.get<double>());  // JSON has no such number and writes null
+  }
+  if (!value.is_array()) {
+    return value.dump();
+  }
+  std::vector<std::string> elements;
+  for (const auto& element : value) {
+    elements.push_back(show_value(element));
+  }
+  return fmt::format("[{}]", fmt::join(elements, ","));
 }
 
-std::string TextOrList::joined() const {
-  return fmt::format("{}", fmt::join(values, ", "));
+void refuse_value(const Field& field, std::string_view where, std::string_view got,
+                  std::string_view hint) {
+  fail(ErrorCode::kConfig, "{}: \"{}\" expects {}, got {}.{}", where, field.name,
+       expected_value(field), got, hint);
 }
 
 }  // namespace loopbank

@@ -71,6 +71,27 @@ const T* find_by_name(const std::vector<T>& items, std::string_view name) {
   return found == items.end() ? nullptr : &*found;
 }
 
+/// Where the value of each field that was read stands.
+using Places = std::map<const Field*, std::string>;
+
+/// Stores the value. It is checked when all is read: what follows may replace it.
+void assign_at(const Located& found, const Field& field, Places& places) {
+  assign(found, field);
+  places[&field] = found.where;
+}
+
+/// Checks what was read, in the order of declaration. A required field may still be left open.
+void check_read(const std::vector<Section>& sections, const Places& places) {
+  for (const auto& section : sections) {
+    for (const auto& field : section.fields) {
+      const auto place = places.find(&field);
+      if (place != places.end() && !is_unset(field)) {
+        check_field(field, place->second);
+      }
+    }
+  }
+}
+
 const Section& find_section(const std::vector<Section>& sections, std::string_view name,
                             const std::string& where) {
   const auto* section = find_by_name(sections, name);
@@ -102,24 +123,24 @@ std::string place_of(const std::string& file, const toml::node& node) {
   return fmt::format("{}:{}", file, node.source().begin.line);
 }
 
-/// A table's values; a table within it may be a section of its own, named "outer.inner".
+/// Assigns the values of a table. A table inside it may be a section of its own, "outer.inner".
 void assign_table(const toml::table& table, const std::string& name, const std::string& file,
-                  const std::vector<Section>& sections) {
+                  const std::vector<Section>& sections, Places& places) {
   for (const auto& [key, value] : table) {
     const auto inner = fmt::format("{}.{}", name, key.str());
     if (value.is_table() && find_by_name(sections, inner) != nullptr) {
-      assign_table(*value.as_table(), inner, file, sections);
+      assign_table(*value.as_table(), inner, file, sections, places);
     } else {
       const auto table_place = place_of(file, table);
       const auto place = place_of(file, value);
       const auto& section = find_section(sections, name, table_place);
-      assign({json_from_toml(value), place}, find_field(section, key.str(), place));
+      assign_at({json_from_toml(value), place}, find_field(section, key.str(), place), places);
     }
   }
 }
 
 void assign_tables(const toml::table& root, const std::string& file,
-                   const std::vector<Section>& sections) {
+                   const std::vector<Section>& sections, Places& places) {
   for (const auto& [name, node] : root) {
     if (name == "base") {
       continue;
@@ -136,11 +157,11 @@ void assign_tables(const toml::table& root, const std::string& file,
     if (table->empty()) {
       (void)find_section(sections, name.str(), place_of(file, node));
     }
-    assign_table(*table, std::string(name.str()), file, sections);
+    assign_table(*table, std::string(name.str()), file, sections, places);
   }
 }
 
-/// Calls `visit` with a file and the files that it names as base, the outermost base first.
+/// Calls `visit` on a file after its base, and on that after its own base.
 void for_file_and_its_bases(
     const fs::path& path, int depth,
     const std::function<void(const toml::table& root, const std::string& file)>& visit) {
@@ -152,8 +173,8 @@ void for_file_and_its_bases(
   const auto root = parse_toml(read_file(path, ErrorCode::kConfig), path.string());
   if (const auto* base = root.get("base")) {
     if (!base->is_string()) {
-      fail(ErrorCode::kConfig, "{}:{}: \"base\" expects a path in quotes.", path.string(),
-           base->source().begin.line);
+      fail(ErrorCode::kConfig, "{}:{}: \"base\" expects a path in quotes, got {}.", path.string(),
+           base->source().begin.line, json_from_toml(*base).dump());
     }
     const auto base_path = path.parent_path() / base->as_string()->get();
     std::error_code unreadable;  // such as a name that is too long
@@ -166,7 +187,7 @@ void for_file_and_its_bases(
   visit(root, path.string());
 }
 
-/// Adds the names of the tables [parent.NAME], in the order in which they stand.
+/// Adds the NAME of every table [parent.NAME], in the order of the text.
 void add_tables_of(const toml::table& root, std::string_view parent,
                    std::vector<std::string>& names) {
   const auto* table = root[parent].as_table();
@@ -187,7 +208,7 @@ void add_tables_of(const toml::table& root, std::string_view parent,
   }
 }
 
-/// Overrides come from a command line, where any bytes may stand; what is read must be writable.
+/// A command line may hold any bytes, but what is read must be writable as TOML and JSON.
 void expect_utf8(const std::string& text, const std::string& where) {
   try {
     (void)Json(text).dump();
@@ -196,8 +217,8 @@ void expect_utf8(const std::string& text, const std::string& where) {
   }
 }
 
-/// `section.key=value`; a value that is not TOML (a bare word, a path) is a text.
-void apply_override(const std::string& text, const std::vector<Section>& sections) {
+/// Applies `section.key=value`. A value that is not TOML, such as a bare word or a path, is a text.
+void apply_override(const std::string& text, const std::vector<Section>& sections, Places& places) {
   const auto where = fmt::format("--set {}", text);
   expect_utf8(text, where);
   const auto equals = text.find('=');
@@ -214,13 +235,36 @@ void apply_override(const std::string& text, const std::vector<Section>& section
   } else {
     try {
       const auto table = toml::parse("v = " + value);
-      // A text with a line break may read as more than one key: then it is a text.
+      // A line break may make more than one key of it: then the whole is a text.
       parsed = table.size() == 1 ? json_from_toml(*table.get("v")) : Json(value);
     } catch (const toml::parse_error&) {
       parsed = value;
     }
   }
-  assign({parsed, where}, field);
+  assign_at({parsed, where}, field, places);
+}
+
+void apply_overrides(const std::vector<std::string>& overrides,
+                     const std::vector<Section>& sections, Places& places) {
+  for (const auto& text : overrides) {
+    apply_override(text, sections, places);
+  }
+}
+
+void assign_text(std::string_view text, const std::string& where,
+                 const std::vector<Section>& sections,
+                 const std::map<std::string, std::string_view>& bases, Places& places) {
+  const auto root = parse_toml(text, where);
+  if (const auto* base = root.get("base")) {
+    const auto name = base->value_or(std::string());
+    const auto found = bases.find(name);
+    if (found == bases.end()) {
+      fail(ErrorCode::kConfig,
+           "{}: \"base\" expects one of the texts given with this one, got \"{}\".", where, name);
+    }
+    assign_text(found->second, name, sections, {}, places);
+  }
+  assign_tables(root, where, sections, places);
 }
 
 std::string toml_value(const nlohmann::ordered_json& value) {
@@ -242,31 +286,21 @@ std::string toml_value(const nlohmann::ordered_json& value) {
 
 void read_toml(const fs::path& path, const std::vector<std::string>& overrides,
                const std::vector<Section>& sections) {
+  Places places;
   for_file_and_its_bases(path, 0, [&](const toml::table& root, const std::string& file) {
-    assign_tables(root, file, sections);
+    assign_tables(root, file, sections, places);
   });
-  for (const auto& text : overrides) {
-    apply_override(text, sections);
-  }
+  apply_overrides(overrides, sections, places);
+  check_read(sections, places);
 }
 
 void read_toml_text(std::string_view text, const std::string& where,
                     const std::vector<std::string>& overrides, const std::vector<Section>& sections,
                     const std::map<std::string, std::string_view>& bases) {
-  const auto root = parse_toml(text, where);
-  if (const auto* base = root.get("base")) {
-    const auto name = base->value_or(std::string());
-    const auto found = bases.find(name);
-    if (found == bases.end()) {
-      fail(ErrorCode::kConfig,
-           "{}: \"base\" names a file, which a text without a path cannot have.", where);
-    }
-    read_toml_text(found->second, name, {}, sections);
-  }
-  assign_tables(root, where, sections);
-  for (const auto& override_text : overrides) {
-    apply_override(override_text, sections);
-  }
+  Places places;
+  assign_text(text, where, sections, bases, places);
+  apply_overrides(overrides, sections, places);
+  check_read(sections, places);
 }
 
 std::vector<std::string> toml_tables_of(const fs::path& path, std::string_view parent) {
@@ -313,6 +347,9 @@ void read_json(const Json& object, const std::vector<Field>& fields, std::string
            suggestion(key, names_of(fields)));
     }
     assign({value, std::string(where)}, *field);
+    if (!is_unset(*field)) {
+      check_field(*field, where);
+    }
   }
 }
 
@@ -327,9 +364,15 @@ nlohmann::ordered_json write_json(const std::vector<Field>& fields) {
 std::string describe_settings(const std::vector<Section>& sections) {
   std::string text;
   for (const auto& section : sections) {
-    text += fmt::format("## [{}]\n\n| key | default | meaning |\n|---|---|---|\n", section.name);
+    text += fmt::format("## [{}]\n\n| key | expects | default | meaning |\n|---|---|---|---|\n",
+                        section.name);
     for (const auto& field : section.fields) {
-      text += fmt::format("| `{}` | `{}` | {} |\n", field.name, value_of(field).dump(), field.doc);
+      const auto value = value_of(field);
+      const auto default_value = field.is_required ? "required"
+                                 : value.is_null() ? "absent"
+                                                   : fmt::format("`{}`", value.dump());
+      text += fmt::format("| `{}` | {} | {} | {} |\n", field.name, expected_value(field),
+                          default_value, field.doc);
     }
     text += "\n";
   }

@@ -17,8 +17,8 @@ struct DataConfig {
   std::vector<double> train_weights{};  ///< share of each source; empty: by its tokens
   std::string validation;               ///< a source of tokens, may be empty
   std::string tokenizer;  ///< tokenizer.json that made them; "bytes" for the byte tokenizer
-  /// demo | small: the files above are the embedded benchmark, which is made where they are not
-  /// there by who starts the run (study/preset_data.h); empty: they are somebody's own.
+  /// demo | small: the files above hold the embedded benchmark of that study. Whoever starts the run
+  /// makes it where they are missing (study/preset_data.h). Empty: the user's own files.
   std::string benchmark{};
   std::vector<Field> fields();
   bool operator==(const DataConfig&) const = default;
@@ -73,13 +73,13 @@ struct ScheduleConfig {
 
 /// Tasks scored while a model trains.
 struct EvaluationConfig {
-  std::vector<std::string> tasks;   ///< none: no evaluation
-  int64_t every = 0;                ///< steps; 0: only after the last
-  std::vector<std::string> data;    ///< folders of the tasks' files
-  int64_t limit = 0;                ///< instances a task; 0: all
-  int64_t shots = -1;               ///< -1: what the task's name says, else none
-  std::string fewshot;              ///< file of the shots
-  IntOrList max_loops{{0}, false};  ///< loop budgets; 0: each layer's own N
+  std::vector<std::string> tasks;  ///< none: no evaluation
+  int64_t every = 0;               ///< steps; 0: only after the last
+  std::vector<std::string> data;   ///< folders of the tasks' files
+  int64_t limit = 0;               ///< instances a task; 0: all
+  int64_t shots = -1;              ///< -1: what the task's name says, else none
+  std::string fewshot;             ///< file of the shots
+  IntOrList max_loops = 0;         ///< loop budgets; 0: each layer's own N
   std::vector<Field> fields();
   bool operator==(const EvaluationConfig&) const = default;
 };
@@ -93,7 +93,7 @@ struct RunConfig {
   EvaluationConfig evaluation;
 
   [[nodiscard]] std::vector<Section> sections();
-  /// Checks every value and the combinations.
+  /// Checks every value and how they fit together.
   void validate();
   bool operator==(const RunConfig&) const = default;
 };

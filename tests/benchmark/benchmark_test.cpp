@@ -174,7 +174,8 @@ TEST(MakeBenchmark, NamesTheOptionThatIsOutOfRange) {
   };
   expect_contains(error([](auto& options) { options.facts_share = 1.5; }), "got 1.5");
   expect_contains(error([](auto& options) { options.num_eval_instances = 0; }), "got 0");
-  expect_contains(error([](auto& options) { options.training_bytes = -1; }), "got -1 and 20000");
+  expect_contains(error([](auto& options) { options.training_bytes = -1; }),
+                  "benchmark: \"training_bytes\" expects a whole number of 1 or more, got -1.");
   expect_contains(error([](auto& options) { options.facts.num_people = 2; }), "got 2");
   expect_contains(error([](auto& options) { options.reasoning.kinds.clear(); }), "got none");
 }

@@ -235,13 +235,15 @@ TEST(Facts, NamesTheOptionThatIsOutOfRange) {
   const auto error = [](const FactsOptions& options) {
     return error_of(ErrorCode::kConfig, [&] { const Facts facts(options, kFactsSeed); });
   };
-  expect_contains(error({.num_people = 3}), "people from 8");
+  expect_contains(error({.num_people = 3}), "facts: \"people\" expects a whole number from 8 to ");
   expect_contains(error({.num_people = 3}), "got 3");
   expect_contains(error({.num_places = 1 << 20}), "got 1048576");
   expect_contains(error({.values_per_attribute = 25}), "from 4 to 24, got 25");
   expect_contains(error({.wordings_per_fact = 9}), "from 1 to 8, got 9");
-  expect_contains(error({.asked_share = 1.0}), "between 0 and 1, got 1");
-  expect_contains(error({.question_share = 0.0}), "between 0 and 1, got 0");
+  expect_contains(error({.asked_share = 1.0}),
+                  "\"asked_share\" expects a number above 0 and below 1, got 1.0.");
+  expect_contains(error({.question_share = 0.0}),
+                  "\"question_share\" expects a number above 0 and below 1, got 0.0.");
 }
 
 }  // namespace

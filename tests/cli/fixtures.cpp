@@ -86,7 +86,7 @@ void write_model(const std::filesystem::path& directory, int64_t vocab_size) {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 2;
   config.max_position_embeddings = kFixturePositions;
-  config.max_loops = {{2}, false};
+  config.max_loops = 2;
   config.local_memory_slots = 4;
   config.global_memory_slots = 2;
   LanguageModel model(config);

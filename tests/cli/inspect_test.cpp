@@ -112,7 +112,9 @@ TEST_F(Inspect, MistakesEndInOneLine) {
   expect_error(inspect({"--swap", "layer0:1"}), 2, "--swap: expected two slots of a bank");
   expect_error(inspect({"--ablate", "none,bank"}), 2, "--ablate: expected none alone");
   expect_error(inspect({"--ablate", "rows"}), 2, "--ablate");
-  expect_error(inspect({"--max-loops", "3"}), 2, "expected a loop budget from 1 to 2, got 3");
+  expect_error(
+      inspect({"--max-loops", "3"}), 2,
+      "\"max_loops\" expects a loop budget from 1 to 2, or 0 for each layer's own N, got 3.");
   expect_error(inspect({"--sequence-length", "33"}), 2, "expected rows of 1 to 32 tokens");
   expect_error(inspect({"--tokens", "0"}), 2, "--tokens");
   expect_error(inspect({}, "missing.txt"), 4, "missing.txt");
@@ -131,7 +133,7 @@ TEST_F(Inspect, AModelWithoutMemoryIsRefused) {
   config.num_hidden_layers = 1;
   config.num_attention_heads = 2;
   config.max_position_embeddings = kFixturePositions;
-  config.max_loops = {{2}, false};
+  config.max_loops = 2;
   LanguageModel model(config);
   model.parameters().initialize(/*seed=*/1);
   save_model(model, directory_.path() / "model");

@@ -42,7 +42,7 @@ Json measured_json(int64_t loops, int64_t local_slots, int64_t global_slots) {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 2;
   config.max_position_embeddings = 16;
-  config.max_loops = {{loops}, false};
+  config.max_loops = loops;
   config.local_memory_slots = local_slots;
   config.global_memory_slots = global_slots;
   LanguageModel model(config);

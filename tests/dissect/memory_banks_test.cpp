@@ -17,7 +17,7 @@ using testing::expect_contains;
 ModelConfig three_layers() {
   ModelConfig config;
   config.num_hidden_layers = 3;
-  config.max_loops = {{2, 0, 2}, true};
+  config.max_loops = {2, 0, 2};
   config.local_memory_slots = 4;
   config.global_memory_slots = 2;
   return config;
@@ -30,7 +30,7 @@ TEST(MemoryBanks, AdaptiveLayersHaveTheirOwnAndAllShareOne) {
   }
   EXPECT_EQ(names, (std::vector<std::string>{"layer0", "layer2", "global"}));
   auto config = three_layers();
-  config.max_loops = {{0}, false};
+  config.max_loops = 0;
   EXPECT_TRUE(banks_of(config).empty());
 }
 

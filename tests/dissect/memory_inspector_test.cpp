@@ -93,7 +93,8 @@ TEST_F(InspectMemory, MistakesAreNamed) {
   expect_contains(message(ErrorCode::kConfig, {.sequence_length = 17}),
                   "expected rows of 1 to 16 tokens (max_position_embeddings), got 17");
   expect_contains(message(ErrorCode::kConfig, {.max_loops = 2}),
-                  "expected a loop budget from 1 to 1, got 2");
+                  "inspect: \"max_loops\" expects a loop budget from 1 to 1, or 0 for each layer's "
+                  "own N, got 2.");
   expect_contains(message(ErrorCode::kConfig, {.zero = {"global"}}), "--zero: expected a bank");
   expect_contains(message(ErrorCode::kConfig, {.swap = {"layer0:1"}}),
                   "--swap: expected two slots");

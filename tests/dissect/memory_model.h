@@ -43,7 +43,7 @@ inline LanguageModel letter_model(double gate_bias, int64_t loops = 1) {
   config.num_hidden_layers = 1;
   config.num_attention_heads = 1;
   config.max_position_embeddings = 16;
-  config.max_loops = {{loops}, false};
+  config.max_loops = loops;
   config.local_memory_slots = kSlots;
   config.memory_gate_bias_init = gate_bias;
   LanguageModel model(config);

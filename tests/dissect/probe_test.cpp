@@ -203,7 +203,8 @@ TEST(Probe, MistakesAreNamed) {
   ProbeOptions options;
   options.max_loops = 3;
   expect_contains(error_of(ErrorCode::kConfig, [&] { (void)probe(model, some_tokens(), options); }),
-                  "expected a loop budget from 1 to 2, got 3");
+                  "probe: \"max_loops\" expects a loop budget from 1 to 2, or 0 for each layer's "
+                  "own N, got 3.");
 }
 
 TEST(ReadProbeTokens, RowsBecomeATensor) {

@@ -29,7 +29,7 @@ inline ModelConfig bigram_config(int64_t max_length = 64, int64_t loops = 0) {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 1;
   config.max_position_embeddings = max_length;
-  config.max_loops = {{loops}, false};
+  config.max_loops = loops;
   return config;
 }
 
@@ -88,7 +88,7 @@ inline LanguageModel random_model(int64_t max_length = 64) {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 2;
   config.max_position_embeddings = max_length;
-  config.max_loops = {{3}, false};
+  config.max_loops = 3;
   config.loop_scale_init = 0.0;  // every loop does something
   config.local_memory_slots = 8;
   config.global_memory_slots = 4;

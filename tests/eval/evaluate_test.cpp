@@ -217,6 +217,8 @@ TEST(Evaluate, EveryLoopBudgetHasItsRow) {
     EXPECT_GT(result.cost.seconds, 0.0);
   }
   EXPECT_EQ(evaluate(model, Tokenizer::bytes(), tasks).results.at(0).max_loops, 3);
+  options.max_loops = {0};
+  EXPECT_EQ(evaluate(model, Tokenizer::bytes(), tasks, options).results.at(0).max_loops, 3);
 }
 
 TEST(Evaluate, ASuiteIsThePlainMeanOverItsTasks) {
@@ -276,7 +278,8 @@ TEST(Evaluate, MistakesAreNamed) {
   EvalOptions options;
   options.max_loops = {4};
   expect_contains(refusal(ErrorCode::kConfig, good, options),
-                  "expected a loop budget from 1 to 3, got 4");
+                  "evaluate: \"max_loops\" expects a loop budget from 1 to 3, or 0 for each "
+                  "layer's own N, got 4.");
   options.max_loops.clear();
   options.batch_tokens = 0;
   expect_contains(refusal(ErrorCode::kConfig, good, options),

@@ -211,7 +211,8 @@ TEST(Generator, MistakesAreNamed) {
   auto options = greedy(1);
   options.max_loops = 2;
   expect_contains(error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", options); }),
-                  "expected a loop budget from 1 to 1, got 2");
+                  "generate: \"max_loops\" expects a loop budget from 1 to 1, or 0 for each "
+                  "layer's own N, got 2.");
   expect_contains(error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", greedy(-1)); }),
                   "expected max_tokens of 0 or more, got -1");
 }

@@ -69,22 +69,55 @@ TEST(ModelConfig, KeyValueHeadsDefaultToTheAttentionHeads) {
 
 TEST(ModelConfig, LoopsOfALayerFollowTheNumberOrTheList) {
   ModelConfig config;
-  config.max_loops = {{3}, false};
+  config.max_loops = 3;
   EXPECT_EQ(config.loops(0), 3);
   EXPECT_EQ(config.loops(11), 3);
   config.num_hidden_layers = 3;
-  config.max_loops = {{0, 5, 2}, true};
+  config.max_loops = {0, 5, 2};
   config.validate();
   EXPECT_EQ(config.loops(0), 0);
   EXPECT_EQ(config.loops(1), 5);
   EXPECT_EQ(config.most_loops(), 5);
 }
 
+TEST(ModelConfig, ALoopBudgetIsANumberOfLoopsOrZeroForTheModelsOwn) {
+  ModelConfig config;
+  config.num_hidden_layers = 3;
+  config.max_loops = {0, 5, 2};
+  EXPECT_EQ(config.budget_loops(0, "here"), 5);
+  EXPECT_EQ(config.budget_loops(1, "here"), 1);
+  EXPECT_EQ(config.budget_loops(5, "here"), 5);
+  for (const int64_t budget : {-1, 6}) {
+    EXPECT_EQ(
+        testing::error_of(ErrorCode::kConfig, [&] { (void)config.budget_loops(budget, "here"); }),
+        "here: \"max_loops\" expects a loop budget from 1 to 5, or 0 for each layer's own N, "
+        "got " +
+            std::to_string(budget) + ".");
+  }
+  config.max_loops = 0;
+  EXPECT_EQ(config.budget_loops(0, "here"), 1);
+  EXPECT_EQ(config.budget_loops(1, "here"), 1);
+}
+
+TEST(IntOrList, IsWrittenAsANumberOrAsAList) {
+  EXPECT_FALSE(IntOrList().is_list);
+  EXPECT_EQ(IntOrList().values, std::vector<int64_t>{0});
+  IntOrList loops = 3;
+  EXPECT_FALSE(loops.is_list);
+  EXPECT_EQ(loops.values, std::vector<int64_t>{3});
+  loops = {1, 2, 3};
+  EXPECT_TRUE(loops.is_list);
+  EXPECT_EQ(loops.values, (std::vector<int64_t>{1, 2, 3}));
+  loops = {3};
+  EXPECT_TRUE(loops.is_list);
+  EXPECT_NE(loops, IntOrList(3));
+}
+
 TEST(ModelConfig, MemoryCountsOnlyWhereALayerLoops) {
   ModelConfig config;
   config.local_memory_slots = 8;
   EXPECT_FALSE(config.has_memory());
-  config.max_loops = {{1}, false};
+  config.max_loops = 1;
   EXPECT_TRUE(config.has_memory());
   EXPECT_FALSE(config.has_global_memory());
   config.global_memory_slots = 4;
@@ -99,12 +132,10 @@ TEST(ModelConfig, ErrorsNameKeyValueAndNearestOption) {
   expect_contains_all(error_after([](auto& c) { c.hidden_size = 0; }), {"hidden_size", "got 0"});
   expect_contains_all(error_after([](auto& c) { c.vocab_size = int64_t{1} << 40; }),
                       {"vocab_size", "got 1099511627776"});
-  expect_contains_all(error_after([](auto& c) {
-                        c.max_loops = {{-1}, false};
-                      }),
+  expect_contains_all(error_after([](auto& c) { c.max_loops = -1; }),
                       {"max_loops", "0 to 64", "got -1", "Nearest: 0"});
   expect_contains_all(error_after([](auto& c) {
-                        c.max_loops = {{3, 3}, true};
+                        c.max_loops = {3, 3};
                       }),
                       {"max_loops", "list of 12", "list of 2"});
   expect_contains_all(error_after([](auto& c) { c.depth_scale = "invers"; }),
@@ -122,7 +153,7 @@ TEST(ModelConfig, SettingsWithoutEffectAreRefused) {
   expect_contains_all(error_after([](auto& c) { c.local_memory_slots = 4; }),
                       {"local_memory_slots", "got 4 and 0", "max_loops"});
   expect_contains_all(error_after([](auto& c) {
-                        c.max_loops = {{3}, false};
+                        c.max_loops = 3;
                         c.depth_scale = "inverse";
                       }),
                       {"depth_scale", "inverse"});
@@ -139,7 +170,7 @@ TEST(ModelConfig, HeadsOfOddWidthAreRefusedBecauseRotaryTurnsPairs) {
 TEST(ModelConfig, ConfigJsonReturnsWhatWasSaved) {
   ModelConfig config;
   config.num_hidden_layers = 3;
-  config.max_loops = {{1, 2, 3}, true};
+  config.max_loops = {1, 2, 3};
   config.first_loop_scale_init = 0.5413;
   config.router_bias_init = -3.0;
   config.local_memory_slots = 7;
@@ -176,7 +207,7 @@ TEST(ModelConfig, ConfigJsonCarriesEveryNameOfTheReference) {
 
 TEST(ModelConfig, AConfigJsonFromBeforeAKeyExistedHasItsDefault) {
   ModelConfig config;
-  config.max_loops = {{7}, false};
+  config.max_loops = 7;
   config.validate();
   auto json = to_json(config);
   ASSERT_EQ(json.erase("router_bias_init"), 1U);

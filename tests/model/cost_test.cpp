@@ -16,7 +16,7 @@ ModelConfig paper(int64_t layers, int64_t width, int64_t loops, bool memory) {
   ModelConfig config;  // V 50304, D 768, H 12 are the defaults
   config.num_hidden_layers = layers;
   config.intermediate_size = width;
-  config.max_loops = {{loops}, false};
+  config.max_loops = loops;
   config.local_memory_slots = memory ? 1024 : 0;
   config.global_memory_slots = memory ? 512 : 0;
   return config;
@@ -75,7 +75,7 @@ TEST(ModelCost, LoopsMultiplyTheBlocksAndNotTheHead) {
 
 TEST(ModelCost, ALoopListSumsOverTheLayers) {
   auto config = paper(3, 2048, 0, true);
-  config.max_loops = {{0, 1, 4}, true};
+  config.max_loops = {0, 1, 4};
   const auto cost = model_cost(config, 128);
   const auto flops = by_name(cost.forward_flops);
   const auto one_pass = by_name(model_cost(paper(1, 2048, 1, true), 128).forward_flops);
@@ -109,9 +109,9 @@ TEST(ForwardFlops, ABudgetIsTheModelWithFewerLoops) {
   EXPECT_EQ(forward_flops(config, 128, 0), forward_flops(config, 128, 3));
   EXPECT_EQ(forward_flops(config, 128, 5), forward_flops(config, 128, 3));
   auto mixed = paper(3, 2048, 0, false);
-  mixed.max_loops = {{0, 1, 4}, true};
+  mixed.max_loops = {0, 1, 4};
   auto limited = mixed;
-  limited.max_loops = {{0, 1, 2}, true};
+  limited.max_loops = {0, 1, 2};
   EXPECT_EQ(forward_flops(mixed, 128, 2), model_cost(limited, 128).forward_flops.total());
 }
 
@@ -124,7 +124,7 @@ TEST(ForwardFlops, ExpectedLoopsCostTheirShare) {
   EXPECT_NEAR(expected_forward_flops(config, 128, 2.5), once + 0.75 * (thrice - once), 1e-3);
   // Loops 0 (dense), 1 and 4: at most a mean of 2 over the layers.
   auto mixed = paper(3, 2048, 0, false);
-  mixed.max_loops = {{0, 1, 4}, true};
+  mixed.max_loops = {0, 1, 4};
   EXPECT_NEAR(expected_forward_flops(mixed, 128, 2.0), forward_flops(mixed, 128, 0), 1e-3);
   const auto dense = paper(2, 2048, 0, false);
   EXPECT_EQ(expected_forward_flops(dense, 128, 1.0), forward_flops(dense, 128, 0));

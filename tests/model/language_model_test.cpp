@@ -51,7 +51,7 @@ at::Tensor some_tokens(int64_t batch, int64_t length) {
 TEST(LanguageModel, HoldsAsManyParametersAsItsCostSays) {
   auto dense = looped_config(0);
   auto per_layer = memory_config(3);
-  per_layer.max_loops = {{2, 0}, true};
+  per_layer.max_loops = {2, 0};
   auto tied = looped_config(2);
   tied.tie_word_embeddings = true;
   tied.num_key_value_heads = 2;
@@ -216,7 +216,7 @@ TEST(LanguageModel, OpenGatesReadTheBanksAndClosedOnesDoNot) {
 
 TEST(LanguageModel, ThePonderTermIsTheShareOfTheLoopsBeyondTheFirst) {
   auto config = looped_config(5);
-  config.max_loops = {{5, 0}, true};
+  config.max_loops = {5, 0};
   config.ponder_weight = 0.25;
   const auto model = made(config);
   const auto tokens = some_tokens(2, 8);

@@ -14,7 +14,7 @@ inline ModelConfig looped_config(int64_t num_loops) {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 4;
   config.max_position_embeddings = 24;
-  config.max_loops = {{num_loops}, false};
+  config.max_loops = num_loops;
   return config;
 }
 

@@ -29,7 +29,7 @@ LanguageModel two_layers() {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 2;
   config.max_position_embeddings = 8;
-  config.max_loops = {{2}, false};
+  config.max_loops = 2;
   config.local_memory_slots = 5;
   config.global_memory_slots = 3;
   LanguageModel model(config);

@@ -21,7 +21,7 @@ ModelConfig small_config() {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 4;
   config.max_position_embeddings = 32;
-  config.max_loops = {{3}, false};
+  config.max_loops = 3;
   config.local_memory_slots = 40;
   config.global_memory_slots = 20;
   config.memory_gate_bias_init = -3.0;

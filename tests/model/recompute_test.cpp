@@ -37,7 +37,7 @@ ModelConfig small_model(int64_t loops, int64_t slots) {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 2;
   config.max_position_embeddings = 16;
-  config.max_loops = {{loops}, false};
+  config.max_loops = loops;
   config.local_memory_slots = slots;
   config.global_memory_slots = slots;
   config.loop_scale_init = 0.0;

@@ -27,7 +27,7 @@ LanguageModel model_of(std::vector<int64_t> loops) {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 2;
   config.max_position_embeddings = 12;
-  config.max_loops = {loops, true};
+  config.max_loops = loops;
   config.loop_scale_init = 0.0;
   config.local_memory_slots = loops[0] + loops[1] > 0 ? 4 : 0;
   LanguageModel model(config);

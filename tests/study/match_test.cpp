@@ -12,7 +12,7 @@ namespace {
 
 ModelConfig paper_loop(int64_t loops) {
   ModelConfig config;  // V 50304, D 768, H 12, F 2048, L 12 are the defaults
-  config.max_loops = {{loops}, false};
+  config.max_loops = loops;
   return config;
 }
 
@@ -31,7 +31,7 @@ ModelConfig tiny_memory() {
   config.num_attention_heads = 2;
   config.intermediate_size = 48;
   config.num_hidden_layers = 3;
-  config.max_loops = {{4}, false};
+  config.max_loops = 4;
   config.local_memory_slots = 16;
   config.global_memory_slots = 8;
   return config;
@@ -105,7 +105,7 @@ TEST(MatchBaseline, NoOtherWidthOfTheStepIsNearer) {
 TEST(MatchBaseline, LoopListsAreMatchedByTheirSum) {
   auto config = paper_loop(3);
   config.num_hidden_layers = 4;
-  config.max_loops = {{1, 2, 3, 4}, true};
+  config.max_loops = {1, 2, 3, 4};
   const auto baseline = match_baseline(config, {.by = MatchBy::kFlops});
   EXPECT_EQ(baseline.model.num_hidden_layers, 10);
 }

@@ -24,7 +24,7 @@ using Kind = HaltingAlert::Kind;
 RunConfig watched_run(std::vector<int64_t> loops, int64_t patience = 5) {
   RunConfig config;
   config.model.num_hidden_layers = static_cast<int64_t>(loops.size());
-  config.model.max_loops = {std::move(loops), true};
+  config.model.max_loops = std::move(loops);
   config.training.steps = 100;
   config.training.halting_alarm_steps = patience;
   config.schedule.warmup_fraction = 0.1;

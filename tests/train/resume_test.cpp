@@ -161,7 +161,7 @@ TEST(Resume, AResumeWithAnotherConfigNamesTheKeyAndBothValues) {
   };
   refused([](auto& c) { c.training.batch = 8; }, {"training.batch = 4", "got 8", "--out"});
   refused([](auto& c) { c.training.steps = 7; }, {"training.steps = 6", "got 7"});
-  refused([](auto& c) { c.model.max_loops = {{3}, false}; }, {"model.max_loops = 2", "got 3"});
+  refused([](auto& c) { c.model.max_loops = 3; }, {"model.max_loops = 2", "got 3"});
   refused([](auto& c) { c.optimizer.beta2 = 0.999; }, {"optimizer.beta2 = 0.95", "got 0.999"});
   refused([](auto& c) { c.schedule.peak_rate = 1.0; }, {"schedule.peak_rate", "got 1.0"});
   refused([](auto& c) { c.training.precision = "bf16"; },

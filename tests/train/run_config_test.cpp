@@ -77,20 +77,23 @@ TEST(RunConfig, ComesBackFromItsOwnToml) {
   config.data.train_weights = {0.7, 3.0};
   config.evaluation.tasks = {"piqa", "math"};
   config.evaluation.data = {"folder"};
-  config.evaluation.max_loops = {{1, 3}, true};
+  config.evaluation.max_loops = {1, 3};
   EXPECT_EQ(load_run_config(directory.write("again.toml", to_toml(config))), config);
 }
 
 TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
   const std::vector<Mistake> mistakes = {
-      {"training.steps=0", {"\"steps\"", "1", "got 0"}},
+      {"training.steps=0", {"training: \"steps\"", "from 1", "got 0. It has no default: set it."}},
+      {"training.steps=-3",
+       {"--set training.steps=-3: \"steps\" expects a whole number from 1 to 1000000000, got -3. "
+        "Nearest: 1."}},
       {"training.batch=-4", {"\"batch\"", "got -4"}},
       {"training.micro_batch=4", {"\"micro_batch\"", "divisor", "(6)", "got 4"}},
       {"training.micro_batch=7", {"\"micro_batch\"", "from 0 to 6", "got 7"}},
       {"training.sequence_length=33",
        {"\"sequence_length\"", "\"max_position_embeddings\"", "(32)", "got 33"}},
       {"training.sequence_length=0", {"\"sequence_length\"", "got 0"}},
-      {"training.precision=fp16", {"\"precision\"", "fp32 or bf16", "\"fp16\""}},
+      {"training.precision=fp16", {"\"precision\"", "\"fp32\" or \"bf16\"", "got \"fp16\""}},
       {"training.device=gpu", {"\"device\"", "cpu", "\"gpu\""}},
       {"training.keep_checkpoints=0", {"\"keep_checkpoints\"", "got 0"}},
       {"training.validation_rows=0", {"\"validation_rows\"", "got 0"}},
@@ -99,7 +102,7 @@ TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
       {"optimizer.router_multiplier=-1.0", {"\"router_multiplier\"", "got -1"}},
       {"optimizer.memory_gate_multiplier=-1.0", {"\"memory_gate_multiplier\"", "got -1"}},
       {"training.seed=-1", {"\"seed\"", "got -1"}},
-      {"optimizer.beta2=1.0", {"optimizer", "\"beta2\"", "below 1", "got 1"}},
+      {"optimizer.beta2=1.0", {"optimizer.beta2", "\"beta2\"", "from 0 to below 1", "got 1"}},
       {"optimizer.eps=0.0", {"\"eps\"", "above 0", "got 0"}},
       {"optimizer.weight_decay=-0.1", {"\"weight_decay\"", "got -0.1"}},
       {"optimizer.clip_norm=-1.0", {"\"clip_norm\"", "got -1"}},
@@ -107,14 +110,14 @@ TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
       {"schedule.peak_rate=0.0", {"\"peak_rate\"", "above 0", "got 0"}},
       {"schedule.warmup_fraction=1.5", {"\"warmup_fraction\"", "got 1.5"}},
       {"schedule.decay_fraction=0.995", {"\"decay_fraction\"", "0.01", "got 0.995"}},
-      {"data.train=[]", {"\"train\"", "a path or a list of them", "an empty list"}},
+      {"data.train=[]", {"\"train\"", "a path or a list of paths", "an empty list"}},
       {"data.train=[\"a\", \"\"]", {"\"train\"", "expects paths", "among 2"}},
       {"data.train_weights=[0.5, 0.5]", {"\"train_weights\"", "each of the 1 paths", "got 2"}},
       {"data.train_weights=[0]", {"\"train_weights\"", "above 0", "got 0"}},
-      {"evaluation.every=-1", {"evaluation", "\"every\"", "got -1"}},
+      {"evaluation.every=-1", {"evaluation.every", "\"every\"", "from 0", "got -1"}},
       {"evaluation.shots=-2", {"\"shots\"", "from -1", "got -2"}},
       {"evaluation.limit=-2", {"\"limit\"", "got -2"}},
-      {"evaluation.max_loops=[1,4]", {"evaluation", "\"max_loops\"", "from 0 to 3", "got 4"}},
+      {"evaluation.max_loops=[1,4]", {"evaluation", "\"max_loops\"", "from 1 to 3, or 0", "got 4"}},
       {"evaluation.tasks=[\"piqa\"]", {"\"data\" expects the folders", "(piqa)", "got none"}},
       {"training.step=3", {"unknown key \"step\"", "Did you mean \"steps\"?"}},
   };
@@ -127,7 +130,7 @@ TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
   }
 }
 
-TEST(RunConfig, AMistakeInTheFileNamesTheFile) {
+TEST(RunConfig, AMistakeInTheFileNamesTheFileAndTheLine) {
   const TestDirectory directory;
   auto text = std::string(kRun);
   text.replace(text.find("steps = 10"), 10, "steps = -1");
@@ -136,7 +139,10 @@ TEST(RunConfig, AMistakeInTheFileNamesTheFile) {
     (void)load_run_config(path);
     FAIL() << "was not refused";
   } catch (const Error& error) {
-    EXPECT_TRUE(std::string(error.what()).starts_with(path.string() + ": ")) << error.what();
+    EXPECT_EQ(
+        std::string(error.what()),
+        path.string() +
+            ":13: \"steps\" expects a whole number from 1 to 1000000000, got -1. Nearest: 1.");
   }
 }
 

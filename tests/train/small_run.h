@@ -44,7 +44,7 @@ inline RunConfig small_run(const TestDirectory& directory) {
   config.model.num_hidden_layers = 2;
   config.model.num_attention_heads = 2;
   config.model.max_position_embeddings = 16;
-  config.model.max_loops = {{2}, false};
+  config.model.max_loops = 2;
   config.model.local_memory_slots = 4;
   config.model.global_memory_slots = 2;
   config.data.train = (directory.path() / "train.tokens").string();

@@ -82,7 +82,7 @@ TEST(Validator, LossAndBitsPerByteAreThoseOfTheLogits) {
 TEST(Validator, EveryBudgetIsScoredOnTheSameWeights) {
   const TestDirectory directory;
   auto run = small_run(directory);
-  run.model.max_loops = {{3, 1}, true};
+  run.model.max_loops = {3, 1};
   const auto model = random_model(run);
   const auto file = std::make_shared<const TokenFile>(run.data.validation);
   const auto metrics = Validator(file, Tokenizer::bytes(), run.training).validate(model, 1, {});
