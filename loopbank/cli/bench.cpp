@@ -14,6 +14,7 @@
 #include "loopbank/cli/bench_ops.h"
 #include "loopbank/cli/bench_pytorch.h"
 #include "loopbank/cli/command.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/model/cost.h"
 #include "loopbank/ops/gemm/gemm_peak.h"
 #include "loopbank/support/error.h"
@@ -224,9 +225,11 @@ void run_ops(const BenchFlags& flags) {
 }
 
 void add_common_flags(CLI::App& command, BenchFlags& flags) {
-  command.add_option("--dtype", flags.dtype, "fp32 | bf16")->check(CLI::IsMember({"fp32", "bf16"}));
-  command.add_option("--device", flags.device, "auto | cpu | cuda")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  TrainingConfig training;
+  command.add_option("--dtype", flags.dtype, "Number type of the computation (the config's)")
+      ->check(allowed_values(field_named(training.fields(), "precision")));
+  command.add_option("--device", flags.device, "Where to compute; auto: on a GPU if there is one")
+      ->check(allowed_values(field_named(training.fields(), "device")));
   command.add_flag("--json", flags.json, "The figures as one line of JSON on stdout");
 }
 
@@ -251,8 +254,9 @@ void add_bench(CLI::App& app) {
   train->add_option("--config", flags->config, "A run's TOML; its data files are not opened")
       ->required();
   train->add_option("--set", flags->overrides, "section.key=value, may be given several times");
-  train->add_option("--steps", flags->steps, "Timed steps; the figures are their median")
-      ->check(CLI::PositiveNumber);
+  add_setting_flag(
+      *train,
+      Field("steps", &flags->steps, "timed steps; the figures are their median").minimum(1));
   train->add_flag("--compare-pytorch", flags->compare_pytorch,
                   "Also the plain PyTorch version in reference/, in turns");
   train->add_option("--python", flags->python, "Interpreter with torch, for --compare-pytorch");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "loopbank/cli/data_command.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/data/token_source.h"
 
 namespace loopbank::cli {
@@ -146,9 +147,10 @@ void add_data_inspect(CLI::App& data) {
   auto* tokenizer =
       command->add_option("--tokenizer", flags->tokenizer,
                           "Also check that the ids are of this one; finds the documents of .bin");
-  command->add_option("--documents", flags->documents, "Show the text of the first N (0)")
-      ->needs(tokenizer)
-      ->check(CLI::NonNegativeNumber);
+  add_setting_flag(
+      *command,
+      Field("documents", &flags->documents, "show the text of the first N (0)").minimum(0))
+      ->needs(tokenizer);
   command->add_flag("--json", flags->json, "The result as JSON on stdout");
   command->callback([flags] { run_data_inspect(*flags); });
 }

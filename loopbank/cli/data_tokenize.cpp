@@ -12,6 +12,7 @@
 
 #include "loopbank/cli/data_command.h"
 #include "loopbank/cli/runtime.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/data/tokenize.h"
 #include "loopbank/data/tokenize_shards.h"
@@ -142,11 +143,11 @@ void add_data_tokenize(CLI::App& data) {
       ->required();
   command->add_option("--out", flags->out, "The token file to write, or a folder/ of shards")
       ->required();
-  command
-      ->add_option("--shard-tokens", flags->shard_tokens,
-                   fmt::format("Tokens after which a shard ends ({}); --out is a folder",
-                               kDefaultShardTokens))
-      ->check(CLI::PositiveNumber);
+  add_setting_flag(*command, Field("shard_tokens", &flags->shard_tokens,
+                                   fmt::format("tokens after which a shard ends ({}); --out is a "
+                                               "folder",
+                                               kDefaultShardTokens))
+                                 .minimum(1));
   command->add_flag("--strict", flags->strict, "Stop at the first bad line");
   command->add_flag("--no-end-of-text", flags->no_end_of_text,
                     "Do not end each document with the end-of-text token");

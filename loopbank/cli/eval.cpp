@@ -12,6 +12,7 @@
 #include "loopbank/cli/eval_requests.h"
 #include "loopbank/cli/inference_flags.h"
 #include "loopbank/cli/runtime.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/eval/evaluate.h"
 #include "loopbank/eval/result_files.h"
 #include "loopbank/eval/task_files.h"
@@ -29,6 +30,9 @@ struct EvalFlags {
   std::vector<std::string> requests;
   std::string few_shot;
   std::string out;
+  std::string sample = "first";
+  int64_t shots = -1;  // -1: what the task's name says, else none
+  IntOrList max_loops;
   TaskSource source;
   EvalOptions options;
   bool json = false;
@@ -44,6 +48,12 @@ void require_scoring_flags(const EvalFlags& flags) {
 }
 
 void run_eval(EvalFlags flags) {
+  flags.source.documents =
+      flags.sample == "olmes" ? DocumentChoice::kOlmes : DocumentChoice::kFirst;
+  if (flags.shots >= 0) {
+    flags.source.shots = flags.shots;
+  }
+  flags.options.max_loops = flags.max_loops.values;
   if (!flags.requests.empty()) {
     run_request_check(flags.requests,
                       {.data = {flags.data.begin(), flags.data.end()},
@@ -82,11 +92,6 @@ void run_eval(EvalFlags flags) {
   }
 }
 
-/// A list in one word, so that the flag does not take the words behind it.
-CLI::Option* one_word(CLI::Option* option) {
-  return option->delimiter(',')->allow_extra_args(false);
-}
-
 }  // namespace
 
 void add_eval(CLI::App& app) {
@@ -95,40 +100,32 @@ void add_eval(CLI::App& app) {
   const auto flags = std::make_shared<EvalFlags>();
   add_model_directory(*command, flags->model);
   command->get_option("MODEL_DIR")->required(false);  // --check-requests goes without
-  one_word(command->add_option("--tasks", flags->tasks,
-                               "Tasks and suites (commonsense, math), with commas between"));
+  comma_separated(command->add_option("--tasks", flags->tasks,
+                                      "Tasks and suites (commonsense, math), with commas between"));
   command
       ->add_option("--data", flags->data,
                    "Folder of the tasks' .jsonl files; may be given several times")
       ->allow_extra_args(false);
-  command->add_option("--limit", flags->source.limit, "Instances per task (all)")
-      ->check(CLI::PositiveNumber);
-  command
-      ->add_option_function<std::string>(
-          "--sample",
-          [flags](const std::string& choice) {
-            flags->source.documents =
-                choice == "olmes" ? DocumentChoice::kOlmes : DocumentChoice::kFirst;
-          },
-          "Documents of a task: the first ones, or those that olmes draws (first)")
-      ->check(CLI::IsMember({"first", "olmes"}));
-  command
-      ->add_option("--shots", flags->source.shots,
-                   "Examples before every query (OLMES's number for ::olmes names, else 0)")
-      ->check(CLI::NonNegativeNumber);
+  add_setting_flag(*command,
+                   Field("limit", &flags->source.limit, "questions per task (all)").minimum(1));
+  add_setting_flag(*command, Field("sample", &flags->sample,
+                                   "which documents of a task --limit keeps: the first ones, or "
+                                   "those that OLMES draws (first)")
+                                 .choices({"first", "olmes"}));
+  add_setting_flag(*command, Field("shots", &flags->shots,
+                                   "worked examples before each question (OLMES's number for "
+                                   "::olmes names, else 0)")
+                                 .minimum(0));
   command
       ->add_option("--check-requests", flags->requests,
                    "Compare prompts with the recorded requests in this folder; no model is needed")
       ->allow_extra_args(false);
   command->add_option("--fewshot", flags->few_shot,
                       "File of the shots: rows {\"task\", \"num_shots\", \"prefix\"}");
-  one_word(
-      command->add_option("--max-loops", flags->options.max_loops,
-                          "Loop budgets, with commas between; one result each (the model's N)"))
-      ->check(CLI::PositiveNumber);
-  command->add_option("--batch-tokens", flags->options.batch_tokens, "Tokens of a batch")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  add_max_loops_flag(*command, &flags->max_loops);
+  add_setting_flag(
+      *command, Field("batch_tokens", &flags->options.batch_tokens, "tokens per batch").minimum(1))
+      ->capture_default_str();
   add_precision_flag(*command, flags->options.compute_dtype);
   command->add_option("--out", flags->out, "Folder for metrics.json and a row per instance");
   command->add_flag("--json", flags->json, "The results as JSON on stdout");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/eval/compare.h"
 
 namespace loopbank::cli {
@@ -35,10 +36,12 @@ void add_eval_compare(CLI::App& eval) {
   const auto flags = std::make_shared<CompareFlags>();
   command->add_option("A", flags->a, "Folder written by eval --out")->required();
   command->add_option("B", flags->b, "Another one, of the same tasks and documents")->required();
-  command->add_option("--resamples", flags->options.resamples, "Draws of all documents")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  command->add_option("--seed", flags->options.seed, "Of the draws")->capture_default_str();
+  add_setting_flag(*command, Field("resamples", &flags->options.resamples,
+                                   "bootstrap resamples of the documents")
+                                 .minimum(1))
+      ->capture_default_str();
+  command->add_option("--seed", flags->options.seed, "Seed of the resamples")
+      ->capture_default_str();
   command->add_flag("--json", flags->json, "The comparison as JSON on stdout");
   // Words go to a positional that is required before they are taken for a subcommand.
   eval.get_option("MODEL_DIR")->required(false);

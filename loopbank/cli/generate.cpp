@@ -10,6 +10,7 @@
 
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/inference_flags.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/infer/generator.h"
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/support/log.h"
@@ -65,22 +66,19 @@ void add_generate(CLI::App& app) {
   auto& options = flags->options;
   add_model_directory(*command, flags->model);
   command->add_option("--prompt", flags->prompt, "The text to continue; may be empty")->required();
-  command->add_option("--max-tokens", options.max_tokens, "Most tokens to generate")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  command
-      ->add_option("--temperature", options.sampling.temperature,
-                   "Divides the logits; 0 takes the most probable token")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
-  command
-      ->add_option("--top-p", options.sampling.top_p,
-                   "Draw from the most probable tokens that reach this probability together")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  for (const auto& field :
+       {Field("max_tokens", &options.max_tokens, "most tokens to generate").minimum(1),
+        Field("temperature", &options.sampling.temperature,
+              "divides the logits; 0: always the most probable token")
+            .minimum(0.0),
+        Field("top_p", &options.sampling.top_p,
+              "draw only from the most probable tokens whose probabilities add up to this")
+            .range(0.0, 1.0)
+            .above(0.0)}) {
+    add_setting_flag(*command, field)->capture_default_str();
+  }
   command->add_option("--seed", options.seed, "Seed of the draws")->capture_default_str();
-  command->add_option("--max-loops", options.max_loops, "Loop budget (the model's N)")
-      ->check(CLI::PositiveNumber);
+  add_max_loops_flag(*command, &options.max_loops);
   add_precision_flag(*command, options.compute_dtype);
   command->add_flag("--json", flags->json, "The whole result as JSON on stdout, at the end");
   command->callback([flags] { run_generate(*flags); });

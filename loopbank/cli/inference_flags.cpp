@@ -1,7 +1,10 @@
 #include "loopbank/cli/inference_flags.h"
 
-#include <map>
 #include <string>
+
+#include "loopbank/cli/setting_flags.h"
+#include "loopbank/model/config.h"
+#include "loopbank/train/run_config.h"
 
 namespace loopbank::cli {
 
@@ -19,8 +22,21 @@ void add_precision_flag(CLI::App& command, at::ScalarType& compute_dtype) {
           [&compute_dtype](const std::string& name) {
             compute_dtype = name == "bf16" ? at::kBFloat16 : at::kFloat;
           },
-          "Number type of the computation: fp32 or bf16 (fp32)")
-      ->check(CLI::IsMember({"fp32", "bf16"}));
+          "Number type of the computation (fp32)")
+      ->check(allowed_values(field_named(TrainingConfig().fields(), "precision")));
+}
+
+void add_max_loops_flag(CLI::App& command, FieldTarget budget) {
+  const bool is_list = std::holds_alternative<IntOrList*>(budget);
+  auto* option = add_setting_flag(
+      command, Field("max_loops", budget,
+                     is_list ? "loop budgets, with commas between, each giving one result; 0, the "
+                               "default: each layer's own N"
+                             : "loop budget; 0, the default: each layer's own N")
+                   .range(0, kMaxLoops));
+  if (is_list) {
+    comma_separated(option);
+  }
 }
 
 }  // namespace loopbank::cli

@@ -1,9 +1,11 @@
 #pragma once
-/// Flags that eval, generate and probe share.
+/// Flags that the commands share which run a trained model.
 
 #include <ATen/core/Tensor.h>
 
 #include <CLI/CLI.hpp>
+
+#include "loopbank/support/field.h"
 
 namespace loopbank::cli {
 
@@ -12,5 +14,8 @@ void add_model_directory(CLI::App& command, std::string& directory);
 
 /// --precision fp32|bf16: the number type in which the model computes.
 void add_precision_flag(CLI::App& command, at::ScalarType& compute_dtype);
+
+/// --max-loops N: the loop budget, or --max-loops N,N,... where the target holds a list.
+void add_max_loops_flag(CLI::App& command, FieldTarget budget);
 
 }  // namespace loopbank::cli

@@ -16,6 +16,7 @@
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/inference_flags.h"
 #include "loopbank/cli/runtime.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/dissect/text_rows.h"
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/support/log.h"
@@ -214,15 +215,15 @@ void add_inside(CLI::App& app) {
       ->add_option("--text", flags->text,
                    "The text to read: .jsonl (field text) or .txt, plain, .gz or .zst")
       ->required();
-  command
-      ->add_option(
-          "--rows", flags->rows,
-          fmt::format("Rows to read from its beginning (those of {} tokens)", kDefaultTokens))
-      ->check(CLI::PositiveNumber);
-  command
-      ->add_option("--sequence-length", flags->sequence_length,
-                   "Tokens of a row (those of its training, else max_position_embeddings)")
-      ->check(CLI::PositiveNumber);
+  add_setting_flag(*command,
+                   Field("rows", &flags->rows,
+                         fmt::format("rows to read from the start of the text (as many as hold {} "
+                                     "tokens)",
+                                     kDefaultTokens))
+                       .minimum(1));
+  add_setting_flag(*command, Field("sequence_length", &flags->sequence_length,
+                                   "tokens per row (as in training, else max_position_embeddings)")
+                                 .minimum(1));
   add_precision_flag(*command, flags->options.compute_dtype);
   command->add_flag("--json", flags->json, "All of it as JSON on stdout, the first tokens too");
   command->callback([flags] { run_inside(*flags); });

@@ -12,6 +12,7 @@
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/inference_flags.h"
 #include "loopbank/cli/runtime.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/dissect/memory_report.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
@@ -31,7 +32,7 @@ struct InspectFlags {
 };
 
 /// Every token keeps its place in memory, and its slots.
-constexpr int64_t kMostTokens = 100'000'000;
+constexpr double kMostTokens = 1e8;
 
 void apply_ablate(const std::vector<std::string>& names, InspectOptions& options) {
   const auto named = [&](const char* name) {
@@ -81,27 +82,26 @@ void add_inspect(CLI::App& app) {
   add_model_directory(*command, flags->model);
   command->add_option("--text", flags->text, "A .txt, .jsonl or .parquet file, plain, .gz or .zst")
       ->required();
-  command->add_option("--tokens", options.max_tokens, "Tokens of the text to read, at most")
-      ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, kMostTokens));
-  command
-      ->add_option("--sequence-length", options.sequence_length,
-                   "Tokens of a row (the model's max_position_embeddings)")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--slots", options.num_slots, "Slots of each bank to describe in full")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--top", options.num_top, "Contexts, tokens and promoted tokens of a slot")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  command
-      ->add_option(
-          "--ablate", flags->ablate,
-          "What to zero, and see the cost: bank (all, and each), slots (each that is described "
-          "in full), none (bank,slots)")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::IsMember({"bank", "slots", "none"}));
+  add_setting_flag(
+      *command,
+      Field("tokens", &options.max_tokens, "most tokens of the text to read").range(1, kMostTokens))
+      ->capture_default_str();
+  add_setting_flag(*command, Field("sequence_length", &options.sequence_length,
+                                   "tokens per row (the model's max_position_embeddings)")
+                                 .minimum(1));
+  add_setting_flag(
+      *command,
+      Field("slots", &options.num_slots, "slots of each bank to describe in full").minimum(0))
+      ->capture_default_str();
+  add_setting_flag(
+      *command,
+      Field("top", &options.num_top, "contexts, tokens and promoted tokens per slot").minimum(1))
+      ->capture_default_str();
+  comma_separated(add_setting_flag(
+      *command, Field("ablate", &flags->ablate,
+                      "what to zero to see what it is worth: bank (all of them, and each), slots "
+                      "(each that is described in full), none (bank,slots)")
+                    .choices({"bank", "slots", "none"})));
   command
       ->add_option("--zero", options.zero,
                    "all, BANK or BANK:SLOT[,SLOT...] to zero as well, such as layer0:12; may be "
@@ -111,8 +111,7 @@ void add_inspect(CLI::App& app) {
       ->add_option("--swap", options.swap,
                    "BANK:SLOT,SLOT, two slots whose values to exchange; may be given several times")
       ->allow_extra_args(false);
-  command->add_option("--max-loops", options.max_loops, "Loop budget (the model's N)")
-      ->check(CLI::PositiveNumber);
+  add_max_loops_flag(*command, &options.max_loops);
   command->add_option("--out", flags->out, "FILE.json to write the whole report to");
   command->add_flag("--json", flags->json, "The whole report as JSON on stdout");
   command->callback([flags] { run_inspect(*flags); });

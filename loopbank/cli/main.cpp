@@ -58,7 +58,9 @@ std::string describe(const CLI::App& app, const CLI::ParseError& error) {
   const auto& command = chosen(app);
   const auto extras = app.remaining(true);
   if (extras.empty()) {
-    return fmt::format("{}: {}. See {} --help.", full_name(command), first_line(error.what()),
+    const auto what = first_line(error.what());
+    const bool is_sentence = what.ends_with('.') || what.ends_with('?');
+    return fmt::format("{}: {}{} See {} --help.", full_name(command), what, is_sentence ? "" : ".",
                        full_name(command));
   }
   // A word that nobody knows explains best why another one is missing, so it comes first.

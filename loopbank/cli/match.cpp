@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/cli/command.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/study/plan.h"
 
 namespace loopbank::cli {
@@ -15,7 +16,7 @@ namespace {
 struct MatchFlags {
   std::string config;
   std::vector<std::string> overrides;
-  MatchBy by = MatchBy::kParameters;
+  std::string by;
   MatchOptions defaults;
   int64_t step = defaults.step;
   bool json = false;
@@ -34,12 +35,14 @@ void print_figure(const char* name, const MatchedFigure& figure) {
 
 void run_match(const MatchFlags& flags) {
   const auto run = load_plan_config(flags.config, flags.overrides);
-  const MatchOptions options{
-      .by = flags.by, .sequence_length = make_plan(run).sequence_length, .step = flags.step};
+  const bool by_flops = flags.by == "flops";
+  const MatchOptions options{.by = by_flops ? MatchBy::kFlops : MatchBy::kParameters,
+                             .sequence_length = make_plan(run).sequence_length,
+                             .step = flags.step};
   const auto baseline = match_baseline(run.model, options);
   if (flags.json) {
     auto json = nlohmann::ordered_json::object();
-    json["by"] = flags.by == MatchBy::kFlops ? "flops" : "parameters";
+    json["by"] = flags.by;
     json["sequence_length"] = options.sequence_length;
     json["step"] = options.step;
     json["model"] = to_json(baseline.model);
@@ -48,8 +51,8 @@ void run_match(const MatchFlags& flags) {
     return;
   }
   fmt::print("# The dense baseline of {} by {}: F {}, {} layers.\n", flags.config,
-             flags.by == MatchBy::kFlops ? "FLOPs a token" : "parameters",
-             baseline.model.intermediate_size, baseline.model.num_hidden_layers);
+             by_flops ? "FLOPs a token" : "parameters", baseline.model.intermediate_size,
+             baseline.model.num_hidden_layers);
   print_figure("parameters", baseline.parameters);
   print_figure("forward FLOPs a token", baseline.forward_flops);
   fmt::print("\n{}", baseline_toml(run, baseline.model));
@@ -63,15 +66,13 @@ void add_match(CLI::App& app) {
   const auto flags = std::make_shared<MatchFlags>();
   command->add_option("CONFIG", flags->config, "A run's TOML, a config.json or a model's folder")
       ->required();
-  command
-      ->add_option("--by", flags->by,
-                   "parameters: widens F; flops: deepens L, on top of the width that memory buys")
-      ->required()
-      ->transform(CLI::CheckedTransformer(std::map<std::string, MatchBy>{
-          {"parameters", MatchBy::kParameters}, {"flops", MatchBy::kFlops}}));
-  command->add_option("--step", flags->step, "F grows in multiples of this")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  add_setting_flag(*command, Field("by", &flags->by,
+                                   "what both have in common: parameters (widens F) or flops "
+                                   "(deepens L, on top of the width that memory buys)")
+                                 .choices({"parameters", "flops"}))
+      ->required();
+  add_setting_flag(*command, Field("step", &flags->step, "F is a multiple of this").minimum(1))
+      ->capture_default_str();
   command->add_option("--set", flags->overrides, "section.key=value, may be given several times");
   command->add_flag("--json", flags->json, "The baseline and its residuals as JSON on stdout");
   command->callback([flags] { run_match(*flags); });

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/cli/command.h"
+#include "loopbank/cli/setting_flags.h"
 
 namespace loopbank::cli {
 namespace {
@@ -40,10 +41,10 @@ void add_plan(CLI::App& app) {
   command->add_option("CONFIG", flags->config, "A run's TOML, a config.json or a model's folder")
       ->required();
   command->add_option("--set", flags->overrides, "section.key=value, may be given several times");
-  command
-      ->add_option("--flops-per-second", flags->flops_per_second,
-                   "FLOPs that the machine sustains in training, for the time (4e14: an H100)")
-      ->check(CLI::PositiveNumber);
+  add_setting_flag(*command, Field("flops_per_second", &flags->flops_per_second,
+                                   "FLOPs that the machine sustains in training, for the time "
+                                   "(4e14: an H100)")
+                                 .positive());
   command->add_flag("--json", flags->json, "The plan as JSON on stdout");
   command->callback([flags] { run_plan(*flags); });
 }

@@ -42,8 +42,7 @@ void add_probe(CLI::App& app) {
   command->add_option("--out", flags->out, "FILE.safetensors to write")->required();
   command->add_flag("--gradients", flags->options.gradients,
                     "Also the loss's gradient of every parameter, grad.NAME");
-  command->add_option("--max-loops", flags->options.max_loops, "Loop budget (the model's N)")
-      ->check(CLI::PositiveNumber);
+  add_max_loops_flag(*command, &flags->options.max_loops);
   add_precision_flag(*command, flags->options.compute_dtype);
   command->callback([flags] { run_probe(*flags); });
 }

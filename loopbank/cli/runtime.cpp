@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/ops/cpu/memory_pool.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/support/error.h"
@@ -55,9 +56,9 @@ int threads_from_environment(const char* name) {
   return threads;
 }
 
-int wanted_threads(int flag) {
+int wanted_threads(int64_t flag) {
   if (flag > 0) {
-    return flag;
+    return static_cast<int>(flag);
   }
   for (const char* name : {"LOOPBANK_THREADS", "OMP_NUM_THREADS"}) {
     if (const int threads = threads_from_environment(name); threads > 0) {
@@ -82,12 +83,13 @@ void apply_runtime_settings() {
 
 void add_runtime_flags(CLI::App& app) {
   app.fallthrough();  // inherited by every command added after this
-  app.add_option("--threads", settings().threads,
-                 "Threads that compute (LOOPBANK_THREADS, else all cores available)")
-      ->check(CLI::Range(1, kMaxThreads));
-  app.add_option("--kernels", settings().kernels,
-                 "fused | reference: every op as plain ATen, its definition (slow)")
-      ->check(CLI::IsMember({"fused", "reference"}));
+  add_setting_flag(app, Field("threads", &settings().threads,
+                              "threads that compute (LOOPBANK_THREADS, else all available cores)")
+                            .range(1, kMaxThreads));
+  add_setting_flag(app,
+                   Field("kernels", &settings().kernels,
+                         "which kernels: fused, or reference, the definitions in plain ATen (slow)")
+                       .choices({"fused", "reference"}));
   app.add_flag("--quiet", settings().quiet, "Only warnings and errors on stderr, no progress");
   app.parse_complete_callback(apply_runtime_settings);
 }

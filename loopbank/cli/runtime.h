@@ -3,13 +3,14 @@
 /// on stderr.
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <string>
 
 namespace loopbank::cli {
 
 /// Settings common to all commands, set by the parser before the command runs.
 struct RuntimeSettings {
-  int threads = 0;  ///< threads that compute; 0: LOOPBANK_THREADS, OMP_NUM_THREADS, all cores
+  int64_t threads = 0;  ///< threads that compute; 0: LOOPBANK_THREADS, OMP_NUM_THREADS, all cores
   std::string kernels = "fused";  ///< or "reference": every op as plain ATen
   bool quiet = false;             ///< only warnings and errors on stderr, no progress
 };

@@ -1,4 +1,5 @@
-/// loopbank settings: every key of a run config and of a study file, its default and its meaning.
+/// loopbank settings: every key of a run config and of a study file: what it expects, its default
+/// and its meaning.
 
 #include <fmt/format.h>
 
@@ -32,7 +33,8 @@ void run_settings() {
 }  // namespace
 
 void add_settings(CLI::App& app) {
-  app.add_subcommand("settings", "Every key of a run config, its default and its meaning")
+  app.add_subcommand("settings",
+                     "Every key of a run config and of a study: values, default, meaning")
       ->callback(run_settings);
 }
 

@@ -11,6 +11,7 @@
 
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/runtime.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/runner.h"
@@ -29,7 +30,7 @@ struct StudyFlags {
   std::string scale = "demo";
   std::string out;
   std::vector<std::string> systems;
-  std::vector<int64_t> seeds;
+  IntOrList seeds = std::vector<int64_t>();  // none: the study's
   std::string text;
   std::vector<std::string> tasks;
   int64_t at_once = 0;
@@ -46,8 +47,8 @@ const std::map<std::string, Scale> kScales = {
 std::string command_of(const StudyFlags& flags) {
   auto text = flags.config.empty() ? fmt::format("loopbank study --scale {}", flags.scale)
                                    : fmt::format("loopbank study {}", flags.config);
-  if (!flags.seeds.empty()) {
-    text += fmt::format(" --seeds {}", fmt::join(flags.seeds, ","));
+  if (!flags.seeds.values.empty()) {
+    text += fmt::format(" --seeds {}", fmt::join(flags.seeds.values, ","));
   }
   if (!flags.systems.empty()) {
     text += fmt::format(" --systems {}", fmt::join(flags.systems, ","));
@@ -152,7 +153,7 @@ void run_study_command(const StudyFlags& flags) {
       .parts = parts_of(flags),
       .out = flags.out,
       .systems = flags.systems,
-      .seeds = flags.seeds,
+      .seeds = flags.seeds.values,
       .command = command_of(flags),
       .at_once = flags.at_once,
       .time_limit_seconds =
@@ -190,22 +191,22 @@ void add_study(CLI::App& app) {
   const auto flags = std::make_shared<StudyFlags>();
   command->add_option("CONFIG", flags->config, "A study file of your own instead of a scale")
       ->check(CLI::ExistingFile);
-  command->add_option("--scale", flags->scale, "demo (minutes), small (hours) or paper (planned)")
-      ->check(CLI::IsMember(kScales))
+  add_setting_flag(*command,
+                   Field("scale", &flags->scale,
+                         "how large: demo (minutes), small (hours) or paper (to plan only)")
+                       .choices({"demo", "small", "paper"}))
       ->capture_default_str();
   command->add_option("--out", flags->out,
                       "The study's folder; a stopped study continues, done systems are kept");
-  command->add_option("--systems", flags->systems, "Names with commas between (all ten)")
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  command
-      ->add_option(
-          "--seeds,--seed", flags->seeds,
-          "With commas between, in place of the study's; each is an invented world, initial "
-          "values and an order of the data")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::NonNegativeNumber);
+  comma_separated(
+      command->add_option("--systems", flags->systems, "Names with commas between (all ten)"));
+  comma_separated(add_setting_flag(
+      *command,
+      Field("seeds", &flags->seeds,
+            "with commas between, in place of the study's; each gives an invented world, initial "
+            "weights and an order of the documents")
+          .minimum(0),
+      "--seeds,--seed"));
   command->add_option("--text", flags->text,
                       "Folder of text (.jsonl, .txt, .gz, .zst) to train on as well (small)");
   command->add_option("--data", flags->tasks, "Folders of the tasks' files for --text")
@@ -214,11 +215,10 @@ void add_study(CLI::App& app) {
       ->add_option("--set", flags->overrides,
                    "section.key=value for all systems, may be given several times")
       ->allow_extra_args(false);
-  command
-      ->add_option("--at-once", flags->at_once,
-                   "Runs in work at a time, each on its share of the threads (small models: one a "
-                   "thread; else one)")
-      ->check(CLI::PositiveNumber);
+  add_setting_flag(*command, Field("at_once", &flags->at_once,
+                                   "runs at a time, each on its share of the threads (small "
+                                   "models: one per thread; others: one)")
+                                 .minimum(1));
   command->add_option("--time-limit", flags->time_limit,
                       "300s, 5min or 1.5h: measures this machine and takes as many steps, the same "
                       "for all systems, as end in that time; below half of the study's steps "

@@ -34,7 +34,7 @@ inline LanguageModel model_of(std::vector<int64_t> loops, int64_t local_slots,
   config.num_hidden_layers = 3;
   config.num_attention_heads = 2;
   config.max_position_embeddings = 16;
-  config.max_loops = {loops, loops.size() > 1};
+  config.max_loops = loops.size() > 1 ? IntOrList(loops) : IntOrList(loops.front());
   config.loop_scale_init = -1.0;
   config.local_memory_slots = local_slots;
   config.global_memory_slots = global_slots;

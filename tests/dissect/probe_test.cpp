@@ -46,7 +46,7 @@ LanguageModel probed_model(std::vector<int64_t> loops, int64_t slots, double pon
   config.num_hidden_layers = 2;
   config.num_attention_heads = 2;
   config.max_position_embeddings = 12;
-  config.max_loops = {loops, loops.size() > 1};
+  config.max_loops = loops.size() > 1 ? IntOrList(loops) : IntOrList(loops.front());
   config.loop_scale_init = 0.0;
   config.local_memory_slots = slots;
   config.global_memory_slots = slots / 2;

@@ -45,7 +45,7 @@ LanguageModel tour_model() {
   config.num_hidden_layers = 2;
   config.num_attention_heads = 4;
   config.max_position_embeddings = 160;
-  config.max_loops = {{3, 0}, true};
+  config.max_loops = {3, 0};
   config.loop_scale_init = 0.5;
   config.local_memory_slots = 5;
   config.global_memory_slots = 3;
