@@ -19,9 +19,9 @@ Initial loop_scale_initial(const ModelConfig& config) {
 }
 
 /// y = sum_t P_t h^(t), n = sum_t t P_t: [B, T, D] and [B, T].
-/// @param p  [N, B, T], P
-LayerOutput sum_over_loops(const at::Tensor& p, const std::vector<at::Tensor>& h) {
-  const auto [y, n] = ops::mix_by_halting(h, p);
+/// @param halting  [N, B, T], P
+LayerOutput sum_over_loops(const at::Tensor& halting, const std::vector<at::Tensor>& h) {
+  const auto [y, n] = ops::mix_by_halting(h, halting);
   return {.state = y, .expected_loops = n};
 }
 
@@ -41,14 +41,14 @@ AdaptiveLayer::AdaptiveLayer(Parameters& parameters, const std::string& name,
 
 LayerOutput AdaptiveLayer::forward(const at::Tensor& x, const Place& place) const {
   const auto body = [this](const at::Tensor& h, const OpenBank& bank, const Place& in) {
-    return std::vector{loop(h, bank, in)};
+    return loop(h, bank, in);
   };
   const auto bank = memory_ ? memory_->open(place.pass) : OpenBank{};
   std::vector<at::Tensor> states;  // h^(1), h^(2), ... [B, T, D]
   std::vector<at::Tensor> logits;  // of p_1, p_2, ... [B, T]
   auto h = x;                      // h^(0)
   for (int64_t t = 1; t <= place.pass.loops(num_loops_); ++t) {
-    h = kept_or_recomputed(Recompute::kLoop, body, h, bank, place.at_loop(t)).front();
+    h = kept_or_recomputed(Recompute::kLoop, body, h, bank, place.at_loop(t));
     states.push_back(h);
     logits.push_back(halting_.logit(h, t));
   }

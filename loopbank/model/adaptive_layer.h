@@ -1,6 +1,6 @@
 #pragma once
-/// The adaptive layer: one block run up to N times, with a probability to stop after each (paper
-/// sec. 2).
+/// The adaptive layer: one block run up to N times, with a probability of stopping after each
+/// (paper sec. 2).
 ///
 ///                 +-------------------- up to N loops --------------------+
 ///                 |                                                       |
@@ -31,9 +31,7 @@ class AdaptiveLayer : public Layer {
   AdaptiveLayer(Parameters& parameters, const std::string& name, const ModelConfig& config,
                 int64_t layer, const SharedMemory* shared);
 
-  /// The loops, the halting rule over them, their mix.
-  ///
-  /// Under a loop budget below N the last allowed loop takes the rest of the probability.
+  /// The loops, as many as the pass allows, the halting rule over them, their mix.
   [[nodiscard]] LayerOutput forward(const at::Tensor& x, const Place& place) const override;
 
  private:

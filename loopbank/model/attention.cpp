@@ -45,8 +45,9 @@ Branch Attention::operator()(const at::Tensor& x, const Place& place) const {
 
 Branch Attention::operator()(const Normed& x, const Place& place) const {
   const auto& weights = place.weights.prepared({query_.weight(), key_.weight(), value_.weight()});
-  const auto [qkv, h] = ops::norm_linear(x.of, x.weight, x.eps, weights);  // h: x.of once more
-  const auto g = output_(attend(qkv, place), place);                       // [B, T, D]
+  const auto [qkv, h] =
+      ops::norm_linear(x.of, x.weight, x.eps, weights);  // h is x.of; its gradient joins qkv's
+  const auto g = output_(attend(qkv, place), place);     // [B, T, D]
   return {[g] { return g; }, x.of,
           [g, h = h](const at::Tensor& s) { return ops::scaled_residual(h, g, s); }};
 }

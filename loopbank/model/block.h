@@ -1,6 +1,5 @@
 #pragma once
-/// The block f(h; s): attention and feed-forward, both residual branches scaled by s (paper eq. 1-2
-/// and 5).
+/// The block: attention and feed-forward, both residual branches scaled by s (paper eq. 1-2 and 5).
 
 #include <ATen/core/Tensor.h>
 

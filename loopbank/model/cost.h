@@ -39,8 +39,8 @@ struct ModelCost {
 [[nodiscard]] double forward_flops(const ModelConfig& config, int64_t sequence_length,
                                    int64_t max_loops);
 
-/// The same for the loops that tokens are expected to take: what a token would cost that stopped
-/// after them. FLOPs grow by the same amount with each loop of a layer, so the mean is enough.
+/// The same for the loops that tokens are expected to take: what a token that stopped after
+/// them would cost. FLOPs grow by the same amount with each loop of a layer, so the mean is enough.
 ///
 /// @param mean_loops  expected loops, mean over layers (1 for a dense one) and tokens
 [[nodiscard]] double expected_forward_flops(const ModelConfig& config, int64_t sequence_length,

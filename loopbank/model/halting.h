@@ -30,7 +30,8 @@ class Halting {
 
   ///     P_t = p_t prod_{i<t} (1 - p_i), t < N           the last loop takes the rest
   ///
-  /// @param logits  one [B, T] a loop that was run; fewer than N under a loop budget
+  /// @param logits  one [B, T] a loop that was run; under a loop budget fewer than N, and the last
+  ///                of them is the last loop
   /// @return P [N, B, T], summing to 1 over the loops
   [[nodiscard]] at::Tensor distribution(const std::vector<at::Tensor>& logits) const;
 

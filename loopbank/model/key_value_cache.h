@@ -18,7 +18,7 @@ class KeyValueCache {
     at::Tensor values;  ///< [B, H_kv, capacity, d]
   };
 
-  /// Rotated and normed keys and values of new tokens are stored behind those of `length()`.
+  /// Rotated and normed keys and values of new tokens are stored after the first `length()` tokens.
   /// @return keys and values of all tokens so far, [B, H_kv, length + T, d]
   std::pair<at::Tensor, at::Tensor> append(int64_t layer, int64_t loop, const at::Tensor& keys,
                                            const at::Tensor& values);

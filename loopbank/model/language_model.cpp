@@ -29,7 +29,14 @@ ModelConfig validated(ModelConfig config) {
   return config;
 }
 
-void check_tokens(const at::Tensor& tokens, const ForwardOptions& options) {
+/// Positions that the tokens reach to: behind the cached ones, or by depth in a tree.
+int64_t length_of(const at::Tensor& tokens, const ForwardOptions& options) {
+  const int64_t cached = options.cache != nullptr ? options.cache->length() : 0;
+  return options.tree != nullptr ? options.tree->height() : cached + tokens.size(1);
+}
+
+void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
+                  const ModelConfig& config) {
   if (tokens.dim() != 2 || tokens.scalar_type() != at::kLong || tokens.numel() == 0) {
     fail(ErrorCode::kShape, "forward: expected tokens [B, T] int64 with at least one, got {} {}.",
          ops::format_shape(tokens.sizes()), c10::toString(tokens.scalar_type()));
@@ -41,22 +48,21 @@ void check_tokens(const at::Tensor& tokens, const ForwardOptions& options) {
          options.tree->num_tokens(), ops::format_shape(tokens.sizes()),
          options.cache != nullptr ? "a cache" : "none");
   }
-}
-
-/// The rotary angles of the tokens' positions: behind the cached ones, or by depth in a tree.
-ops::RotaryTable angles_of(const at::Tensor& tokens, const ForwardOptions& options,
-                           const ModelConfig& config) {
-  check_tokens(tokens, options);
-  const int64_t cached = options.cache != nullptr ? options.cache->length() : 0;
-  const int64_t length = options.tree != nullptr ? options.tree->height() : cached + tokens.size(1);
-  if (length > config.max_position_embeddings) {
+  if (const auto length = length_of(tokens, options); length > config.max_position_embeddings) {
     fail(ErrorCode::kShape,
          "forward: expected at most {} tokens a sequence (max_position_embeddings), got {}. "
          "Shorten the sequence or train a model with more positions.",
          config.max_position_embeddings, length);
   }
-  const auto positions = options.tree != nullptr ? at::tensor(options.tree->depths(), at::kLong)
-                                                 : at::arange(cached, length, at::kLong);  // [T]
+}
+
+/// The rotary angles of the tokens' positions.
+ops::RotaryTable angles_of(const at::Tensor& tokens, const ForwardOptions& options,
+                           const ModelConfig& config) {
+  const auto length = length_of(tokens, options);
+  const auto positions = options.tree != nullptr
+                             ? at::tensor(options.tree->depths(), at::kLong)
+                             : at::arange(length - tokens.size(1), length, at::kLong);  // [T]
   return ops::rotary_table(positions, config.head_size(), config.rope_theta, tokens.device());
 }
 
@@ -118,6 +124,7 @@ struct LanguageModel::Parts {
 
   /// A pass over these tokens, checked.
   Pass open(const at::Tensor& tokens, const ForwardOptions& options) const {
+    check_tokens(tokens, options, config);
     Pass pass(options);
     pass.angles = angles_of(tokens, options, config);
     if (memory) {
@@ -127,7 +134,7 @@ struct LanguageModel::Parts {
   }
 
   /// After the final norm, with the pass's cache and recorder served.
-  Hidden hidden(const at::Tensor& tokens, const Pass& pass) const {
+  Hidden run_layers(const at::Tensor& tokens, const Pass& pass) const {
     if (pass.recorder() != nullptr) {
       pass.recorder()->reset(layers.size());
     }
@@ -173,14 +180,14 @@ LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
 
 ModelOutput LanguageModel::forward(const at::Tensor& tokens, const ForwardOptions& options) const {
   const auto pass = parts_->open(tokens, options);
-  const auto out = parts_->hidden(tokens, pass);
+  const auto out = parts_->run_layers(tokens, pass);
   return {.logits = parts_->logits(out.states, pass),  // [B, T, V]
           .expected_loops = out.expected_loops};       // [L, B, T]
 }
 
 LanguageModel::Hidden LanguageModel::hidden(const at::Tensor& tokens,
                                             const ForwardOptions& options) const {
-  return parts_->hidden(tokens, parts_->open(tokens, options));
+  return parts_->run_layers(tokens, parts_->open(tokens, options));
 }
 
 at::Tensor LanguageModel::head(const at::Tensor& states, const ForwardOptions& options) const {

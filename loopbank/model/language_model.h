@@ -22,9 +22,9 @@ struct ModelOutput {
 };
 
 struct LossOutput {
-  at::Tensor total;           ///< scalar: cross_entropy + ponder_weight * ponder
-  at::Tensor cross_entropy;   ///< scalar, nats a token, mean over targets that are not kIgnore
-  at::Tensor ponder;          ///< scalar in [0, 1]: (mean n - 1) / (N - 1) over adaptive layers
+  at::Tensor total;          ///< scalar: cross_entropy + ponder_weight * ponder
+  at::Tensor cross_entropy;  ///< scalar, nats a token, mean over targets that are not kIgnoreTarget
+  at::Tensor ponder;         ///< scalar in [0, 1]: (mean n - 1) / (N - 1) over adaptive layers
   at::Tensor expected_loops;  ///< [L, B, T] fp32
 };
 
@@ -44,11 +44,11 @@ class LanguageModel {
   [[nodiscard]] ModelOutput forward(const at::Tensor& tokens,
                                     const ForwardOptions& options = {}) const;
 
-  /// Hidden states after the final norm, [B, T, D], without the head; for scoring a few positions.
   struct Hidden {
     at::Tensor states;          ///< [B, T, D] after the final norm, in the compute dtype
     at::Tensor expected_loops;  ///< [L, B, T]
   };
+  /// Hidden states after the final norm, without the head; for scoring a few positions.
   [[nodiscard]] Hidden hidden(const at::Tensor& tokens, const ForwardOptions& options = {}) const;
   /// Logits of hidden states: [..., D] to [..., V] fp32.
   [[nodiscard]] at::Tensor head(const at::Tensor& states, const ForwardOptions& options = {}) const;

@@ -31,9 +31,9 @@ DenseLayer::DenseLayer(Parameters& parameters, const std::string& name, const Mo
 
 LayerOutput DenseLayer::forward(const at::Tensor& x, const Place& place) const {
   const auto body = [this](const at::Tensor& h, const OpenBank&, const Place& in) {
-    return std::vector{f_(h, s_, in)};
+    return f_(h, s_, in);
   };
-  const auto y = kept_or_recomputed(Recompute::kLoop, body, x, {}, place).front();
+  const auto y = kept_or_recomputed(Recompute::kLoop, body, x, /*bank=*/{}, place);
   if (auto* recorder = place.pass.recorder(); recorder != nullptr) {
     recorder->record_states(place.layer, x, {y});
   }

@@ -26,7 +26,7 @@ class MemoryBank {
   MemoryBank(Parameters& parameters, const std::string& name, int64_t num_slots,
              int64_t hidden_size);
 
-  /// The bank ready to be read: once a pass, however many loops read it.
+  /// Opens the bank for reading: once a pass, however many loops read it.
   [[nodiscard]] OpenBank open(const LayerNorm& key_norm, const Pass& pass) const;
 
  private:
@@ -39,7 +39,7 @@ class SharedMemory {
  public:
   SharedMemory(Parameters& parameters, const std::string& name, const ModelConfig& config);
 
-  /// The global bank ready to be read; undefined tensors where there is none.
+  /// Opens the global bank for reading; undefined tensors where there is none.
   [[nodiscard]] OpenBank open(const Pass& pass) const;
 
   [[nodiscard]] const LayerNorm& query_norm() const { return query_norm_; }
@@ -68,11 +68,11 @@ class LayerMemory {
   LayerMemory(Parameters& parameters, const std::string& name, const ModelConfig& config,
               const SharedMemory& shared);
 
-  /// The layer's own bank ready to be read; undefined tensors where there is none.
+  /// Opens the layer's own bank for reading; undefined tensors where there is none.
   [[nodiscard]] OpenBank open(const Pass& pass) const;
 
   ///     q         = query_norm(memory_norm_l(h))
-  ///     m         = softmax(q K^T / sqrt D) V                of each bank
+  ///     m         = softmax(q key_norm(K)^T / sqrt D) V      of each bank
   ///     memory(h) = g_L * (W_L m_L) + g_G * (W_G m_G)
   ///
   /// @param h           [B, T, D] in the state type

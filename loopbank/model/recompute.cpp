@@ -72,7 +72,8 @@ std::vector<at::Tensor> recomputed(const TensorsFunction& function,
   return Recomputed::apply(TensorsFunction(of_all), at::TensorList(defined));
 }
 
-std::vector<at::Tensor> kept_or_recomputed(Recompute part, const PartOfPass& function,
+std::vector<at::Tensor> kept_or_recomputed(Recompute part,
+                                           const PartOfPass<std::vector<at::Tensor>>& function,
                                            const at::Tensor& h, const OpenBank& bank,
                                            const Place& place) {
   const auto& pass = place.pass;
@@ -88,6 +89,14 @@ std::vector<at::Tensor> kept_or_recomputed(Recompute part, const PartOfPass& fun
   };
   const auto& global = pass.global_bank;
   return recomputed(again, {h, bank.keys, bank.values, global.keys, global.values});
+}
+
+at::Tensor kept_or_recomputed(Recompute part, const PartOfPass<at::Tensor>& function,
+                              const at::Tensor& h, const OpenBank& bank, const Place& place) {
+  const auto as_list = [function](const at::Tensor& state, const OpenBank& own, const Place& in) {
+    return std::vector{function(state, own, in)};
+  };
+  return kept_or_recomputed(part, as_list, h, bank, place).front();
 }
 
 }  // namespace loopbank

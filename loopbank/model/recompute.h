@@ -23,14 +23,18 @@ using TensorsFunction = std::function<std::vector<at::Tensor>(const std::vector<
                                                  const std::vector<at::Tensor>& inputs);
 
 /// A part of a pass: from a hidden state [B, T, D], the layer's own opened bank, and the place.
-using PartOfPass = std::function<std::vector<at::Tensor>(const at::Tensor& h, const OpenBank& bank,
-                                                         const Place& place)>;
+template <typename Result>
+using PartOfPass =
+    std::function<Result(const at::Tensor& h, const OpenBank& bank, const Place& place)>;
 
 /// function(h, bank, place). What happens inside is kept for the backward pass or, where the pass
 /// recomputes this part, computed again there: at the same place, with weights prepared anew.
 /// @param function  captures only what outlives the backward pass
-[[nodiscard]] std::vector<at::Tensor> kept_or_recomputed(Recompute part, const PartOfPass& function,
-                                                         const at::Tensor& h, const OpenBank& bank,
-                                                         const Place& place);
+[[nodiscard]] std::vector<at::Tensor> kept_or_recomputed(
+    Recompute part, const PartOfPass<std::vector<at::Tensor>>& function, const at::Tensor& h,
+    const OpenBank& bank, const Place& place);
+[[nodiscard]] at::Tensor kept_or_recomputed(Recompute part, const PartOfPass<at::Tensor>& function,
+                                            const at::Tensor& h, const OpenBank& bank,
+                                            const Place& place);
 
 }  // namespace loopbank

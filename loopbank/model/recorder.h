@@ -1,5 +1,5 @@
 #pragma once
-/// Collects inner values by SPEC's names when a forward pass is probed; see dissect/probe.h.
+/// Collects inner values of a forward pass, by SPEC's names, for dissect/ and validation.
 /// Layers call it with what they have computed; recording never changes what is computed.
 
 #include <ATen/core/Tensor.h>
@@ -30,7 +30,7 @@ struct Recorder {
   /// Called at every read of a bank, in the order of layers, loops, local and global; may be empty.
   std::function<void(const MemoryRead& read)> on_read;
 
-  /// Room for the layers of a pass; what an earlier one left goes.
+  /// Makes room for the layers of a pass and drops what an earlier pass recorded.
   void reset(size_t num_layers);
   /// Called by a layer that has read a bank: its gate is appended to those of earlier loops.
   void record_read(const MemoryRead& read);

@@ -1,5 +1,5 @@
 #pragma once
-/// Halting: from the logit and the probability to stop at each loop to the mixture of the loops'
+/// Halting: from the logit and the probability of stopping at each loop to the mixture of the loops'
 /// states.
 
 #include <ATen/core/Tensor.h>

@@ -12,8 +12,7 @@
 
 namespace loopbank::ops {
 
-/// LOOPBANK_SIMD=avx2 in the environment limits the vector loops to what machines without AVX-512
-/// have, for tests; it is read at the first op.
+/// The two versions of every op.
 enum class Kernels { kReference, kFused };
 
 /// The choice in force; fused at the start of the program.
@@ -34,7 +33,8 @@ class KernelsScope {
   Kernels before_;
 };
 
-/// Whether LOOPBANK_SIMD=avx2 is set.
+/// Whether LOOPBANK_SIMD=avx2 is set, which limits the vector loops to what machines without AVX-512
+/// have, for tests. It is read at the first op.
 [[nodiscard]] bool is_limited_to_avx2();
 
 /// Whether a fused version takes this input: fused kernels chosen, on the CPU, fp32 or bf16, not

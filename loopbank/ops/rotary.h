@@ -15,7 +15,7 @@ inline constexpr double kRotaryTableTolerance = 6.1e-8;
 /// rotary_norm against exact arithmetic on the table's angles.
 inline constexpr Tolerance kRotaryNormTolerance{.fp32 = 2e-6, .bf16 = kOneRoundingToBf16};
 
-/// Cosines and sines of the rotary angles of positions [first, first + count).
+/// Cosines and sines of the rotary angles of T positions.
 struct RotaryTable {
   at::Tensor cosines;  ///< [T, d/2] fp32
   at::Tensor sines;    ///< [T, d/2] fp32
@@ -25,6 +25,7 @@ struct RotaryTable {
 ///
 /// Angles are computed in fp64 and rounded once to fp32 after cosine and sine: rounding the
 /// angle itself to bf16 would be off by 3.7 rad at position 4095. Within kRotaryTableTolerance.
+/// Of positions [first, first + count).
 RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double base,
                          at::Device device);
 

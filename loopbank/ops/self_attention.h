@@ -37,7 +37,7 @@ struct HeadNorm {
 ///
 /// @param qkv     [B, T, (H + 2 H_kv) d]  query heads, key heads, value heads side by side
 /// @param heads   H and H_kv
-/// @param angles  of the positions 0 to T
+/// @param angles  of the positions 0 to T - 1
 /// @param norm    weights shared by the heads
 /// @return [B, T, H d] in the dtype of qkv; differentiable in qkv and both weights
 /// @throws Error kShape when the sizes do not fit or d is odd

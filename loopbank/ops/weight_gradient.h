@@ -30,9 +30,9 @@ class WeightGradient {
   /// Announces a use, which will call `add` once in a backward pass.
   void expect_use();
 
-  /// dW += dy^T x, in fp32, to be called by the backward functions of the uses where the pass
-  /// asks for the token's gradient: what is not handed on in this pass would be in the next. The
-  /// use is done with the weights themselves then.
+  /// dW += dy^T x in fp32. Backward functions of the uses call it in the passes that ask for the
+  /// token's gradient: what a pass does not hand on would leak into the next. After it the use no
+  /// longer needs the weights.
   /// @param dy  [rows, out], of all layers side by side
   /// @param x   [rows, in]
   void add(const Matrix& dy, const Matrix& x);

@@ -50,11 +50,11 @@ void add_dense_parts(size_t tensor, const at::Tensor& gradient, std::vector<Part
 /// A part for each row that has a gradient.
 void add_row_parts(size_t tensor, const at::Tensor& gradient, std::vector<Part>& parts) {
   const auto rows = gradient._indices();   // [1, n]
-  const auto slopes = gradient._values();  // [n, D]
+  const auto values = gradient._values();  // [n, D]
   const auto width = gradient.size(1);
   for (int64_t i = 0; i < rows.size(1); ++i) {
     parts.push_back(
-        {tensor, rows.data_ptr<int64_t>()[i] * width, width, slopes.data_ptr<float>() + i * width});
+        {tensor, rows.data_ptr<int64_t>()[i] * width, width, values.data_ptr<float>() + i * width});
   }
 }
 
@@ -246,11 +246,11 @@ std::vector<int64_t> AdamW::rows_still_in_motion(size_t i, const at::Tensor& gra
 void AdamW::step_in_lists(const std::vector<at::Tensor>& gradients, double learning_rate,
                           double gradient_scale) {
   for (const auto& group : groups_) {
-    std::vector<at::Tensor> values, slopes, first, second;
+    std::vector<at::Tensor> values, used, first, second;
     for (const auto i : group.members) {
       if (gradients[i].defined()) {
         values.push_back(parameters_[i].value.detach());
-        slopes.push_back(gradients[i].is_sparse() ? gradients[i].to_dense() : gradients[i]);
+        used.push_back(gradients[i].is_sparse() ? gradients[i].to_dense() : gradients[i]);
         first.push_back(first_moments_[i]);
         second.push_back(second_moments_[i]);
       }
@@ -260,15 +260,15 @@ void AdamW::step_in_lists(const std::vector<at::Tensor>& gradients, double learn
     }
     const auto by = coefficients(group, learning_rate, gradient_scale);
     if (by.gradient_scale != 1.0F) {
-      slopes = at::_foreach_mul(slopes, by.gradient_scale);
+      used = at::_foreach_mul(used, by.gradient_scale);
     }
     if (by.decay != 1.0F) {
       at::_foreach_mul_(values, by.decay);
     }
     at::_foreach_mul_(first, by.beta1);
-    at::_foreach_add_(first, slopes, by.rest1);
+    at::_foreach_add_(first, used, by.rest1);
     at::_foreach_mul_(second, by.beta2);
-    at::_foreach_addcmul_(second, slopes, slopes, by.rest2);
+    at::_foreach_addcmul_(second, used, used, by.rest2);
     const auto roots = at::_foreach_sqrt(second);
     at::_foreach_mul_(roots, by.root_correction);
     at::_foreach_add_(roots, by.eps);

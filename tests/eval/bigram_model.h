@@ -35,7 +35,7 @@ inline ModelConfig bigram_config(int64_t max_length = 64, int64_t loops = 0) {
 
 /// A model whose logits behind token t are column t of `table` [V, V], whatever stands before t:
 /// the embedding is one-hot and both residual branches are off. An adaptive layer stops with
-/// chance 1/2 after each loop but the last.
+/// probability 1/2 after each loop but the last.
 inline LanguageModel bigram_model(const at::Tensor& table, const ModelConfig& config) {
   const at::NoGradGuard no_grad;
   LanguageModel model(config);

@@ -201,7 +201,7 @@ TEST(Scorer, GreedyMarksTheMostProbableContinuation) {
 
 TEST(Scorer, LoopsAreCountedOverTheScoredTokens) {
   const auto model = bigram_model(random_table(), bigram_config(64, /*loops=*/3));
-  const std::vector<double> by_budget = {1.0, 1.5, 1.75};  // chance 1/2 after each loop
+  const std::vector<double> by_budget = {1.0, 1.5, 1.75};  // probability 1/2 after each
   for (int64_t budget = 1; budget <= 3; ++budget) {
     ScoreOptions options;
     options.max_loops = budget;

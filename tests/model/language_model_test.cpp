@@ -144,7 +144,7 @@ TEST(LanguageModel, TheFirstLoopsOfABudgetAreThoseOfTheWholeModel) {
   (void)model.forward(tokens, {.recorder = &all});
   (void)model.forward(tokens, {.max_loops = 2, .recorder = &two});
   EXPECT_EQ(two.halting[0].size(0), 2);
-  // The step feature is that of the trained N, so the chance after loop 1 is the same; the second
+  // The step feature is that of the trained N, so the probability after loop 1 is the same; the second
   // loop takes what is left.
   EXPECT_TRUE(two.halting[0][0].allclose(all.halting[0][0]));
   EXPECT_TRUE((two.halting[0][0] + two.halting[0][1]).allclose(at::ones({1, 8})));

@@ -35,7 +35,7 @@ std::vector<at::Tensor> random_loops(RandomTensors& random, int64_t num_loops,
   return loops;
 }
 
-/// Chances as plain products of p and 1 - p = 1 / (1 + e^logit), [N, B, T] in row-major order.
+/// Probabilities as plain products of p and 1 - p = 1 / (1 + e^logit), [N, B, T] in row-major order.
 std::vector<double> probabilities_by_hand(const std::vector<at::Tensor>& logits) {
   std::vector<double> remaining(static_cast<size_t>(logits.front().numel()), 1.0);
   std::vector<double> probabilities;

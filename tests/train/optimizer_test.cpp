@@ -180,8 +180,8 @@ TEST(AdamW, LargeParametersAgreeWithTheFormulaOnWholeTensors) {
 /// rows that come twice, or dense.
 at::Tensor row_gradient(const std::vector<int64_t>& rows, int k, bool sparse) {
   const auto indices = at::tensor(rows, at::kLong);
-  const auto slopes = (indices.to(at::kFloat) + k).unsqueeze(1).expand({-1, 3}).contiguous();
-  const auto gradient = at::sparse_coo_tensor(indices.unsqueeze(0), slopes, {6, 3});
+  const auto values = (indices.to(at::kFloat) + k).unsqueeze(1).expand({-1, 3}).contiguous();
+  const auto gradient = at::sparse_coo_tensor(indices.unsqueeze(0), values, {6, 3});
   return sparse ? gradient : gradient.to_dense();
 }
 
