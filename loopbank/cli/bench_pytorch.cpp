@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "loopbank/support/error.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank::cli {
 namespace {
@@ -132,13 +133,19 @@ std::vector<double> PytorchTwin::run(int64_t steps) {
   // A short write to a process that is gone shows at the read that follows.
   (void)!::write(input_, order.data(), order.size());
   const auto line = read_line();
-  const auto answer = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!answer.is_object() || !answer.contains("seconds")) {
-    fail(ErrorCode::kConfig, "bench: expected {{\"seconds\": [...]}} from \"{}\", got \"{}\".",
-         command_, line);
+  const auto where = fmt::format("bench: the answer of \"{}\"", command_);
+  const JsonForm form{.code = ErrorCode::kConfig, .expected = "{\"seconds\": [...]}"};
+  const auto json = parse_json_line(line, where, form);
+  const JsonValues answer(json, where, form);
+  peak_memory_bytes_ = answer.has("peak_memory_bytes") ? answer.count("peak_memory_bytes") : 0;
+  std::vector<double> seconds;
+  for (const auto& value : answer.list("seconds")) {
+    if (!value.is_number()) {
+      answer.refuse("seconds", "a list of numbers");
+    }
+    seconds.push_back(value.get<double>());
   }
-  peak_memory_bytes_ = answer.value("peak_memory_bytes", int64_t{0});
-  return answer["seconds"].get<std::vector<double>>();
+  return seconds;
 }
 
 }  // namespace loopbank::cli

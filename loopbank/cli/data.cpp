@@ -13,7 +13,7 @@
 #include "loopbank/cli/runtime.h"
 #include "loopbank/data/text_reader.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/json_nesting.h"
+#include "loopbank/support/json.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/tokenize/bpe_trainer.h"
@@ -24,40 +24,34 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-[[noreturn]] void refuse_line(int64_t line, const char* expected, const std::string& got) {
-  fail(ErrorCode::kData, "stdin:{}: expected {}, got {}.", line, expected, got);
+[[noreturn]] void refuse_line(const std::string& where, const char* expected,
+                              const std::string& got) {
+  fail(ErrorCode::kData, "{}: expected {}, got {}.", where, expected, got);
 }
 
 /// Calls `convert` with the value of `key` of every line on stdin; blank lines are passed over.
 template <typename Convert>
 void for_each_line(const char* key, const char* expected, Convert&& convert) {
-  std::string text;
-  for (int64_t line = 1; std::getline(std::cin, text); ++line) {
-    if (text.find_first_not_of(" \t\r") == std::string::npos) {
-      continue;
-    }
-    expect_shallow_json(text, fmt::format("stdin:{}", line), ErrorCode::kData);
-    Json json;
-    try {
-      json = Json::parse(text);
-    } catch (const Json::parse_error& error) {
-      refuse_line(line, expected, fmt::format("broken JSON at column {}", error.byte));
-    } catch (const Json::out_of_range&) {
-      refuse_line(line, expected, "a number that no double holds");
-    }
-    if (!json.is_object() || !json.contains(key)) {
-      refuse_line(line, expected, json.is_object() ? "no such key" : "no object");
-    }
-    convert(json[key], line);
-  }
+  const auto next_line = [](std::string& line) {
+    return static_cast<bool>(std::getline(std::cin, line));
+  };
+  for_each_json_line(next_line, "stdin", {.expected = expected},
+                     [&](const nlohmann::json& json, const std::string& where) {
+                       if (!json.is_object() || !json.contains(key)) {
+                         refuse_line(where, expected,
+                                     json.is_object() ? "no such key" : "no object");
+                       }
+                       convert(json[key], where);
+                       return true;
+                     });
 }
 
 void run_encode(const std::string& tokenizer_name, bool parse_special) {
   const auto tokenizer = open_tokenizer(tokenizer_name);
   const char* expected = "{\"text\": \"...\"}";
-  for_each_line("text", expected, [&](const Json& text, int64_t line) {
+  for_each_line("text", expected, [&](const nlohmann::json& text, const std::string& where) {
     if (!text.is_string()) {
-      refuse_line(line, expected, fmt::format("a {} in \"text\"", text.type_name()));
+      refuse_line(where, expected, fmt::format("a {} in \"text\"", text.type_name()));
     }
     const auto ids = tokenizer.encode(text.get_ref<const std::string&>(), parse_special);
     fmt::print("{{\"ids\":[{}]}}\n", fmt::join(ids, ","));
@@ -67,16 +61,16 @@ void run_encode(const std::string& tokenizer_name, bool parse_special) {
 void run_decode(const std::string& tokenizer_name) {
   const auto tokenizer = open_tokenizer(tokenizer_name);
   const char* expected = "{\"ids\": [...]} with ids of the tokenizer";
-  for_each_line("ids", expected, [&](const Json& list, int64_t line) {
+  for_each_line("ids", expected, [&](const nlohmann::json& list, const std::string& where) {
     if (!list.is_array()) {
-      refuse_line(line, expected, fmt::format("a {} in \"ids\"", list.type_name()));
+      refuse_line(where, expected, fmt::format("a {} in \"ids\"", list.type_name()));
     }
     std::vector<TokenId> ids;
     for (const auto& id : list) {
       if (!id.is_number_integer() || id < 0 || id >= tokenizer.vocab_size()) {
         refuse_line(
-            line, expected,
-            fmt::format("{} in \"ids\" (vocabulary of {})", id.dump(), tokenizer.vocab_size()));
+            where, expected,
+            fmt::format("{} in \"ids\" (vocabulary of {})", show_json(id), tokenizer.vocab_size()));
       }
       ids.push_back(id.get<TokenId>());
     }

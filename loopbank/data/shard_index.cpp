@@ -7,9 +7,9 @@
 #include <system_error>
 #include <thread>
 
-#include "loopbank/data/json_values.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/json.h"
 #include "loopbank/support/sha256.h"
 
 namespace loopbank {
@@ -143,7 +143,7 @@ Json to_json(const TokenShard& shard) {
           {"sha256", shard.sha256}};
 }
 
-TokenShard shard_from_json(const Json& json, const std::string& where) {
+TokenShard shard_from_json(const nlohmann::json& json, const std::string& where) {
   const JsonValues values(json, where);
   TokenShard shard{.file = values.text("file"),
                    .tokens = values.count("tokens"),

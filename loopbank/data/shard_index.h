@@ -63,7 +63,6 @@ void verify_shards(const std::filesystem::path& folder, const std::vector<TokenS
 [[nodiscard]] nlohmann::ordered_json to_json(const TokenShard& shard);
 /// @param where  names the object in errors
 /// @throws Error kData for a key that is missing or of the wrong type
-[[nodiscard]] TokenShard shard_from_json(const nlohmann::ordered_json& json,
-                                         const std::string& where);
+[[nodiscard]] TokenShard shard_from_json(const nlohmann::json& json, const std::string& where);
 
 }  // namespace loopbank

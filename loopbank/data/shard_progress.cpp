@@ -1,14 +1,13 @@
 #include "loopbank/data/shard_progress.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "loopbank/data/json_values.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/hash.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
@@ -25,9 +24,7 @@ std::string hash_of_ends(const fs::path& path) {
   const MappedFile file(path);
   const auto bytes = file.bytes();
   const auto size = std::min(kEndBytes, bytes.size());
-  const auto first = XXH3_64bits(bytes.data(), size);
-  const auto last = bytes.last(size);
-  return fmt::format("{:016x}", XXH3_64bits_withSeed(last.data(), size, first));
+  return format_hash(hash_of(bytes.last(size), hash_of(bytes.first(size))));
 }
 
 Json to_json(const TextReaderCounts& counts) {
@@ -57,7 +54,7 @@ Json to_json(const TextReaderReport& report) {
   return json;
 }
 
-TextReaderReport report_from(const Json& json, const std::string& where) {
+TextReaderReport report_from(const nlohmann::json& json, const std::string& where) {
   const JsonValues values(json, where);
   TextReaderReport report{counts_from(values), {}};
   for (const auto& item : values.list("bad_lines")) {
@@ -80,7 +77,7 @@ Json to_json(const ShardJob& job) {
   return json;
 }
 
-ShardJob job_from(const Json& json, const std::string& where) {
+ShardJob job_from(const nlohmann::json& json, const std::string& where) {
   const JsonValues values(json, where);
   ShardJob job{.vocab_hash = values.text("vocab_hash"),
                .vocab_size = values.count("vocab_size"),
@@ -102,7 +99,7 @@ Json to_json(const FinishedShard& finished) {
   return json;
 }
 
-FinishedShard finished_from(const Json& json, const std::string& where) {
+FinishedShard finished_from(const nlohmann::json& json, const std::string& where) {
   const JsonValues values(json, where);
   const JsonValues end(values.at("end"), where + ": end");
   return {.shard = shard_from_json(json, where),

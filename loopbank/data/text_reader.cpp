@@ -38,6 +38,7 @@ class TextField : public nlohmann::json_sax<nlohmann::json> {
       return "expected a JSON object with the field \"text\", got another JSON value";
     }
     return state_ == State::kMissing ? "the JSON object has no field \"text\""
+           : state_ == State::kTwice ? "expected one field \"text\", got another one"
            : state_ == State::kWrongType
                ? fmt::format("the field \"text\" must be a string, got {}", found_type_)
                : "";
@@ -52,7 +53,7 @@ class TextField : public nlohmann::json_sax<nlohmann::json> {
   bool string(string_t& value) override {
     if (at_text()) {
       text_ = value;
-      state_ = State::kFound;
+      found(State::kFound);
     }
     return true;
   }
@@ -80,12 +81,14 @@ class TextField : public nlohmann::json_sax<nlohmann::json> {
   }
 
  private:
-  enum class State { kMissing, kFound, kWrongType };
+  enum class State { kMissing, kFound, kWrongType, kTwice };
 
   [[nodiscard]] bool at_text() const { return depth_ == 1 && key_is_text_; }
+  /// Which of two texts is meant nobody knows.
+  void found(State what) { state_ = state_ == State::kMissing ? what : State::kTwice; }
   bool other(const char* type) {
     if (at_text()) {
-      state_ = State::kWrongType;
+      found(State::kWrongType);
       found_type_ = type;
     }
     return true;
@@ -246,6 +249,12 @@ struct TextReader::Impl {
         continue;
       }
       if (is_blank(line)) {
+        continue;
+      }
+      if (const auto nul = line.find('\0');
+          nul != std::string::npos) {  // the parser would end there
+        note_bad(lines->line_number(), fmt::format("a NUL byte at column {}", nul + 1),
+                 report.invalid_json_lines);
         continue;
       }
       TextField field(document);

@@ -1,7 +1,5 @@
 #include "loopbank/data/token_file.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -12,6 +10,7 @@
 
 #include "loopbank/data/packed_ids.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/hash.h"
 
 namespace loopbank {
 
@@ -77,16 +76,13 @@ struct TokenFileWriter::Impl {
   AtomicFile file;
   TokenFileHeader header;
   std::vector<uint64_t> offsets{0};
-  XXH3_state_t* hash = XXH3_createState();
+  Hasher hash;
   std::vector<char> packed;
 
   explicit Impl(const std::filesystem::path& destination) : path(destination), file(destination) {}
-  ~Impl() { XXH3_freeState(hash); }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
 
   void write_hashed(const void* bytes, size_t num_bytes) {
-    XXH3_64bits_update(hash, bytes, num_bytes);
+    hash.add(bytes, num_bytes);
     file.writer().write(bytes, num_bytes);
   }
 
@@ -125,7 +121,6 @@ TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, int64_t voca
   header.vocab_size = static_cast<uint64_t>(vocab_size);
   header.bytes_per_token = static_cast<uint32_t>(bytes_per_token_of(vocab_size));
   std::copy(vocab_hash.begin(), vocab_hash.end(), header.vocab_hash.begin());
-  XXH3_64bits_reset(impl_->hash);
   impl_->file.writer().write(as_text(header).substr(0, kHashedFrom));
   impl_->write_hashed(header.vocab_hash.data(), header.vocab_hash.size());
 }
@@ -153,7 +148,7 @@ void TokenFileWriter::finish() {
   constexpr std::array<char, 8> kZeros{};
   impl_->write_hashed(kZeros.data(), padding_after(header.num_tokens * header.bytes_per_token));
   impl_->write_hashed(impl_->offsets.data(), impl_->offsets.size() * kOffsetBytes);
-  header.checksum = XXH3_64bits_digest(impl_->hash);
+  header.checksum = impl_->hash.hash();
   impl_->file.writer().write_at(0, as_text(header));
   impl_->file.commit();
 }
@@ -229,7 +224,7 @@ void TokenFile::check_offsets() const {
 void TokenFile::check_content() const {
   const auto bytes = file_.bytes();
   const auto header = read_header(path_, bytes);
-  const auto found = XXH3_64bits(bytes.data() + kHashedFrom, bytes.size() - kHashedFrom);
+  const auto found = hash_of(bytes.subspan(kHashedFrom));
   if (found != header.checksum) {
     fail(ErrorCode::kData,
          "{}: expected checksum {:016x}, got {:016x}. The file is damaged: make it again with "

@@ -16,25 +16,12 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
-#include "loopbank/support/json_nesting.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
 
 constexpr const char* kForm = "{\"tokens\": [[id, ...], ...]}";
-
-nlohmann::json parse_file(const std::filesystem::path& path) {
-  const auto text = read_file(path);
-  expect_shallow_json(text, path.string(), ErrorCode::kData);
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    const std::string reason = error.what();
-    const auto start = reason.find("] ");
-    fail(ErrorCode::kData, "{}: expected {}, got broken JSON: {}.", path.string(), kForm,
-         start == std::string::npos ? reason : reason.substr(start + 2));
-  }
-}
 
 void append_row(const std::filesystem::path& path, const nlohmann::json& row, size_t number,
                 int64_t vocab_size, std::vector<int64_t>& ids) {
@@ -132,7 +119,7 @@ void add_gradients(const LanguageModel& model, const at::Tensor& loss, NamedTens
 }  // namespace
 
 at::Tensor read_probe_tokens(const std::filesystem::path& path, int64_t vocab_size) {
-  const auto json = parse_file(path);
+  const auto json = read_json_file(path, {.expected = kForm});
   const auto rows = json.is_object() ? json.value("tokens", nlohmann::json()) : nlohmann::json();
   if (!rows.is_array() || rows.empty()) {
     fail(ErrorCode::kData, "{}: expected {} with at least one row, got {}.", path.string(), kForm,

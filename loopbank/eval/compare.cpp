@@ -17,6 +17,13 @@
 namespace loopbank {
 namespace {
 
+/// Whether two fingerprints of prompts may belong to the same ones: those of different kinds, or
+/// where there is none, say nothing.
+bool may_be_the_same(const std::string& a, const std::string& b) {
+  const auto kind = [](const std::string& hash) { return hash.substr(0, hash.find(':') + 1); };
+  return a.empty() || b.empty() || kind(a) != kind(b) || a == b;
+}
+
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kIdsInAMessage = 3;
@@ -142,8 +149,7 @@ Compared compare_task(const StoredTask& a, const StoredTask& b, const CompareOpt
                            .max_loops_b = b.max_loops,
                            .value = {},
                            .bpb = {},
-                           .same_requests = a.requests_hash.empty() || b.requests_hash.empty() ||
-                                            a.requests_hash == b.requests_hash},
+                           .same_requests = may_be_the_same(a.requests_hash, b.requests_hash)},
                   .value = resampled(&StoredDocument::value),
                   .bpb = resampled(&StoredDocument::bpb)};
   result.task.value = describe_difference(result.value);

@@ -17,7 +17,7 @@ namespace loopbank {
 namespace {
 
 std::string text_field(const nlohmann::json& row, const char* name, const std::string& where) {
-  return as_text(json_field(row, name, where), name, where);
+  return values_of(row, where).text(name);
 }
 
 std::string id_of(const nlohmann::json& row) {
@@ -31,7 +31,10 @@ std::string id_of(const nlohmann::json& row) {
 
 const std::string& choice_text(const nlohmann::json& value, const std::string& name,
                                const std::string& where) {
-  const auto& choice = as_text(value, name, where);
+  if (!value.is_string()) {
+    fail(ErrorCode::kData, "{}: expected a text in \"{}\", got {}.", where, name, show_json(value));
+  }
+  const auto& choice = value.get_ref<const std::string&>();
   if (python_strip(choice).empty()) {
     fail(ErrorCode::kData, "{}: expected a choice with a word in it in \"{}\", got {}.", where,
          name, value.dump());
@@ -41,7 +44,7 @@ const std::string& choice_text(const nlohmann::json& value, const std::string& n
 
 std::vector<std::string> choice_list(const nlohmann::json& row, const char* name,
                                      const std::string& where) {
-  const auto& list = json_field(row, name, where);
+  const auto& list = values_of(row, where).at(name);
   if (!list.is_array() || list.empty()) {
     fail(ErrorCode::kData, "{}: expected a list of at least one text in \"{}\", got {}.", where,
          name, list.dump());
@@ -56,7 +59,7 @@ std::vector<std::string> choice_list(const nlohmann::json& row, const char* name
 /// A label that counts the choices from `first`, as an index.
 int64_t label_field(const nlohmann::json& row, const char* name, int64_t first, size_t num_choices,
                     const std::string& where) {
-  const auto& value = json_field(row, name, where);
+  const auto& value = values_of(row, where).at(name);
   int64_t label = first - 1;
   if (value.is_number_integer()) {
     label = value.get<int64_t>();
@@ -89,10 +92,10 @@ Document read_keyed(const nlohmann::json& row, const std::string& where) {
   const char* stem = nested ? "stem" : row.contains("question_stem") ? "question_stem" : "question";
   document.question = text_field(holder, stem, where);
   std::vector<std::string> keys;
-  const auto& choices = json_field(holder, "choices", where);
+  const auto& choices = values_of(holder, where).at("choices");
   if (choices.is_array()) {
     for (const auto& choice : choices) {
-      document.choices.push_back(choice_text(json_field(choice, "text", where), "text", where));
+      document.choices.push_back(choice_text(values_of(choice, where).at("text"), "text", where));
       keys.push_back(text_field(choice, "label", where));
     }
   } else {
@@ -119,7 +122,7 @@ Document read_goal(const nlohmann::json& row, const std::string& where) {
   Document document;
   document.question = text_field(row, "goal", where);
   for (const char* name : {"sol1", "sol2"}) {
-    document.choices.push_back(choice_text(json_field(row, name, where), name, where));
+    document.choices.push_back(choice_text(values_of(row, where).at(name), name, where));
   }
   document.label = label_field(row, "label", 0, 2, where);
   return document;
@@ -130,7 +133,7 @@ Document read_situation(const nlohmann::json& row, const std::string& where) {
   document.context = text_field(row, "context", where);
   document.question = text_field(row, "question", where);
   for (const char* name : {"answerA", "answerB", "answerC"}) {
-    document.choices.push_back(choice_text(json_field(row, name, where), name, where));
+    document.choices.push_back(choice_text(values_of(row, where).at(name), name, where));
   }
   document.label = label_field(row, "label", 1, 3, where);
   return document;
@@ -166,7 +169,7 @@ Document read_fill_in(const nlohmann::json& row, const std::string& where) {
   Document document;
   document.question = text_field(row, "sentence", where);
   for (const char* name : {"option1", "option2"}) {
-    document.choices.push_back(choice_text(json_field(row, name, where), name, where));
+    document.choices.push_back(choice_text(values_of(row, where).at(name), name, where));
   }
   document.label = label_field(row, "answer", 1, 2, where);
   return document;
@@ -175,7 +178,7 @@ Document read_fill_in(const nlohmann::json& row, const std::string& where) {
 Document read_problem(const nlohmann::json& row, const std::string& where) {
   Document document;
   document.question = text_field(row, "problem", where);
-  document.choices = {choice_text(json_field(row, "solution", where), "solution", where)};
+  document.choices = {choice_text(values_of(row, where).at("solution"), "solution", where)};
   return document;
 }
 
@@ -210,7 +213,7 @@ Document read_common(PromptForm form, const nlohmann::json& row, const std::stri
     document.question = text_field(row, "question", where);
   }
   document.choices = choice_list(row, "choices", where);
-  const auto& label = json_field(row, "label", where);
+  const auto& label = values_of(row, where).at("label");
   const auto num_choices = static_cast<int64_t>(document.choices.size());
   if (!label.is_number_integer() || label.get<int64_t>() < 0 ||
       label.get<int64_t>() >= num_choices) {

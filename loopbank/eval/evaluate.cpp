@@ -8,6 +8,7 @@
 
 #include "loopbank/model/cost.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/hash.h"
 
 namespace loopbank {
 namespace {
@@ -126,20 +127,17 @@ void add_pass_figures(TaskResult& result) {
   result.mean_loops = loops / static_cast<double>(tokens);
 }
 
-/// FNV-1a, 64 bits, over texts that do not run into each other.
+/// Of texts that do not run into each other.
 class Fingerprint {
  public:
   void add(std::string_view text) {
-    for (const char byte : text) {
-      take(static_cast<unsigned char>(byte));
-    }
-    take(0xFFU);  // no byte of UTF-8
+    hasher_.add(text);
+    hasher_.add("\xFF");  // no byte of UTF-8
   }
-  [[nodiscard]] std::string text() const { return fmt::format("{:016x}", hash_); }
+  [[nodiscard]] std::string text() const { return "xxh3:" + format_hash(hasher_.hash()); }
 
  private:
-  void take(uint64_t byte) { hash_ = (hash_ ^ byte) * 0x100000001b3U; }
-  uint64_t hash_ = 0xcbf29ce484222325U;
+  Hasher hasher_;
 };
 
 std::string hash_requests(const Task& task) {

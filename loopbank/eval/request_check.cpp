@@ -44,19 +44,19 @@ std::string id_text(const nlohmann::json& row, const char* name) {
 
 Recorded read_request(const nlohmann::json& row, const std::string& where) {
   Recorded recorded;
-  const auto& request = json_field(row, "request", where);
+  const auto values = values_of(row, where);
+  const auto request = values_of(values.at("request"), where);
   recorded.where = where;
-  recorded.task = as_text(json_field(row, "task_name", where), "task_name", where);
-  recorded.context = as_text(json_field(request, "context", where), "context", where);
-  recorded.continuation =
-      as_text(json_field(request, "continuation", where), "continuation", where);
-  recorded.is_twin = as_integer(json_field(row, "doc_id", where), "doc_id", where) >= kFirstTwin;
-  const int64_t choice = as_integer(json_field(row, "idx", where), "idx", where);
+  recorded.task = values.text("task_name");
+  recorded.context = request.text("context");
+  recorded.continuation = request.text("continuation");
+  recorded.is_twin = values.integer("doc_id") >= kFirstTwin;
+  const int64_t choice = values.integer("idx");
   if (choice < 0) {
     fail(ErrorCode::kData, "{}: expected \"idx\" of 0 or more, got {}.", where, choice);
   }
   recorded.choice = static_cast<size_t>(choice);
-  recorded.document = json_field(row, "doc", where);
+  recorded.document = values.at("doc");
   recorded.native_id = id_text(row, "native_id");
   recorded.position = id_text(recorded.document, "index");
   if (const auto label = row.find("label"); label != row.end() && label->is_number_integer()) {

@@ -6,7 +6,7 @@
 
 #include "loopbank/eval/json_lines.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/files.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
@@ -16,43 +16,19 @@ namespace fs = std::filesystem;
 constexpr std::string_view kMetricsEnding = "-metrics.json";
 constexpr std::string_view kPredictionsEnding = "-predictions.jsonl";
 
-const nlohmann::json& field(const nlohmann::json& json, const char* key, const std::string& where) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  if (!json.is_object() || found == json.end()) {
-    fail(ErrorCode::kData, "{}: expected \"{}\", got none. Is this a folder of results?", where,
-         key);
-  }
-  return *found;
-}
-
-std::string text(const nlohmann::json& json, const char* key, const std::string& where) {
-  const auto& value = field(json, key, where);
-  if (!value.is_string()) {
-    fail(ErrorCode::kData, "{}: \"{}\" expects a text, got {}.", where, key, value.dump());
-  }
-  return value.get<std::string>();
+JsonValues values_within(const nlohmann::json& json, const std::string& where) {
+  return {json, where, {.remedy = "Is this a folder of results?"}};
 }
 
 /// A number, or 0 or 1 for a truth.
-double number(const nlohmann::json& json, const std::string& key, const std::string& where) {
-  const auto& value = field(json, key.c_str(), where);
-  if (!value.is_number() && !value.is_boolean()) {
-    fail(ErrorCode::kData, "{}: \"{}\" expects a number, got {}.", where, key, value.dump());
-  }
-  return value.is_boolean() ? static_cast<double>(value.get<bool>()) : value.get<double>();
+double number_or_truth(const JsonValues& values, const std::string& key) {
+  const auto& value = values.at(key.c_str());
+  return value.is_boolean() ? static_cast<double>(value.get<bool>()) : values.number(key.c_str());
 }
 
 int64_t count_or_zero(const nlohmann::json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
-}
-
-nlohmann::json read_json(const fs::path& path) {
-  auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) {
-    fail(ErrorCode::kData, "{}: expected a JSON object, got something else.", path.string());
-  }
-  return json;
 }
 
 std::string plain(const nlohmann::json& value) {
@@ -75,11 +51,12 @@ void make_unique(std::vector<StoredDocument>& documents, const std::vector<std::
 void read_predictions(const fs::path& path, StoredTask& task) {
   std::vector<std::string> places;
   for_each_json_line(path, [&](const nlohmann::json& row, const std::string& where) {
-    const auto& metrics = field(row, "metrics", where);
-    places.push_back(plain(field(row, "doc_id", where)));
-    task.documents.push_back({.id = plain(field(row, "native_id", where)),
-                              .value = number(metrics, task.metric, where),
-                              .bpb = number(metrics, "bits_per_byte_corr", where)});
+    const auto values = values_within(row, where);
+    const auto metrics = values_within(values.at("metrics"), where);
+    places.push_back(plain(values.at("doc_id")));
+    task.documents.push_back({.id = plain(values.at("native_id")),
+                              .value = number_or_truth(metrics, task.metric),
+                              .bpb = number_or_truth(metrics, "bits_per_byte_corr")});
     if (const auto hash = row.find("task_hash"); hash != row.end() && hash->is_string()) {
       task.requests_hash = hash->get<std::string>();
     }
@@ -92,21 +69,22 @@ void read_predictions(const fs::path& path, StoredTask& task) {
 }
 
 /// What `loopbank eval` wrote.
-void read_own(const nlohmann::json& metrics, const std::string& where, StoredResults& results) {
-  for (const auto& item : field(metrics, "results", where)) {
-    StoredTask task{.task = text(item, "task", where),
-                    .metric = text(item, "metric", where),
+void read_own(const JsonValues& metrics, const std::string& where, StoredResults& results) {
+  for (const auto& item : metrics.list("results")) {
+    const auto values = values_within(item, where);
+    StoredTask task{.task = values.text("task"),
+                    .metric = values.text("metric"),
                     .max_loops = count_or_zero(item, "max_loops"),
                     .requests_hash = {},
                     .documents = {}};
-    read_predictions(results.directory / text(item, "predictions", where), task);
+    read_predictions(results.directory / values.text("predictions"), task);
     results.tasks.push_back(std::move(task));
   }
-  for (const auto& item : field(metrics, "suites", where)) {
-    StoredSuite suite{.suite = text(item, "suite", where),
-                      .tasks = {},
-                      .max_loops = count_or_zero(item, "max_loops")};
-    for (const auto& task : field(item, "tasks", where)) {
+  for (const auto& item : metrics.list("suites")) {
+    const auto values = values_within(item, where);
+    StoredSuite suite{
+        .suite = values.text("suite"), .tasks = {}, .max_loops = count_or_zero(item, "max_loops")};
+    for (const auto& task : values.list("tasks")) {
       suite.tasks.push_back(plain(task));
     }
     results.suites.push_back(std::move(suite));
@@ -124,14 +102,14 @@ void read_olmes(StoredResults& results) {
   }
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {
-    const auto metrics = read_json(file);
-    const auto where = file.string();
-    const auto& config = field(metrics, "task_config", where);
+    const auto json = read_json_file(file);
+    const auto metrics = values_within(json, file.string());
+    const auto& config = metrics.object("task_config");
     const auto metadata = config.value("metadata", nlohmann::json::object());
     StoredTask task{.task = metadata.is_object() && metadata.contains("alias")
                                 ? plain(metadata.at("alias"))
-                                : text(metrics, "task_name", where),
-                    .metric = text(config, "primary_metric", where),
+                                : metrics.text("task_name"),
+                    .metric = values_within(config, file.string()).text("primary_metric"),
                     .max_loops = 0,
                     .requests_hash = {},
                     .documents = {}};
@@ -153,8 +131,9 @@ StoredResults read_results(const fs::path& directory) {
          directory.string(), fs::exists(directory) ? "none in it" : "no such folder");
   }
   StoredResults results{.directory = directory, .tasks = {}, .suites = {}};
-  const auto metrics = read_json(summary);
-  if (metrics.contains("results")) {
+  const auto json = read_json_file(summary);
+  const auto metrics = values_within(json, summary.string());
+  if (metrics.has("results")) {
     read_own(metrics, summary.string(), results);
   } else {
     read_olmes(results);

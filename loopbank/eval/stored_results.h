@@ -18,8 +18,9 @@ struct StoredDocument {
 struct StoredTask {
   std::string task;
   std::string metric;
-  int64_t max_loops = 0;      ///< 0: not stated
-  std::string requests_hash;  ///< empty: not stated
+  int64_t max_loops = 0;  ///< 0: not stated
+  /// `xxh3:` and 16 digits, or a form of before without "xxh3:"; empty: not stated.
+  std::string requests_hash;
   std::vector<StoredDocument> documents;
 };
 

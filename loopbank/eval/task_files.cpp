@@ -95,9 +95,9 @@ std::vector<std::string> read_labels(const fs::path& path) {
 /// subject in `type` ("Counting & Probability").
 bool belongs_to(const TaskForm& form, const nlohmann::json& row, const std::string& where) {
   if (row.is_object() && row.contains("task")) {
-    return as_text(row["task"], "task", where) == form.name;
+    return values_of(row, where).text("task") == form.name;
   }
-  const std::string type = as_text(json_field(row, "type", where), "type", where);
+  const std::string type = values_of(row, where).text("type");
   std::string subject;
   for (const char letter : type) {
     if (letter == '&') {

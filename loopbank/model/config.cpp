@@ -6,7 +6,7 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
-#include "loopbank/support/json_nesting.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
@@ -183,15 +183,8 @@ void save_config(const ModelConfig& config, const std::filesystem::path& path) {
 }
 
 ModelConfig load_config(const std::filesystem::path& path) {
-  const auto text = read_file(path, ErrorCode::kConfig);
-  expect_shallow_json(text, path.string(), ErrorCode::kConfig);
-  nlohmann::json json;
-  try {
-    json = nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorCode::kConfig, "{}: expected a JSON object with a model's settings, got {}.",
-         path.string(), error.what());
-  }
+  const auto json = read_json_file(
+      path, {.code = ErrorCode::kConfig, .expected = "a JSON object with a model's settings"});
   const auto type = json.is_object() ? json.value("model_type", nlohmann::json()) : json;
   if (type != kModelType) {
     fail(ErrorCode::kConfig,

@@ -9,9 +9,6 @@ namespace {
 
 constexpr double kFlopsPerMultiplyAdd = 2.0;
 constexpr double kBackwardOverForward = 2.0;  // gradients of the inputs and of the weights
-constexpr double kBytesFp32 = 4.0;
-constexpr double kAdamMoments = 2.0;
-constexpr double kLogitChunkBytes = 64.0 * 1024 * 1024;  // of ops/cpu/linear_cross_entropy.cpp
 
 /// SPEC's letters as floating point, so that no product overflows.
 struct Sizes {
@@ -85,58 +82,6 @@ CostByPart count_forward_flops(const ModelConfig& config, int64_t sequence_lengt
        {"head", two * s.V * s.D}}};
 }
 
-/// Bytes that one pass through a block keeps of a token until the backward pass: inputs of
-/// products, norms and nonlinearities. `width` is that of the compute type.
-struct KeptBytes {
-  double block = 0.0;   // of a dense layer or a loop
-  double memory = 0.0;  // of the memory read of a loop
-};
-
-/// What the references in ATen keep.
-KeptBytes kept_by_references(const Sizes& s, double width, double sequence_length) {
-  // Norm input and output twice, q k v before and after rotation and norm, their mix, attention
-  // weights, the feed-forward's gate, up, silu and product, both residual sums; the loop's state
-  // and the router's input.
-  const double block = 8 * s.D + 2 * (s.D + s.kv_width) + s.kv_width + 4 * s.F +
-                       s.D / s.head * sequence_length + 2 * s.D;
-  double memory = 0.0;
-  for (const double slots : {s.M_L, s.M_G}) {
-    // Query and its norms are shared; a bank: weights, read, projection, gate.
-    memory += slots > 0 ? slots + 4 * s.D : 0.0;
-  }
-  return {width * block, width * memory};
-}
-
-/// What the fused ops keep: states in fp32, everything else in the compute type.
-KeptBytes kept_by_fused(const Sizes& s, double width) {
-  // Both norm outputs, q k v, their mix, both branches; gate, up and their product.
-  const double low = 6 * s.D + 2 * s.kv_width + 3 * s.F;
-  const double banks = (s.M_L > 0 ? 1.0 : 0.0) + (s.M_G > 0 ? 1.0 : 0.0);
-  return {.block = width * low + kBytesFp32 * 2 * s.D,
-          // The normed state, the state after the read; the query, the gates' input; of each bank
-          // what was read, its projection, the gate's logits.
-          .memory = banks > 0 ? kBytesFp32 * 2 * s.D + width * (2 + 3 * banks) * s.D : 0.0};
-}
-
-double activation_bytes(const ModelConfig& config, const BatchShape& batch) {
-  const auto s = sizes_of(config);
-  const auto loops = loops_of(config);
-  const double width = batch.low_precision ? 2.0 : kBytesFp32;
-  const auto kept = batch.fused
-                        ? kept_by_fused(s, width)
-                        : kept_by_references(s, width, static_cast<double>(batch.sequence_length));
-  const double all = loops.block_passes * kept.block + loops.loops * kept.memory;
-  const double state = kBytesFp32 * s.D;
-  switch (batch.recompute) {
-    case Recompute::kLoop:
-      return loops.block_passes * state + kept.block + kept.memory;
-    case Recompute::kLayer:
-      return s.L * state + all / s.L;
-    default:
-      return all + 3 * width * s.D;
-  }
-}
-
 }  // namespace
 
 double CostByPart::total() const {
@@ -172,25 +117,6 @@ double expected_forward_flops(const ModelConfig& config, int64_t sequence_length
   const auto layers = static_cast<double>(config.num_hidden_layers);
   const double more_loops = loops_of(config).block_passes - layers;
   return more_loops > 0 ? once + (all - once) * (mean_loops - 1) * layers / more_loops : once;
-}
-
-CostByPart training_memory(const ModelConfig& config, const BatchShape& batch) {
-  auto checked = config;
-  checked.validate();
-  const double parameters = count_parameters(checked).total();
-  const double tokens = static_cast<double>(batch.sequences * batch.sequence_length);
-  const auto layers = static_cast<double>(checked.num_hidden_layers);  // prepared one at a time
-  const double width = batch.low_precision ? 2.0 : kBytesFp32;
-  const double logits = tokens * static_cast<double>(checked.vocab_size);
-  return {{{"weights", kBytesFp32 * parameters},
-           {"low_precision_weights",
-            batch.low_precision ? width * parameters / (batch.fused ? layers : 1.0) : 0.0},
-           {"gradients", kBytesFp32 * parameters},
-           {"optimizer", kAdamMoments * kBytesFp32 * parameters},
-           {"activations", tokens * activation_bytes(checked, batch)},
-           // Logits and their gradient in fp32, or a chunk of them.
-           {"logits",
-            batch.fused ? std::min(kLogitChunkBytes, width * logits) : 2 * kBytesFp32 * logits}}};
 }
 
 nlohmann::ordered_json to_json(const CostByPart& cost) {

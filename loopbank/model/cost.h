@@ -1,5 +1,6 @@
 #pragma once
-/// What a model costs: parameters by part, FLOPs a token, memory. Pure arithmetic on a config.
+/// What a model costs: parameters by part, FLOPs a token. Pure arithmetic on a config. What training
+/// it takes of memory is in training_memory.h.
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -8,7 +9,6 @@
 #include <vector>
 
 #include "loopbank/model/config.h"
-#include "loopbank/model/forward_options.h"
 
 namespace loopbank {
 
@@ -45,20 +45,6 @@ struct ModelCost {
 /// @param mean_loops  expected loops, mean over layers (1 for a dense one) and tokens
 [[nodiscard]] double expected_forward_flops(const ModelConfig& config, int64_t sequence_length,
                                             double mean_loops);
-
-/// One forward and backward pass.
-struct BatchShape {
-  int64_t sequences = 1;                   ///< rows of a pass (micro-batch)
-  int64_t sequence_length = 1;             ///< T, tokens
-  bool low_precision = false;              ///< bf16 compute over fp32 master weights
-  bool fused = false;                      ///< fused ops: what they keep, and never all logits
-  Recompute recompute = Recompute::kNone;  ///< what the backward pass computes again
-};
-
-/// Bytes that training holds at its peak, by part: weights, low_precision_weights, gradients,
-/// optimizer (two AdamW moments), activations, logits. Weights, gradients and moments are exact;
-/// activations are an estimate (every kept value counted once, allocator and workspaces left out).
-[[nodiscard]] CostByPart training_memory(const ModelConfig& config, const BatchShape& batch);
 
 /// {"total": ..., "<part>": ...} in the order of the parts.
 [[nodiscard]] nlohmann::ordered_json to_json(const CostByPart& cost);

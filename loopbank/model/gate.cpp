@@ -11,8 +11,8 @@ namespace loopbank {
 
 Gate::Gate(Parameters& parameters, const std::string& name, const ModelConfig& config)
     : weight(parameters, name, config.hidden_size, config.hidden_size,
-             {Initial::Kind::kConstant, 0.0}),
-      bias(parameters.add(name + ".bias", {config.hidden_size}, ParameterKind::kBias,
+             {Initial::Kind::kConstant, 0.0}, ParameterKind::kMemoryGate),
+      bias(parameters.add(name + ".bias", {config.hidden_size}, ParameterKind::kMemoryGateBias,
                           {Initial::Kind::kConstant, config.memory_gate_bias_init})) {}
 
 Gated operator*(const Gate& gate, const at::Tensor& memory) {

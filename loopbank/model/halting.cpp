@@ -10,9 +10,9 @@ namespace loopbank {
 Halting::Halting(Parameters& parameters, const std::string& layer_name, int64_t hidden_size,
                  int64_t num_loops, double bias_init)
     : num_loops_(num_loops),
-      w_(parameters.add(layer_name + ".router.weight", {1, hidden_size + 1}, ParameterKind::kLinear,
+      w_(parameters.add(layer_name + ".router.weight", {1, hidden_size + 1}, ParameterKind::kRouter,
                         {Initial::Kind::kNormal, kInitialDeviation})),
-      b_(parameters.add(layer_name + ".router.bias", {1}, ParameterKind::kBias,
+      b_(parameters.add(layer_name + ".router.bias", {1}, ParameterKind::kRouterBias,
                         {Initial::Kind::kConstant, bias_init})) {}
 
 at::Tensor Halting::logit(const at::Tensor& h, int64_t t) const {

@@ -41,6 +41,7 @@ void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
     fail(ErrorCode::kShape, "forward: expected tokens [B, T] int64 with at least one, got {} {}.",
          ops::format_shape(tokens.sizes()), c10::toString(tokens.scalar_type()));
   }
+  ops::expect_ids("forward", "tokens", tokens, config.vocab_size);
   if (options.tree != nullptr && (options.cache != nullptr || tokens.size(0) != 1 ||
                                   tokens.size(1) != options.tree->num_tokens())) {
     fail(ErrorCode::kShape,

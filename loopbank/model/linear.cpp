@@ -23,8 +23,8 @@ double residual_deviation(int64_t num_layers) {
 }
 
 Linear::Linear(Parameters& parameters, const std::string& name, int64_t in, int64_t out,
-               const Initial& initial)
-    : weight_(parameters.add(name + ".weight", {out, in}, ParameterKind::kLinear, initial)) {}
+               const Initial& initial, ParameterKind kind)
+    : weight_(parameters.add(name + ".weight", {out, in}, kind, initial)) {}
 
 at::Tensor Linear::operator()(const at::Tensor& x, const Place& place) const {
   return side_by_side({*this}, x, place);

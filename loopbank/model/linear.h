@@ -22,7 +22,7 @@ constexpr double kInitialDeviation = 0.02;
 class Linear {
  public:
   Linear(Parameters& parameters, const std::string& name, int64_t in, int64_t out,
-         const Initial& initial);
+         const Initial& initial, ParameterKind kind = ParameterKind::kLinear);
 
   /// [..., in] to [..., out] in the compute type; x is cast to it.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const Place& place) const;

@@ -20,15 +20,30 @@ struct Initial {
   double first = 0.0;
 };
 
-/// Which optimizer settings a parameter belongs to (SPEC 3: decay on linear weights only).
-enum class ParameterKind { kLinear, kEmbedding, kNorm, kBias, kLoopScale, kMemory };
+/// Which optimizer settings a parameter belongs to: weight decay (SPEC 3: on linear weights only) and
+/// a multiplier of the learning rate for routers, memory gates, loop scales and banks.
+enum class ParameterKind {
+  kLinear,
+  kEmbedding,
+  kNorm,
+  kBias,
+  kLoopScale,
+  kMemory,  ///< keys and values of a bank
+  kRouter,  ///< linear weights that decide when a token stops
+  kRouterBias,
+  kMemoryGate,  ///< linear weights that decide how much of a bank is taken
+  kMemoryGateBias,
+};
 
 struct Parameter {
   std::string name;
   at::Tensor value;  ///< fp32, a leaf that requires grad
   ParameterKind kind = ParameterKind::kLinear;
   Initial initial;
-  [[nodiscard]] bool decays() const { return kind == ParameterKind::kLinear; }
+  [[nodiscard]] bool decays() const {
+    return kind == ParameterKind::kLinear || kind == ParameterKind::kRouter ||
+           kind == ParameterKind::kMemoryGate;
+  }
 };
 
 /// An ordered list of parameters. Modules keep handles to the same tensors, so loading and

@@ -8,11 +8,10 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string_view>
 
 #include "loopbank/support/files.h"
-#include "loopbank/support/json_nesting.h"
+#include "loopbank/support/json.h"
 #include "loopbank/support/suggest.h"
 
 namespace loopbank {
@@ -51,11 +50,13 @@ struct Entry {
   uint64_t end = 0;
 };
 
+constexpr const char* kWriteAnew = "Write the file anew or fetch it again.";
+
 template <typename... Args>
 [[noreturn]] void fail_file(const fs::path& path, fmt::format_string<Args...> format,
                             Args&&... args) {
-  fail(ErrorCode::kCheckpoint, "{}: {} Write the file anew or fetch it again.", path.string(),
-       fmt::format(format, std::forward<Args>(args)...));
+  const auto problem = fmt::format(format, std::forward<Args>(args)...);
+  throw Error(ErrorCode::kCheckpoint, path.string() + ": " + problem + " " + kWriteAnew);
 }
 
 /// A value for an error line: a broken header can be megabytes long.
@@ -65,31 +66,10 @@ std::string shown(const Json& value) {
   return text.size() > kLongest ? text.substr(0, kLongest) + "..." : text;
 }
 
-/// Parses the header. JSON keeps the last of two equal keys in silence, so keys are watched.
 Json parse_header(const fs::path& path, std::string_view text) {
-  expect_shallow_json(text, path.string(), ErrorCode::kCheckpoint);
-  std::vector<std::set<std::string>> keys;
-  std::string duplicate;
-  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) {
-      keys.emplace_back();
-    } else if (event == Json::parse_event_t::object_end) {
-      keys.pop_back();
-    } else if (event == Json::parse_event_t::key && duplicate.empty() &&
-               !keys.back().insert(parsed.get<std::string>()).second) {
-      duplicate = parsed.get<std::string>();
-    }
-    return true;
-  };
-  Json header;
-  try {
-    header = Json::parse(text.begin(), text.end(), watch);
-  } catch (const Json::exception& error) {
-    fail_file(path, "expected a header in JSON, got broken JSON ({}).", error.what());
-  }
-  if (!duplicate.empty()) {
-    fail_file(path, "expected every name once in the header, got \"{}\" twice.", duplicate);
-  }
+  auto header = parse_json(
+      text, path.string() + ": header",
+      {.code = ErrorCode::kCheckpoint, .expected = "a JSON object", .remedy = kWriteAnew});
   if (!header.is_object()) {
     fail_file(path, "expected a JSON object as header, got {}.", header.type_name());
   }

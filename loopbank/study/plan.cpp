@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "loopbank/model/training_memory.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/progress.h"
 
@@ -67,7 +68,8 @@ RunPlan make_plan(const RunConfig& config) {
                                                .sequence_length = plan.sequence_length,
                                                .low_precision = training.precision == "bf16",
                                                .fused = training.device != "cuda",
-                                               .recompute = training.forward_options().recompute});
+                                               .recompute = training.forward_options().recompute,
+                                               .accumulates = rows > 0 && rows < training.batch});
   plan.steps = training.steps;
   plan.tokens = static_cast<double>(training.steps) * static_cast<double>(training.batch) *
                 static_cast<double>(plan.sequence_length);
@@ -95,7 +97,7 @@ std::string describe(const RunPlan& plan, double flops_per_second) {
   text += line("training FLOPs a token", format_count(plan.cost.training_flops));
   text += line("  at T", fmt::format("{}", plan.sequence_length));
   text += '\n';
-  text += describe_parts("memory (activations roughly)", plan.memory, format_bytes);
+  text += describe_parts("memory at the peak", plan.memory, format_bytes);
   if (plan.steps > 0) {
     text += '\n';
     text += line("steps", fmt::format("{}", plan.steps));

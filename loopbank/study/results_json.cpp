@@ -250,7 +250,7 @@ Json json_of(const PartResult& part) {
   by("name", part.name);
   by("title", part.title);
   by("seeds", part.seeds);
-  by.json["data"] = part.data.empty() ? Json() : Json::parse(part.data);
+  by.json["data"] = part.data.empty() ? Json() : parse_json<Json>(part.data, part.name + "'s data");
   by("settings", part.settings);
   by.list("columns", part.columns);
   by.json["systems"] = Json::array();

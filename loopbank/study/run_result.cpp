@@ -15,6 +15,7 @@
 #include "loopbank/study/results_json.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/json.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/run_data.h"
@@ -178,8 +179,9 @@ std::optional<Inside> read_inside(const std::filesystem::path& folder) {
   if (!std::filesystem::exists(path)) {
     return std::nullopt;
   }
-  return inside_from_json(Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false),
-                          path.string());
+  const auto json = read_json_file<Json>(path, {.expected = "what a model does within",
+                                                .remedy = "Remove the file to measure it anew."});
+  return inside_from_json(json, path.string());
 }
 
 }  // namespace loopbank

@@ -8,6 +8,7 @@
 #include "loopbank/data/tokenize.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/json.h"
 #include "loopbank/tokenize/bpe_trainer.h"
 
 namespace loopbank {
@@ -30,12 +31,12 @@ Json recipe_of(const Benchmark& benchmark, const StudyDataOptions& options) {
 }
 
 Json read_description(const fs::path& path) {
-  auto json = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  const JsonForm form{.expected = "what the data of a study was made from",
+                      .remedy = "Remove the file to make the data anew."};
+  auto json = read_json_file<Json>(path, form);
   if (!json.is_object() || !json.contains("recipe")) {
-    fail(ErrorCode::kData,
-         "{}: expected what the data of a study was made from, got something else. Remove the "
-         "file to make the data anew.",
-         path.string());
+    fail(ErrorCode::kData, "{}: expected {}, got something else. {}", path.string(), form.expected,
+         form.remedy);
   }
   return json;
 }

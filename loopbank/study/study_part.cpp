@@ -15,6 +15,7 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
+#include "loopbank/support/json.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/run_directory.h"
 #include "loopbank/train/trainer.h"
@@ -133,8 +134,9 @@ bool StudyPart::is_done(const Job& job) {
 
 RunResult StudyPart::result_of(const Job& job) {
   const auto path = job.folder / "result.json";
-  const auto json =
-      nlohmann::ordered_json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  const auto json = read_json_file<nlohmann::ordered_json>(
+      path,
+      {.expected = "the result of a run", .remedy = "Remove the file to score that run anew."});
   return run_result_from_json(json, path.string());
 }
 

@@ -125,14 +125,14 @@ UncommittedFolders& uncommitted_folders() {
 
 }  // namespace
 
-std::string read_file(const fs::path& path, ErrorCode code) {
+std::string read_file(const fs::path& path, ErrorCode code, size_t most) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
     fail_with_errno(code, path, "open");
   }
   std::string content;
   std::string chunk(kWriteBufferBytes, '\0');
-  while (true) {
+  while (content.size() <= most) {
     const ssize_t count = ::read(descriptor, chunk.data(), chunk.size());
     if (count < 0 && errno == EINTR) {
       continue;
@@ -147,6 +147,9 @@ std::string read_file(const fs::path& path, ErrorCode code) {
     content.append(chunk.data(), static_cast<size_t>(count));
   }
   ::close(descriptor);
+  if (content.size() > most) {
+    fail(code, "{}: expected a file of at most {} bytes, got a larger one.", path.string(), most);
+  }
   return content;
 }
 

@@ -15,9 +15,10 @@
 
 namespace loopbank {
 
-/// The whole file as bytes. Throws Error `code` with the path and the system's reason.
+/// The whole file as bytes. Throws Error `code` with the path and the system's reason, or when it
+/// holds more than `most` bytes.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path,
-                                    ErrorCode code = ErrorCode::kData);
+                                    ErrorCode code = ErrorCode::kData, size_t most = SIZE_MAX);
 
 /// Writes a file so that at every instant either the old or the new content is there: a
 /// temporary file in the same folder, fsync, rename, fsync of the folder. Throws Error `code` (a

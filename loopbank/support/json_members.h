@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "loopbank/support/error.h"
-#include "loopbank/support/files.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 
@@ -96,7 +96,7 @@ class JsonReader {
   JsonReader(const Json& json, std::string where, const MembersForm& form)
       : json_(json), where_(std::move(where)), form_(form) {
     if (!json_.is_object()) {
-      refuse(json_.is_discarded() ? "broken JSON" : std::string(json_.type_name()));
+      refuse(json_.type_name());
     }
   }
 
@@ -218,8 +218,8 @@ template <typename Object>
   if (!std::filesystem::exists(path)) {
     return std::nullopt;
   }
-  const auto json = nlohmann::ordered_json::parse(read_file(path), nullptr,
-                                                  /*allow_exceptions=*/false);
+  const auto json = read_json_file<nlohmann::ordered_json>(
+      path, {.expected = form.expected, .remedy = form.remedy});
   Object object;
   JsonReader(json, path.string(), form).read(object);
   return object;

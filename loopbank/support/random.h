@@ -15,7 +15,9 @@ namespace loopbank {
   return value ^ (value >> 31U);
 }
 
-/// A seed for one purpose: streams of different names under one seed are independent.
+/// A seed for a purpose: streams of different names under one seed are independent. The name is
+/// hashed by FNV-1a and not as elsewhere (hash.h): every draw depends on it, so that another hash
+/// would start and shuffle all runs differently, those that are resumed included.
 [[nodiscard]] uint64_t derive_seed(uint64_t seed, std::string_view name);
 
 /// A stream of random numbers; its whole state is (seed, position).

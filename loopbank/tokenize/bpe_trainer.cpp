@@ -1,7 +1,5 @@
 #include "loopbank/tokenize/bpe_trainer.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <queue>
 #include <string_view>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "loopbank/support/error.h"
+#include "loopbank/support/hash.h"
 #include "loopbank/tokenize/tokenizer_definition.h"
 
 namespace loopbank {
@@ -21,7 +20,7 @@ constexpr int64_t kMaxVocabulary = int64_t{1} << 24;  // 16 million
 
 struct TextHash {
   using is_transparent = void;
-  size_t operator()(std::string_view text) const { return XXH3_64bits(text.data(), text.size()); }
+  size_t operator()(std::string_view text) const { return hash_of(text); }
 };
 
 using WordCounts = std::unordered_map<std::string, int64_t, TextHash, std::equal_to<>>;

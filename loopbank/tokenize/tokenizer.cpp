@@ -1,7 +1,5 @@
 #include "loopbank/tokenize/tokenizer.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -12,6 +10,8 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/hash.h"
+#include "loopbank/support/json.h"
 #include "loopbank/tokenize/tokenizer_definition.h"
 #include "loopbank/tokenize/tokenizer_json.h"
 #include "loopbank/tokenize/word_cache.h"
@@ -42,7 +42,7 @@ std::array<TokenId, 256> find_byte_ids(const TokenizerDefinition& definition) {
 }
 
 /// XXH3 over everything that decides ids, in an order of its own.
-std::string hash_of(const TokenizerDefinition& definition) {
+std::string vocabulary_hash(const TokenizerDefinition& definition) {
   std::string canonical = fmt::format("tokens {}\n", definition.tokens.size());
   for (const auto& token : definition.tokens) {
     canonical += fmt::format("{} ", token.size());
@@ -64,7 +64,7 @@ std::string hash_of(const TokenizerDefinition& definition) {
                              step.pattern_is_text, step.pattern.size(), step.pattern);
   }
   canonical += fmt::format("ignore_merges {}\n", definition.ignore_merges);
-  return fmt::format("{:016x}", XXH3_64bits(canonical.data(), canonical.size()));
+  return format_hash(hash_of(canonical));
 }
 
 }  // namespace
@@ -156,7 +156,7 @@ struct Tokenizer::Impl {
         pre_tokenizer(definition.pre_tokenizer),
         merger(definition.merges, byte_ids),
         added_tokens(definition),
-        hash(hash_of(definition)),
+        hash(vocabulary_hash(definition)),
         bytes_alone(definition.merges.empty() && !definition.ignore_merges &&
                     !pre_tokenizer.adds_spaces()) {
     if (definition.ignore_merges) {
@@ -217,7 +217,8 @@ struct Tokenizer::Impl {
 
 Tokenizer Tokenizer::load(const std::filesystem::path& path) {
   const auto file = std::filesystem::is_directory(path) ? path / "tokenizer.json" : path;
-  auto definition = parse_tokenizer_json(read_file(file), file.string());
+  auto definition =
+      parse_tokenizer_json(read_file(file, ErrorCode::kData, kLargestJsonBytes), file.string());
   try {
     return Tokenizer(std::move(definition));
   } catch (const Error& error) {

@@ -10,25 +10,13 @@
 #include <utility>
 
 #include "loopbank/support/error.h"
-#include "loopbank/support/json_nesting.h"
-#include "loopbank/support/utf8.h"
+#include "loopbank/support/json.h"
 #include "loopbank/tokenize/byte_alphabet.h"
 
 namespace loopbank {
 namespace {
 
 using Kind = PreTokenizerStep::Kind;
-
-/// A value for an error: as JSON, cut where it is long.
-std::string show(const nlohmann::json& json) {
-  constexpr size_t kMaxShown = 60;
-  if (json.is_structured()) {
-    return json.is_object() ? "an object" : "a list";
-  }
-  const auto text = json.dump();
-  const auto cut = valid_utf8_prefix(std::string_view(text).substr(0, kMaxShown));
-  return cut == text.size() ? text : text.substr(0, cut) + "...";
-}
 
 constexpr const char* kTopLevel = "top level";
 
@@ -63,7 +51,7 @@ class Part {
   }
   [[nodiscard]] std::vector<Part> items() const {
     if (!json_->is_array()) {
-      refuse("expected a list, got {}", show(*json_));
+      refuse("expected a list, got {}", show_json(*json_));
     }
     std::vector<Part> parts;
     parts.reserve(json_->size());
@@ -74,7 +62,7 @@ class Part {
   }
   [[nodiscard]] const std::string& text() const {
     if (!json_->is_string()) {
-      refuse("expected a string, got {}", show(*json_));
+      refuse("expected a string, got {}", show_json(*json_));
     }
     return json_->get_ref<const std::string&>();
   }
@@ -84,7 +72,7 @@ class Part {
   [[nodiscard]] bool flag(const char* key) const {
     const auto part = at(key);
     if (!part.json().is_boolean()) {
-      part.refuse("expected true or false, got {}", show(part.json()));
+      part.refuse("expected true or false, got {}", show_json(part.json()));
     }
     return part.json().get<bool>();
   }
@@ -92,12 +80,13 @@ class Part {
   void expect_off(const char* key) const {
     static const std::array<nlohmann::json, 3> kOff = {false, "", 0.0};
     if (has(key) && std::find(kOff.begin(), kOff.end(), json_->at(key)) == kOff.end()) {
-      at(key).refuse("expected it to be off, got {}: it is not supported", show(json_->at(key)));
+      at(key).refuse("expected it to be off, got {}: it is not supported",
+                     show_json(json_->at(key)));
     }
   }
   void expect_object() const {
     if (!json_->is_object()) {
-      refuse("expected an object, got {}", show(*json_));
+      refuse("expected an object, got {}", show_json(*json_));
     }
   }
 
@@ -118,7 +107,7 @@ class Parser {
     if (root_.has("normalizer")) {
       const auto normalizer = root_.at("normalizer");
       normalizer.refuse("expected null, got {}: normalizers are not supported",
-                        show(normalizer.at("type").json()));
+                        show_json(normalizer.at("type").json()));
     }
     expect_byte_level_or_none("post_processor");
     expect_byte_level_or_none("decoder");
@@ -135,7 +124,8 @@ class Parser {
     if (model.has("type") || !model.has("merges")) {
       const auto type = model.at("type");
       if (type.text() != "BPE") {
-        type.refuse("expected \"BPE\", got {}: other models are not supported", show(type.json()));
+        type.refuse("expected \"BPE\", got {}: other models are not supported",
+                    show_json(type.json()));
       }
     }
     model.expect_off("dropout");
@@ -148,7 +138,7 @@ class Parser {
       const auto type = root_.at(key).at("type");
       if (type.text() != "ByteLevel") {
         type.refuse("expected \"ByteLevel\" or null, got {}: it is not supported",
-                    show(type.json()));
+                    show_json(type.json()));
       }
     }
   }
@@ -166,7 +156,7 @@ class Parser {
       const auto content = part.at("content");
       if (!added_contents.insert(content.text()).second || content.text().empty()) {
         content.refuse("expected a text that no other added token has, got {}",
-                       show(content.json()));
+                       show_json(content.json()));
       }
       num_tokens += vocab.json().contains(content.text()) ? 0 : 1;
     }
@@ -178,7 +168,7 @@ class Parser {
       if (added_contents.contains(spelling)) {
         bytes = spelling;  // added tokens stand in the text as they are written
       } else if (!bytes || bytes->empty()) {
-        part.refuse("expected tokens in the byte-level alphabet, got {}", show(spelling));
+        part.refuse("expected tokens in the byte-level alphabet, got {}", show_json(spelling));
       }
       const auto number = claim_id(part, spelling);
       definition_.tokens[static_cast<size_t>(number)] = std::move(*bytes);
@@ -203,7 +193,7 @@ class Parser {
       token.id = known->second;
       if (part.at("id").json() != token.id) {
         part.at("id").refuse("expected {}, the id of {} in model.vocab, got {}", token.id,
-                             show(content), show(part.at("id").json()));
+                             show_json(content), show_json(part.at("id").json()));
       }
     }
     definition_.added_tokens.push_back(token);
@@ -215,13 +205,13 @@ class Parser {
     const auto& json = part.json();
     const auto limit = definition_.tokens.size();
     if (!json.is_number_integer() || json < 0 || json >= limit) {
-      part.refuse("expected the ids 0 to {} without holes, got {} for {}", limit - 1, show(json),
-                  show(spelling));
+      part.refuse("expected the ids 0 to {} without holes, got {} for {}", limit - 1,
+                  show_json(json), show_json(spelling));
     }
     auto& owner = spellings_[json.get<size_t>()];
     if (owner != nullptr) {
-      part.refuse("expected one token for id {}, got {} and {}", show(json), show(*owner),
-                  show(spelling));
+      part.refuse("expected one token for id {}, got {} and {}", show_json(json), show_json(*owner),
+                  show_json(spelling));
     }
     owner = &spelling;
     return json.get<TokenId>();
@@ -235,7 +225,8 @@ class Parser {
       const auto pair =
           static_cast<uint64_t>(merge.left) << 32U | static_cast<uint32_t>(merge.right);
       if (!pairs.insert(pair).second) {
-        part.refuse("expected each pair once, got {} and {} again", show(left), show(right));
+        part.refuse("expected each pair once, got {} and {} again", show_json(left),
+                    show_json(right));
       }
       definition_.merges.push_back(merge);
     }
@@ -255,13 +246,13 @@ class Parser {
       }
     }
     part.refuse("expected a pair of tokens as \"a b\" or [\"a\", \"b\"], got {}",
-                show(part.json()));
+                show_json(part.json()));
   }
 
   [[nodiscard]] TokenId id_of(const Part& merge, const std::string& spelling) const {
     const auto found = ids_.find(spelling);
     if (found == ids_.end()) {
-      merge.refuse("expected tokens of model.vocab, got {}", show(spelling));
+      merge.refuse("expected tokens of model.vocab, got {}", show_json(spelling));
     }
     return found->second;
   }
@@ -301,13 +292,14 @@ class Parser {
     type.refuse(
         "expected \"ByteLevel\", \"Digits\", \"Split\" or a \"Sequence\" of them, got {}: "
         "it is not supported",
-        show(type.json()));
+        show_json(type.json()));
   }
 
   static PreTokenizerStep read_split(const Part& part) {
     const auto behavior = part.at("behavior");
     if (behavior.text() != "Isolated") {
-      behavior.refuse("expected \"Isolated\", got {}: it is not supported", show(behavior.json()));
+      behavior.refuse("expected \"Isolated\", got {}: it is not supported",
+                      show_json(behavior.json()));
     }
     part.expect_off("invert");
     const auto pattern = part.at("pattern");
@@ -328,19 +320,8 @@ class Parser {
 }  // namespace
 
 TokenizerDefinition parse_tokenizer_json(std::string_view text, const std::string& where) {
-  expect_shallow_json(text, where, ErrorCode::kData);
-  nlohmann::json json;
-  try {
-    json = nlohmann::json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
-    fail(ErrorCode::kData,
-         "{}: expected JSON to its end, got broken JSON at byte {} of {}. The file may be "
-         "truncated.",
-         where, error.byte, text.size());
-  } catch (const nlohmann::json::out_of_range& error) {  // a number such as 1e999
-    fail(ErrorCode::kData, "{}: expected numbers that a double holds, got another one ({}).", where,
-         error.what());
-  }
+  const auto json = parse_json(
+      text, where, {.expected = "JSON to its end", .remedy = "The file may be truncated."});
   return Parser(Part(json, kTopLevel, where)).read();
 }
 

@@ -4,8 +4,6 @@
 /// One entry is one cache line, found by one hash; a new word replaces the old one. Rejected: a
 /// chained map of every word; web text has millions of distinct words, most of them met once.
 
-#include <xxhash.h>
-
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "loopbank/support/hash.h"
 #include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
@@ -59,9 +58,7 @@ class WordCache {
   };
   static_assert(sizeof(Entry) == 64);
 
-  static size_t index_of(std::string_view word) {
-    return XXH3_64bits(word.data(), word.size()) % kNumEntries;
-  }
+  static size_t index_of(std::string_view word) { return hash_of(word) % kNumEntries; }
 
   std::vector<Entry> entries_;
 };

@@ -1,7 +1,5 @@
 #include "loopbank/train/checkpoint.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
@@ -14,13 +12,13 @@
 #include "loopbank/model/weights.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
-#include "loopbank/support/json_nesting.h"
+#include "loopbank/support/hash.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kPrefix = "step-";
 constexpr const char* kChecksums = "checksums.json";
@@ -28,6 +26,7 @@ constexpr const char* kModel = "model.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "state.json";
 constexpr const char* kRun = "run.toml";
+const JsonForm kJson = {.code = ErrorCode::kCheckpoint};
 
 std::optional<int64_t> step_of(const fs::path& path) {
   const auto name = path.filename().string();
@@ -43,18 +42,7 @@ std::optional<int64_t> step_of(const fs::path& path) {
 
 std::string checksum(const fs::path& path) {
   const MappedFile file(path, ErrorCode::kCheckpoint);
-  return fmt::format("{:016x}", XXH3_64bits(file.bytes().data(), file.bytes().size()));
-}
-
-Json parse_json(const fs::path& path) {
-  const auto text = read_file(path, ErrorCode::kCheckpoint);
-  expect_shallow_json(text, path.string(), ErrorCode::kCheckpoint);
-  auto json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) {
-    fail(ErrorCode::kCheckpoint, "{}: expected JSON, got {} bytes that are not.", path.string(),
-         text.size());
-  }
-  return json;
+  return format_hash(hash_of(file.bytes()));
 }
 
 void write_checksums(const fs::path& folder) {
@@ -63,7 +51,7 @@ void write_checksums(const fs::path& folder) {
     files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
-  auto json = Json::object();
+  auto json = nlohmann::ordered_json::object();
   for (const auto& file : files) {
     json[file.filename().string()] = checksum(file);
   }
@@ -114,7 +102,7 @@ fs::path save_checkpoint(const fs::path& out, const RunParts& parts) {
 }
 
 void verify_checkpoint(const fs::path& path) {
-  const auto json = parse_json(path / kChecksums);
+  const auto json = read_json_file(path / kChecksums, kJson);
   for (const char* name : {kModel, kOptimizer, kState, kRun}) {
     if (!json.is_object() || !json.contains(name)) {
       fail(ErrorCode::kCheckpoint, "{}: expected a checksum of {}, got none.",
@@ -131,7 +119,7 @@ void verify_checkpoint(const fs::path& path) {
 }
 
 TrainState load_checkpoint(const fs::path& path, LanguageModel& model, AdamW& optimizer) {
-  const auto state = train_state_from_json(parse_json(path / kState));
+  const auto state = train_state_from_json(read_json_file(path / kState, kJson));
   const auto moments = read_safetensors(path / kOptimizer);
   optimizer.restore(moments.tensors, state.optimizer_steps);
   load_weights(model, path / kModel);

@@ -11,6 +11,7 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
@@ -37,9 +38,9 @@ int64_t first_counted_step(const RunConfig& config) {
 }
 
 /// The mean loops of a row, which holds null for what was not finite.
-std::vector<double> loops_of(const nlohmann::json& row) {
+std::vector<double> loops_of(const JsonValues& row) {
   std::vector<double> loops;
-  for (const auto& value : row.at("loops_by_layer")) {
+  for (const auto& value : row.list("loops_by_layer")) {
     loops.push_back(value.is_number() ? value.get<double>()
                                       : std::numeric_limits<double>::quiet_NaN());
   }
@@ -124,20 +125,26 @@ void HaltingAlarm::replay(const std::filesystem::path& metrics) {
   // What was told stands in rows of its own: under another patience it was not what would be now.
   std::vector<Extent> told(ends_.size(), Extent::kNone);
   std::istringstream lines(read_file(metrics, ErrorCode::kCheckpoint));
-  for (std::string line; std::getline(lines, line);) {
-    const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const bool is_step = row.is_object() && row.contains("loss") && row.contains("loops_by_layer");
+  const JsonForm form{.code = ErrorCode::kCheckpoint, .expected = "a row of metrics"};
+  const auto next_line = [&](std::string& line) {
+    return static_cast<bool>(std::getline(lines, line));
+  };
+  const auto take = [&](const nlohmann::json& json, const std::string& where) {
+    const JsonValues row(json, where, form);
+    const bool is_step = row.has("loss") && row.has("loops_by_layer");
     if (is_step) {
-      (void)observe(row.at("step").get<int64_t>(), loops_of(row));
+      (void)observe(row.integer("step"), loops_of(row));
     }
     for (size_t i = 0; i < ends_.size(); ++i) {
       if (is_step) {
         told[i] = std::min(told[i], ends_[i].told);
-      } else if (row.is_object() && row.value("alarm", "") == name_of(ends_[i].kind)) {
-        told[i] = extent_of(row.at("layers").size());
+      } else if (row.has("alarm") && row.text("alarm") == name_of(ends_[i].kind)) {
+        told[i] = extent_of(row.list("layers").size());
       }
     }
-  }
+    return true;
+  };
+  for_each_json_line(next_line, metrics.string(), form, take);
   for (size_t i = 0; i < ends_.size(); ++i) {
     ends_[i].told = told[i];
   }

@@ -44,10 +44,9 @@ class HaltingAlarm {
   [[nodiscard]] std::vector<HaltingAlert> observe(int64_t step,
                                                   const std::vector<double>& loops_by_layer);
 
-  /// Observes the steps and alerts of a run's metrics.jsonl, so that a resumed run reports what it
-  /// would have reported without the break, and nothing twice. Does nothing if there is no such
-  /// file.
-  /// @throws Error kCheckpoint when it cannot be read
+  /// Takes in the steps and alerts of a run's metrics.jsonl, so that a run that goes on tells what
+  /// it would have told without the break, and nothing twice. Nothing where the file is not there.
+  /// @throws Error kCheckpoint when it cannot be read, with file:line for a line that is no row
   void replay(const std::filesystem::path& metrics);
 
  private:

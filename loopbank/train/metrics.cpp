@@ -12,6 +12,7 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
@@ -31,6 +32,16 @@ Json numbers(const std::vector<double>& values) {
   return list;
 }
 
+/// The step of a row; none for a line that is no row.
+std::optional<int64_t> step_of_row(const std::string& line) {
+  try {
+    const auto row = parse_json_line(line, "row");
+    return JsonValues(row, "row").integer("step");
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 /// The rows up to a step, as they stand. A torn line ends the file: nothing was written behind it.
 std::string rows_until(const std::filesystem::path& path, int64_t last_step) {
   const auto text = read_file(path, ErrorCode::kCheckpoint);
@@ -42,12 +53,11 @@ std::string rows_until(const std::filesystem::path& path, int64_t last_step) {
       break;
     }
     const auto line = text.substr(begin, end + 1 - begin);
-    const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const auto step = row.is_object() ? row.find("step") : row.end();
-    if (!row.is_object() || step == row.end() || !step->is_number_integer()) {
+    const auto step = step_of_row(line);
+    if (!step) {
       break;
     }
-    if (step->get<int64_t>() <= last_step) {
+    if (*step <= last_step) {
       kept += line;
     }
     begin = end + 1;

@@ -95,17 +95,14 @@ void for_each_in_parallel(size_t n, const Visit& visit) {
   });
 }
 
-double rate_multiplier(const Parameter& parameter, const OptimizerConfig& config) {
-  const auto is_of = [&](const char* part) {
-    return parameter.name.find(part) != std::string::npos;
-  };
-  if (is_of(".router.")) {
-    return config.router_multiplier;
-  }
-  if (is_of(".local_gate.") || is_of(".global_gate.")) {
-    return config.memory_gate_multiplier;
-  }
-  switch (parameter.kind) {
+double rate_multiplier(ParameterKind kind, const OptimizerConfig& config) {
+  switch (kind) {
+    case ParameterKind::kRouter:
+    case ParameterKind::kRouterBias:
+      return config.router_multiplier;
+    case ParameterKind::kMemoryGate:
+    case ParameterKind::kMemoryGateBias:
+      return config.memory_gate_multiplier;
     case ParameterKind::kLoopScale:
       return config.loop_scale_multiplier;
     case ParameterKind::kMemory:
@@ -147,7 +144,7 @@ AdamW::AdamW(const Parameters& parameters, const OptimizerConfig& config)
 
 void AdamW::make_groups() {
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    const double multiplier = rate_multiplier(parameters_[i], config_);
+    const double multiplier = rate_multiplier(parameters_[i].kind, config_);
     const double decay = parameters_[i].decays() ? config_.weight_decay : 0.0;
     const auto found = std::find_if(groups_.begin(), groups_.end(), [&](const Group& group) {
       return group.rate_multiplier == multiplier && group.weight_decay == decay;

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "loopbank/support/error.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
@@ -34,29 +34,11 @@ constexpr Measure kMeasures[] = {{"loss", &TrainState::loss},
                                  {"validation_bpb", &TrainState::validation_bpb},
                                  {"train_seconds", &TrainState::train_seconds}};
 
-const nlohmann::json& member(const nlohmann::json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  if (!json.is_object() || found == json.end()) {
-    fail(ErrorCode::kCheckpoint, "training state: expected \"{}\", got none.", key);
-  }
-  return *found;
-}
-
-int64_t count(const nlohmann::json& json, const char* key) {
-  const auto& value = member(json, key);
-  if (!value.is_number_integer() || value.get<int64_t>() < 0) {
-    fail(ErrorCode::kCheckpoint, "training state: \"{}\" expects a whole number from 0, got {}.",
-         key, value.dump());
-  }
-  return value.get<int64_t>();
-}
-
 /// Null stands for a value that was not finite, such as the loss of a skipped step.
-double measure(const nlohmann::json& json, const char* key) {
-  const auto& value = member(json, key);
+double measure(const JsonValues& values, const char* key) {
+  const auto& value = values.at(key);
   if (!value.is_number() && !value.is_null()) {
-    fail(ErrorCode::kCheckpoint, "training state: \"{}\" expects a number or null, got {}.", key,
-         value.dump());
+    values.refuse(key, "a number or null");
   }
   return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }
@@ -77,18 +59,16 @@ nlohmann::ordered_json to_json(const TrainState& state) {
 }
 
 TrainState train_state_from_json(const nlohmann::json& json) {
-  if (const auto version = count(json, "version"); version != kStateVersion) {
-    fail(ErrorCode::kCheckpoint, "training state: expected version {}, got {}.", kStateVersion,
-         version);
-  }
+  const JsonValues values(json, "training state", {.code = ErrorCode::kCheckpoint});
+  values.expect_count("version", kStateVersion);
   TrainState state;
   for (const auto& [key, pointer] : kCounts) {
-    state.*pointer = count(json, key);
+    state.*pointer = values.count(key);
   }
   for (const auto& [key, pointer] : kMeasures) {
-    state.*pointer = measure(json, key);
+    state.*pointer = measure(values, key);
   }
-  state.sampler = sampler_state_from_json(member(json, "sampler"));
+  state.sampler = sampler_state_from_json(values.at("sampler"));
   return state;
 }
 

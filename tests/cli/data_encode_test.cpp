@@ -36,8 +36,9 @@ TEST(DataDecode, GivesTheTextBackWithWhatIsNotUtf8Replaced) {
 
 TEST(DataEncode, BadLinesAreNamedByTheirNumber) {
   const std::vector<std::pair<std::string, std::string>> faults = {
-      {"{\"text\": ", "stdin:2: expected {\"text\": \"...\"}, got broken JSON at column 10."},
-      {"{\"text\": \"\xFF\"}", "stdin:2: expected {\"text\": \"...\"}, got broken JSON"},
+      {"{\"text\": ",
+       "stdin:2:9: expected {\"text\": \"...\"}, got broken JSON: unexpected end of input"},
+      {"{\"text\": \"\xFF\"}", "stdin:2:11: expected {\"text\": \"...\"}, got broken JSON"},
       {"[\"text\"]", "stdin:2: expected {\"text\": \"...\"}, got no object."},
       {"{\"texts\": \"a\"}", "stdin:2: expected {\"text\": \"...\"}, got no such key."},
       {"{\"text\": 5}", "stdin:2: expected {\"text\": \"...\"}, got a number in \"text\"."},

@@ -252,6 +252,24 @@ TEST(TextReader, SkipsCountsAndNamesEveryBadLine) {
                         "11: the field \"text\" must be a string, got an object"}));
 }
 
+TEST(TextReader, ANulByteAndASecondTextMakeABadLine) {
+  const TestDirectory directory;
+  using namespace std::string_literals;
+  const auto path = directory.write("a.jsonl", "{\"text\": \"one\"}\0\n"s +
+                                                   "{\"text\": \"a\", \"text\": \"b\"}\n"
+                                                   "{\"text\": \"a\", \"text\": 5}\n"
+                                                   "{\"n\": {\"text\": 1}, \"text\": \"two\"}\n");
+  TextReader reader(path, false);
+  EXPECT_EQ(read_documents(reader), (Texts{"two"}));
+  EXPECT_EQ(reader.report().invalid_json_lines, 3);
+  ASSERT_EQ(reader.report().bad_lines.size(), 3U);
+  EXPECT_EQ(reader.report().bad_lines[0].reason, "a NUL byte at column 16");
+  for (const size_t line : {1U, 2U}) {
+    EXPECT_EQ(reader.report().bad_lines[line].reason,
+              "expected one field \"text\", got another one");
+  }
+}
+
 TEST(TextReader, StrictStopsAtTheFirstBadLine) {
   const TestDirectory directory;
   const auto json = directory.write("a.jsonl", "{\"text\": \"one\"}\n\nnonsense\n");

@@ -227,14 +227,14 @@ TEST(ReadProbeTokens, MistakesAreNamed) {
       {R"({"tokens": []})", "with at least one row"},
       {R"({"ids": [[1]]})", "expected {\"tokens\": [[id, ...], ...]}"},
       {R"([[1]])", "expected {\"tokens\": [[id, ...], ...]}"},
-      {R"({"tokens": [[1)", "got broken JSON"},
+      {R"({"tokens": [[1)", ": expected {\"tokens\": [[id, ...], ...]}, got broken JSON"},
       {R"({"tokens": [[18446744073709551615]]})", "expected an id in [0, 7)"},
   };
   for (const auto& [text, part] : cases) {
     const auto path = directory.write("t.json", text);
     const auto message =
         error_of(ErrorCode::kData, [&path = path] { (void)read_probe_tokens(path, 7); });
-    expect_contains(message, "t.json: ");
+    expect_contains(message, "t.json:");
     expect_contains(message, part);
   }
 }

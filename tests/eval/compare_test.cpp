@@ -169,6 +169,23 @@ TEST(Compare, OtherPromptsAreTold) {
   expect_contains(describe(comparison), "own: the folders asked other prompts.");
 }
 
+TEST(Compare, FingerprintsOfDifferentKindsSayNothing) {
+  const auto same = [](const char* first, const char* second) {
+    const TestDirectory a;
+    const TestDirectory b;
+    auto task = scored_task("own", {scored_instance("x", true, 2.0)});
+    task.requests_hash = first;
+    write_results(report({task}), a.path());
+    task.requests_hash = second;
+    write_results(report({task}), b.path());
+    return compare_results(a.path(), b.path()).tasks.at(0).same_requests;
+  };
+  EXPECT_TRUE(same("0123456789abcdef", "xxh3:fedcba9876543210"));
+  EXPECT_TRUE(same("xxh3:0123456789abcdef", "xxh3:0123456789abcdef"));
+  EXPECT_FALSE(same("xxh3:0123456789abcdef", "xxh3:fedcba9876543210"));
+  EXPECT_FALSE(same("0123456789abcdef", "fedcba9876543210"));
+}
+
 TEST(Compare, ReadsWhatOlmesWrites) {
   const TestDirectory a;
   const auto write = [](const TestDirectory& folder, const char* bits) {
@@ -218,7 +235,7 @@ TEST(Compare, MistakesAreNamed) {
                   "bits_per_byte_corr");
   b.write("task-000-own-predictions.jsonl", "{\"doc_id\": 0}\n");
   expect_contains(refusal(a.path(), b.path()),
-                  "task-000-own-predictions.jsonl:1: expected \"metrics\", got none");
+                  "task-000-own-predictions.jsonl:1: expected the key \"metrics\", got none");
   b.write("metrics.json", "[]");
   expect_contains(refusal(a.path(), b.path()), "metrics.json: expected a JSON object");
   expect_contains(error_of(ErrorCode::kConfig,

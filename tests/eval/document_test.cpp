@@ -138,7 +138,7 @@ TEST(BrokenRows, AnAnswerKeyThatNamesNoChoice) {
   EXPECT_EQ(row_refusal("arc_easy", row + "\"C\"}"),
             "rows.jsonl:3: expected \"answerKey\" to be one of A, B, got \"C\".");
   expect_contains(row_refusal("arc_easy", row + "\"\"}"), "to be one of A, B, got \"\"");
-  expect_contains(row_refusal("arc_easy", row + "2}"), "expected a text in \"answerKey\", got 2");
+  expect_contains(row_refusal("arc_easy", row + "2}"), "\"answerKey\" expects a text, got 2");
   expect_contains(row_refusal("arc_easy", R"({"question": "q", "answerKey": "A",
       "choices": {"text": ["a", "b"], "label": ["A"]}})"),
                   "expected a label for each of the 2 choices, got 1");
@@ -156,13 +156,13 @@ TEST(BrokenRows, AnEmptyChoiceIsRefused) {
 
 TEST(BrokenRows, MissingFieldsAndOtherTypesAreNamed) {
   expect_contains(row_refusal("piqa", R"({"goal": "g", "sol1": "a", "label": 0})"),
-                  "rows.jsonl:3: expected a field \"sol2\", got none");
+                  "rows.jsonl:3: expected the key \"sol2\", got none");
   expect_contains(row_refusal("piqa", R"({"goal": "g", "sol1": "a", "sol2": 2, "label": 0})"),
                   "expected a text in \"sol2\", got 2");
   expect_contains(row_refusal("hellaswag", R"({"endings": ["a"], "label": 0})"),
-                  "expected a field \"activity_label\"");
+                  "expected the key \"activity_label\"");
   expect_contains(row_refusal("arc_easy", R"({"question": "q", "answerKey": "A"})"),
-                  "expected a field \"choices\"");
+                  "expected the key \"choices\"");
   expect_contains(row_refusal("lambada", R"({"text": "alone"})"),
                   "expected a space and a last word");
   expect_contains(

@@ -174,7 +174,7 @@ TEST_F(RequestCheck, WhatCannotBeCheckedIsRefused) {
                   "csqa.jsonl:1: expected the name of a task in \"task_name\", got \"csqb\"");
   record("csqa.jsonl", {Json{{"task_name", "csqa"}}});
   expect_contains(error_of(ErrorCode::kData, [&] { (void)check(); }),
-                  "csqa.jsonl:1: expected a field \"request\", got none");
+                  "csqa.jsonl:1: expected the key \"request\", got none");
   expect_contains(error_of(ErrorCode::kConfig,
                            [&] {
                              (void)check_requests(

@@ -89,7 +89,7 @@ TEST(TaskFiles, LimitTakesTheFirst) {
           .instances.size(),
       3U);
   expect_contains(error_of(ErrorCode::kData, [&] { (void)load(directory, {"facts"}); }),
-                  "facts.jsonl:5: expected a line of JSON");
+                  "facts.jsonl:5:1: expected a line of JSON");
 }
 
 TEST(TaskFiles, BrokenLinesAreNamed) {
@@ -99,10 +99,10 @@ TEST(TaskFiles, BrokenLinesAreNamed) {
                   "facts.jsonl:2: expected a label from 0 to 1, got 2");
   directory.write("facts.jsonl", "{\"context\": \"\xFF\"}\n");
   expect_contains(error_of(ErrorCode::kData, [&] { (void)load(directory, {"facts"}); }),
-                  "facts.jsonl:1: expected a line of JSON");
+                  "facts.jsonl:1:14: expected a line of JSON");
   directory.write("facts.jsonl", row("1") + std::string(300'000, '[') + std::string(300'000, ']'));
   expect_contains(error_of(ErrorCode::kData, [&] { (void)load(directory, {"facts"}); }),
-                  "facts.jsonl:2: expected JSON that nests at most 128 levels");
+                  "facts.jsonl:2:129: expected JSON that nests at most 128 levels");
   directory.write("facts.jsonl", "");
   expect_contains(error_of(ErrorCode::kData, [&] { (void)load(directory, {"facts"}); }),
                   "expected at least one instance of facts, got none");
@@ -268,7 +268,7 @@ TEST(LabelFiles, OfAnotherLengthAreRefused) {
                            ":2): expected \"label\" from 0 to 1, got "
                            "\"2\". It counts the choices from 0.");
   std::filesystem::remove(labels);
-  expect_contains(refusal(), "valid.jsonl:1: expected a field \"label\", got none");
+  expect_contains(refusal(), "valid.jsonl:1: expected the key \"label\", got none");
 }
 
 TEST(TaskFiles, MathIsToldApartByTheTypeOfEachRow) {
@@ -291,7 +291,7 @@ TEST(TaskFiles, MathIsToldApartByTheTypeOfEachRow) {
   directory.write("MATH.test.raw.jsonl", R"({"problem": "p", "solution": "s"})");
   expect_contains(
       error_of(ErrorCode::kData, [&] { (void)load(directory, {"minerva_math_algebra"}); }),
-      "MATH.test.raw.jsonl:1: expected a field \"type\", got none");
+      "MATH.test.raw.jsonl:1: expected the key \"type\", got none");
 }
 
 TEST(PublishedNames, ASharedNameIsReadByItsForm) {

@@ -90,11 +90,11 @@ TEST(Prompts, BrokenRowsAreRefusedByPlace) {
   expect_contains(instance_refusal("arc_easy", row), "expected a list of at least one text");
   row.erase("question");
   expect_contains(instance_refusal("arc_easy", row),
-                  "rows.jsonl:3: expected a field \"question\", got none");
-  expect_contains(instance_refusal("facts", kQuestion), "expected a field \"context\", got none");
+                  "rows.jsonl:3: expected the key \"question\", got none");
+  expect_contains(instance_refusal("facts", kQuestion), "expected the key \"context\", got none");
   expect_contains(instance_refusal("winogrande", kQuestion), "expected a \"_\" in \"question\"");
   expect_contains(instance_refusal("minerva_math_algebra", kQuestion),
-                  "expected a field \"problem\"");
+                  "expected the key \"problem\"");
   expect_contains(instance_refusal("arc_easy", Json::array({1})),
                   "expected a JSON object, got array");
 }

@@ -130,48 +130,6 @@ TEST(ForwardFlops, ExpectedLoopsCostTheirShare) {
   EXPECT_EQ(expected_forward_flops(dense, 128, 1.0), forward_flops(dense, 128, 0));
 }
 
-TEST(TrainingMemory, ExactPartsFollowFromTheParameters) {
-  const auto config = paper(12, 2048, 3, false);
-  const double parameters = model_cost(config, 64).parameters.total();
-  const auto full = by_name(training_memory(config, {.sequences = 2, .sequence_length = 64}));
-  EXPECT_EQ(full.at("weights"), 4 * parameters);
-  EXPECT_EQ(full.at("low_precision_weights"), 0);
-  EXPECT_EQ(full.at("gradients"), 4 * parameters);
-  EXPECT_EQ(full.at("optimizer"), 8 * parameters);
-  EXPECT_EQ(full.at("logits"), 2.0 * 4 * 2 * 64 * 50304);
-  const auto half = by_name(
-      training_memory(config, {.sequences = 2, .sequence_length = 64, .low_precision = true}));
-  EXPECT_EQ(half.at("low_precision_weights"), 2 * parameters);
-  EXPECT_EQ(2 * half.at("activations"), full.at("activations"));
-}
-
-TEST(TrainingMemory, ActivationsGrowWithLoopsAndLinearlyWithSequences) {
-  const auto activations = [](int64_t loops, int64_t sequences) {
-    return by_name(training_memory(paper(12, 2048, loops, true),
-                                   {.sequences = sequences, .sequence_length = 64}))
-        .at("activations");
-  };
-  EXPECT_EQ(activations(3, 4), 4 * activations(3, 1));
-  EXPECT_GT(activations(3, 1), 2.5 * activations(1, 1));
-}
-
-TEST(TrainingMemory, FusedOpsKeepLessAndWhatIsComputedAgainIsNotKept) {
-  const auto activations = [](bool fused, Recompute recompute) {
-    return by_name(training_memory(paper(12, 2048, 3, true), {.sequences = 2,
-                                                              .sequence_length = 512,
-                                                              .low_precision = true,
-                                                              .fused = fused,
-                                                              .recompute = recompute}))
-        .at("activations");
-  };
-  const double all = activations(true, Recompute::kNone);
-  EXPECT_LT(all, activations(false, Recompute::kNone));
-  // 36 states of 768 in fp32 and the values of one loop; 12 states and those of three loops.
-  EXPECT_LT(activations(true, Recompute::kLoop), all / 5);
-  EXPECT_LT(activations(true, Recompute::kLayer), all / 5);
-  EXPECT_GT(activations(true, Recompute::kLoop), 36.0 * 4 * 768 * 1024);
-}
-
 TEST(CostByPart, JsonHoldsTheTotalAndEveryPart) {
   const auto json = to_json(CostByPart{{{"a", 1.0}, {"b", 2.5}}});
   EXPECT_EQ(json.dump(), R"({"total":3.5,"a":1.0,"b":2.5})");

@@ -60,12 +60,15 @@ TEST(Plan, ARunCountsItsTokensAndFlops) {
 
 TEST(Plan, MemoryIsThatOfOneMicroBatch) {
   const auto path = write_config("run.toml", std::string(kModel) + kRest);
-  const auto logits = [&](const std::string& rows) {
-    const auto json = to_json(make_plan(load_plan_config(path, {"training.micro_batch=" + rows})));
-    return json["memory_bytes"]["logits"].get<double>();
+  const auto activations = [&](const std::string& rows) {
+    const auto json = to_json(make_plan(
+        load_plan_config(path, {"training.micro_batch=" + rows, "training.sequence_length=512",
+                                "model.max_position_embeddings=512"})));
+    return json["memory_bytes"]["activations"].get<double>();
   };
-  EXPECT_EQ(logits("2"), 2.0 * 2 * 16 * 100);  // bf16, less than a chunk
-  EXPECT_EQ(logits("0"), 3 * logits("2"));
+  EXPECT_GT(activations("1"), 0.0);
+  EXPECT_EQ(activations("2"), 2 * activations("1"));
+  EXPECT_EQ(activations("0"), 6 * activations("1"));
 }
 
 TEST(Plan, AModelsFolderIsPlannedToo) {

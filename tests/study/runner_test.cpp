@@ -217,7 +217,7 @@ TEST(RunStudy, WhatAnEarlierProcessDidNotLookIntoIsLookedIntoNow) {
   EXPECT_EQ(read_file(run_folder(out, "loop3") / "inside.json"), before);
   write_file_atomically(run_folder(out, "loop3") / "inside.json", "{");
   expect_contains(error_of(ErrorCode::kData, [&] { (void)run_study(small_study(out, {"loop3"})); }),
-                  "inside.json: expected what a model does within");
+                  "inside.json:1:1: expected what a model does within");
 }
 
 TEST(RunStudy, AMovedStudyStillShowsWhatIsDone) {
@@ -253,7 +253,7 @@ TEST(RunStudy, ABrokenResultIsNamed) {
   write_file_atomically(run_folder(out, "isopar") / "result.json", "{\"system\": ");
   const auto error =
       error_of(ErrorCode::kData, [&] { (void)run_study(small_study(out, {"isopar"})); });
-  expect_contains(error, "systems/isopar/result.json: expected the result of a run");
+  expect_contains(error, "systems/isopar/result.json:1:11: expected the result of a run");
   expect_contains(error, "Remove the file");
 }
 

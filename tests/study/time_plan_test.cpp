@@ -173,7 +173,7 @@ TEST(TimePlan, IsStoredAndReadAgain) {
   EXPECT_EQ(plan->find("loop5"), nullptr);
   write_file_atomically(directory.path() / "time_plan.json", "{\"steps\": ");
   expect_contains(error_of(ErrorCode::kData, [&] { (void)read_time_plan(directory.path()); }),
-                  "time_plan.json: expected the steps that were chosen for the study's time");
+                  "time_plan.json:1:10: expected the steps that were chosen for the study's time");
 }
 
 TEST(TimePlan, AsManyValidationsAndCheckpointsInFewerSteps) {

@@ -104,7 +104,10 @@ TEST(ReadMembersFile, NoFileIsNothingAndABrokenOneIsNamed) {
   EXPECT_FALSE(read_members_file<Leaf>(directory.path() / "none.json", kSome));
   const auto file = directory.write("leaf.json", "{\"name\": ");
   expect_contains(error_of(ErrorCode::kData, [&] { (void)read_members_file<Leaf>(file, kSome); }),
-                  "leaf.json: expected a branch, got broken JSON.");
+                  "leaf.json:1:9: expected a branch, got broken JSON: unexpected end of input");
+  (void)directory.write("leaf.json", std::string(100'000, '['));
+  expect_contains(error_of(ErrorCode::kData, [&] { (void)read_members_file<Leaf>(file, kSome); }),
+                  "leaf.json:1:129: expected JSON that nests at most 128 levels, got level 129.");
 }
 
 }  // namespace

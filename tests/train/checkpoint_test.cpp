@@ -111,6 +111,32 @@ TEST(Checkpoint, IsAModelDirectoryOfItsOwn) {
   expect_same_run(path / "run.toml", trained.config);
 }
 
+TEST(Checkpoint, JsonThatNestsWithoutEndOrHoldsAKeyTwiceIsRefusedByItsPlace) {
+  const DiskDirectory directory;
+  Trained trained(small_run(directory));
+  const auto path = trained.save(directory.path(), 1);
+  const auto refusal = [&](const char* file, const std::string& text) {
+    const auto good = read_file(path / file);
+    write_file_atomically(path / file, text);
+    const auto error = testing::error_of(ErrorCode::kCheckpoint, [&] {
+      if (std::string_view(file) == "state.json") {
+        (void)load_checkpoint(path, trained.model, trained.optimizer);
+      } else {
+        verify_checkpoint(path);
+      }
+    });
+    write_file_atomically(path / file, good);
+    return error;
+  };
+  for (const char* file : {"state.json", "checksums.json"}) {
+    const auto where = (path / file).string();
+    EXPECT_EQ(refusal(file, std::string(100'000, '[')),
+              where + ":1:129: expected JSON that nests at most 128 levels, got level 129.");
+    EXPECT_EQ(refusal(file, "{\"step\": 1,\n \"step\": 2}"),
+              where + ":2:7: expected every key once in an object, got \"step\" again.");
+  }
+}
+
 TEST(Checkpoint, AChangedByteInAnyFileIsFound) {
   const DiskDirectory directory;
   const Trained trained(small_run(directory));

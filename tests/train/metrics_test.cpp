@@ -32,7 +32,9 @@ TEST(MetricsLog, AResumeKeepsTheRowsUpToTheCheckpointAlone) {
 
 TEST(MetricsLog, ATornLastLineIsDropped) {
   const TestDirectory directory;
-  for (const std::string torn : {"{\"step\":3,\"lo", "{\"step\":3,\"loss\":1.5}", "{\"step\":"}) {
+  for (const std::string& torn :
+       {std::string("{\"step\":3,\"lo"), std::string("{\"step\":3,\"loss\":1.5}"),
+        std::string("{\"step\":"), std::string(100'000, '[') + "\n"}) {
     const auto path = directory.write("metrics.jsonl", row(1) + row(2) + torn);
     const MetricsLog log(path, /*last_step=*/5);
     EXPECT_EQ(read_file(path), row(1) + row(2)) << torn;

@@ -10,12 +10,18 @@
 #include <ATen/ops/sparse_coo_tensor.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <regex>
 #include <string>
 
+#include "loopbank/model/language_model.h"
 #include "loopbank/support/error.h"
+#include "loopbank/train/run_config.h"
 
 namespace loopbank {
 namespace {
@@ -107,27 +113,80 @@ TEST(AdamW, LoopScalesAndMemoryHaveLearningRatesOfTheirOwn) {
 
 TEST(AdamW, RoutersAndMemoryGatesHaveLearningRatesOfTheirOwn) {
   Parameters parameters(at::kCPU);
-  const std::vector<std::pair<std::string, double>> rates = {
-      {"layers.0.router.weight", 4.0},
-      {"layers.0.router.bias", 4.0},
-      {"layers.1.memory.local_gate.weight", 0.25},
-      {"layers.1.memory.global_gate.bias", 0.25},
-      {"layers.1.block.feed_forward.gate.weight", 1.0},
-      {"layers.1.memory.local_projection.weight", 1.0}};
-  for (const auto& [name, rate] : rates) {
-    parameters.add(name, {2, 2},
-                   name.ends_with("bias") ? ParameterKind::kBias : ParameterKind::kLinear, kZeros);
+  const std::vector<std::pair<ParameterKind, double>> rates = {
+      {ParameterKind::kRouter, 4.0},      {ParameterKind::kRouterBias, 4.0},
+      {ParameterKind::kMemoryGate, 0.25}, {ParameterKind::kMemoryGateBias, 0.25},
+      {ParameterKind::kLinear, 1.0},      {ParameterKind::kBias, 1.0}};
+  const auto name_of = [](ParameterKind kind) {
+    return fmt::format("parameter {}", static_cast<int>(kind));
+  };
+  for (const auto& [kind, rate] : rates) {
+    parameters.add(name_of(kind), {2, 2}, kind, kZeros);
   }
   auto config = kConfig;
   config.router_multiplier = 4.0;
   config.memory_gate_multiplier = 0.25;
   AdamW optimizer(parameters, config);
-  for (const auto& [name, rate] : rates) {
-    set(parameters, name, 0.0, 3.0);
+  for (const auto& [kind, rate] : rates) {
+    set(parameters, name_of(kind), 0.0, 3.0);
   }
   optimizer.step(kRate);
-  for (const auto& [name, rate] : rates) {
-    EXPECT_NEAR(first_value(parameters, name), -rate * kRate, 1e-5) << name;
+  for (const auto& [kind, rate] : rates) {
+    EXPECT_NEAR(first_value(parameters, name_of(kind)), -rate * kRate, 1e-5) << name_of(kind);
+  }
+}
+
+struct GroupOfSpec {
+  const char* pattern;  ///< of SPEC's parameter names
+  double rate;
+  bool decays;
+};
+
+// SPEC 3 and docs/settings.md by SPEC 1's names: what each parameter is, whoever declares it.
+TEST(AdamW, EveryParameterOfTheTenSystemsIsInTheGroupOfSpec) {
+  constexpr double kRouter = 2.0, kGate = 3.0, kScale = 5.0, kBank = 7.0;
+  const std::vector<GroupOfSpec> groups = {
+      {R"(embedding\.weight)", 1.0, false},
+      {R"(head\.weight)", 1.0, true},
+      {R"((final_norm|layers\.\d+\.block\.(attention_norm|feed_forward_norm))\.weight)", 1.0,
+       false},
+      {R"(layers\.\d+\.block\.attention\.(query|key)_norm\.weight)", 1.0, false},
+      {R"(layers\.\d+\.block\.attention\.(query|key|value|output)\.weight)", 1.0, true},
+      {R"(layers\.\d+\.block\.feed_forward\.(gate|up|down)\.weight)", 1.0, true},
+      {R"(layers\.\d+\.loop_scale)", kScale, false},
+      {R"(layers\.\d+\.router\.weight)", kRouter, true},
+      {R"(layers\.\d+\.router\.bias)", kRouter, false},
+      {R"((layers\.\d+\.)?memory\.(keys|values))", kBank, false},
+      {R"((layers\.\d+\.memory\.norm|memory\.(query|key)_norm)\.(weight|bias))", 1.0, false},
+      {R"(layers\.\d+\.memory\.(local|global)_gate\.weight)", kGate, true},
+      {R"(layers\.\d+\.memory\.(local|global)_gate\.bias)", kGate, false},
+      {R"(layers\.\d+\.memory\.(local|global)_projection\.weight)", 1.0, true}};
+  auto config = kConfig;
+  config.router_multiplier = kRouter;
+  config.memory_gate_multiplier = kGate;
+  config.loop_scale_multiplier = kScale;
+  config.memory_multiplier = kBank;
+  constexpr double kSmallRate = 0.01;
+  const auto presets = std::filesystem::path(LOOPBANK_SOURCE_DIR) / "configs" / "demo";
+  for (const char* system : {"isopar", "loop3", "loop5", "loop7", "isoflop", "isopar-m", "mem-gm3",
+                             "mem-g0", "mem-g3", "isoflop-m"}) {
+    SCOPED_TRACE(system);
+    LanguageModel model(load_run_config(presets / (std::string(system) + ".toml")).model, at::kCPU);
+    AdamW optimizer(model.parameters(), config);
+    for (const auto& parameter : model.parameters().all()) {
+      set(model.parameters(), parameter.name, 1.0, 3.0);
+    }
+    optimizer.step(kSmallRate);
+    for (const auto& parameter : model.parameters().all()) {
+      const auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& item) {
+        return std::regex_match(parameter.name, std::regex(item.pattern));
+      });
+      ASSERT_NE(group, groups.end()) << parameter.name;
+      const double rate = kSmallRate * group->rate;
+      const double expected = 1.0 - (group->decays ? rate * config.weight_decay : 0.0) - rate;
+      EXPECT_NEAR(first_value(model.parameters(), parameter.name), expected, 2e-6)
+          << parameter.name;
+    }
   }
 }
 

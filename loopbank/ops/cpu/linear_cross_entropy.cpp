@@ -90,6 +90,17 @@ class Head {
   at::Tensor weight_gradient_;  // [V, D] fp32
 };
 
+bool fit_in_gradient(int64_t rows, int64_t width, int64_t bytes_each) {
+  return rows * bytes_each + kLogitAlignment <= static_cast<int64_t>(sizeof(float)) * width;
+}
+
+/// Chunks of about the same size, none with a few rows left over.
+int64_t rows_of_chunk(int64_t rows, int64_t vocabulary, int64_t bytes_each) {
+  const auto most = std::clamp<int64_t>(kLogitBytes / (vocabulary * bytes_each), 1,
+                                        std::min(rows, kMostRowsPerChunk));
+  return equal_parts(rows, most);
+}
+
 bool overlap(const at::Tensor& a, const at::Tensor& b) {
   const auto begin = [](const at::Tensor& x) { return static_cast<const char*>(x.data_ptr()); };
   return begin(a) < begin(b) + b.nbytes() && begin(b) < begin(a) + a.nbytes();
@@ -127,18 +138,14 @@ void Head::make_room_for_logits() {
   const auto rows = states_.size(0);
   const auto vocabulary = weight_.size(0);
   const auto bytes = static_cast<int64_t>(states_.element_size());
-  const auto gradient_row_bytes = static_cast<int64_t>(sizeof(float)) * states_.size(1);
-  if (wanted_.weight && rows * bytes + kLogitAlignment <= gradient_row_bytes) {
+  if (wanted_.weight && fit_in_gradient(rows, states_.size(1), bytes)) {
     rows_per_chunk_ = rows;
     const auto gradient = weight_gradient_.view({-1}).view(states_.scalar_type());
     const auto place = gradient.numel() - rows * vocabulary;
     logits_ = gradient.slice(0, place - place % (kLogitAlignment / bytes));
     return;
   }
-  // Chunks of about the same size, none with a few rows left over.
-  const auto most =
-      std::clamp<int64_t>(kLogitBytes / (vocabulary * bytes), 1, std::min(rows, kMostRowsPerChunk));
-  rows_per_chunk_ = equal_parts(rows, most);
+  rows_per_chunk_ = rows_of_chunk(rows, vocabulary, bytes);
   const auto tokens = wanted_.any() ? vocabulary : tokens_per_block_;
   logits_ = at::empty({rows_per_chunk_ * tokens}, states_.options());
 }
@@ -267,6 +274,11 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
 };
 
 }  // namespace
+
+int64_t cpu::logit_rows_at_once(int64_t rows, int64_t vocabulary, int64_t width,
+                                int64_t bytes_each) {
+  return fit_in_gradient(rows, width, bytes_each) ? 0 : rows_of_chunk(rows, vocabulary, bytes_each);
+}
 
 at::Tensor cpu::linear_cross_entropy(const at::Tensor& states, const at::Tensor& weight,
                                      const at::Tensor& targets, int64_t ignore) {

@@ -25,6 +25,8 @@ at::Tensor repeat_heads(const at::Tensor& x, int64_t num_heads) {
 
 void check_attention_shapes(std::string_view op, const at::Tensor& query, const at::Tensor& key,
                             const at::Tensor& value) {
+  expect_rows(op, "query", query, 0);
+  expect_rows(op, "key", key, 0);
   if (query.dim() != 4 || key.dim() != 4 || key.size(1) == 0 || query.size(1) % key.size(1) != 0 ||
       key.size(2) < query.size(2) || key.size(3) != query.size(3) || key.size(0) != query.size(0)) {
     fail(ErrorCode::kShape,
@@ -33,6 +35,8 @@ void check_attention_shapes(std::string_view op, const at::Tensor& query, const 
          op, format_shape(query.sizes()), format_shape(key.sizes()));
   }
   expect_shape(op, "value", value, key.sizes());
+  expect_dtype(op, "key", key, query.scalar_type());
+  expect_dtype(op, "value", value, query.scalar_type());
 }
 
 /// @param keys, values  [B, H, S, d]
@@ -75,6 +79,7 @@ at::Tensor masked_attention(const at::Tensor& query, const at::Tensor& key, cons
                             const at::Tensor& hidden) {
   check_attention_shapes("masked_attention", query, key, value);
   expect_shape("masked_attention", "hidden", hidden, {query.size(2), key.size(2)});
+  expect_dtype("masked_attention", "hidden", hidden, at::kBool);
   return attend(query, repeat_heads(key, query.size(1)), repeat_heads(value, query.size(1)),
                 hidden);
 }

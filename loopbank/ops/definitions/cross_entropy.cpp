@@ -11,7 +11,10 @@
 namespace loopbank::ops {
 
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, int64_t ignore) {
+  expect_rows("cross_entropy", "logits", logits);
+  expect_dimensions("cross_entropy", "logits", logits, 2);
   expect_shape("cross_entropy", "targets", targets, {logits.size(0)});
+  expect_ids("cross_entropy", "targets", targets, logits.size(1), ignore);
   const auto log_probabilities =
       at::log_softmax(logits, -1, accumulation_type(logits.scalar_type()));  // [R, V]
   const auto sum = at::nll_loss(log_probabilities, targets, {}, at::Reduction::Sum, ignore);

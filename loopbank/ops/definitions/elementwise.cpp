@@ -22,6 +22,7 @@ bool takes_fused_residual(const at::Tensor& state, const at::Tensor& branch,
 }  // namespace
 
 at::Tensor swiglu(const at::Tensor& gate_up) {
+  expect_rows("swiglu", "gate_up", gate_up);
   if (gate_up.size(-1) % 2 != 0) {
     fail(ErrorCode::kShape, "swiglu: expected gate and up side by side, an even width, got {}.",
          gate_up.size(-1));
@@ -35,7 +36,9 @@ at::Tensor swiglu(const at::Tensor& gate_up) {
 
 at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
                            const at::Tensor& scale) {
+  expect_rows("scaled_residual", "state", state);
   expect_shape("scaled_residual", "branch", branch, state.sizes());
+  expect_rows("scaled_residual", "branch", branch);
   if (scale.defined() && scale.numel() != 1) {
     fail(ErrorCode::kShape, "scaled_residual: expected scale of one element, got {}.",
          format_shape(scale.sizes()));

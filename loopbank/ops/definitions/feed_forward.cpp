@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
 #include "loopbank/ops/cpu/row_blocks.h"
 #include "loopbank/ops/elementwise.h"
@@ -12,7 +13,7 @@
 namespace loopbank::ops {
 namespace {
 
-void check_weights(const at::Tensor& a, const FeedForwardWeights& weights) {
+void check_inputs(const at::Tensor& a, const FeedForwardWeights& weights, const at::Tensor& scale) {
   const auto& layers = weights.gate_up->masters();
   const bool fits = layers.size() == 2 && layers[0].sizes() == layers[1].sizes() &&
                     weights.down->in() == layers[0].size(0) &&
@@ -24,9 +25,15 @@ void check_weights(const at::Tensor& a, const FeedForwardWeights& weights) {
          weights.gate_up->out(), weights.gate_up->in(),
          format_shape({weights.down->out(), weights.down->in()}));
   }
-  if (a.dim() == 0 || a.size(-1) != weights.gate_up->in()) {
+  expect_rows("feed_forward", "a", a);
+  expect_shape("feed_forward", "norm", weights.norm, {weights.gate_up->in()});
+  if (a.size(-1) != weights.gate_up->in()) {
     fail(ErrorCode::kShape, "feed_forward: expected a [..., {}], got {}.", weights.gate_up->in(),
          format_shape(a.sizes()));
+  }
+  if (scale.defined() && scale.numel() != 1) {
+    fail(ErrorCode::kShape, "feed_forward: expected scale of one element, got {}.",
+         format_shape(scale.sizes()));
   }
 }
 
@@ -44,7 +51,7 @@ bool takes_fused_branch(const at::Tensor& a, const FeedForwardWeights& weights,
 
 at::Tensor feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
                         const at::Tensor& scale) {
-  check_weights(a, weights);
+  check_inputs(a, weights, scale);
   if (takes_fused_branch(a, weights, scale)) {
     return cpu::feed_forward(a, weights, scale);
   }

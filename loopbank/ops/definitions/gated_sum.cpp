@@ -23,6 +23,8 @@ void check_gated_sum_shapes(const at::Tensor& state, const at::Tensor& logits,
          "gated_sum: expected a bias and a memory for each of at least one bank, got {} and {}.",
          biases.size(), memories.size());
   }
+  expect_rows("gated_sum", "state", state);
+  expect_rows("gated_sum", "logits", logits);
   const auto width = state.size(-1);
   auto joined = state.sizes().vec();
   joined.back() *= static_cast<int64_t>(biases.size());
@@ -30,6 +32,7 @@ void check_gated_sum_shapes(const at::Tensor& state, const at::Tensor& logits,
   for (size_t bank = 0; bank < biases.size(); ++bank) {
     expect_shape("gated_sum", "bias", biases[bank], {width});
     expect_shape("gated_sum", "memory", memories[bank], state.sizes());
+    expect_rows("gated_sum", "memory", memories[bank]);
   }
 }
 
@@ -63,6 +66,7 @@ at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
 }
 
 at::Tensor memory_gate(const at::Tensor& logits, const at::Tensor& bias) {
+  expect_rows("memory_gate", "logits", logits);
   expect_shape("memory_gate", "bias", bias, {logits.size(-1)});
   return at::sigmoid(logits.to(accumulation_type(logits.scalar_type())) + bias);  // [..., D]
 }

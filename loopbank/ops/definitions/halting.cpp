@@ -23,11 +23,14 @@ void check_mix(const std::vector<at::Tensor>& states, const at::Tensor& halting)
          "mix_by_halting: expected states [B, T, D] of at least one loop, got {}.",
          states.empty() ? "none" : format_shape(states.front().sizes()));
   }
+  expect_rows("mix_by_halting", "states", states.front());
+  expect_rows("mix_by_halting", "halting", halting);
   const auto& first = states.front();
   expect_shape("mix_by_halting", "halting", halting,
                {static_cast<int64_t>(states.size()), first.size(0), first.size(1)});
   for (const auto& state : states) {
     expect_shape("mix_by_halting", "states", state, first.sizes());
+    expect_dtype("mix_by_halting", "states", state, first.scalar_type());
   }
 }
 
@@ -48,11 +51,14 @@ at::Tensor halting_distribution(const std::vector<at::Tensor>& logits) {
   if (logits.empty()) {
     fail(ErrorCode::kShape, "halting_distribution: expected at least one loop, got none.");
   }
+  expect_rows("halting_distribution", "logits", logits.front());
+  for (const auto& of_loop : logits) {
+    expect_shape("halting_distribution", "logits", of_loop, logits.front().sizes());
+  }
   std::vector<at::Tensor> log_probabilities;
   const auto type = accumulation_type(logits.front().scalar_type());
   auto log_remaining = at::zeros_like(logits.front(), type);  // [B, T], log prod (1 - p_i)
   for (size_t t = 0; t + 1 < logits.size(); ++t) {
-    expect_shape("halting_distribution", "logits", logits[t], logits.front().sizes());
     const auto logit = logits[t].to(type);  // [B, T]
     log_probabilities.push_back(log_remaining + at::log_sigmoid(logit));
     log_remaining = log_remaining + at::log_sigmoid(-logit);
@@ -63,6 +69,7 @@ at::Tensor halting_distribution(const std::vector<at::Tensor>& logits) {
 
 at::Tensor router_logits(const at::Tensor& state, const at::Tensor& weight, const at::Tensor& bias,
                          double step) {
+  expect_rows("router_logits", "state", state);
   const auto width = state.size(-1);
   expect_shape("router_logits", "weight", weight, {1, width + 1});
   expect_shape("router_logits", "bias", bias, {1});

@@ -29,6 +29,8 @@ LinearWeights::LinearWeights(std::vector<at::Tensor> masters, at::ScalarType com
     fail(ErrorCode::kShape, "linear: expected at least one weight, got none.");
   }
   for (const auto& master : masters_) {
+    expect_rows("linear", "weight", master);
+    expect_dimensions("linear", "weight", master, 2);
     expect_shape("linear", "weight", master, {master.size(0), in()});
     out_ += master.size(0);
   }
@@ -133,11 +135,13 @@ void LinearWeights::forget_forward() {
 }
 
 at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& weights) {
-  if (x.dim() == 0 || x.size(-1) != weights->in()) {
+  expect_rows("linear", "x", x);
+  expect_dtype("linear", "x", x, weights->compute_dtype());
+  if (x.size(-1) != weights->in()) {
     fail(ErrorCode::kShape, "linear: expected x [..., {}] for weights {}, got {}.", weights->in(),
          format_shape({weights->out(), weights->in()}), format_shape(x.sizes()));
   }
-  if (takes_fused(x) && x.scalar_type() == weights->compute_dtype()) {
+  if (takes_fused(x)) {
     return cpu::linear(x, weights);
   }
   return matrix_product(x, weights->joined().t());  // [..., out]

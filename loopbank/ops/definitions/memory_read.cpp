@@ -14,12 +14,14 @@
 namespace loopbank::ops {
 
 at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values) {
+  expect_rows("memory_read", "query", query);
+  expect_dimensions("memory_read", "keys", keys, 2);
   const int64_t width = query.size(-1);
   expect_shape("memory_read", "keys", keys, {keys.size(0), width});
   expect_shape("memory_read", "values", values, {keys.size(0), width});
-  const bool same_dtype =
-      keys.scalar_type() == query.scalar_type() && values.scalar_type() == query.scalar_type();
-  if (takes_fused(query) && takes_fused(keys) && same_dtype) {
+  expect_dtype("memory_read", "keys", keys, query.scalar_type());
+  expect_dtype("memory_read", "values", values, query.scalar_type());
+  if (takes_fused(query) && takes_fused(keys)) {
     return cpu::memory_read(query, keys, values);
   }
   const double scale = 1.0 / std::sqrt(static_cast<double>(width));

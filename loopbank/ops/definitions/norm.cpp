@@ -19,6 +19,7 @@ bool is_fp32_or_bf16(at::ScalarType type) {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out) {
+  expect_rows("rms_norm", "x", x);
   expect_shape("rms_norm", "weight", weight, {x.size(-1)});
   if (takes_fused(x) && is_fp32_on_cpu(weight) && is_fp32_or_bf16(out)) {
     return cpu::rms_norm(x, weight, eps, out);
@@ -30,6 +31,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, a
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       double eps, at::ScalarType out) {
+  expect_rows("layer_norm", "x", x);
   expect_shape("layer_norm", "weight", weight, {x.size(-1)});
   expect_shape("layer_norm", "bias", bias, {x.size(-1)});
   if (takes_fused(x) && is_fp32_on_cpu(weight) && is_fp32_on_cpu(bias) && is_fp32_or_bf16(out)) {

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
 #include "loopbank/ops/cpu/row_blocks.h"
 #include "loopbank/ops/kernels.h"
@@ -22,7 +23,9 @@ bool takes_fused_pair(const at::Tensor& a, const at::Tensor& norm, const LinearW
 
 NormLinear norm_linear(const at::Tensor& a, const at::Tensor& norm, double eps,
                        const std::shared_ptr<LinearWeights>& weights) {
-  if (a.dim() == 0 || a.size(-1) != weights->in()) {
+  expect_rows("norm_linear", "a", a);
+  expect_shape("norm_linear", "norm", norm, {weights->in()});
+  if (a.size(-1) != weights->in()) {
     fail(ErrorCode::kShape, "norm_linear: expected a [..., {}] for weights {}, got {}.",
          weights->in(), format_shape({weights->out(), weights->in()}), format_shape(a.sizes()));
   }

@@ -14,11 +14,19 @@ namespace loopbank::ops {
 
 RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double base,
                          at::Device device) {
+  if (count < 0) {
+    fail(ErrorCode::kShape, "rotary_table: expected a count of positions from 0, got {}.", count);
+  }
   return rotary_table(at::arange(first, first + count, at::kLong), head_size, base, device);
 }
 
 RotaryTable rotary_table(const at::Tensor& positions, int64_t head_size, double base,
                          at::Device device) {
+  expect_dimensions("rotary_table", "positions", positions, 1);
+  if (head_size < 2 || head_size % 2 != 0) {
+    fail(ErrorCode::kShape, "rotary_table: expected heads of even width (pairs), got {}.",
+         head_size);
+  }
   const auto exponents = at::arange(0, head_size, 2, at::kDouble) / static_cast<double>(head_size);
   const auto frequencies = at::pow(base, -exponents);  // [d/2]
   const auto angles =
@@ -28,6 +36,7 @@ RotaryTable rotary_table(const at::Tensor& positions, int64_t head_size, double 
 
 at::Tensor rotary_norm(const at::Tensor& x, const RotaryTable& table, const at::Tensor& weight,
                        double eps) {
+  expect_rows("rotary_norm", "x", x, 2);
   const int64_t half = x.size(-1) / 2;
   if (x.size(-1) % 2 != 0) {
     fail(ErrorCode::kShape, "rotary_norm: expected heads of even width (pairs), got {}.",

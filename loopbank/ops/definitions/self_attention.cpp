@@ -20,6 +20,7 @@ void check_qkv_shapes(std::string_view op, const at::Tensor& qkv, const Attentio
     fail(ErrorCode::kShape, "{}: expected H a multiple of H_kv, both at least 1, got {} and {}.",
          op, heads.query, heads.key);
   }
+  expect_rows(op, "qkv", qkv);
   const auto parts = heads.query + 2 * heads.key;
   if (qkv.dim() != 3 || qkv.size(2) == 0 || qkv.size(2) % (2 * parts) != 0) {
     fail(ErrorCode::kShape,
