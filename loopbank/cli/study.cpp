@@ -14,11 +14,11 @@
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/study/dry_run.h"
+#include "loopbank/study/results_json.h"
 #include "loopbank/study/runner.h"
 #include "loopbank/study/table.h"
 #include "loopbank/support/duration.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/files.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
 
@@ -102,7 +102,7 @@ std::vector<StudyConfig> parts_of(const StudyFlags& flags) {
 void show_run(const RunDone& done) {
   std::vector<std::string> scores;
   for (const auto& column : done.columns) {
-    scores.push_back(fmt::format("{} {:.3f}", column.title, done.result.score(column).value));
+    scores.push_back(fmt::format("{} {:.3f}", column.title, done.result.score(column).mean));
   }
   log_info("[{}/{}] {}, seed {}: {}; {}{}", done.number, done.total, done.label, done.result.seed,
            fmt::join(scores, ", "),
@@ -131,7 +131,7 @@ void print_study_plan(const std::vector<System>& systems, bool json) {
 
 void print_results(const StudyResult& result, const StudyFlags& flags) {
   if (flags.json) {
-    fmt::print("{}\n", read_file(std::filesystem::path(flags.out) / "results.json"));
+    fmt::print("{}\n", to_json(result).dump(2));
     return;
   }
   for (const auto& part : result.parts) {

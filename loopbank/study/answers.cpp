@@ -108,20 +108,16 @@ std::string describe_tally(const Tally& tally, const std::string& who, const std
 /// What the verdict leaves open: another seed, or of several seeds that they are too few for what
 /// their questions tell. Empty where nothing.
 std::string doubt_of_seeds(const PartResult& part, const SystemComparison& comparison) {
-  if (part.seeds.size() == 1) {
-    return std::string(kOneSeedWarning);
+  if (comparison.num_seeds < 2) {
+    return caveat_of_seeds(part, comparison.num_seeds);
   }
-  if (!comparison.seeds && !comparison.estimated) {
-    return "Both are done for one common seed alone: another may move every score.";
-  }
-  if (!comparison.questions.excludes_zero() || comparison.estimated ||
-      comparison.verdict != Verdict::kOpen) {
+  if (!comparison.questions.excludes_zero() || comparison.verdict != Verdict::kOpen) {
     return "";
   }
   return fmt::format(
       "Over the questions alone the difference is clear ({:+.3f} to {:+.3f}): {} "
       "seeds are too few to tell.",
-      comparison.questions.low, comparison.questions.high, part.seeds.size());
+      comparison.questions.low, comparison.questions.high, comparison.num_seeds);
 }
 
 std::string how(Verdict verdict) {
@@ -287,11 +283,12 @@ std::string_view name_of(Tone tone) {
   return "unmeasured";
 }
 
-std::string_view question_text(int question) {
-  constexpr std::array<std::string_view, kNumQuestions> kQuestions = {
-      "Do loops help reasoning?", "Does memory make up for knowledge?",
-      "How do loops and memory interact?", "Which layers loop and read memory most?"};
-  return kQuestions.at(static_cast<size_t>(question - 1));
+std::string caveat_of_seeds(const PartResult& part, int64_t num_seeds) {
+  return num_seeds > 1 ? ""
+                       : fmt::format("{} seed was trained: another may move every score.",
+                                     part.seeds.size() == 1 ? "One"
+                                     : num_seeds == 1       ? "One common"
+                                                            : "No common");
 }
 
 std::array<Answer, kNumQuestions> answer_questions(const PartResult& part) {

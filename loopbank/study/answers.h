@@ -4,6 +4,7 @@
 /// as such.
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -24,11 +25,9 @@ struct Answer {
 
 constexpr int kNumQuestions = 4;
 
-/// What has to be said where one seed alone was trained.
-constexpr std::string_view kOneSeedWarning = "One seed was trained: another may move every score.";
-
-/// The question as a heading; `question` counts from 1.
-[[nodiscard]] std::string_view question_text(int question);
+/// The caveat of what rests on fewer than two common seeds, or is of a study with a single seed;
+/// empty for more.
+[[nodiscard]] std::string caveat_of_seeds(const PartResult& part, int64_t num_seeds);
 
 /// One answer a question, in order.
 [[nodiscard]] std::array<Answer, kNumQuestions> answer_questions(const PartResult& part);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "loopbank/study/answers.h"
 #include "loopbank/study/grid.h"
@@ -11,28 +12,25 @@
 namespace loopbank {
 namespace {
 
-/// What memory changes at the fewest loops and at the most, and how far the two differ.
-struct Interaction {
-  GridCell few, few_memory, many, many_memory;
-  double at_few = 0.0;
-  double at_many = 0.0;
-  std::optional<Difference> difference = {};  ///< at_many - at_few
-  std::string source = {};                    ///< of its interval
-  Verdict verdict = Verdict::kOpen;           ///< better: memory helps more with many loops
-};
+/// The four corners of the grid: few loops without and with memory, many without and with it.
+using Corners = std::array<GridCell, 4>;
 
+/// Null for a system without a score, or whose score does not tell how sure it is.
 const GridCell* cell_at(const std::vector<GridCell>& cells, int64_t loops, int64_t slots,
                         const Column& column) {
   for (const auto& cell : cells) {
-    if (cell.loops == loops && cell.slots == slots && cell.system->scores.contains(column.key)) {
+    const auto& scores = cell.system->scores;
+    const auto score = scores.find(column.key);
+    if (cell.loops == loops && cell.slots == slots && score != scores.end() &&
+        score->second.error) {
       return &cell;
     }
   }
   return nullptr;
 }
 
-/// The four corners of the grid; nothing where one is missing.
-std::optional<Interaction> corners(const std::vector<GridCell>& cells, const Column& column) {
+/// Nothing where one is missing.
+std::optional<Corners> corners_of(const std::vector<GridCell>& cells, const Column& column) {
   if (cells.empty()) {
     return std::nullopt;
   }
@@ -48,7 +46,7 @@ std::optional<Interaction> corners(const std::vector<GridCell>& cells, const Col
       c == nullptr || d == nullptr) {
     return std::nullopt;
   }
-  return Interaction{.few = *a, .few_memory = *b, .many = *c, .many_memory = *d};
+  return Corners{*a, *b, *c, *d};
 }
 
 /// The score of a system with a seed; nothing where that is not done.
@@ -61,69 +59,65 @@ std::optional<double> score_with(const GridCell& cell, const Column& column, int
                                                         : std::nullopt;
 }
 
-/// As in verdict.h: over the seeds that all four are done for, from two on; else over the questions,
-/// here from the scores' standard errors.
-void judge_interaction(Interaction& found, const Column& column) {
-  const std::array<const GridCell*, 4> cells = {&found.few, &found.few_memory, &found.many,
-                                                &found.many_memory};
+/// What memory changes with many loops, `here`, against what it changes with few, `there`; better:
+/// memory helps more with many loops. Over the seeds that all four corners are done for; without
+/// any, over all of each. The questions' interval is of the scores' standard errors.
+SystemComparison interaction_of(const Corners& corners, const Column& column) {
+  std::vector<double> at_few;
+  std::vector<double> at_many;
   std::vector<double> by_seed;
-  for (const auto seed : found.few.system->seeds) {
+  const auto add = [&](const std::vector<double>& scores) {
+    at_few.push_back(scores[1] - scores[0]);
+    at_many.push_back(scores[3] - scores[2]);
+    by_seed.push_back(at_many.back() - at_few.back());
+  };
+  for (const auto seed : corners[0].system->seeds) {
     std::vector<double> scores;
-    for (const auto* cell : cells) {
-      if (const auto score = score_with(*cell, column, seed)) {
+    for (const auto& cell : corners) {
+      if (const auto score = score_with(cell, column, seed)) {
         scores.push_back(*score);
       }
     }
-    if (scores.size() == cells.size()) {
-      by_seed.push_back((scores[3] - scores[2]) - (scores[1] - scores[0]));
+    if (scores.size() == corners.size()) {
+      add(scores);
     }
   }
+  const auto num_seeds = std::ssize(by_seed);
+  std::vector<double> means;
   std::vector<double> errors;
-  for (const auto* cell : cells) {
-    if (const auto error = cell->system->scores.at(column.key).error) {
-      errors.push_back(*error);
-    }
+  for (const auto& cell : corners) {
+    const auto& score = cell.system->scores.at(column.key);
+    means.push_back(score.mean);
+    // Of one seed's questions; a mean over seeds has as many times more.
+    errors.push_back(*score.error / std::sqrt(std::max<double>(1.0, double(num_seeds))));
   }
-  if (by_seed.size() > 1) {
-    found.difference = student_difference(by_seed);
-    found.source = fmt::format("over {} seeds", by_seed.size());
-  } else if (errors.size() == cells.size()) {
-    found.difference = normal_difference(found.at_many - found.at_few, errors);
-    found.source = "estimated over the questions";
+  if (num_seeds == 0) {
+    add(means);
   }
-  if (found.difference) {
-    found.verdict = verdict_on(*found.difference, column.is_bpb);
-  }
+  SystemComparison comparison{.here = mean_of(at_many),
+                              .there = mean_of(at_few),
+                              .questions = normal_difference(mean_of(by_seed), errors),
+                              .seeds = student_difference(by_seed),
+                              .num_seeds = num_seeds,
+                              .estimated = true};
+  judge(comparison, column.is_bpb);
+  return comparison;
 }
 
-std::optional<Interaction> interaction_of(const std::vector<GridCell>& cells,
-                                          const Column& column) {
-  auto found = corners(cells, column);
-  if (found) {
-    const auto mean = [&](const GridCell& cell) { return cell.system->scores.at(column.key).mean; };
-    found->at_few = mean(found->few_memory) - mean(found->few);
-    found->at_many = mean(found->many_memory) - mean(found->many);
-    judge_interaction(*found, column);
-  }
-  return found;
-}
-
-std::string describe_interaction(const Interaction& interaction, const Column& column) {
-  const double difference = interaction.at_many - interaction.at_few;
-  const auto interval =
-      interaction.difference
-          ? fmt::format(", 95 % interval {:+.3f} to {:+.3f} {}", interaction.difference->low,
-                        interaction.difference->high, interaction.source)
-          : std::string(", without an interval");
+std::string describe_interaction(const Corners& corners, const SystemComparison& comparison,
+                                 const Column& column) {
+  const auto few = corners.front().loops;
+  const auto& decisive = comparison.decisive;
   return fmt::format(
       "In {} memory ({} slots) moves the score, lower is better, by {:+.3f} with {} loop{} and by "
-      "{:+.3f} with {}: {} (difference {:+.3f}{}). ",
-      column.title, interaction.many_memory.slots, interaction.at_few, interaction.few.loops,
-      interaction.few.loops == 1 ? "" : "s", interaction.at_many, interaction.many.loops,
-      interaction.verdict == Verdict::kBetter  ? "memory is worth more with more loops"
-      : interaction.verdict == Verdict::kWorse ? "memory is worth less with more loops"
-                                               : "no clear difference",
-      difference, interval);
+      "{:+.3f} with {}: {} (difference {:+.3f}, 95 % interval{} {:+.3f} to {:+.3f}{}). ",
+      column.title, corners.back().slots, comparison.there, few, few == 1 ? "" : "s",
+      comparison.here, corners.back().loops,
+      comparison.verdict == Verdict::kBetter  ? "memory is worth more with more loops"
+      : comparison.verdict == Verdict::kWorse ? "memory is worth less with more loops"
+                                              : "no clear difference",
+      decisive.difference, interval_source(comparison), decisive.low, decisive.high,
+      comparison.over_seeds ? "" : ", estimated");
 }
 
 }  // namespace
@@ -134,10 +128,11 @@ Answer answer_together(const PartResult& part) {
   std::vector<Verdict> verdicts;
   for (const char* kind : {"reasoning", "knowledge"}) {
     const auto* column = find_column(part.columns, kind, /*is_bpb=*/true);
-    const auto found = column != nullptr ? interaction_of(cells, *column) : std::nullopt;
-    if (found) {
-      verdicts.push_back(found->verdict);
-      answer.text += describe_interaction(*found, *column);
+    if (const auto corners = column != nullptr ? corners_of(cells, *column) : std::nullopt) {
+      const auto comparison = interaction_of(*corners, *column);
+      verdicts.push_back(comparison.verdict);
+      answer.text += describe_interaction(*corners, comparison, *column);
+      answer.more = caveat_of_seeds(part, comparison.num_seeds);
     }
   }
   if (verdicts.empty()) {
@@ -145,7 +140,6 @@ Answer answer_together(const PartResult& part) {
     return answer;
   }
   answer.text.pop_back();
-  answer.more = part.seeds.size() == 1 ? kOneSeedWarning : "";
   const bool helps = std::count(verdicts.begin(), verdicts.end(), Verdict::kBetter) > 0;
   const bool replaces = std::count(verdicts.begin(), verdicts.end(), Verdict::kWorse) > 0;
   answer.tone = replaces ? Tone::kPartly : helps ? Tone::kYes : Tone::kOpen;

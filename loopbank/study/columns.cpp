@@ -11,7 +11,7 @@ std::vector<Column> columns_of(const StudyConfig& config) {
   const bool text = config.is_text();
   const std::string knowledge = text ? config.text.knowledge : kFactsTask;
   const std::string reasoning = text ? config.text.reasoning : kReasoningTask;
-  const auto chance = text ? std::nullopt : std::optional<double>(1.0 / kBenchmarkChoices);
+  const auto guessing = text ? std::nullopt : std::optional<double>(1.0 / kBenchmarkChoices);
   const auto knowledge_tasks = text ? expand_suites({knowledge}) : std::vector{knowledge};
   const auto reasoning_tasks = text ? expand_suites({reasoning}) : std::vector{reasoning};
   std::vector<Column> columns = {{.key = knowledge + "_accuracy",
@@ -21,7 +21,7 @@ std::vector<Column> columns_of(const StudyConfig& config) {
                                   .tasks = knowledge_tasks,
                                   .paper_key = "commonsense_accuracy",
                                   .paper_title = "CS Acc",
-                                  .chance = chance},
+                                  .guessing = guessing},
                                  {.key = knowledge + "_bpb",
                                   .title = knowledge + " BPB",
                                   .kind = "knowledge",
@@ -29,7 +29,7 @@ std::vector<Column> columns_of(const StudyConfig& config) {
                                   .tasks = knowledge_tasks,
                                   .paper_key = "commonsense_bpb",
                                   .paper_title = "CS BPB",
-                                  .chance = {}},
+                                  .guessing = {}},
                                  {.key = reasoning + "_bpb",
                                   .title = reasoning + " BPB",
                                   .kind = "reasoning",
@@ -37,7 +37,7 @@ std::vector<Column> columns_of(const StudyConfig& config) {
                                   .tasks = reasoning_tasks,
                                   .paper_key = "math_bpb",
                                   .paper_title = "Math BPB",
-                                  .chance = {}}};
+                                  .guessing = {}}};
   if (!text) {
     columns.push_back({.key = reasoning + "_accuracy",
                        .title = reasoning + " accuracy",
@@ -46,7 +46,7 @@ std::vector<Column> columns_of(const StudyConfig& config) {
                        .tasks = reasoning_tasks,
                        .paper_key = {},
                        .paper_title = {},
-                       .chance = chance});
+                       .guessing = guessing});
   }
   return columns;
 }

@@ -23,7 +23,7 @@ struct Column {
   std::vector<std::string> tasks;  ///< the figure is the plain mean over these
   std::string paper_key;           ///< of PaperScores; empty where the paper has no such column
   std::string paper_title;         ///< "Math BPB"; empty likewise
-  std::optional<double> chance;    ///< accuracy of guessing, where all choices are as many
+  std::optional<double> guessing;  ///< accuracy of guessing, where all choices are as many
 
   [[nodiscard]] std::string_view direction() const {
     return is_bpb ? "lower is better" : "higher is better";

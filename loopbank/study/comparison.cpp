@@ -136,7 +136,8 @@ std::optional<SystemComparison> estimate(const ScoreSummary& here, const ScoreSu
                           .estimated = true};
 }
 
-/// The mean scores of both over their common seeds; over all where each seed's are not known.
+/// The mean scores of both over their common seeds, and how many these are; over all where each
+/// seed's are not known.
 void take_scores(SystemComparison& comparison, const SystemResult& system,
                  const SystemResult& other, const std::string& column) {
   const auto& here = system.scores.at(column);
@@ -153,33 +154,7 @@ void take_scores(SystemComparison& comparison, const SystemResult& system,
   }
   comparison.here = all || !known ? here.mean : mean_of(own);
   comparison.there = all || !known ? there.mean : mean_of(others);
-}
-
-Difference turned(const Difference& of) {
-  return {.difference = -of.difference, .low = -of.high, .high = -of.low, .p = of.p};
-}
-
-/// What a claim tells of its pair, from each side that is compared, where nothing else does.
-void add_from_claim(PartResult& part, const Claim& claim) {
-  const auto* better = part.find(claim.better);
-  const auto* worse = part.find(claim.worse);
-  if (better == nullptr || worse == nullptr) {
-    return;
-  }
-  const bool over_seeds = common_seeds(*better, *worse).size() > 1;
-  for (const auto& [i, j] : pairs_of(part)) {
-    const auto* system = &part.systems[i];
-    const auto* other = &part.systems[j];
-    const bool straight = system == better && other == worse;
-    if (straight || (system == worse && other == better)) {
-      const auto difference = straight ? claim.difference : turned(claim.difference);
-      SystemComparison comparison{.questions = difference};
-      if (over_seeds) {
-        comparison.seeds = difference;
-      }
-      part.comparisons.try_emplace({system->name, other->name, claim.column}, comparison);
-    }
-  }
+  comparison.num_seeds = std::ssize(common);
 }
 
 void check_claims(PartResult& part) {
@@ -203,9 +178,7 @@ void check_claims(PartResult& part) {
                            .better = better->name,
                            .worse = worse->name,
                            .ours = compared.here / compared.there - 1.0,
-                           .paper = better->paper.at(column->paper_key) / there - 1.0,
-                           .difference = compared.decisive,
-                           .verdict = compared.verdict});
+                           .paper = better->paper.at(column->paper_key) / there - 1.0});
   }
 }
 
@@ -239,12 +212,12 @@ const StoredResults& ScoreFolders::at(const std::filesystem::path& folder) {
   return found->second;
 }
 
-SystemComparison compare_runs(const std::vector<std::filesystem::path>& there,
-                              const std::vector<std::filesystem::path>& here, const Column& column,
+SystemComparison compare_runs(const std::vector<std::filesystem::path>& here,
+                              const std::vector<std::filesystem::path>& there, const Column& column,
                               ScoreFolders& folders) {
   if (there.size() != here.size() || there.empty()) {
     fail(ErrorCode::kShape, "compare_runs: expected as many runs of both systems, got {} and {}.",
-         there.size(), here.size());
+         here.size(), there.size());
   }
   std::vector<Resampled> seeds;
   std::vector<double> by_seed;
@@ -261,7 +234,8 @@ SystemComparison compare_runs(const std::vector<std::filesystem::path>& there,
   SystemComparison comparison{.here = questions.b,
                               .there = questions.a,
                               .questions = questions,
-                              .seeds = student_difference(by_seed)};
+                              .seeds = student_difference(by_seed),
+                              .num_seeds = std::ssize(here)};
   judge(comparison, column.is_bpb);
   return comparison;
 }
@@ -274,13 +248,13 @@ void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
     std::vector<std::filesystem::path> here;
     std::vector<std::filesystem::path> there;
     for (const auto& [own, others] : common_seeds(part.systems[i], part.systems[j])) {
-      here.push_back(runs[i].scores.at(own));
-      there.push_back(runs[j].scores.at(others));
+      here.push_back(runs[i].score_folders.at(own));
+      there.push_back(runs[j].score_folders.at(others));
     }
     for (const auto& column : part.columns) {
       if (!here.empty()) {
         part.comparisons[{part.systems[i].name, part.systems[j].name, column.key}] =
-            compare_runs(there, here, column, folders);
+            compare_runs(here, there, column, folders);
       }
     }
   }
@@ -289,9 +263,6 @@ void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
 }
 
 void complete_comparisons(PartResult& part) {
-  for (const auto& claim : part.claims) {
-    add_from_claim(part, claim);
-  }
   for (auto entry = part.comparisons.begin(); entry != part.comparisons.end();) {
     auto& [pair, comparison] = *entry;
     const auto* system = part.find(pair.system);
@@ -307,13 +278,9 @@ void complete_comparisons(PartResult& part) {
     ++entry;
   }
   add_estimates(part);
-  for (auto& claim : part.claims) {  // as its comparison says, whoever wrote the file
-    const auto found = part.comparisons.find({claim.better, claim.worse, claim.column});
-    if (found != part.comparisons.end()) {
-      claim.difference = found->second.decisive;
-      claim.verdict = found->second.verdict;
-    }
-  }
+  std::erase_if(part.claims, [&](const Claim& claim) {
+    return !part.comparisons.contains({claim.better, claim.worse, claim.column});
+  });
 }
 
 }  // namespace loopbank

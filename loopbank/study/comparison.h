@@ -25,20 +25,20 @@ class ScoreFolders {
   std::map<std::filesystem::path, StoredResults> read_;
 };
 
-/// `there` and `here` on the same questions, seed by seed; judged.
-/// @param there, here  folders of scores (eval/result_files.h), one a seed, in the same order
+/// `here` against `there` on the same questions, seed by seed; judged.
+/// @param here, there  folders of scores (eval/result_files.h), one a seed, in the same order
 /// @throws Error kData where a task of the column, or one of its documents, is missing in a folder;
 ///         kShape where the numbers of folders differ or there is none
-[[nodiscard]] SystemComparison compare_runs(const std::vector<std::filesystem::path>& there,
-                                            const std::vector<std::filesystem::path>& here,
+[[nodiscard]] SystemComparison compare_runs(const std::vector<std::filesystem::path>& here,
+                                            const std::vector<std::filesystem::path>& there,
                                             const Column& column, ScoreFolders& folders);
 
 /// Fills in the part's comparisons and claims.
 /// @param runs  of the part's systems, in their order
 void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs);
 
-/// Fills in what results.json does not hold: the scores of each comparison, comparisons that only a
-/// claim tells of, and estimates for pairs without a common seed. All are judged.
+/// Fills in what results.json does not hold: the scores of each comparison, and estimates for pairs
+/// without a common seed. All are judged; claims without a comparison go.
 void complete_comparisons(PartResult& part);
 
 }  // namespace loopbank

@@ -93,14 +93,15 @@ std::string table_csv(const PartResult& part) {
 std::string claims_csv(const PartResult& part) {
   std::string csv = "question,text,column,better,worse,ours,paper,difference,low,high,p,verdict\n";
   for (const auto& claim : part.claims) {
-    const auto& difference = claim.difference;
+    const auto& comparison = part.comparison_of(claim);
+    const auto& difference = comparison.decisive;
     std::vector<std::string> fields = {fmt::format("{}", claim.question), claim.text, claim.column,
                                        claim.better, claim.worse};
     for (const double value : {claim.ours, claim.paper, difference.difference, difference.low,
                                difference.high, difference.p}) {
       fields.push_back(number(value));
     }
-    fields.emplace_back(claim_verdict(claim.verdict));
+    fields.emplace_back(claim_verdict(comparison.verdict));
     add_row(csv, fields);
   }
   return csv;

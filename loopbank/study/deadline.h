@@ -5,8 +5,8 @@
 ///     slower = seconds of the runs that are done / those expected of them
 ///     too late: now + slower * expected seconds of the run > limit
 ///
-/// So a machine that other work slows down behind the measuring loses systems, those first that
-/// are missed least, and not the time. Not for several threads at once.
+/// So if other work slows the machine down after the measurement, systems are dropped, the least
+/// missed first, and the study still ends in time. Not for several threads at once.
 
 #include <chrono>
 #include <cstddef>

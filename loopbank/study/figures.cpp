@@ -24,18 +24,17 @@ std::string_view name_of(FigureKind kind) {
   return kNames.at(static_cast<size_t>(kind));
 }
 
-FigureSource figure_source(const PartResult& part) {
+ShownPart shown_part(const PartResult& part) {
   const auto is_single = [](const SystemResult& system) {
     return system.group == "paper" || system.group == "own";
   };
   const auto singles = std::count_if(part.systems.begin(), part.systems.end(), is_single);
   const bool many = static_cast<size_t>(singles) > kManySystems;
-  FigureSource source{
-      .part = &part,
-      .systems = {},
-      .bars = part.seeds.size() > 1
-                  ? fmt::format("standard deviation over {} seeds", part.seeds.size())
-                  : std::string("standard error over the questions of one seed")};
+  ShownPart source{.part = &part,
+                   .systems = {},
+                   .bars = part.seeds.size() > 1
+                               ? fmt::format("standard deviation over {} seeds", part.seeds.size())
+                               : std::string("standard error over the questions of one seed")};
   std::map<std::string, int> taken;
   for (const auto& system : part.systems) {
     const bool of_story = std::find(kStory.begin(), kStory.end(), system.name) != kStory.end();
@@ -52,7 +51,7 @@ FigureSource figure_source(const PartResult& part) {
   return source;
 }
 
-std::vector<Figure> make_figures(const FigureSource& source) {
+std::vector<Figure> make_figures(const ShownPart& source) {
   std::vector<Figure> figures;
   for (const auto& make : {score_figures, cost_figures, inside_figures, training_figures}) {
     for (auto& figure : make(source)) {

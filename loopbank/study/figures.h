@@ -33,6 +33,7 @@ struct FigureSeries {
   std::vector<double> error = {};       ///< a point each, half of its bar; empty: none
   std::vector<std::string> notes = {};  ///< a point each; empty: none
   bool hidden = false;                  ///< until the reader asks for it
+  bool lower_is_better = false;         ///< of y, where it is shaded
 };
 
 /// A line across a picture at a value of its measured axis.
@@ -68,17 +69,17 @@ struct ShownSystem {
   bool is_single = true;  ///< in pictures of single systems; sweeps have pictures of their own
 };
 
-/// What all figures of a part are made from.
-struct FigureSource {
+/// A part as its figures, tables and tokens show it.
+struct ShownPart {
   const PartResult* part;
   std::vector<ShownSystem> systems;
   std::string bars;  ///< what the errors of the scores are, for a caption
 };
 
-[[nodiscard]] FigureSource figure_source(const PartResult& part);
+[[nodiscard]] ShownPart shown_part(const PartResult& part);
 
 /// Every figure that the part has the data for, in the page's order.
-[[nodiscard]] std::vector<Figure> make_figures(const FigureSource& source);
+[[nodiscard]] std::vector<Figure> make_figures(const ShownPart& source);
 
 /// The panels of a figure in the order in which they appear; one empty name where it has none.
 [[nodiscard]] std::vector<std::string> panels_of(const Figure& figure);
@@ -86,13 +87,13 @@ struct FigureSource {
 // The four kinds of figures, series without a point included.
 
 /// Scores: by system, by task, against IsoPar, by difficulty.
-[[nodiscard]] std::vector<Figure> score_figures(const FigureSource& source);
+[[nodiscard]] std::vector<Figure> score_figures(const ShownPart& source);
 /// What a score costs: loops, the weight of the ponder term, parameters, memory slots.
-[[nodiscard]] std::vector<Figure> cost_figures(const FigureSource& source);
+[[nodiscard]] std::vector<Figure> cost_figures(const ShownPart& source);
 /// The inner life of the models: how often each layer loops, how far its gates open, what a loop
 /// does to the state, and for which tokens.
-[[nodiscard]] std::vector<Figure> inside_figures(const FigureSource& source);
+[[nodiscard]] std::vector<Figure> inside_figures(const ShownPart& source);
 /// What happens along the training: loss, loops and gates.
-[[nodiscard]] std::vector<Figure> training_figures(const FigureSource& source);
+[[nodiscard]] std::vector<Figure> training_figures(const ShownPart& source);
 
 }  // namespace loopbank

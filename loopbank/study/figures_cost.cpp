@@ -12,7 +12,7 @@
 namespace loopbank {
 namespace {
 
-Figure loop_budget(const FigureSource& source) {
+Figure loop_budget(const ShownPart& source) {
   Figure figure{.id = "loop-budget",
                 .section = "loops",
                 .title = "BPB at every loop budget",
@@ -75,7 +75,7 @@ std::vector<const SystemResult*> ponder_sweep(const PartResult& part) {
   return sweep;
 }
 
-Figure ponder_trade_off(const FigureSource& source) {
+Figure ponder_trade_off(const ShownPart& source) {
   Figure figure{.id = "ponder",
                 .section = "loops",
                 .title = "What a ponder weight buys",
@@ -112,7 +112,7 @@ Figure ponder_trade_off(const FigureSource& source) {
   return figure;
 }
 
-Figure score_by_parameters(const FigureSource& source) {
+Figure score_by_parameters(const ShownPart& source) {
   Figure figure{
       .id = "parameters",
       .section = "memory",
@@ -145,7 +145,7 @@ std::string slots_name(const SystemResult& system) {
              : fmt::format("{} + {}", system.local_slots, system.global_slots);
 }
 
-Figure grid_figure(const FigureSource& source) {
+Figure grid_figure(const ShownPart& source) {
   Figure figure{.id = "grid",
                 .section = "together",
                 .title = "Loops and memory slots",
@@ -170,7 +170,8 @@ Figure grid_figure(const FigureSource& source) {
   for (const auto& column : source.part->columns) {
     for (const auto loops : rows) {
       FigureSeries row{.label = fmt::format("{} loop{}", loops, loops == 1 ? "" : "s"),
-                       .panel = fmt::format("{}, {}", column.title, column.direction())};
+                       .panel = fmt::format("{}, {}", column.title, column.direction()),
+                       .lower_is_better = column.is_bpb};
       for (const auto& cell : cells) {
         if (cell.loops == loops) {
           const auto place = std::distance(columns.begin(), columns.find(cell.slots));
@@ -185,7 +186,7 @@ Figure grid_figure(const FigureSource& source) {
 
 }  // namespace
 
-std::vector<Figure> cost_figures(const FigureSource& source) {
+std::vector<Figure> cost_figures(const ShownPart& source) {
   return {loop_budget(source), ponder_trade_off(source), score_by_parameters(source),
           grid_figure(source)};
 }

@@ -15,7 +15,7 @@ struct MeasuredModel {
   const Inside* inside;
 };
 
-std::vector<MeasuredModel> adaptive_models(const FigureSource& source) {
+std::vector<MeasuredModel> adaptive_models(const ShownPart& source) {
   std::vector<MeasuredModel> models;
   for (const auto& system : source.systems) {
     if (system.result->loops > 0 && system.result->inside) {
@@ -38,7 +38,7 @@ std::vector<double> counted_from(double first, size_t count) {
   return values;
 }
 
-Figure loops_by_layer(const FigureSource& source) {
+Figure loops_by_layer(const ShownPart& source) {
   Figure figure{.id = "loops-by-layer",
                 .section = "inside",
                 .title = "Expected loops by layer",
@@ -79,7 +79,7 @@ void add_by_loop(Figure& figure, const ShownSystem& system, const ByLayerAndLoop
   }
 }
 
-Figure halting(const FigureSource& source) {
+Figure halting(const ShownPart& source) {
   Figure figure{.id = "halting",
                 .section = "inside",
                 .title = "After which loop tokens stop",
@@ -102,7 +102,7 @@ Figure halting(const FigureSource& source) {
   return figure;
 }
 
-Figure loop_scales(const FigureSource& source) {
+Figure loop_scales(const ShownPart& source) {
   Figure figure{.id = "loop-scale",
                 .section = "inside",
                 .title = "Loop scales",
@@ -119,7 +119,7 @@ Figure loop_scales(const FigureSource& source) {
   return figure;
 }
 
-Figure gates(const FigureSource& source) {
+Figure gates(const ShownPart& source) {
   Figure figure{.id = "gates",
                 .section = "inside",
                 .title = "Memory gates by layer and loop",
@@ -141,7 +141,7 @@ Figure gates(const FigureSource& source) {
 }
 
 /// Of each model what it has as [L][...] over its loops: a series a layer.
-void add_by_layer(Figure& figure, const FigureSource& source, ByLayerAndLoop Inside::*quantity,
+void add_by_layer(Figure& figure, const ShownPart& source, ByLayerAndLoop Inside::*quantity,
                   double first_loop) {
   for (const auto& [system, inside] : adaptive_models(source)) {
     const auto& by_layer = inside->*quantity;
@@ -155,7 +155,7 @@ void add_by_layer(Figure& figure, const FigureSource& source, ByLayerAndLoop Ins
   }
 }
 
-Figure state_norms(const FigureSource& source) {
+Figure state_norms(const ShownPart& source) {
   Figure figure{.id = "state-norm",
                 .section = "inside",
                 .title = "Norm of the state by loop",
@@ -168,7 +168,7 @@ Figure state_norms(const FigureSource& source) {
   return figure;
 }
 
-Figure state_changes(const FigureSource& source) {
+Figure state_changes(const ShownPart& source) {
   Figure figure{.id = "state-change",
                 .section = "inside",
                 .title = "Change of the state by loop",
@@ -197,7 +197,7 @@ void add_class(Figure& figure, FigureSeries& series, const InsideOfClass& found,
   }
 }
 
-Figure loops_by_class(const FigureSource& source) {
+Figure loops_by_class(const ShownPart& source) {
   Figure figure{.id = "loops-by-class",
                 .section = "inside",
                 .title = "Expected loops by kind of token",
@@ -215,7 +215,7 @@ Figure loops_by_class(const FigureSource& source) {
   return figure;
 }
 
-Figure gates_by_class(const FigureSource& source) {
+Figure gates_by_class(const ShownPart& source) {
   Figure figure{.id = "gates-by-class",
                 .section = "inside",
                 .title = "Memory gates by kind of token",
@@ -239,7 +239,7 @@ Figure gates_by_class(const FigureSource& source) {
 
 }  // namespace
 
-std::vector<Figure> inside_figures(const FigureSource& source) {
+std::vector<Figure> inside_figures(const ShownPart& source) {
   return {loops_by_layer(source), halting(source),       loop_scales(source),
           gates(source),          state_norms(source),   state_changes(source),
           loops_by_class(source), gates_by_class(source)};

@@ -13,7 +13,7 @@ namespace {
 // More names than this are read more easily below each other.
 constexpr size_t kManyNames = 6;
 
-Figure scores_by_system(const FigureSource& source) {
+Figure scores_by_system(const ShownPart& source) {
   Figure figure{.id = "scores",
                 .section = "scores",
                 .title = "Scores by system",
@@ -46,15 +46,15 @@ Figure scores_by_system(const FigureSource& source) {
       }
       position += system.is_single ? 1 : 0;
     }
-    if (column.chance) {
-      figure.references.push_back({panel, *column.chance, "guessing"});
+    if (column.guessing) {
+      figure.references.push_back({panel, *column.guessing, "guessing"});
     }
   }
   return figure;
 }
 
 /// Adds the changes of one column against those of `base`, here and in the paper.
-void add_changes(Figure& figure, const FigureSource& source, const Column& column,
+void add_changes(Figure& figure, const ShownPart& source, const Column& column,
                  const SystemResult& base) {
   const auto base_score = base.scores.find(column.key);
   const auto base_paper = base.paper.find(column.paper_key);
@@ -91,7 +91,7 @@ void add_changes(Figure& figure, const FigureSource& source, const Column& colum
   figure.series.push_back(std::move(paper));
 }
 
-Figure relative_changes(const FigureSource& source) {
+Figure relative_changes(const ShownPart& source) {
   Figure figure{.id = "relative-change",
                 .section = "claims",
                 .title = "Change against IsoPar, here and in the paper",
@@ -118,7 +118,7 @@ Figure relative_changes(const FigureSource& source) {
   return figure;
 }
 
-Figure scores_by_task(const FigureSource& source) {
+Figure scores_by_task(const ShownPart& source) {
   Figure figure{.id = "tasks",
                 .section = "scores",
                 .title = "BPB by task",
@@ -147,7 +147,7 @@ Figure scores_by_task(const FigureSource& source) {
   return figure;
 }
 
-Figure scores_by_difficulty(const FigureSource& source, bool is_bpb) {
+Figure scores_by_difficulty(const ShownPart& source, bool is_bpb) {
   const std::string name = is_bpb ? "BPB" : "accuracy";
   Figure figure{.id = is_bpb ? "difficulty-bpb" : "difficulty-accuracy",
                 .section = "loops",
@@ -175,8 +175,8 @@ Figure scores_by_difficulty(const FigureSource& source, bool is_bpb) {
       const bool first =
           std::none_of(figure.references.begin(), figure.references.end(),
                        [&name = kind](const ReferenceLine& line) { return line.panel == name; });
-      if (column != nullptr && column->chance && first) {
-        figure.references.push_back({kind, *column->chance, "guessing"});
+      if (column != nullptr && column->guessing && first) {
+        figure.references.push_back({kind, *column->guessing, "guessing"});
       }
       figure.series.push_back(std::move(series));
     }
@@ -186,7 +186,7 @@ Figure scores_by_difficulty(const FigureSource& source, bool is_bpb) {
 
 }  // namespace
 
-std::vector<Figure> score_figures(const FigureSource& source) {
+std::vector<Figure> score_figures(const ShownPart& source) {
   return {scores_by_system(source), scores_by_task(source), relative_changes(source),
           scores_by_difficulty(source, /*is_bpb=*/false),
           scores_by_difficulty(source, /*is_bpb=*/true)};

@@ -53,7 +53,7 @@ History loss_of(const SystemResult& system) {
   return history_of(system, [](const TrainingCurve& curve) { return curve.validation_loss; });
 }
 
-Figure validation(const FigureSource& source) {
+Figure validation(const ShownPart& source) {
   Figure figure{.id = "validation-loss",
                 .section = "training",
                 .title = "Validation loss over training",
@@ -72,7 +72,7 @@ Figure validation(const FigureSource& source) {
   return figure;
 }
 
-Figure loops_against_loss(const FigureSource& source) {
+Figure loops_against_loss(const ShownPart& source) {
   Figure figure{.id = "loops-against-loss",
                 .section = "inside",
                 .title = "When layers begin to loop",
@@ -104,9 +104,8 @@ Figure loops_against_loss(const FigureSource& source) {
 }
 
 /// What a layer does along the training: a panel a system, a line a layer.
-Figure layers_over_training(const FigureSource& source,
-                            std::vector<ByLayer> TrainingCurve::*quantity, const char* id,
-                            const char* title, const char* y_title) {
+Figure layers_over_training(const ShownPart& source, std::vector<ByLayer> TrainingCurve::*quantity,
+                            const char* id, const char* title, const char* y_title) {
   Figure figure{.id = id,
                 .section = "inside",
                 .title = title,
@@ -140,7 +139,7 @@ Figure layers_over_training(const FigureSource& source,
 
 }  // namespace
 
-std::vector<Figure> training_figures(const FigureSource& source) {
+std::vector<Figure> training_figures(const ShownPart& source) {
   return {loops_against_loss(source),
           layers_over_training(source, &TrainingCurve::loops_by_layer, "loops-over-training",
                                "Loops of each layer over training", "expected loops"),

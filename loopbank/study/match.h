@@ -3,8 +3,8 @@
 /// parameters or spends as many FLOPs (SPEC 2).
 ///
 /// What memory stores goes into width, what loops compute goes into depth:
-///   by parameters  F grows in steps, L stays      Mem -> IsoPar-M      (Loop -> IsoPar, F as it
-///   is) by FLOPs       that width, then L grows       Mem -> IsoFLOP-M     Loop -> IsoFLOP
+///     by parameters  F grows in steps, L stays   Mem -> IsoPar-M    (Loop -> IsoPar, F as it is)
+///     by FLOPs       that width, then L grows    Mem -> IsoFLOP-M    Loop -> IsoFLOP
 /// The depth of a memory model's baseline repays its loops alone: the target is the FLOPs of the
 /// widened model looped as often as the adaptive one. What its reads cost is already spent on
 /// width; matching them a second time by depth would give the baseline more parameters for the

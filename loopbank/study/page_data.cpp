@@ -11,6 +11,7 @@
 #include <set>
 
 #include "loopbank/study/answers.h"
+#include "loopbank/study/table.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -94,28 +95,23 @@ Json notices_of(const StudyResult& results) {
 
 // Claims, answers, what was made from what
 
-/// A system by its label; by its name where there is none of it.
-std::string label_of(const PartResult& part, const std::string& name) {
-  const auto* system = part.find(name);
-  return system == nullptr ? name : system->label;
-}
-
 Json claims_of(const PartResult& part) {
   auto list = Json::array();
   for (const auto& claim : part.claims) {
     const auto* column = find_column(part.columns, claim.column);
+    const auto& comparison = part.comparison_of(claim);
     list.push_back({{"text", claim.text},
-                    {"measure", fmt::format("{} against {}, {}", label_of(part, claim.better),
-                                            label_of(part, claim.worse),
+                    {"measure", fmt::format("{} against {}, {}", part.label_of(claim.better),
+                                            part.label_of(claim.worse),
                                             column == nullptr ? claim.column : column->title)},
                     {"ours", fmt::format("{:+.1f} %", 100 * claim.ours)},
                     {"paper", fmt::format("{:+.1f} %", 100 * claim.paper)},
-                    {"interval", fmt::format("{:+.3f} to {:+.3f}", claim.difference.low,
-                                             claim.difference.high)},
-                    {"verdict", claim_verdict(claim.verdict)},
-                    {"kind", claim.verdict == Verdict::kBetter  ? "agrees"
-                             : claim.verdict == Verdict::kWorse ? "disagrees"
-                                                                : "open"}});
+                    {"interval", fmt::format("{:+.3f} to {:+.3f}", comparison.decisive.low,
+                                             comparison.decisive.high)},
+                    {"verdict", claim_verdict(comparison.verdict)},
+                    {"kind", comparison.verdict == Verdict::kBetter  ? "agrees"
+                             : comparison.verdict == Verdict::kWorse ? "disagrees"
+                                                                     : "open"}});
   }
   return list;
 }
@@ -135,15 +131,9 @@ Json answers_json(const PartResult& part) {
 Json matches_of(const PartResult& part) {
   auto list = Json::array();
   for (const auto& system : part.systems) {
-    if (!system.matches) {
-      continue;
+    if (system.matches) {
+      list.push_back(describe_match(system, part) + ".");
     }
-    const auto& match = *system.matches;
-    auto text = fmt::format("{} matches {} by {}: {:+.1f} % parameters, {:+.1f} % FLOPs",
-                            system.label, label_of(part, match.system), match.by,
-                            100 * match.parameters, 100 * match.flops);
-    text += match.seconds ? fmt::format(", {:+.1f} % training time.", 100 * *match.seconds) : ".";
-    list.push_back(text);
   }
   return list;
 }
@@ -172,6 +162,9 @@ Json series_json(const FigureSeries& series) {
     json["notes"] = series.notes;
   }
   json["hidden"] = series.hidden;
+  if (series.lower_is_better) {
+    json["lower_is_better"] = true;
+  }
   return json;
 }
 
@@ -273,7 +266,7 @@ std::vector<PartView> views_of(const StudyResult& results) {
     auto& view = views.emplace_back();
     view.prefix = slug(part.name) + "-";
     view.title = results.parts.size() > 1 ? part.title : "";
-    view.source = figure_source(part);
+    view.source = shown_part(part);
     view.figures = make_figures(view.source);
   }
   return views;

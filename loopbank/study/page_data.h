@@ -13,7 +13,7 @@ namespace loopbank {
 struct PartView {
   std::string prefix;  ///< `benchmark-`: of its figures' names on the page and of its CSV files
   std::string title;   ///< empty where it is the only part
-  FigureSource source;
+  ShownPart source;
   std::vector<Figure> figures;
 };
 
@@ -31,6 +31,6 @@ struct PartView {
 
 /// {"columns", "paper_columns", "groups": [{"title", "rows"}], "comparisons"}: the comparisons are
 /// those with IsoPar and IsoFLOP, which the marks of the table show.
-[[nodiscard]] nlohmann::ordered_json table_data(const FigureSource& source);
+[[nodiscard]] nlohmann::ordered_json table_data(const ShownPart& source);
 
 }  // namespace loopbank

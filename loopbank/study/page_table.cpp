@@ -82,9 +82,9 @@ Json table_row(const PartResult& part, const ShownSystem& shown) {
     if (score == system.scores.end()) {
       row["scores"].push_back(nullptr);
     } else {
-      const auto& [mean, spread, error, by_seed] = score->second;
+      const double mean = score->second.mean;
       row["scores"].push_back({{"mean", mean},
-                               {"bar", optional_json(spread ? spread : error)},
+                               {"bar", optional_json(score->second.bar())},
                                {"best", mean == best_score(part, system.group, column)}});
     }
     if (!column.paper_key.empty()) {
@@ -98,7 +98,7 @@ Json table_row(const PartResult& part, const ShownSystem& shown) {
   return row;
 }
 
-Json groups_of(const FigureSource& source) {
+Json groups_of(const ShownPart& source) {
   auto groups = Json::array();
   for (const auto& [name, title] : kGroups) {
     auto rows = Json::array();
@@ -166,7 +166,7 @@ Json columns_json(const PartResult& part, bool of_paper) {
       columns.push_back({{"key", column.key},
                          {"title", column.title},
                          {"direction", column.direction()},
-                         {"chance", optional_json(column.chance)}});
+                         {"chance", optional_json(column.guessing)}});
     } else if (!column.paper_key.empty()) {
       columns.push_back({{"title", column.paper_title}});
     }
@@ -176,7 +176,7 @@ Json columns_json(const PartResult& part, bool of_paper) {
 
 }  // namespace
 
-Json table_data(const FigureSource& source) {
+Json table_data(const ShownPart& source) {
   return {{"columns", columns_json(*source.part, /*of_paper=*/false)},
           {"paper_columns", columns_json(*source.part, /*of_paper=*/true)},
           {"groups", groups_of(source)},

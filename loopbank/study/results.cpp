@@ -30,8 +30,8 @@ ScoreSummary summarize_scores(const std::vector<RunResult>& runs, const Column& 
   std::vector<double> squared_errors;
   for (const auto& run : runs) {
     const auto score = run.score(column);
-    values.push_back(score.value);
-    squared_errors.push_back(score.error * score.error);
+    values.push_back(score.mean);
+    squared_errors.push_back(score.standard_error * score.standard_error);
   }
   return {.mean = mean_of(values),
           .spread = spread_of(values),
@@ -47,8 +47,8 @@ std::vector<TaskSummary> summarize_tasks(const std::vector<RunResult>& runs) {
     auto& summary = summaries.emplace_back();
     summary = {.task = first.task, .instances = first.instances};
     for (const auto& run : runs) {
-      summary.accuracy += run.tasks.at(i).accuracy.value / count;
-      summary.bpb += run.tasks.at(i).bpb.value / count;
+      summary.accuracy += run.tasks.at(i).accuracy.mean / count;
+      summary.bpb += run.tasks.at(i).bpb.mean / count;
     }
   }
   return summaries;
@@ -90,6 +90,11 @@ const SystemResult* PartResult::find(std::string_view wanted) const {
   const auto found = std::find_if(systems.begin(), systems.end(),
                                   [&](const SystemResult& row) { return row.name == wanted; });
   return found == systems.end() ? nullptr : &*found;
+}
+
+std::string PartResult::label_of(const std::string& wanted) const {
+  const auto* system = find(wanted);
+  return system == nullptr ? wanted : system->label;
 }
 
 SystemResult summarize(const SystemRuns& all, const std::vector<Column>& columns) {

@@ -9,8 +9,8 @@
 ///         comparisons         system against system in a column, each judged once (verdict.h)
 ///         claims              the paper's findings, each by one of the comparisons
 ///
-/// Plain data and nothing computed: what was not measured is absent, an empty list or map. Not here:
-/// results.json (results_json.h), the comparisons' making (comparison.h).
+/// What was not measured is absent, an empty list or map. Below the types: how runs become a row of
+/// them. Not here: results.json (results_json.h), the comparisons' making (comparison.h).
 
 #include <cstdint>
 #include <filesystem>
@@ -32,10 +32,10 @@ namespace loopbank {
 /// A score over seeds.
 struct ScoreSummary {
   double mean = 0.0;
-  std::optional<double> spread =
-      {};  ///< standard deviation over seeds, with n - 1; none for one seed
-  std::optional<double> error =
-      {};  ///< over the questions of one seed: root mean square of the seeds'
+  /// Standard deviation over seeds, with n - 1; none for one seed.
+  std::optional<double> spread = {};
+  /// Over the questions of one seed: root mean square of the seeds'.
+  std::optional<double> error = {};
   std::vector<double> by_seed = {};  ///< in the order of the system's seeds
 
   /// What a bar at the score shows.
@@ -95,20 +95,18 @@ struct SystemResult {
   std::optional<Inside> inside = {};       ///< of the first seed's model
 };
 
-/// A finding of the paper, and whether it came out.
+/// A finding of the paper; whether it came out says the comparison of its two systems.
 struct Claim {
   int question = 0;  ///< RQ1 to RQ4
   std::string text;
   std::string column;  ///< key
   std::string better;  ///< systems
   std::string worse;
-  double ours = 0.0;                 ///< relative change of `better` against `worse`
-  double paper = 0.0;                ///< likewise
-  Difference difference = {};        ///< SystemComparison::decisive of the two
-  Verdict verdict = Verdict::kOpen;  ///< likewise; better: as in the paper
+  double ours = 0.0;   ///< relative change of `better` against `worse`
+  double paper = 0.0;  ///< likewise
 };
 
-/// `as in the paper`, `not as in the paper`, `too near to tell`.
+/// Of a claim's comparison: `as in the paper`, `not as in the paper`, `too near to tell`.
 [[nodiscard]] std::string_view claim_verdict(Verdict verdict);
 
 struct PartResult {
@@ -124,6 +122,12 @@ struct PartResult {
 
   /// Null where there is none of that name.
   [[nodiscard]] const SystemResult* find(std::string_view system) const;
+  /// A system's label; its name where there is none of it.
+  [[nodiscard]] std::string label_of(const std::string& system) const;
+  /// Of the claim's two systems in its column.
+  [[nodiscard]] const SystemComparison& comparison_of(const Claim& claim) const {
+    return comparisons.at({claim.better, claim.worse, claim.column});
+  }
 };
 
 struct StudyResult {
@@ -142,7 +146,7 @@ struct StudyResult {
 struct SystemRuns {
   System system;
   std::vector<RunResult> runs;
-  std::vector<std::filesystem::path> scores = {};  ///< their folders of scores
+  std::vector<std::filesystem::path> score_folders = {};  ///< one a run
 };
 
 /// The row of a system, but for its curves and its look inside.

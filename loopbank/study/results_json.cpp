@@ -15,18 +15,6 @@ const MembersForm kRunForm = {.expected = "the result of a run",
                               .remedy = "Remove the file to score that run anew.",
                               .all = true};
 
-void verdict_member(JsonWriter& by, Verdict verdict) {
-  by("verdict", claim_verdict(verdict));
-}
-
-void verdict_member(const JsonReader& by, Verdict& verdict) {
-  std::string text;
-  by("verdict", text);
-  for (const auto one : {Verdict::kBetter, Verdict::kWorse, Verdict::kOpen}) {
-    verdict = text == claim_verdict(one) ? one : verdict;
-  }
-}
-
 void metric_member(JsonWriter& by, bool is_bpb) {
   by("metric", is_bpb ? "bpb" : "accuracy");
   by("lower_is_better", is_bpb);
@@ -131,8 +119,6 @@ void members(auto& by, Either<Claim> auto& claim) {
   by("worse", claim.worse);
   by("ours", claim.ours);
   by("paper", claim.paper);
-  members(by, claim.difference);
-  verdict_member(by, claim.verdict);
 }
 
 void members(auto& by, Either<Column> auto& column) {
@@ -142,12 +128,12 @@ void members(auto& by, Either<Column> auto& column) {
   metric_member(by, column.is_bpb);
   by.unless_empty("paper_key", column.paper_key);
   by.unless_empty("paper_title", column.paper_title);
-  by("chance", column.chance);
+  by("chance", column.guessing);
 }
 
-void members(auto& by, Either<Score> auto& score) {
-  by("value", score.value);
-  by("standard_error", score.error);
+void members(auto& by, Either<Estimate> auto& score) {
+  by("value", score.mean);
+  by("standard_error", score.standard_error);
 }
 
 void members(auto& by, Either<TaskScore> auto& task) {
@@ -245,6 +231,13 @@ void read_system(const JsonReader& from, PartResult& part) {
   });
 }
 
+Json json_of(const Claim& claim, const SystemComparison& comparison) {
+  auto by = JsonWriter{.json = JsonWriter::write(claim)};
+  members(by, comparison.decisive);
+  by("verdict", claim_verdict(comparison.verdict));
+  return std::move(by.json);
+}
+
 Json json_of(const PartResult& part) {
   JsonWriter by;
   by("name", part.name);
@@ -254,7 +247,10 @@ Json json_of(const PartResult& part) {
   by("settings", part.settings);
   by.list("columns", part.columns);
   by.json["systems"] = Json::array();
-  by.list("claims", part.claims);
+  by.json["claims"] = Json::array();
+  for (const auto& claim : part.claims) {
+    by.json["claims"].push_back(json_of(claim, part.comparison_of(claim)));
+  }
   by.json["curves"] = Json::object();
   by.json["inside"] = Json::object();
   for (const auto& row : part.systems) {
@@ -303,13 +299,6 @@ RunResult run_result_from_json(const Json& json, const std::string& where) {
   RunResult run;
   JsonReader(json, where, kRunForm).read(run);
   return run;
-}
-
-TrainingCurve training_curve_from_json(const Json& json, const std::string& where) {
-  static const MembersForm kForm = {.expected = "the validations of a run"};
-  TrainingCurve curve;
-  JsonReader(json, where, kForm).read(curve);
-  return curve;
 }
 
 Json to_json(const StudyResult& result) {

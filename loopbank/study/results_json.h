@@ -15,15 +15,11 @@ namespace loopbank {
 [[nodiscard]] RunResult run_result_from_json(const nlohmann::ordered_json& json,
                                              const std::string& where);
 
-/// The curve of a row of `curves`.
-/// @throws Error kData for a value of another type
-[[nodiscard]] TrainingCurve training_curve_from_json(const nlohmann::ordered_json& json,
-                                                     const std::string& where);
-
 [[nodiscard]] nlohmann::ordered_json to_json(const StudyResult& result);
 
-/// The study that was written. What is missing stays as it is in an empty result; comparisons that
-/// an older file does not hold are told from its claims and its standard errors.
+/// The study that was written, for readers of a results.json: a study that goes on reads the files of
+/// its runs instead. What is missing stays as it is in an empty result; a claim without its
+/// comparison is left out.
 /// @throws Error kData for a value of another type, naming its key
 [[nodiscard]] StudyResult study_result_from_json(const nlohmann::ordered_json& json,
                                                  const std::string& where = "results.json");

@@ -1,7 +1,6 @@
 #include "loopbank/study/run_result.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -12,10 +11,10 @@
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/model/cost.h"
 #include "loopbank/study/plan.h"
-#include "loopbank/study/results_json.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/json.h"
+#include "loopbank/support/json_members.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/run_data.h"
@@ -23,17 +22,15 @@
 namespace loopbank {
 namespace {
 
-using Json = nlohmann::ordered_json;
+const MembersForm kMetricsForm = {.expected = "the validations of a run"};
 
-/// The lists of a curve: their keys in metrics.jsonl and in results.json.
-constexpr std::array<std::array<const char*, 2>, 7> kCurveLists = {
-    {{"step", "step"},
-     {"validation_loss", "validation_loss"},
-     {"validation_bpb", "validation_bpb"},
-     {"mean_loops", "mean_loops"},
-     {"loops_by_layer", "loops_by_layer"},
-     {"local_gate_by_layer", "local_gates"},
-     {"global_gate_by_layer", "global_gates"}}};
+/// A row's value at the end of a list; nothing where it has none.
+template <typename Value>
+void append(const JsonReader& row, const char* key, std::vector<Value>& values) {
+  if (row.find(key) != nullptr) {
+    row(key, values.emplace_back());
+  }
+}
 
 /// "reasoning-sum-3-17" as ("sum", 3); an empty kind for ids of another form.
 std::pair<std::string, int64_t> kind_and_difficulty(const std::string& id) {
@@ -80,8 +77,8 @@ std::vector<DifficultyScore> by_difficulty(const TaskResult& task) {
 
 }  // namespace
 
-Score RunResult::score(const Column& column) const {
-  Score mean;
+Estimate RunResult::score(const Column& column) const {
+  double sum = 0.0;
   double squares = 0.0;
   for (const auto& name : column.tasks) {
     const auto found = std::find_if(tasks.begin(), tasks.end(),
@@ -93,11 +90,11 @@ Score RunResult::score(const Column& column) const {
            system, seed, name);
     }
     const auto& score = column.is_bpb ? found->bpb : found->accuracy;
-    mean.value += score.value;
-    squares += score.error * score.error;
+    sum += score.mean;
+    squares += score.standard_error * score.standard_error;
   }
   const auto count = static_cast<double>(column.tasks.size());
-  return {.value = mean.value / count, .error = std::sqrt(squares) / count};
+  return {.mean = sum / count, .standard_error = std::sqrt(squares) / count};
 }
 
 RunResult make_run_result(const System& system, const TrainResult& trained,
@@ -119,8 +116,8 @@ RunResult make_run_result(const System& system, const TrainResult& trained,
                    .seconds = trained.train_seconds};
   for (const auto& task : report.results) {
     result.tasks.push_back({.task = task.task,
-                            .accuracy = {task.value.mean, task.value.standard_error},
-                            .bpb = {task.bpb.mean, task.bpb.standard_error},
+                            .accuracy = task.value,
+                            .bpb = task.bpb,
                             .instances = static_cast<int64_t>(task.instances.size()),
                             .mean_loops = task.mean_loops});
     result.mean_loops += task.mean_loops / static_cast<double>(report.results.size());
@@ -145,18 +142,22 @@ double median_tokens_per_second(const std::filesystem::path& metrics) {
 }
 
 TrainingCurve read_training_curve(const std::filesystem::path& metrics, int64_t seed) {
-  Json lists = {{"seed", seed}};
-  for_each_json_line(metrics, [&](const nlohmann::json& row, const std::string&) {
-    if (row.contains("validation_loss")) {
-      for (const auto& [in_metrics, in_results] : kCurveLists) {
-        if (row.contains(in_metrics)) {
-          lists[in_results].push_back(Json(row[in_metrics]));
-        }
-      }
+  TrainingCurve curve{.seed = seed};
+  for_each_json_line(metrics, [&](const nlohmann::json& line, const std::string& where) {
+    const nlohmann::ordered_json json = line;
+    const JsonReader row(json, where, kMetricsForm);
+    if (row.find("validation_loss") != nullptr) {
+      append(row, "step", curve.step);
+      append(row, "validation_loss", curve.validation_loss);
+      append(row, "validation_bpb", curve.validation_bpb);
+      append(row, "mean_loops", curve.mean_loops);
+      append(row, "loops_by_layer", curve.loops_by_layer);
+      append(row, "local_gate_by_layer", curve.local_gates);
+      append(row, "global_gate_by_layer", curve.global_gates);
     }
     return true;
   });
-  return training_curve_from_json(lists, metrics.string());
+  return curve;
 }
 
 void ensure_inside(const RunConfig& run, const std::filesystem::path& folder) {
@@ -179,8 +180,9 @@ std::optional<Inside> read_inside(const std::filesystem::path& folder) {
   if (!std::filesystem::exists(path)) {
     return std::nullopt;
   }
-  const auto json = read_json_file<Json>(path, {.expected = "what a model does within",
-                                                .remedy = "Remove the file to measure it anew."});
+  const auto json = read_json_file<nlohmann::ordered_json>(
+      path,
+      {.expected = "what a model does within", .remedy = "Remove the file to measure it anew."});
   return inside_from_json(json, path.string());
 }
 

@@ -16,16 +16,11 @@
 
 namespace loopbank {
 
-/// A mean over questions and its standard error.
-struct Score {
-  double value = 0.0;
-  double error = 0.0;
-};
-
+/// Means over the questions of a task.
 struct TaskScore {
   std::string task;
-  Score accuracy;  ///< the task's headline figure; bits per byte where it has no choices
-  Score bpb;
+  Estimate accuracy;  ///< the task's headline figure; bits per byte where it has no choices
+  Estimate bpb;
   int64_t instances = 0;
   double mean_loops = 1.0;
 };
@@ -58,7 +53,7 @@ struct RunResult {
   double evaluation_seconds = 0.0;  ///< in scoring the questions
 
   /// The plain mean over a column's tasks; errors of tasks count as independent.
-  [[nodiscard]] Score score(const Column& column) const;
+  [[nodiscard]] Estimate score(const Column& column) const;
 };
 
 /// What a run's files and its evaluation tell.
@@ -66,7 +61,7 @@ struct RunResult {
 [[nodiscard]] RunResult make_run_result(const System& system, const TrainResult& trained,
                                         const EvalReport& report, double tokens_per_second);
 
-/// What the validations of one run measured, one after another; what they have not is empty.
+/// What the validations of one run measured, one after another; what was not measured is empty.
 struct TrainingCurve {
   int64_t seed = 0;
   std::vector<int64_t> step = {};

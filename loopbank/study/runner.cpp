@@ -296,8 +296,11 @@ class Study {
     const auto& job = *claim.entry->job;
     const bool shows = options_.show_progress && at_once_ == 1;
     const double begin = deadline_.seconds_gone();
-    if ((!claim.was_done && stop_asked()) ||
-        !claim.entry->part->complete(job, shows, [this] { return stop_asked(); })) {
+    if (!claim.was_done && stop_asked()) {
+      return false;
+    }
+    auto result = claim.entry->part->complete(job, shows, [this] { return stop_asked(); });
+    if (!result) {
       return false;
     }
     const std::lock_guard lock(mutex_);
@@ -310,7 +313,7 @@ class Study {
       write_results();  // the last one is written at the end
     }
     if (options_.on_run) {
-      options_.on_run({.result = StudyPart::result_of(job),
+      options_.on_run({.result = std::move(*result),
                        .label = job.system.label,
                        .columns = claim.entry->part->columns(),
                        .number = num_done_,

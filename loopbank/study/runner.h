@@ -47,7 +47,7 @@ struct StudyOptions {
   /// models are too small to share a product (under 4 M parameters), else one. Results depend on
   /// the threads of a run by rounding.
   int64_t at_once = 0;
-  /// In which all of this call is to be done, for one part; 0: as long as it takes.
+  /// Seconds in which the whole call must end; one part only; 0: no limit.
   double time_limit_seconds = 0.0;
   bool show_progress = true;  ///< of each training run, where one is in work at a time
   /// Asked after every step and between runs, by several threads where several are in work.

@@ -10,7 +10,7 @@
 ///     [benchmark]                      the embedded benchmark, or
 ///     [text]                           text of one's own with tasks
 ///
-///     [system.loop3-shy]               a system more: like another one, with settings of its own
+///     [system.loop3-shy]               one more system: like another one, with settings of its own
 ///     like = "loop3"
 ///     set = ["model.router_bias_init=1"]
 ///

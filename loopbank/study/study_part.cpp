@@ -140,11 +140,11 @@ RunResult StudyPart::result_of(const Job& job) {
   return run_result_from_json(json, path.string());
 }
 
-bool StudyPart::complete(const Job& given, bool show_progress,
-                         const std::function<bool()>& should_stop) {
+std::optional<RunResult> StudyPart::complete(const Job& given, bool show_progress,
+                                             const std::function<bool()>& should_stop) {
   if (is_done(given)) {  // by an earlier process; looking within may have been left out
     look_within(given);
-    return true;
+    return result_of(given);
   }
   auto job = given;
   if (job.system.is_iso_time()) {
@@ -155,7 +155,7 @@ bool StudyPart::complete(const Job& given, bool show_progress,
         lock ? iso_time_of(iso_time_file(job.system), job.system.run, target.run, should_stop)
              : IsoTime{};
     if (time.steps == 0) {
-      return false;
+      return std::nullopt;
     }
     job.system.run.training.steps = time.steps;
   }
@@ -163,11 +163,11 @@ bool StudyPart::complete(const Job& given, bool show_progress,
                                               .resume = ResumeMode::kResume,
                                               .show_progress = show_progress,
                                               .should_stop = should_stop});
-  if (trained.finished) {
-    look_within(job);
-    score(job, trained);
+  if (!trained.finished) {
+    return std::nullopt;
   }
-  return trained.finished;
+  look_within(job);
+  return score(job, trained);
 }
 
 RunConfig StudyPart::run_to_time(const Job& job) const {
@@ -188,7 +188,7 @@ void StudyPart::look_within(const Job& job) {
   }
 }
 
-void StudyPart::score(const Job& job, const TrainResult& trained) const {
+RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
   const auto begin = std::chrono::steady_clock::now();
   const auto& training = job.system.run.training;
   const auto loaded = load_inference_model(job.folder, choose_device(training.device));
@@ -202,6 +202,7 @@ void StudyPart::score(const Job& job, const TrainResult& trained) const {
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
   result.evaluation_seconds = time.count();
   write_file_atomically(job.folder / "result.json", to_json(result).dump(2) + "\n");
+  return result;
 }
 
 PartResult StudyPart::collect() const {
@@ -223,7 +224,7 @@ PartResult StudyPart::collect() const {
       const auto job = make_job(system, seed);
       if (is_done(job)) {
         done.runs.push_back(result_of(job));
-        done.scores.push_back(job.folder / "scores");
+        done.score_folders.push_back(job.folder / "scores");
         curves.push_back(read_training_curve(job.folder / "metrics.jsonl", seed));
         if (auto found = read_inside(job.folder)) {
           inside = std::move(found);

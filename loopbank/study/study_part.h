@@ -34,7 +34,7 @@ struct Job {
 class StudyPart {
  public:
   /// Prepares the data of every seed.
-  /// @param systems  names, of which the jobs are; empty: all
+  /// @param systems  names of the systems to make jobs for; empty: all
   /// @param seeds    in place of the config's; empty: those
   /// @throws Error kConfig for an unknown system, and where the folder holds a study of other
   ///         settings; kData as prepare_study_data
@@ -49,15 +49,16 @@ class StudyPart {
   [[nodiscard]] const std::vector<Job>& jobs() const { return jobs_; }
   [[nodiscard]] const StudyConfig& config() const { return config_; }
   [[nodiscard]] const std::vector<Column>& columns() const { return columns_; }
-  /// That the runs of a seed are scored on.
+  /// The tasks that the runs of a seed are scored on.
   [[nodiscard]] const std::vector<Task>& tasks(int64_t seed) const { return tasks_.at(seed); }
   /// A run that takes as long as the job: its own, or that of the system whose time it is to take.
   [[nodiscard]] RunConfig run_to_time(const Job& job) const;
 
   /// Trains and scores a job, or goes on with it; the first seed of a system is looked into as
   /// well.
-  /// @return false where it was stopped before its end; what was done is saved
-  bool complete(const Job& job, bool show_progress, const std::function<bool()>& should_stop);
+  /// @return nothing where it was stopped before its end; what was done is saved
+  std::optional<RunResult> complete(const Job& job, bool show_progress,
+                                    const std::function<bool()>& should_stop);
 
   [[nodiscard]] static bool is_done(const Job& job);
   [[nodiscard]] static RunResult result_of(const Job& job);
@@ -73,7 +74,7 @@ class StudyPart {
   [[nodiscard]] std::filesystem::path iso_time_file(const System& system) const;
   [[nodiscard]] const System& target_of(const System& baseline) const;
   static void look_within(const Job& job);
-  void score(const Job& job, const TrainResult& trained) const;
+  [[nodiscard]] RunResult score(const Job& job, const TrainResult& trained) const;
   [[nodiscard]] std::string shared_settings() const;
 
   StudyConfig config_;

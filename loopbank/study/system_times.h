@@ -14,7 +14,7 @@
 
 namespace loopbank {
 
-/// A system to put a clock on.
+/// A system to be timed.
 struct TimedSystem {
   std::string name;
   std::string label;

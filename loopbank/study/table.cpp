@@ -28,19 +28,18 @@ std::pair<std::string, std::string> two_lines(const std::string& title) {
   return {title.substr(0, space), title.substr(space + 1)};
 }
 
-std::string match_line(const SystemResult& row, const PartResult& part) {
+}  // namespace
+
+std::string describe_match(const SystemResult& row, const PartResult& part) {
   const auto& match = *row.matches;
-  const auto* target = part.find(match.system);
-  auto text = fmt::format("{} matches {} by {}: {:+.1f} % parameters, {:+.1f} % FLOPs a token",
-                          row.label, target != nullptr ? target->label : match.system, match.by,
-                          100 * match.parameters, 100 * match.flops);
+  auto text =
+      fmt::format("{} matches {} by {}: {:+.1f} % parameters, {:+.1f} % FLOPs a token", row.label,
+                  part.label_of(match.system), match.by, 100 * match.parameters, 100 * match.flops);
   if (match.seconds) {
     text += fmt::format(", {:+.1f} % seconds in {} steps", 100 * *match.seconds, row.steps);
   }
-  return text + "\n";
+  return text;
 }
-
-}  // namespace
 
 std::string format_table(const PartResult& part) {
   size_t width = 12;
@@ -81,7 +80,7 @@ std::string format_table(const PartResult& part) {
     text += "\n";
   }
   for (const auto& row : part.systems) {
-    text += row.matches ? match_line(row, part) : "";
+    text += row.matches ? describe_match(row, part) + "\n" : "";
   }
   const auto seeds = fmt::format("{}", fmt::join(part.seeds, ", "));
   return text + (part.seeds.size() > 1
@@ -99,18 +98,18 @@ std::string format_claims(const PartResult& part) {
       "The paper's findings, here and there (relative change, 95 % interval of the "
       "difference):\n";
   for (const auto& claim : part.claims) {
-    const auto* better = part.find(claim.better);
-    const auto* worse = part.find(claim.worse);
     const auto* column = find_column(part.columns, claim.column);
-    std::string verdict(claim_verdict(claim.verdict));
-    if (claim.verdict == Verdict::kWorse) {
+    const auto& comparison = part.comparison_of(claim);
+    std::string verdict(claim_verdict(comparison.verdict));
+    if (comparison.verdict == Verdict::kWorse) {
       verdict = "NOT" + verdict.substr(3);
     }
     text += fmt::format(
         "  RQ{} {:<19} {}: {} {} against {}: {:+.1f} % [{:+.3f}, {:+.3f}] (paper "
         "{:+.1f} %)\n",
-        claim.question, verdict, claim.text, column->title, better->label, worse->label,
-        100 * claim.ours, claim.difference.low, claim.difference.high, 100 * claim.paper);
+        claim.question, verdict, claim.text, column->title, part.label_of(claim.better),
+        part.label_of(claim.worse), 100 * claim.ours, comparison.decisive.low,
+        comparison.decisive.high, 100 * claim.paper);
   }
   return text;
 }

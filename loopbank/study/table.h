@@ -11,6 +11,11 @@ namespace loopbank {
 /// sizes and speed, and beside them the paper's own scores, which were measured on other data.
 [[nodiscard]] std::string format_table(const PartResult& part);
 
+/// `IsoPar-M matches Mem (g0=0) by parameters: -0.8 % parameters, ...`: how near a derived baseline
+/// came to what it matches.
+/// @param system  one that matches another
+[[nodiscard]] std::string describe_match(const SystemResult& system, const PartResult& part);
+
 /// The paper's findings one by one: what came out, what did not, what is too near to tell.
 [[nodiscard]] std::string format_claims(const PartResult& part);
 

@@ -25,7 +25,7 @@ struct TimeReport {
   double limit_seconds = 0.0;  ///< of this call
 };
 
-/// Some lines for people, without a line end behind the last.
+/// A few lines for people, without a trailing newline.
 [[nodiscard]] std::string describe(const TimeReport& report);
 
 /// Refuses a system that sets its own steps: a time is shared by giving all the same.

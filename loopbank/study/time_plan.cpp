@@ -16,7 +16,7 @@ namespace loopbank {
 namespace {
 
 /// The first four compare loops, memory and depth; eight of them are all that the paper's findings
-/// need (study/claims.cpp).
+/// need (study/comparison.cpp).
 constexpr std::array<std::string_view, 10> kKeptLongest = {
     "isopar", "loop3",     "mem-g3",  "isoflop", "isopar-m",
     "loop7",  "isoflop-m", "mem-gm3", "loop5",   "mem-g0"};

@@ -34,7 +34,7 @@ struct SystemTime {
   }
 };
 
-/// So many systems, the first of keep_order(), are trained whatever they take.
+/// This many systems, the first of keep_order(), are always trained.
 inline constexpr size_t kAlwaysKept = 2;
 
 /// The names of systems, those to keep longest first: isopar, loop3, mem-g3, isoflop, then those
@@ -85,7 +85,8 @@ struct TimePlan {
 [[nodiscard]] std::optional<TimePlan> read_time_plan(const std::filesystem::path& study);
 void write_time_plan(const std::filesystem::path& study, const TimePlan& plan);
 
-/// How often a run validates or saves that was to take `of` steps and takes `steps`: as many times.
+/// The interval of validations or checkpoints for `steps` steps in place of `of`, so that there are
+/// as many of them.
 [[nodiscard]] int64_t scaled_interval(int64_t every, int64_t steps, int64_t of);
 
 /// What a table has to say of a study whose steps were chosen for the time.

@@ -3,13 +3,17 @@
 #include <fmt/format.h>
 
 namespace loopbank {
+namespace {
 
+/// Of a difference, this one minus the other.
 Verdict verdict_on(const Difference& difference, bool lower_is_better) {
   if (!difference.excludes_zero()) {
     return Verdict::kOpen;
   }
   return (difference.high < 0.0) == lower_is_better ? Verdict::kBetter : Verdict::kWorse;
 }
+
+}  // namespace
 
 void judge(SystemComparison& comparison, bool lower_is_better) {
   const auto& questions = comparison.questions;

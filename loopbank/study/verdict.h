@@ -11,14 +11,15 @@
 /// and questions, and what differs between seeds (initial values, data, questions) is what another
 /// run would differ by. The questions have a say because seeds are few: two that agree by accident,
 /// such as in accuracies that differ by one and the same number of questions, have an interval of
-/// nothing. The questions of one seed tell of these two sets of weights alone, and whoever shows such
-/// a verdict says so. Rejected: the hierarchical bootstrap, whose interval is too narrow for three
-/// seeds.
+/// zero width. The questions of one seed tell of these two sets of weights alone, and whoever shows
+/// such a verdict says so. Rejected: the hierarchical bootstrap, whose interval is too narrow for
+/// three seeds.
 ///
 /// The paper's findings, the answers, the marks of the table and the bars of its figures read
 /// SystemComparison::verdict and `decisive`, and compute nothing of the kind themselves.
 
 #include <compare>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,9 +29,6 @@
 namespace loopbank {
 
 enum class Verdict { kBetter, kWorse, kOpen };
-
-/// Of a difference, this one minus the other.
-[[nodiscard]] Verdict verdict_on(const Difference& difference, bool lower_is_better);
 
 /// Which two systems, by name, and in which column, by key.
 struct ComparedPair {
@@ -45,9 +43,10 @@ struct SystemComparison {
   double there = 0.0;                    ///< score of the other
   Difference questions = {};             ///< here - there over the questions of all common seeds
   std::optional<Difference> seeds = {};  ///< over the common seeds, from two on
-  bool estimated = false;    ///< no common seed: from standard errors, as if independent
-  Difference decisive = {};  ///< one of the two above, by the rule
-  bool over_seeds = false;   ///< `decisive` is `seeds`
+  int64_t num_seeds = 0;                 ///< that are common
+  bool estimated = false;                ///< `questions` is of standard errors, as if independent
+  Difference decisive = {};              ///< one of the two above, by the rule
+  bool over_seeds = false;               ///< `decisive` is `seeds`
   Verdict verdict = Verdict::kOpen;
 
   /// (here - there) / there.

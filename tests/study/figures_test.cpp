@@ -24,7 +24,7 @@ using Json = nlohmann::ordered_json;
 
 std::vector<Figure> figures_of(const Json& part) {
   const auto of = typed(part);
-  return make_figures(figure_source(of));
+  return make_figures(shown_part(of));
 }
 
 const Figure& figure_of(const std::vector<Figure>& figures, std::string_view id) {
@@ -192,10 +192,10 @@ TEST(GridOf, OfThePapersGatesThoseThatStartOpenStandInACell) {
   EXPECT_TRUE(found);
 }
 
-TEST(FigureSource, OneSystemOneColour) {
+TEST(ShownPart, OneSystemOneColour) {
   const auto part = typed(benchmark_part());
   std::map<std::string, std::string> colors;
-  for (const auto& system : figure_source(part).systems) {
+  for (const auto& system : shown_part(part).systems) {
     colors[system.result->name] = system.series.color;
   }
   EXPECT_EQ(colors.at("isopar"), "dense-0");

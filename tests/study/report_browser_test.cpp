@@ -143,7 +143,7 @@ TEST_P(ReportBrowser, EveryFigureIsDrawnAndNothingOverflows) {
   size_t figures = 0;
   const auto study = study_result_from_json(results);
   for (const auto& part : study.parts) {
-    for (const auto& figure : make_figures(figure_source(part))) {
+    for (const auto& figure : make_figures(shown_part(part))) {
       figures += figure.kind != FigureKind::kHeat ? 1 : 0;
     }
   }

@@ -120,9 +120,11 @@ TEST(PageData, DisagreementIsToldApart) {
   const auto before = kinds(data_of(results));
   EXPECT_EQ(before.size(), 5U);
   EXPECT_EQ(before[4], "disagrees");
-  auto& claim = results["parts"][0]["claims"][4];
-  claim["low"] = -0.9;
-  claim["high"] = -0.5;
+  for (auto& system : results["parts"][0]["systems"]) {
+    if (system["name"] == "mem-g3") {  // the fifth claim's
+      system["against"]["isopar-m"]["facts_bpb"] = {{"low", -0.9}, {"high", -0.5}};
+    }
+  }
   const auto data = data_of(results);
   EXPECT_EQ(kinds(data)[4], "agrees");
   EXPECT_EQ(data["parts"][0]["claims"][4]["verdict"], "as in the paper");
@@ -147,6 +149,21 @@ TEST(PageData, EveryFigureHasItsPlaceItsCaptionAndItsFile) {
       }
     }
   }
+}
+
+TEST(PageData, AShadedFigureTellsWhichOfItsValuesAreBetter) {
+  const auto data = data_of(full_results());
+  size_t num_rows = 0;
+  for (const auto& figure : data["parts"][0]["figures"]) {
+    for (const auto& row : figure["series"]) {
+      if (figure["id"] == "grid") {
+        ++num_rows;
+        const bool is_bpb = row["panel"].get<std::string>().find(" BPB") != std::string::npos;
+        EXPECT_EQ(row.value("lower_is_better", false), is_bpb) << row["panel"];
+      }
+    }
+  }
+  EXPECT_EQ(num_rows, 4U * 3U);  // columns by loops
 }
 
 TEST(PageData, APartAloneNeedsNoHeadingOfItsOwn) {

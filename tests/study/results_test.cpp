@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -73,8 +74,8 @@ Measured as_in_the_paper(const fs::path& folder, int seeds = 3) {
       run.mean_loops = 1.25;
       run.tokens_per_second = 15'400;
       of_system.runs.push_back(run);
-      of_system.scores.push_back(folder / fmt::format("{}-{}", system.name, seed));
-      const auto& scores = of_system.scores.back();
+      of_system.score_folders.push_back(folder / fmt::format("{}-{}", system.name, seed));
+      const auto& scores = of_system.score_folders.back();
       // Seeds tell the systems apart to within 0.002.
       const double jitter = 0.001 * ((seed * 7 + static_cast<int>(system.name.size())) % 3);
       std::vector<testing::DocumentScore> documents;
@@ -126,10 +127,31 @@ TEST(RunResult, AColumnIsTheMeanOfItsTasks) {
   Column column;
   column.tasks = {"x", "y"};
   column.is_bpb = true;
-  EXPECT_DOUBLE_EQ(run.score(column).value, 2.0);
-  EXPECT_NEAR(run.score(column).error, 0.04 / std::sqrt(2.0), 1e-12);
+  EXPECT_DOUBLE_EQ(run.score(column).mean, 2.0);
+  EXPECT_NEAR(run.score(column).standard_error, 0.04 / std::sqrt(2.0), 1e-12);
   column.tasks = {"z"};
   expect_contains(error_of(ErrorCode::kData, [&] { (void)run.score(column); }), "a score for z");
+}
+
+TEST(ReadTrainingCurve, ValidationsOneAfterAnother) {
+  const TestDirectory directory;
+  const auto metrics = directory.path() / "metrics.jsonl";
+  write_file_atomically(
+      metrics,
+      "{\"step\": 1, \"loss\": 5.5}\n"
+      "{\"step\": 2, \"validation_loss\": 3.5, \"loops_by_layer\": [1, 2.5]}\n"
+      "{\"step\": 4, \"validation_loss\": null, \"local_gate_by_layer\": [0.5, 0.25]}\n");
+  const auto curve = read_training_curve(metrics, 7);
+  EXPECT_EQ(curve.seed, 7);
+  EXPECT_EQ(curve.step, (std::vector<int64_t>{2, 4}));
+  EXPECT_EQ(curve.validation_loss.at(0), 3.5);
+  EXPECT_TRUE(std::isnan(curve.validation_loss.at(1)));
+  EXPECT_EQ(curve.loops_by_layer, (std::vector<std::vector<double>>{{1.0, 2.5}}));
+  EXPECT_EQ(curve.local_gates, (std::vector<std::vector<double>>{{0.5, 0.25}}));
+  EXPECT_TRUE(curve.mean_loops.empty() && curve.global_gates.empty());
+  write_file_atomically(metrics, "{\"step\": 2, \"validation_loss\": \"low\"}\n");
+  expect_contains(error_of(ErrorCode::kData, [&] { (void)read_training_curve(metrics, 7); }),
+                  "metrics.jsonl:1: expected the validations of a run, got string");
 }
 
 TEST(Summarize, MeanAndSpreadAreOverSeeds) {
@@ -212,8 +234,7 @@ TEST(StudyResult, ResultsOfEarlierProgramsOpen) {
   EXPECT_EQ(part.systems[1].curves.at(0).step, (std::vector<int64_t>{20, 40}));
   EXPECT_FALSE(part.claims.empty());
   for (const auto& claim : part.claims) {  // none of a pair that has no comparison
-    const auto& comparison = part.comparisons.at({claim.better, claim.worse, claim.column});
-    EXPECT_EQ(claim.verdict, comparison.verdict) << claim.text;
+    const auto& comparison = part.comparison_of(claim);
     EXPECT_NEAR(claim.ours, comparison.relative(), 1e-12) << claim.text;
   }
   EXPECT_EQ(to_json(result).dump(), json.dump());
@@ -235,7 +256,7 @@ TEST(CompareSystems, ThePapersOwnScoresAgreeEverywhere) {
   const auto part = as_in_the_paper(directory.path()).part;
   ASSERT_EQ(part.claims.size(), 11U);
   for (const auto& claim : part.claims) {
-    EXPECT_EQ(claim_verdict(claim.verdict), "as in the paper") << claim.text;
+    EXPECT_EQ(claim_verdict(part.comparison_of(claim).verdict), "as in the paper") << claim.text;
     EXPECT_NEAR(claim.ours, claim.paper, 0.02) << claim.text;
   }
   EXPECT_NEAR(part.claims[0].paper, -0.22, 0.001);  // Loop-3 against IsoPar, as the paper puts it
@@ -253,15 +274,17 @@ TEST(CompareSystems, WhatDoesNotComeOutOrIsTooNearIsSaid) {
       near.push_back({std::to_string(i), 0.5, 2.163 + off});
       worse.push_back({std::to_string(i), 0.5, 2.9});
     }
-    testing::write_scores(measured.runs[1].scores[static_cast<size_t>(seed)], near,
+    testing::write_scores(measured.runs[1].score_folders[static_cast<size_t>(seed)], near,
                           {"reasoning", "facts"});
-    testing::write_scores(measured.runs[3].scores[static_cast<size_t>(seed)], worse,
+    testing::write_scores(measured.runs[3].score_folders[static_cast<size_t>(seed)], worse,
                           {"reasoning", "facts"});
   }
   measured.compare();
-  const auto& claims = measured.part.claims;
-  EXPECT_EQ(claim_verdict(claims[0].verdict), "too near to tell");
-  EXPECT_EQ(claim_verdict(claims[1].verdict), "not as in the paper");
+  const auto said = [&](size_t i) {
+    return claim_verdict(measured.part.comparison_of(measured.part.claims[i]).verdict);
+  };
+  EXPECT_EQ(said(0), "too near to tell");
+  EXPECT_EQ(said(1), "not as in the paper");
   const auto text = format_claims(measured.part);
   EXPECT_EQ(count_of(text, "RQ1 NOT as in the paper"), 1U) << text;
   EXPECT_EQ(count_of(text, "RQ1 too near to tell"), 2U) << text;  // IsoFLOP's scores are near, too

@@ -120,7 +120,7 @@ const tables = (() => {
     const rows = figure.series.filter((row) => row.panel === panel);
     const values = rows.flatMap((row) => row.y);
     const [low, high] = [Math.min(...values), Math.max(...values)];
-    const lower = panel.endsWith("lower is better");
+    const lower = rows[0].lower_is_better;
     const shaded = (row, x) => {
       const i = row.x.indexOf(x);
       if (i < 0) return element("td", { className: "none", textContent: "\u2013" });
