@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -75,12 +74,6 @@ struct Timings {
   std::vector<double> pytorch;
 };
 
-double timed_step(BenchmarkSteps& steps) {
-  const auto start = std::chrono::steady_clock::now();
-  (void)steps.run();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 Timings time_steps(BenchmarkSteps& ours, PytorchTwin* twin, int64_t num_steps) {
   Timings timings;
   for (int64_t i = 0; i < kWarmupSteps; ++i) {
@@ -93,7 +86,7 @@ Timings time_steps(BenchmarkSteps& ours, PytorchTwin* twin, int64_t num_steps) {
   for (int64_t turn = 0; turn < turns; ++turn) {
     const int64_t count = num_steps * (turn + 1) / turns - num_steps * turn / turns;
     for (int64_t i = 0; i < count; ++i) {
-      timings.ours.push_back(timed_step(ours));
+      timings.ours.push_back(ours.run());
     }
     if (twin != nullptr) {
       const auto theirs = twin->run(count);

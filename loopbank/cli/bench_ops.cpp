@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,11 +16,10 @@
 #include "loopbank/ops/op_cases.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/statistics.h"
+#include "loopbank/support/stopwatch.h"
 
 namespace loopbank::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr double kSecondsPerOp = 0.3;
 constexpr size_t kFewestRepeats = 3;
@@ -59,17 +57,17 @@ Seconds time_op(const ops::OpCase& op) {
   double total = 0.0;
   at::Tensor gradient;
   for (bool warm = false; total < kSecondsPerOp || forward.size() < kFewestRepeats; warm = true) {
-    const auto start = Clock::now();
+    const Stopwatch of_forward;
     const auto result = op.run(leaves);
-    const auto middle = Clock::now();
+    const double forward_seconds = of_forward.seconds();
     if (!warm) {
       gradient = at::ones(result.sizes(), result.options().requires_grad(false));
       result.backward(gradient);
     } else {
-      const auto before = Clock::now();
+      const Stopwatch of_backward;
       result.backward(gradient);
-      forward.push_back(std::chrono::duration<double>(middle - start).count());
-      backward.push_back(std::chrono::duration<double>(Clock::now() - before).count());
+      forward.push_back(forward_seconds);
+      backward.push_back(of_backward.seconds());
       total += forward.back() + backward.back();
     }
     for (const auto& leaf : leaves) {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -16,6 +15,7 @@
 #include "loopbank/support/json.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/support/stopwatch.h"
 #include "loopbank/tokenize/bpe_trainer.h"
 #include "loopbank/tokenize/tokenizer.h"
 
@@ -147,7 +147,7 @@ void report_training(const TrainTokenizerFlags& flags, const Documents& document
 }
 
 void run_train_tokenizer(const TrainTokenizerFlags& flags) {
-  const auto started = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   Documents documents(flags.files, flags.strict);
   Progress progress;
   auto options = flags.options;
@@ -167,8 +167,7 @@ void run_train_tokenizer(const TrainTokenizerFlags& flags) {
     log_warning("{}: {} tokens instead of {}: the text has no more pairs met {} times", flags.out,
                 tokenizer.vocab_size(), options.vocab_size, options.min_frequency);
   }
-  const auto time = std::chrono::steady_clock::now() - started;
-  report_training(flags, documents, tokenizer, std::chrono::duration<double>(time).count());
+  report_training(flags, documents, tokenizer, watch.seconds());
 }
 
 void add_encode(CLI::App& data) {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -14,6 +13,7 @@
 #include "loopbank/infer/generator.h"
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/support/log.h"
+#include "loopbank/support/stopwatch.h"
 
 namespace loopbank::cli {
 namespace {
@@ -28,7 +28,7 @@ struct GenerateFlags {
 void run_generate(const GenerateFlags& flags) {
   const auto loaded = load_inference_model(flags.model);
   const Generator generator(loaded.model, loaded.tokenizer);
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const auto result = generator.generate(flags.prompt, flags.options, [&](std::string_view piece) {
     if (!flags.json) {
       fmt::print("{}", piece);
@@ -36,8 +36,7 @@ void run_generate(const GenerateFlags& flags) {
     }
     return true;
   });
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  const double speed = static_cast<double>(result.tokens.size()) / seconds.count();
+  const double speed = static_cast<double>(result.tokens.size()) / watch.seconds();
   if (flags.json) {
     const nlohmann::ordered_json json = {{"prompt", flags.prompt},
                                          {"text", result.text},

@@ -6,6 +6,7 @@
 
 #include "loopbank/cli/data_command.h"
 #include "loopbank/eval/evaluate.h"
+#include "loopbank/eval/result_files.h"
 #include "loopbank/eval/task_files.h"
 
 namespace loopbank::cli {
@@ -57,9 +58,7 @@ std::vector<EvaluationMetrics> rows_of(const EvalReport& report) {
       }
     }
     rows.push_back({.task = suite.suite,
-                    .metric = suite.metric == Metric::kBitsPerByte
-                                  ? std::string(metric_name(suite.metric))
-                                  : "accuracy",
+                    .metric = suite_metric(suite),
                     .value = suite.value,
                     .bpb = suite.bpb,
                     .instances = instances,

@@ -133,10 +133,6 @@ void EncodePipeline::finish() {
   }
 }
 
-double EncodePipeline::seconds() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-}
-
 void EncodePipeline::hand_over() {
   while (in_flight_.size() >= max_in_flight_) {
     pass_on_oldest();

@@ -6,7 +6,6 @@
 ///
 /// The engine of tokenize_files and tokenize_to_shards. Not here: what happens to the ids.
 
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <filesystem>
@@ -19,6 +18,7 @@
 
 #include "loopbank/data/text_reader.h"
 #include "loopbank/data/tokenize.h"
+#include "loopbank/support/stopwatch.h"
 #include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
@@ -50,7 +50,7 @@ class EncodePipeline {
   void finish();
 
   /// Since construction.
-  [[nodiscard]] double seconds() const;
+  [[nodiscard]] double seconds() const { return watch_.seconds(); }
 
  private:
   struct Batch;
@@ -66,7 +66,7 @@ class EncodePipeline {
   const TokenizeOptions& options_;
   Sink sink_;
   TokenizeProgress progress_;
-  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  Stopwatch watch_;
   size_t max_in_flight_;
   std::unique_ptr<Batch> batch_;
   std::deque<Pending> in_flight_;

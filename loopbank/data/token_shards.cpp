@@ -9,6 +9,7 @@
 #include "loopbank/data/shard_index.h"
 #include "loopbank/data/token_file.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/progress.h"
 
 namespace loopbank {
 namespace {
@@ -64,7 +65,7 @@ std::shared_ptr<const TokenSource> open_token_shards(const fs::path& folder,
   for (const auto& shard : index.shards) {
     shards.push_back(open_shard(folder / shard.file, shard, index, options.verify));
   }
-  auto name = fmt::format("folder of {} shard{}", shards.size(), shards.size() == 1 ? "" : "s");
+  auto name = "folder of " + plural(shards.size(), "shard");
   auto joined = std::make_shared<JoinedTokens>(folder, std::move(name), std::move(shards));
   if (options.tokenizer != nullptr) {
     joined->expect_vocabulary(*options.tokenizer);

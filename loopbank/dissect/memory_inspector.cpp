@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kBytesBefore = 56;
 constexpr size_t kBytesAfter = 24;
 
-/// Tokens kept for each context that is told, so that those of other words are among them.
+/// Tokens kept for each context that is told, so that those of other tokens are among them.
 constexpr int64_t kKeptForTop = 8;
 
 void check_options(const ModelConfig& config, const InspectOptions& options) {
@@ -81,12 +81,13 @@ ContextText text_around(const ReadContext& read, const ScoredText& text,
           .after = text_of(tokenizer, ids.subspan(place + 1, end - place - 1))};
 }
 
-std::vector<WordText> with_text(const std::vector<SlotWord>& words, const Tokenizer& tokenizer) {
-  std::vector<WordText> found;
-  for (const auto& word : words) {
-    found.push_back({.id = word.id,
-                     .word = text_of(tokenizer, static_cast<TokenId>(word.id)),
-                     .logit = word.logit});
+std::vector<PromotedToken> with_text(const std::vector<SlotToken>& tokens,
+                                     const Tokenizer& tokenizer) {
+  std::vector<PromotedToken> found;
+  for (const auto& token : tokens) {
+    found.push_back({.id = token.id,
+                     .token = text_of(tokenizer, static_cast<TokenId>(token.id)),
+                     .logit = token.logit});
   }
   return found;
 }
@@ -113,12 +114,13 @@ BankReport report_bank(const InferenceModel& loaded, const ScoredText& text,
     if (!(read.bank == bank) || read.loop != 1 || slots.empty()) {
       continue;  // every layer that reads the bank has a first loop
     }
-    const auto words = slot_words(loaded.model, bank, read.layer, slots,
-                                  loaded.tokenizer.vocab_size(), options.num_top);
+    const auto tokens = slot_tokens(loaded.model, bank, read.layer, slots,
+                                    loaded.tokenizer.vocab_size(), options.num_top);
     for (size_t s = 0; s < slots.size(); ++s) {
-      report.slots[s].words.push_back({.layer = read.layer,
-                                       .raised = with_text(words[s].raised, loaded.tokenizer),
-                                       .lowered = with_text(words[s].lowered, loaded.tokenizer)});
+      report.slots[s].promoted.push_back(
+          {.layer = read.layer,
+           .raised = with_text(tokens[s].raised, loaded.tokenizer),
+           .lowered = with_text(tokens[s].lowered, loaded.tokenizer)});
     }
   }
   return report;

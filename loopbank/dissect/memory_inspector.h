@@ -46,17 +46,17 @@ struct TokenText {
   std::string token = {};
 };
 
-struct WordText {
+struct PromotedToken {
   int64_t id = 0;
-  std::string word = {};
+  std::string token = {};
   double logit = 0.0;
 };
 
 /// The tokens that a slot promotes through one layer that reads it.
-struct LayerWords {
+struct LayerTokens {
   int64_t layer = 0;
-  std::vector<WordText> raised = {};
-  std::vector<WordText> lowered = {};
+  std::vector<PromotedToken> raised = {};
+  std::vector<PromotedToken> lowered = {};
 };
 
 /// One of the most read slots of a bank.
@@ -64,7 +64,7 @@ struct SlotReport {
   int64_t slot = 0;
   std::vector<ContextText> contexts = {};
   std::vector<TokenText> tokens = {};
-  std::vector<LayerWords> words = {};       ///< one per layer that reads the bank
+  std::vector<LayerTokens> promoted = {};   ///< one per layer that reads the bank
   std::optional<AblationCost> zeroed = {};  ///< what its absence costs, if asked for
 };
 

@@ -91,12 +91,12 @@ const BankReads& most_read_at(const MemoryReport& report, const BankId& bank, in
   return *most;
 }
 
-std::string words_line(const char* what, const std::vector<WordText>& words) {
-  std::vector<std::string> shown_words;
-  for (const auto& word : words) {
-    shown_words.push_back(fmt::format("{} {:+.2f}", quoted(word.word), word.logit));
+std::string tokens_line(const char* what, const std::vector<PromotedToken>& tokens) {
+  std::vector<std::string> parts;
+  for (const auto& token : tokens) {
+    parts.push_back(fmt::format("{} {:+.2f}", quoted(token.token), token.logit));
   }
-  return fmt::format("    {:<8}{}\n", what, fmt::join(shown_words, "  "));
+  return fmt::format("    {:<8}{}\n", what, fmt::join(parts, "  "));
 }
 
 std::string describe(const SlotReport& slot, const BankReport& bank, const MemoryReport& report) {
@@ -110,10 +110,10 @@ std::string describe(const SlotReport& slot, const BankReport& bank, const Memor
       100.0 * bank.use.top_share[slot.slot].item<double>(),
       slot.zeroed ? ", zeroed " + cost_of(*slot.zeroed) : "", most.layer, most.loop,
       most.weight[slot.slot].item<double>());
-  for (const auto& words : slot.words) {
-    if (words.layer == most.layer) {
-      text += words_line("raises", words.raised);
-      text += words_line("lowers", words.lowered);
+  for (const auto& promoted : slot.promoted) {
+    if (promoted.layer == most.layer) {
+      text += tokens_line("raises", promoted.raised);
+      text += tokens_line("lowers", promoted.lowered);
     }
   }
   std::vector<std::string> tokens;
@@ -151,8 +151,8 @@ std::string format_report(const MemoryReport& report) {
   auto text = head_of(report) + table_of_reads(report) + table_of_costs(report);
   if (!report.banks.empty() && !report.banks.front().slots.empty()) {
     text +=
-        "\nThe most read slots. raises, lowers: words by head(final_norm.weight * W V_slot) of\n"
-        "that layer. at: tokens whose largest weight it is, and how much oftener than in the\n"
+        "\nThe most read slots. raises, lowers: tokens by head(final_norm.weight * W V_slot) of\n"
+        "that layer. at: tokens whose largest weight it is, and how much more often than in the\n"
         "text. Then the tokens that read it most, in their text. All by weight x reach.\n";
   }
   for (const auto& bank : report.banks) {

@@ -63,10 +63,11 @@ Json to_json(const ContextText& context) {
           {"after", context.after}};
 }
 
-Json to_json(const std::vector<WordText>& words) {
+Json to_json(const std::vector<PromotedToken>& tokens) {
   auto list = Json::array();
-  for (const auto& word : words) {
-    list.push_back({{"id", word.id}, {"word", word.word}, {"logit", to_six_digits(word.logit)}});
+  for (const auto& token : tokens) {
+    list.push_back(
+        {{"id", token.id}, {"word", token.token}, {"logit", to_six_digits(token.logit)}});
   }
   return list;
 }
@@ -91,10 +92,10 @@ Json to_json(const SlotReport& slot, const BankUse& use) {
   for (const auto& context : slot.contexts) {
     json["contexts"].push_back(to_json(context));
   }
-  for (const auto& words : slot.words) {
-    json["words"].push_back({{"layer", words.layer},
-                             {"raised", to_json(words.raised)},
-                             {"lowered", to_json(words.lowered)}});
+  for (const auto& promoted : slot.promoted) {
+    json["words"].push_back({{"layer", promoted.layer},
+                             {"raised", to_json(promoted.raised)},
+                             {"lowered", to_json(promoted.lowered)}});
   }
   return json;
 }

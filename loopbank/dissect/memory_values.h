@@ -17,25 +17,25 @@
 
 namespace loopbank {
 
-struct SlotWord {
+struct SlotToken {
   int64_t id = 0;
   double logit = 0.0;  ///< less the mean over the vocabulary
 };
 
 /// The tokens that one slot promotes through one layer's projection.
-struct SlotWords {
-  std::vector<SlotWord> raised = {};   ///< by descending logit
-  std::vector<SlotWord> lowered = {};  ///< by ascending logit
+struct SlotTokens {
+  std::vector<SlotToken> raised = {};   ///< by descending logit
+  std::vector<SlotToken> lowered = {};  ///< by ascending logit
 };
 
 /// @param layer      the layer that reads the bank
 /// @param slots      of the bank
-/// @param num_words  ids from 0 that have a text, as many as the tokenizer has; the head may have
+/// @param num_tokens  ids from 0 that have a text, as many as the tokenizer has; the head may have
 ///   more (padding)
 /// @param count      tokens in each direction, at most
 /// @return one per slot, in order. Numerics: fp32.
-[[nodiscard]] std::vector<SlotWords> slot_words(const LanguageModel& model, const BankId& bank,
-                                                int64_t layer, const std::vector<int64_t>& slots,
-                                                int64_t num_words, int64_t count);
+[[nodiscard]] std::vector<SlotTokens> slot_tokens(const LanguageModel& model, const BankId& bank,
+                                                  int64_t layer, const std::vector<int64_t>& slots,
+                                                  int64_t num_tokens, int64_t count);
 
 }  // namespace loopbank

@@ -5,7 +5,6 @@
 #include <unordered_set>
 #include <utility>
 
-#include "loopbank/data/text_reader.h"
 #include "loopbank/data/token_source.h"
 #include "loopbank/support/utf8.h"
 #include "loopbank/tokenize/pretokenizer.h"

@@ -58,11 +58,6 @@ Json task_json(const TaskResult& result) {
   return json;
 }
 
-/// A suite's figure is an accuracy of several kinds, or bits a byte.
-std::string suite_metric(const SuiteResult& suite) {
-  return suite.metric == Metric::kBitsPerByte ? std::string(metric_name(suite.metric)) : "accuracy";
-}
-
 Json suite_json(const SuiteResult& suite) {
   Json json = {{"suite", suite.suite},
                {"tasks", suite.tasks},
@@ -181,6 +176,10 @@ std::string table_row(const std::string& name, const std::string& instances,
 }
 
 }  // namespace
+
+std::string suite_metric(const SuiteResult& suite) {
+  return suite.metric == Metric::kBitsPerByte ? std::string(metric_name(suite.metric)) : "accuracy";
+}
 
 Json to_json(const EvalReport& report) {
   Json json = {{"results", Json::array()}, {"suites", Json::array()}};

@@ -16,6 +16,9 @@ namespace loopbank {
 /// tokens_per_second) and `metrics`, every figure under OLMES's name.
 [[nodiscard]] nlohmann::ordered_json to_json(const EvalReport& report);
 
+/// What a suite's value is: an accuracy, of several kinds, or bits a byte.
+[[nodiscard]] std::string suite_metric(const SuiteResult& suite);
+
 /// Writes into a folder, each file atomically and numbered like results[]:
 ///   task-000-arc_easy-predictions.jsonl   a row per instance
 ///   task-000-arc_easy-requests.jsonl      a row per request, of the results whose task is given

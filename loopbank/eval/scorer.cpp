@@ -7,7 +7,6 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <string>
 #include <tuple>
@@ -15,6 +14,7 @@
 
 #include "loopbank/ops/token_tree.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/stopwatch.h"
 
 namespace loopbank {
 namespace {
@@ -163,7 +163,7 @@ ScoringCost& ScoringCost::operator+=(const ScoringCost& other) {
 ScoredRequests score_requests(const LanguageModel& model, const EncodedRequests& requests,
                               const ScoreOptions& options) {
   const at::NoGradGuard no_grad;
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const ForwardOptions forward{.compute_dtype = options.compute_dtype,
                                .max_loops = options.max_loops};
   ScoredRequests scored{.scores = requests.blank_scores(), .cost = {}};
@@ -190,8 +190,7 @@ ScoredRequests score_requests(const LanguageModel& model, const EncodedRequests&
            score.log_probability);
     }
   }
-  scored.cost.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  scored.cost.seconds = watch.seconds();
   return scored;
 }
 

@@ -45,33 +45,16 @@ struct Tally {
 };
 
 std::string headline_of(Tone tone) {
-  switch (tone) {
-    case Tone::kYes:
-      return "Yes";
-    case Tone::kPartly:
-      return "Partly";
-    case Tone::kNo:
-      return "No";
-    case Tone::kOpen:
-      return "Too near to tell";
-    case Tone::kUnmeasured:
-      break;
-  }
-  return "Not measured";
-}
-
-/// Null where the two were not compared.
-const SystemComparison* compared(const PartResult& part, const SystemResult& system,
-                                 const std::string& other, const Column& column) {
-  const auto found = part.comparisons.find({system.name, other, column.key});
-  return found == part.comparisons.end() ? nullptr : &found->second;
+  constexpr std::array<const char*, 5> kHeadlines = {"Yes", "Partly", "No", "Too near to tell",
+                                                     "Not measured"};
+  return kHeadlines.at(static_cast<size_t>(tone));
 }
 
 Tally compare_family(const PartResult& part, std::string_view family, const std::string& other,
                      const Column& column) {
   Tally tally;
   for (const auto& system : part.systems) {
-    const auto* comparison = compared(part, system, other, column);
+    const auto* comparison = part.compared({system.name, other, column.key});
     if (system.group != "paper" || system.family != family || comparison == nullptr) {
       continue;
     }
@@ -131,7 +114,7 @@ std::string how(Verdict verdict) {
 std::string against(const PartResult& part, const std::string& what, const SystemResult& system,
                     const std::string& other_name, const Column& column) {
   const auto* other = part.find(other_name);
-  const auto* comparison = compared(part, system, other_name, column);
+  const auto* comparison = part.compared({system.name, other_name, column.key});
   return other == nullptr || comparison == nullptr
              ? ""
              : fmt::format("{}, {} against {} {}: {}.", what, system.label, other->label,
@@ -209,7 +192,8 @@ Answer answer_loops(const PartResult& part) {
 std::string gap_closed(const PartResult& part, const Tally& tally, const SystemResult& base,
                        const Column& column) {
   const auto* isoflop = part.find("isoflop");
-  const auto* gap = isoflop == nullptr ? nullptr : compared(part, *isoflop, base.name, column);
+  const auto* gap =
+      isoflop == nullptr ? nullptr : part.compared({isoflop->name, base.name, column.key});
   if (gap == nullptr) {
     return "";
   }
@@ -268,19 +252,8 @@ Answer answer_memory(const PartResult& part) {
 }  // namespace
 
 std::string_view name_of(Tone tone) {
-  switch (tone) {
-    case Tone::kYes:
-      return "yes";
-    case Tone::kPartly:
-      return "partly";
-    case Tone::kNo:
-      return "no";
-    case Tone::kOpen:
-      return "open";
-    case Tone::kUnmeasured:
-      break;
-  }
-  return "unmeasured";
+  constexpr std::array<std::string_view, 5> kNames = {"yes", "partly", "no", "open", "unmeasured"};
+  return kNames.at(static_cast<size_t>(tone));
 }
 
 std::string caveat_of_seeds(const PartResult& part, int64_t num_seeds) {

@@ -40,8 +40,7 @@ struct LayerQuantity {
 std::vector<const SystemResult*> looped_models(const PartResult& part) {
   std::vector<const SystemResult*> models;
   for (const auto& system : part.systems) {
-    const bool is_single = system.group == "paper" || system.group == "own";
-    if (is_single && system.loops > 0 && system.inside) {
+    if (system.is_single() && system.loops > 0 && system.inside) {
       models.push_back(&system);
     }
   }

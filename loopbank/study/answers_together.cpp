@@ -7,6 +7,7 @@
 
 #include "loopbank/study/answers.h"
 #include "loopbank/study/grid.h"
+#include "loopbank/support/progress.h"
 #include "loopbank/support/statistics.h"
 
 namespace loopbank {
@@ -106,12 +107,11 @@ SystemComparison interaction_of(const Corners& corners, const Column& column) {
 
 std::string describe_interaction(const Corners& corners, const SystemComparison& comparison,
                                  const Column& column) {
-  const auto few = corners.front().loops;
   const auto& decisive = comparison.decisive;
   return fmt::format(
-      "In {} memory ({} slots) moves the score, lower is better, by {:+.3f} with {} loop{} and by "
+      "In {} memory ({} slots) moves the score, lower is better, by {:+.3f} with {} and by "
       "{:+.3f} with {}: {} (difference {:+.3f}, 95 % interval{} {:+.3f} to {:+.3f}{}). ",
-      column.title, corners.back().slots, comparison.there, few, few == 1 ? "" : "s",
+      column.title, corners.back().slots, comparison.there, plural(corners.front().loops, "loop"),
       comparison.here, corners.back().loops,
       comparison.verdict == Verdict::kBetter  ? "memory is worth more with more loops"
       : comparison.verdict == Verdict::kWorse ? "memory is worth less with more loops"

@@ -166,18 +166,17 @@ void check_claims(PartResult& part) {
         worse->paper.empty()) {
       continue;
     }
-    const auto found = part.comparisons.find({better->name, worse->name, column->key});
-    if (found == part.comparisons.end() || found->second.estimated) {
+    const auto* compared = part.compared({better->name, worse->name, column->key});
+    if (compared == nullptr || compared->estimated) {
       continue;
     }
-    const auto& compared = found->second;
     const double there = worse->paper.at(column->paper_key);
     part.claims.push_back({.question = finding.question,
                            .text = std::string(finding.text),
                            .column = column->key,
                            .better = better->name,
                            .worse = worse->name,
-                           .ours = compared.here / compared.there - 1.0,
+                           .ours = compared->here / compared->there - 1.0,
                            .paper = better->paper.at(column->paper_key) / there - 1.0});
   }
 }
@@ -188,15 +187,15 @@ void add_estimates(PartResult& part) {
     const auto& system = part.systems[i];
     const auto& other = part.systems[j];
     for (const auto& column : part.columns) {
-      const auto here = system.scores.find(column.key);
-      const auto there = other.scores.find(column.key);
-      if (here == system.scores.end() || there == other.scores.end() ||
-          part.comparisons.contains({system.name, other.name, column.key})) {
+      const auto* here = system.score(column);
+      const auto* there = other.score(column);
+      const ComparedPair pair{system.name, other.name, column.key};
+      if (here == nullptr || there == nullptr || part.compared(pair) != nullptr) {
         continue;
       }
-      if (auto comparison = estimate(here->second, there->second)) {
+      if (auto comparison = estimate(*here, *there)) {
         judge(*comparison, column.is_bpb);
-        part.comparisons[{system.name, other.name, column.key}] = *comparison;
+        part.comparisons[pair] = *comparison;
       }
     }
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 #include <vector>
@@ -64,25 +65,29 @@ std::string table_csv(const PartResult& part) {
   for (const auto& system : part.systems) {
     fields = {system.name, system.label, system.group};
     for (const auto& column : part.columns) {
-      const auto score = system.scores.find(column.key);
-      const bool known = score != system.scores.end();
-      fields.push_back(known ? number(score->second.mean) : "");
-      fields.push_back(known ? number(score->second.spread) : "");
-      fields.push_back(known ? number(score->second.error) : "");
+      const auto* score = system.score(column);
+      fields.push_back(score != nullptr ? number(score->mean) : "");
+      fields.push_back(score != nullptr ? number(score->spread) : "");
+      fields.push_back(score != nullptr ? number(score->error) : "");
     }
-    for (const std::optional<double>& value :
-         {std::optional(system.parameters), std::optional(system.forward_flops),
-          std::optional(system.expected_flops), std::optional(system.training_flops),
-          std::optional(system.tokens_per_second), std::optional(system.mean_loops),
-          system.mean_loops_spread, std::optional(system.validation_loss),
-          std::optional(system.validation_bpb), std::optional(double(system.steps)),
-          std::optional(system.tokens), std::optional(system.seconds)}) {
+    const std::vector<std::optional<double>> figures = {system.parameters,
+                                                        system.forward_flops,
+                                                        system.expected_flops,
+                                                        system.training_flops,
+                                                        system.tokens_per_second,
+                                                        system.mean_loops,
+                                                        system.mean_loops_spread,
+                                                        system.validation_loss,
+                                                        system.validation_bpb,
+                                                        double(system.steps),
+                                                        system.tokens,
+                                                        system.seconds};
+    for (const auto& value : figures) {
       fields.push_back(number(value));
     }
     for (const auto& column : part.columns) {
-      const auto score = system.paper.find(column.paper_key);
       if (!column.paper_key.empty()) {
-        fields.push_back(score == system.paper.end() ? "" : number(score->second));
+        fields.push_back(number(system.paper_score(column)));
       }
     }
     add_row(csv, fields);
@@ -114,33 +119,26 @@ std::string figure_csv(const Figure& figure) {
   const bool panels = any([](const FigureSeries& series) { return !series.panel.empty(); });
   const bool errors = any([](const FigureSeries& series) { return !series.error.empty(); });
   const bool notes = any([](const FigureSeries& series) { return !series.notes.empty(); });
-  const auto row = [&](const std::string& panel, const std::string& label, const std::string& x,
-                       const std::string& y, const std::string& error, const std::string& note) {
-    std::vector<std::string> fields;
-    if (panels) {
-      fields.push_back(panel);
-    }
-    fields.push_back(label);
-    fields.push_back(x);
-    fields.push_back(y);
-    if (errors) {
-      fields.push_back(error);
-    }
-    if (notes) {
-      fields.push_back(note);
-    }
-    return fields;
-  };
+  const std::array<bool, 6> shown = {panels, true, true, true, errors, notes};
   std::string csv;
-  add_row(csv, row("panel", "series", figure.x_title, figure.y_title,
-                   figure.error_label.empty() ? "error" : figure.error_label, "note"));
+  const auto add = [&](const std::array<std::string, 6>& fields) {
+    std::vector<std::string> row;
+    for (size_t i = 0; i < fields.size(); ++i) {
+      if (shown[i]) {
+        row.push_back(fields[i]);
+      }
+    }
+    add_row(csv, row);
+  };
+  add({"panel", "series", figure.x_title, figure.y_title,
+       figure.error_label.empty() ? "error" : figure.error_label, "note"});
   for (const auto& series : figure.series) {
     for (size_t i = 0; i < series.y.size(); ++i) {
       const auto x = figure.x_names.empty() ? number(series.x[i])
                                             : figure.x_names.at(static_cast<size_t>(series.x[i]));
-      add_row(csv, row(series.panel, series.label, x, number(series.y[i]),
-                       i < series.error.size() ? number(series.error[i]) : "",
-                       i < series.notes.size() ? series.notes[i] : ""));
+      add({series.panel, series.label, x, number(series.y[i]),
+           i < series.error.size() ? number(series.error[i]) : "",
+           i < series.notes.size() ? series.notes[i] : ""});
     }
   }
   return csv;

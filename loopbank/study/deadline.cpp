@@ -15,10 +15,6 @@ void Deadline::start(const TimePlan& plan, const TimeChoice& choice) {
   }
 }
 
-double Deadline::seconds_gone() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-}
-
 size_t Deadline::rank(const std::string& system) const {
   const auto found = std::find_if(plan_.systems.begin(), plan_.systems.end(),
                                   [&](const SystemTime& time) { return time.system == system; });

@@ -8,13 +8,13 @@
 /// So if other work slows the machine down after the measurement, systems are dropped, the least
 /// missed first, and the study still ends in time. Not for several threads at once.
 
-#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "loopbank/study/time_plan.h"
+#include "loopbank/support/stopwatch.h"
 
 namespace loopbank {
 
@@ -27,7 +27,7 @@ class Deadline {
   void start(const TimePlan& plan, const TimeChoice& choice);
 
   /// Seconds since construction.
-  [[nodiscard]] double seconds_gone() const;
+  [[nodiscard]] double seconds_gone() const { return watch_.seconds(); }
   /// Place of a system in the order of training.
   [[nodiscard]] size_t rank(const std::string& system) const;
   [[nodiscard]] bool is_too_late_for(const std::string& system) const;
@@ -41,7 +41,7 @@ class Deadline {
  private:
   [[nodiscard]] double expected_seconds(const std::string& system) const;
 
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  Stopwatch watch_;
   double limit_seconds_;
   TimePlan plan_;
   std::optional<ChosenSteps> chosen_;

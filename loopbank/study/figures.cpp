@@ -25,10 +25,8 @@ std::string_view name_of(FigureKind kind) {
 }
 
 ShownPart shown_part(const PartResult& part) {
-  const auto is_single = [](const SystemResult& system) {
-    return system.group == "paper" || system.group == "own";
-  };
-  const auto singles = std::count_if(part.systems.begin(), part.systems.end(), is_single);
+  const auto singles = std::count_if(part.systems.begin(), part.systems.end(),
+                                     [](const auto& system) { return system.is_single(); });
   const bool many = static_cast<size_t>(singles) > kManySystems;
   ShownPart source{.part = &part,
                    .systems = {},
@@ -45,8 +43,7 @@ ShownPart shown_part(const PartResult& part) {
         {.result = &system,
          .series = {.label = system.label,
                     .color = fmt::format("{}-{}", palette, taken[palette]++ % colors),
-                    .hidden = many && !of_story && system.group != "own"},
-         .is_single = is_single(system)});
+                    .hidden = many && !of_story && system.group != "own"}});
   }
   return source;
 }
@@ -62,6 +59,52 @@ std::vector<Figure> make_figures(const ShownPart& source) {
     }
   }
   return figures;
+}
+
+double Figure::place_of(const std::string& name) {
+  auto place = std::find(x_names.begin(), x_names.end(), name);
+  if (place == x_names.end()) {
+    place = x_names.insert(place, name);
+  }
+  return static_cast<double>(place - x_names.begin());
+}
+
+FigureSeries ShownSystem::in_panel(const std::string& panel) const {
+  auto shown = series;
+  shown.hidden = false;
+  shown.panel = panel;
+  return shown;
+}
+
+FigureSeries ShownSystem::shown_if_single() const {
+  auto shown = series;
+  shown.hidden = shown.hidden && !result->is_single();
+  return shown;
+}
+
+std::vector<MeasuredModel> measured_models(const ShownPart& source) {
+  std::vector<MeasuredModel> models;
+  for (const auto& system : source.systems) {
+    if (system.result->loops > 0 && system.result->inside) {
+      models.push_back({&system, &*system.result->inside});
+    }
+  }
+  return models;
+}
+
+void add_score(FigureSeries& series, double at, const SystemResult& system, const Column& column,
+               const std::string& note) {
+  if (const auto* score = system.score(column)) {
+    series.add(at, score->mean);
+    series.error.push_back(score->bar().value_or(0.0));
+    if (!note.empty()) {
+      series.notes.push_back(note);
+    }
+  }
+}
+
+std::string ramp_color(size_t i, size_t n, std::string_view ramp) {
+  return fmt::format("{}:{:.3g}", ramp, n > 1 ? double(i) / double(n - 1) : 1.0);
 }
 
 std::vector<std::string> panels_of(const Figure& figure) {

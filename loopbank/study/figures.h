@@ -34,6 +34,12 @@ struct FigureSeries {
   std::vector<std::string> notes = {};  ///< a point each; empty: none
   bool hidden = false;                  ///< until the reader asks for it
   bool lower_is_better = false;         ///< of y, where it is shaded
+
+  /// Adds a point.
+  void add(double at, double value) {
+    x.push_back(at);
+    y.push_back(value);
+  }
 };
 
 /// A line across a picture at a value of its measured axis.
@@ -57,6 +63,9 @@ struct Figure {
   bool x_falls = false;              ///< the x axis runs from high to low
   std::vector<ReferenceLine> references = {};
   std::string error_label = {};  ///< what `error` is
+
+  /// The position of a name on the x axis; one that is new comes behind the others.
+  double place_of(const std::string& name);
 };
 
 /// A system as every figure and table of its part shows it.
@@ -66,7 +75,17 @@ struct ShownSystem {
   /// its family's order; systems outside the paper's ten take colours of their own. Hidden where a
   /// part has many systems and this is none of the four that tell the paper's story.
   FigureSeries series;
-  bool is_single = true;  ///< in pictures of single systems; sweeps have pictures of their own
+
+  /// In one picture of several, where every system is shown from the start.
+  [[nodiscard]] FigureSeries in_panel(const std::string& panel) const;
+  /// Hidden only where it is part of a sweep.
+  [[nodiscard]] FigureSeries shown_if_single() const;
+};
+
+/// A looped model whose inner life was measured.
+struct MeasuredModel {
+  const ShownSystem* system;
+  const Inside* inside;
 };
 
 /// A part as its figures, tables and tokens show it.
@@ -80,6 +99,16 @@ struct ShownPart {
 
 /// Every figure that the part has the data for, in the page's order.
 [[nodiscard]] std::vector<Figure> make_figures(const ShownPart& source);
+
+[[nodiscard]] std::vector<MeasuredModel> measured_models(const ShownPart& source);
+
+/// Adds a system's score in a column with its bar; nothing where it was not scored.
+/// @param note  empty: none
+void add_score(FigureSeries& series, double at, const SystemResult& system, const Column& column,
+               const std::string& note = "");
+
+/// `ramp:0.5`: the colour of the i-th of n things in order.
+[[nodiscard]] std::string ramp_color(size_t i, size_t n, std::string_view ramp = "ramp");
 
 /// The panels of a figure in the order in which they appear; one empty name where it has none.
 [[nodiscard]] std::vector<std::string> panels_of(const Figure& figure);

@@ -8,6 +8,7 @@
 
 #include "loopbank/study/figures.h"
 #include "loopbank/study/grid.h"
+#include "loopbank/support/progress.h"
 
 namespace loopbank {
 namespace {
@@ -22,32 +23,14 @@ Figure loop_budget(const ShownPart& source) {
                     "add little.",
                 .x_title = "most loops a layer",
                 .y_title = "validation BPB"};
-  for (const auto& system : source.systems) {
-    const auto& inside = system.result->inside;
-    if (system.result->loops == 0 || !inside) {
-      continue;
-    }
-    auto series = system.series;
-    series.hidden = series.hidden && system.result->group != "paper";
+  for (const auto& [system, inside] : measured_models(source)) {
+    auto series = system->shown_if_single();
     for (const auto& budget : inside->bpb_by_loops) {
-      series.x.push_back(static_cast<double>(budget.max_loops));
-      series.y.push_back(budget.bpb);
+      series.add(static_cast<double>(budget.max_loops), budget.bpb);
     }
     figure.series.push_back(std::move(series));
   }
   return figure;
-}
-
-/// Adds a system to a picture of score against cost.
-void add_point(FigureSeries& series, double cost, const SystemResult& system, const Column& column,
-               const std::string& note) {
-  const auto score = system.scores.find(column.key);
-  if (score != system.scores.end()) {
-    series.x.push_back(cost);
-    series.y.push_back(score->second.mean);
-    series.error.push_back(score->second.bar().value_or(0.0));
-    series.notes.push_back(note);
-  }
 }
 
 /// The sweep's systems by rising weight, with those of the paper that are its end without a weight.
@@ -95,16 +78,14 @@ Figure ponder_trade_off(const ShownPart& source) {
     }
     FigureSeries along{.label = "ponder sweep", .panel = column.title, .color = "here"};
     for (const auto* system : sweep) {
-      add_point(along, system->expected_flops, *system, column,
+      add_score(along, system->expected_flops, *system, column,
                 fmt::format("weight {}", system->ponder_weight));
     }
     figure.series.push_back(std::move(along));
     for (const auto& system : source.systems) {
       if (system.result->group == "paper" && system.result->loops == 0) {
-        auto series = system.series;
-        series.hidden = false;
-        series.panel = column.title;
-        add_point(series, system.result->forward_flops, *system.result, column, series.label);
+        auto series = system.in_panel(column.title);
+        add_score(series, system.result->forward_flops, *system.result, column, series.label);
         figure.series.push_back(std::move(series));
       }
     }
@@ -127,11 +108,9 @@ Figure score_by_parameters(const ShownPart& source) {
       .error_label = source.bars};
   for (const auto& column : source.part->columns) {
     for (const auto& system : source.systems) {
-      if (column.is_bpb && system.is_single) {
-        auto series = system.series;
-        series.hidden = false;
-        series.panel = column.title;
-        add_point(series, system.result->parameters, *system.result, column, series.label);
+      if (column.is_bpb && system.result->is_single()) {
+        auto series = system.in_panel(column.title);
+        add_score(series, system.result->parameters, *system.result, column, series.label);
         figure.series.push_back(std::move(series));
       }
     }
@@ -169,13 +148,13 @@ Figure grid_figure(const ShownPart& source) {
   }
   for (const auto& column : source.part->columns) {
     for (const auto loops : rows) {
-      FigureSeries row{.label = fmt::format("{} loop{}", loops, loops == 1 ? "" : "s"),
+      FigureSeries row{.label = plural(loops, "loop"),
                        .panel = fmt::format("{}, {}", column.title, column.direction()),
                        .lower_is_better = column.is_bpb};
       for (const auto& cell : cells) {
         if (cell.loops == loops) {
           const auto place = std::distance(columns.begin(), columns.find(cell.slots));
-          add_point(row, static_cast<double>(place), *cell.system, column, cell.system->label);
+          add_score(row, static_cast<double>(place), *cell.system, column, cell.system->label);
         }
       }
       figure.series.push_back(std::move(row));

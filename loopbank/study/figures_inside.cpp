@@ -1,34 +1,11 @@
 // Figures of the inner life of the models: loops, gates and states by layer, loop and kind of token.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "loopbank/study/figures.h"
 #include "loopbank/support/statistics.h"
 
 namespace loopbank {
 namespace {
-
-/// A model whose inner life was measured.
-struct MeasuredModel {
-  const ShownSystem* system;
-  const Inside* inside;
-};
-
-std::vector<MeasuredModel> adaptive_models(const ShownPart& source) {
-  std::vector<MeasuredModel> models;
-  for (const auto& system : source.systems) {
-    if (system.result->loops > 0 && system.result->inside) {
-      models.push_back({&system, &*system.result->inside});
-    }
-  }
-  return models;
-}
-
-/// `ramp:0.5`: the colour of the i-th of n things in order.
-std::string ramp_color(size_t i, size_t n, const char* name = "ramp") {
-  return fmt::format("{}:{:.3g}", name, n > 1 ? double(i) / double(n - 1) : 1.0);
-}
 
 std::vector<double> counted_from(double first, size_t count) {
   std::vector<double> values(count);
@@ -48,9 +25,8 @@ Figure loops_by_layer(const ShownPart& source) {
                 .x_title = "layer",
                 .y_title = "expected loops",
                 .error_label = "standard deviation over tokens"};
-  for (const auto& [system, inside] : adaptive_models(source)) {
-    auto series = system->series;
-    series.hidden = series.hidden && system->result->group != "paper";
+  for (const auto& [system, inside] : measured_models(source)) {
+    auto series = system->shown_if_single();
     series.y = inside->expected_loops;
     series.x = counted_from(1, series.y.size());
     if (inside->expected_loops_spread.size() == series.y.size()) {
@@ -71,8 +47,7 @@ void add_by_loop(Figure& figure, const ShownSystem& system, const ByLayerAndLoop
                         .color = ramp_color(loop, num_loops, colors)};
     for (size_t layer = 0; layer < by_layer.size(); ++layer) {
       if (loop < by_layer[layer].size()) {
-        series.x.push_back(static_cast<double>(layer + 1));
-        series.y.push_back(by_layer[layer][loop]);
+        series.add(static_cast<double>(layer + 1), by_layer[layer][loop]);
       }
     }
     figure.series.push_back(std::move(series));
@@ -87,16 +62,13 @@ Figure halting(const ShownPart& source) {
                 .x_title = "layer",
                 .y_title = "share of tokens",
                 .kind = FigureKind::kStack};
-  for (const auto& [system, inside] : adaptive_models(source)) {
+  for (const auto& [system, inside] : measured_models(source)) {
     add_by_loop(figure, *system, inside->halting);
   }
   // Bars stand at names: a layer each.
   for (auto& series : figure.series) {
     for (auto& x : series.x) {
-      x -= 1;
-      if (static_cast<size_t>(x) >= figure.x_names.size()) {
-        figure.x_names.push_back(fmt::format("{:.0f}", x + 1));
-      }
+      x = figure.place_of(fmt::format("{:.0f}", x));
     }
   }
   return figure;
@@ -111,7 +83,7 @@ Figure loop_scales(const ShownPart& source) {
                     "learned per layer and loop.",
                 .x_title = "layer",
                 .y_title = "loop scale"};
-  for (const auto& [system, inside] : adaptive_models(source)) {
+  for (const auto& [system, inside] : measured_models(source)) {
     if (inside->loop_scale) {
       add_by_loop(figure, *system, *inside->loop_scale);
     }
@@ -129,7 +101,7 @@ Figure gates(const ShownPart& source) {
                     "0.30 +- 0.03 for the global one.",
                 .x_title = "layer",
                 .y_title = "gate"};
-  for (const auto& [system, inside] : adaptive_models(source)) {
+  for (const auto& [system, inside] : measured_models(source)) {
     if (inside->local_gate) {
       add_by_loop(figure, *system, inside->local_gate->mean, "local, ");
     }
@@ -143,7 +115,7 @@ Figure gates(const ShownPart& source) {
 /// Of each model what it has as [L][...] over its loops: a series a layer.
 void add_by_layer(Figure& figure, const ShownPart& source, ByLayerAndLoop Inside::*quantity,
                   double first_loop) {
-  for (const auto& [system, inside] : adaptive_models(source)) {
+  for (const auto& [system, inside] : measured_models(source)) {
     const auto& by_layer = inside->*quantity;
     for (size_t layer = 0; layer < by_layer.size(); ++layer) {
       figure.series.push_back({.label = fmt::format("layer {}", layer + 1),
@@ -185,14 +157,9 @@ Figure state_changes(const ShownPart& source) {
 /// order in which they appear.
 void add_class(Figure& figure, FigureSeries& series, const InsideOfClass& found,
                const ByLayer& values) {
-  const std::string name(token_class_name(found.token_class));
-  auto place = std::find(figure.x_names.begin(), figure.x_names.end(), name);
-  if (place == figure.x_names.end()) {
-    place = figure.x_names.insert(place, name);
-  }
+  const double place = figure.place_of(std::string(token_class_name(found.token_class)));
   if (!values.empty()) {
-    series.x.push_back(static_cast<double>(place - figure.x_names.begin()));
-    series.y.push_back(mean_of(values));
+    series.add(place, mean_of(values));
     series.notes.push_back(fmt::format("{:.1f} % of the tokens", 100 * found.share));
   }
 }
@@ -205,7 +172,7 @@ Figure loops_by_class(const ShownPart& source) {
                 .x_title = "kind of token",
                 .y_title = "expected loops",
                 .kind = FigureKind::kBars};
-  for (const auto& [system, inside] : adaptive_models(source)) {
+  for (const auto& [system, inside] : measured_models(source)) {
     auto series = system->series;
     for (const auto& found : inside->token_classes) {
       add_class(figure, series, found, found.expected_loops);
@@ -223,7 +190,7 @@ Figure gates_by_class(const ShownPart& source) {
                 .x_title = "kind of token",
                 .y_title = "gate",
                 .kind = FigureKind::kBars};
-  for (const auto& [system, inside] : adaptive_models(source)) {
+  for (const auto& [system, inside] : measured_models(source)) {
     const auto& panel = system->series.label;
     FigureSeries local{.label = "local", .panel = panel, .color = "ramp:0.75"};
     FigureSeries global{.label = "global", .panel = panel, .color = "second:0.75"};

@@ -26,7 +26,7 @@ Figure scores_by_system(const ShownPart& source) {
                 .panels_side_by_side = true,
                 .error_label = source.bars};
   for (const auto& system : source.systems) {
-    if (system.is_single) {
+    if (system.result->is_single()) {
       figure.x_names.push_back(system.series.label);
     }
   }
@@ -34,17 +34,11 @@ Figure scores_by_system(const ShownPart& source) {
     const auto panel = fmt::format("{}, {}", column.title, column.direction());
     double position = 0;
     for (const auto& system : source.systems) {
-      const auto score = system.result->scores.find(column.key);
-      if (system.is_single && score != system.result->scores.end()) {
-        auto series = system.series;
-        series.hidden = false;
-        series.panel = panel;
-        series.x = {position};
-        series.y = {score->second.mean};
-        series.error = {score->second.bar().value_or(0.0)};
+      if (system.result->is_single()) {
+        auto series = system.in_panel(panel);
+        add_score(series, position++, *system.result, column);
         figure.series.push_back(std::move(series));
       }
-      position += system.is_single ? 1 : 0;
     }
     if (column.guessing) {
       figure.references.push_back({panel, *column.guessing, "guessing"});
@@ -56,13 +50,11 @@ Figure scores_by_system(const ShownPart& source) {
 /// Adds the changes of one column against those of `base`, here and in the paper.
 void add_changes(Figure& figure, const ShownPart& source, const Column& column,
                  const SystemResult& base) {
-  const auto base_score = base.scores.find(column.key);
-  const auto base_paper = base.paper.find(column.paper_key);
-  if (base_score == base.scores.end() || base_paper == base.paper.end() ||
-      base_score->second.mean == 0 || base_paper->second == 0) {
+  const auto* base_score = base.score(column);
+  const auto base_paper = base.paper_score(column);
+  if (base_score == nullptr || base_score->mean == 0 || base_paper.value_or(0) == 0) {
     return;
   }
-  const double there = base_score->second.mean;
   const auto panel =
       fmt::format("{} (paper: {}), {}", column.title, column.paper_title, column.direction());
   FigureSeries here{.label = "here", .panel = panel, .color = "here"};
@@ -72,18 +64,15 @@ void add_changes(Figure& figure, const ShownPart& source, const Column& column,
     if (system.group != "paper" || system.name == base.name) {
       continue;
     }
-    if (const auto score = system.scores.find(column.key); score != system.scores.end()) {
-      const auto found = source.part->comparisons.find({system.name, base.name, column.key});
-      const auto interval = found == source.part->comparisons.end() || found->second.estimated
-                                ? Difference{}
-                                : found->second.decisive;
-      here.x.push_back(position);
-      here.y.push_back(100 * (score->second.mean / there - 1));
-      here.error.push_back(50 * std::abs((interval.high - interval.low) / there));
+    if (const auto* score = system.score(column)) {
+      const auto* compared = source.part->compared({system.name, base.name, column.key});
+      const auto interval =
+          compared == nullptr || compared->estimated ? Difference{} : compared->decisive;
+      here.add(position, 100 * (score->mean / base_score->mean - 1));
+      here.error.push_back(50 * std::abs((interval.high - interval.low) / base_score->mean));
     }
-    if (const auto score = system.paper.find(column.paper_key); score != system.paper.end()) {
-      paper.x.push_back(position);
-      paper.y.push_back(100 * (score->second / base_paper->second - 1));
+    if (const auto score = system.paper_score(column)) {
+      paper.add(position, 100 * (*score / *base_paper - 1));
     }
     position += 1;
   }
@@ -127,17 +116,12 @@ Figure scores_by_task(const ShownPart& source) {
                 .y_title = "BPB",
                 .kind = FigureKind::kBars};
   for (const auto& system : source.systems) {
-    if (!system.is_single) {
+    if (!system.result->is_single()) {
       continue;
     }
     auto series = system.series;
     for (const auto& task : system.result->tasks) {
-      auto found = std::find(figure.x_names.begin(), figure.x_names.end(), task.task);
-      if (found == figure.x_names.end()) {
-        found = figure.x_names.insert(found, task.task);
-      }
-      series.x.push_back(static_cast<double>(found - figure.x_names.begin()));
-      series.y.push_back(task.bpb);
+      series.add(figure.place_of(task.task), task.bpb);
     }
     figure.series.push_back(std::move(series));
   }
@@ -163,11 +147,10 @@ Figure scores_by_difficulty(const ShownPart& source, bool is_bpb) {
   for (const auto& system : source.systems) {
     std::map<std::string, FigureSeries> by_kind;
     for (const auto& cell : system.result->difficulty) {
-      if (system.is_single) {
+      if (system.result->is_single()) {
         auto& series = by_kind.try_emplace(cell.kind, system.series).first->second;
         series.panel = cell.kind;
-        series.x.push_back(static_cast<double>(cell.difficulty));
-        series.y.push_back(is_bpb ? cell.bpb : cell.accuracy);
+        series.add(static_cast<double>(cell.difficulty), is_bpb ? cell.bpb : cell.accuracy);
         series.notes.push_back(fmt::format("{} problems", cell.instances));
       }
     }

@@ -91,11 +91,9 @@ Figure loops_against_loss(const ShownPart& source) {
     const auto loss = loss_of(*system.result);
     const auto loops =
         history_of(*system.result, [](const TrainingCurve& curve) { return curve.mean_loops; });
-    auto series = system.series;
-    series.hidden = series.hidden && system.result->group != "paper";
+    auto series = system.shown_if_single();
     for (size_t i = 0; i < std::min(loss.value.size(), loops.value.size()); ++i) {
-      series.x.push_back(loss.value[i]);
-      series.y.push_back(loops.value[i]);
+      series.add(loss.value[i], loops.value[i]);
       series.notes.push_back(fmt::format("step {:.0f}", loss.step[i]));
     }
     figure.series.push_back(std::move(series));
@@ -125,13 +123,12 @@ Figure layers_over_training(const ShownPart& source, std::vector<ByLayer> Traini
         }
         return values;
       });
-      figure.series.push_back(
-          {.label = fmt::format("layer {}", layer + 1),
-           .panel = system.series.label,
-           .color = fmt::format("ramp:{:.3g}", layers > 1 ? double(layer) / double(layers - 1) : 1),
-           .x = std::move(history.step),
-           .y = std::move(history.value),
-           .error = std::move(history.spread)});
+      figure.series.push_back({.label = fmt::format("layer {}", layer + 1),
+                               .panel = system.series.label,
+                               .color = ramp_color(layer, layers),
+                               .x = std::move(history.step),
+                               .y = std::move(history.value),
+                               .error = std::move(history.spread)});
     }
   }
   return figure;

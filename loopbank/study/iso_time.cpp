@@ -1,7 +1,6 @@
 #include "loopbank/study/iso_time.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <vector>
 
@@ -15,12 +14,6 @@ namespace loopbank {
 namespace {
 
 constexpr int64_t kRounds = 15;
-
-double seconds_of(BenchmarkSteps& steps) {
-  const auto begin = std::chrono::steady_clock::now();
-  (void)steps.run();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 }  // namespace
 
@@ -37,8 +30,8 @@ IsoTime measure_iso_time(const RunConfig& run, const RunConfig& target, int64_t 
     if (should_stop && should_stop()) {
       return {};
     }
-    own_seconds.push_back(seconds_of(own));
-    other_seconds.push_back(seconds_of(other));
+    own_seconds.push_back(own.run());
+    other_seconds.push_back(other.run());
   }
   IsoTime time{.seconds_a_step = median(std::move(own_seconds)),
                .target_seconds_a_step = median(std::move(other_seconds))};

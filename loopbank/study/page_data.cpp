@@ -34,10 +34,6 @@ std::string in_full(double count) {
   return text;
 }
 
-std::string plural(size_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 /// `2,000`, or `2,000 to 4,000` where systems differ.
 template <typename Format>
 std::string range_of(const std::set<double>& values, const Format& format) {
@@ -73,7 +69,7 @@ std::string lead_of(const StudyResult& results) {
   }
   text += results.machine.empty() ? "" : " on " + results.machine;
   if (results.threads > 0) {
-    text += ", " + plural(static_cast<size_t>(results.threads), "thread") + " a system";
+    text += ", " + plural(results.threads, "thread") + " a system";
   }
   text += ", and asked the same questions";
   text += titles.empty() ? "." : " (" + titles + ").";
@@ -281,8 +277,8 @@ Json page_data(const StudyResult& results, const std::vector<PartView>& views) {
                {"tokens", Json::array()}};
   for (const auto& view : views) {
     data["parts"].push_back(part_json(view));
-    for (const auto& [system, series, is_single] : view.source.systems) {
-      if (is_single && system->inside && !system->inside->token_view.empty()) {
+    for (const auto& [system, series] : view.source.systems) {
+      if (system->is_single() && system->inside && !system->inside->token_view.empty()) {
         data["tokens"].push_back(tokens_json(view, *system));
       }
     }

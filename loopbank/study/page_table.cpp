@@ -33,7 +33,7 @@ constexpr std::array<std::array<const char*, 2>, 4> kGroups = {{{"paper", "The p
 std::string shape_of(const SystemResult& system) {
   std::string text = fmt::format("{} layers", system.layers);
   if (system.loops > 0) {
-    text += fmt::format(", {} loop{}", system.loops, system.loops == 1 ? "" : "s");
+    text += ", " + plural(system.loops, "loop");
   }
   if (system.local_slots + system.global_slots > 0) {
     text += fmt::format(", {}+{} slots", system.local_slots, system.global_slots);
@@ -48,10 +48,9 @@ std::string shape_of(const SystemResult& system) {
 double best_score(const PartResult& part, const std::string& group, const Column& column) {
   double best = column.is_bpb ? HUGE_VAL : -HUGE_VAL;
   for (const auto& system : part.systems) {
-    const auto score = system.scores.find(column.key);
-    if (system.group == group && score != system.scores.end()) {
-      const double mean = score->second.mean;
-      best = column.is_bpb ? std::min(best, mean) : std::max(best, mean);
+    const auto* score = system.score(column);
+    if (system.group == group && score != nullptr) {
+      best = column.is_bpb ? std::min(best, score->mean) : std::max(best, score->mean);
     }
   }
   return best;
@@ -78,18 +77,15 @@ Json table_row(const PartResult& part, const ShownSystem& shown) {
               {"loops", nullptr},
               {"paper", Json::array()}};
   for (const auto& column : part.columns) {
-    const auto score = system.scores.find(column.key);
-    if (score == system.scores.end()) {
-      row["scores"].push_back(nullptr);
+    if (const auto* score = system.score(column)) {
+      row["scores"].push_back({{"mean", score->mean},
+                               {"bar", optional_json(score->bar())},
+                               {"best", score->mean == best_score(part, system.group, column)}});
     } else {
-      const double mean = score->second.mean;
-      row["scores"].push_back({{"mean", mean},
-                               {"bar", optional_json(score->second.bar())},
-                               {"best", mean == best_score(part, system.group, column)}});
+      row["scores"].push_back(nullptr);
     }
     if (!column.paper_key.empty()) {
-      const auto paper = system.paper.find(column.paper_key);
-      row["paper"].push_back(paper == system.paper.end() ? Json() : Json(paper->second));
+      row["paper"].push_back(optional_json(system.paper_score(column)));
     }
   }
   if (system.loops > 0) {
@@ -141,17 +137,17 @@ Json comparisons_of(const PartResult& part) {
   for (const auto& system : part.systems) {
     for (const auto& baseline : kBaselines) {
       for (const auto& column : part.columns) {
-        const auto found = part.comparisons.find({system.name, baseline.name, column.key});
-        if (found != part.comparisons.end() && !found->second.estimated) {
+        const auto* compared = part.compared({system.name, baseline.name, column.key});
+        if (compared != nullptr && !compared->estimated) {
           list.push_back({{"name", system.name},
                           {"key", column.key},
                           {"system", system.label},
                           {"against", baseline.label},
                           {"letter", baseline.letter},
                           {"column", column.title},
-                          {"verdict", word_for(found->second.verdict)},
-                          {"over_seeds", found->second.over_seeds},
-                          {"text", interval_text(found->second)}});
+                          {"verdict", word_for(compared->verdict)},
+                          {"over_seeds", compared->over_seeds},
+                          {"text", interval_text(*compared)}});
         }
       }
     }

@@ -97,6 +97,21 @@ std::string PartResult::label_of(const std::string& wanted) const {
   return system == nullptr ? wanted : system->label;
 }
 
+const SystemComparison* PartResult::compared(const ComparedPair& pair) const {
+  const auto found = comparisons.find(pair);
+  return found == comparisons.end() ? nullptr : &found->second;
+}
+
+const ScoreSummary* SystemResult::score(const Column& column) const {
+  const auto found = scores.find(column.key);
+  return found == scores.end() ? nullptr : &found->second;
+}
+
+std::optional<double> SystemResult::paper_score(const Column& column) const {
+  const auto found = paper.find(column.paper_key);
+  return found == paper.end() ? std::nullopt : std::optional(found->second);
+}
+
 SystemResult summarize(const SystemRuns& all, const std::vector<Column>& columns) {
   const auto& [system, runs, folders] = all;
   const auto& model = system.run.model;

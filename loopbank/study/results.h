@@ -93,6 +93,13 @@ struct SystemResult {
   std::optional<MatchResidual> matches = {};
   std::vector<TrainingCurve> curves = {};  ///< one a seed
   std::optional<Inside> inside = {};       ///< of the first seed's model
+
+  /// Of the paper's ten or one of the study's own; not part of a sweep.
+  [[nodiscard]] bool is_single() const { return group == "paper" || group == "own"; }
+  /// Null where there is none.
+  [[nodiscard]] const ScoreSummary* score(const Column& column) const;
+  /// Nothing where the paper reports none.
+  [[nodiscard]] std::optional<double> paper_score(const Column& column) const;
 };
 
 /// A finding of the paper; whether it came out says the comparison of its two systems.
@@ -128,6 +135,8 @@ struct PartResult {
   [[nodiscard]] const SystemComparison& comparison_of(const Claim& claim) const {
     return comparisons.at({claim.better, claim.worse, claim.column});
   }
+  /// Null where the two were not compared in the column.
+  [[nodiscard]] const SystemComparison* compared(const ComparedPair& pair) const;
 };
 
 struct StudyResult {

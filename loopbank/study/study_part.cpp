@@ -1,7 +1,6 @@
 #include "loopbank/study/study_part.h"
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -16,6 +15,7 @@
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
 #include "loopbank/support/json.h"
+#include "loopbank/support/stopwatch.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/run_directory.h"
 #include "loopbank/train/trainer.h"
@@ -189,7 +189,7 @@ void StudyPart::look_within(const Job& job) {
 }
 
 RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const auto& training = job.system.run.training;
   const auto loaded = load_inference_model(job.folder, choose_device(training.device));
   // In the number type that it was trained in, as validation is.
@@ -199,8 +199,7 @@ RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
   write_results(report, job.folder / "scores");
   auto result = make_run_result(job.system, trained, report,
                                 median_tokens_per_second(job.folder / "metrics.jsonl"));
-  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
-  result.evaluation_seconds = time.count();
+  result.evaluation_seconds = watch.seconds();
   write_file_atomically(job.folder / "result.json", to_json(result).dump(2) + "\n");
   return result;
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -16,6 +15,7 @@
 #include "loopbank/eval/evaluate.h"
 #include "loopbank/support/rounding.h"
 #include "loopbank/support/statistics.h"
+#include "loopbank/support/stopwatch.h"
 #include "loopbank/train/benchmark_steps.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/run_data.h"
@@ -30,13 +30,11 @@ constexpr double kSecondsOfSteps = 0.5;  // of one system
 constexpr int64_t kSampleRows = 8;       // of a validation
 constexpr size_t kSampleQuestions = 32;  // of a task
 
-using Clock = std::chrono::steady_clock;
-
 template <typename Action>
 double seconds_taken_by(const Action& action) {
-  const auto begin = Clock::now();
+  const Stopwatch watch;
   action();
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+  return watch.seconds();
 }
 
 /// Median seconds of a training step.
@@ -47,7 +45,7 @@ double step_seconds(BenchmarkSteps& steps, const std::function<bool()>& stop_ask
     (void)steps.run();
   }
   while (!stop_asked() && (seconds.size() < kFewestSteps || sum < kSecondsOfSteps)) {
-    seconds.push_back(seconds_taken_by([&] { (void)steps.run(); }));
+    seconds.push_back(steps.run());
     sum += seconds.back();
   }
   return median(std::move(seconds));

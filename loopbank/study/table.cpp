@@ -73,8 +73,8 @@ std::string format_table(const PartResult& part) {
                         format_count(row.forward_flops), row.mean_loops,
                         format_count(row.tokens_per_second), row.steps);
     for (const auto& column : part.columns) {
-      if (const auto score = row.paper.find(column.paper_key); score != row.paper.end()) {
-        text += fmt::format(" {:>8.3f}", score->second);
+      if (const auto score = row.paper_score(column)) {
+        text += fmt::format(" {:>8.3f}", *score);
       }
     }
     text += "\n";

@@ -13,10 +13,6 @@
 namespace loopbank {
 namespace {
 
-std::string systems_in_words(size_t count) {
-  return fmt::format("{} system{}", count, count == 1 ? "" : "s");
-}
-
 std::vector<std::string> labels_of(const TimePlan& plan, const std::vector<std::string>& names) {
   std::vector<std::string> labels;
   for (const auto& name : names) {
@@ -45,7 +41,7 @@ std::string describe_choice(const TimeReport& report) {
   const auto& first = report.plan.systems.front();
   auto text = fmt::format("This machine trains {} at {} tokens/s: {} of {} steps would take {}.\n",
                           first.label, format_count(first.tokens_a_step / first.seconds_a_step),
-                          systems_in_words(choice.systems.size() + choice.left_out.size()),
+                          plural(choice.systems.size() + choice.left_out.size(), "system"),
                           report.budget.most_steps, format_duration(choice.seconds_with_all));
   if (!choice.fits(report.budget)) {
     return text + fmt::format(
@@ -59,7 +55,7 @@ std::string describe_choice(const TimeReport& report) {
   }
   return text +
          fmt::format("{} steps of {} fit into {}:", choice.steps,
-                     choice.left_out.empty() ? "each" : systems_in_words(choice.systems.size()),
+                     choice.left_out.empty() ? "each" : plural(choice.systems.size(), "system"),
                      limit);
 }
 

@@ -1,7 +1,10 @@
 #pragma once
 /// Progress on stderr: one line rewritten in place on a terminal, plain lines in a pipe.
 
+#include <fmt/format.h>
+
 #include <chrono>
+#include <concepts>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,5 +45,10 @@ class Progress {
 
 /// `4.6 GB`, `12.0 MB`; decimal units.
 [[nodiscard]] std::string format_bytes(double bytes);
+
+/// `1 loop`, `3 loops`.
+[[nodiscard]] std::string plural(std::integral auto count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
 
 }  // namespace loopbank

@@ -21,7 +21,7 @@ class BenchmarkSteps {
   BenchmarkSteps(const RunConfig& config, at::Device device);
 
   /// One step: forward and backward over the batch, gradient norm, clipping, AdamW.
-  /// @return the loss before the step
+  /// @return the seconds that it took
   double run();
 
   /// Tokens of one step, B T.

@@ -3,17 +3,16 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 
+#include "loopbank/support/stopwatch.h"
+
 namespace loopbank {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// All that was measured; LibTorch calls plain functions, which can reach it here alone.
 struct Sums {
@@ -26,11 +25,11 @@ Sums& sums() {
   return instance;
 }
 
-/// An operator that is running: when it began, and the time of what it called.
+/// An operator that is running: since when, and the time of what it called.
 struct Running : at::ObserverContext {
-  explicit Running(Running* outer) : caller(outer), start(Clock::now()) {}
+  explicit Running(Running* outer) : caller(outer) {}
   Running* caller;
-  Clock::time_point start;
+  Stopwatch watch;
   double inner_seconds = 0.0;
 };
 
@@ -55,7 +54,7 @@ std::string readable(const std::string& name) {
 
 void end(const at::RecordFunction& function, at::ObserverContext* context) {
   auto* running = static_cast<Running*>(context);
-  const double seconds = std::chrono::duration<double>(Clock::now() - running->start).count();
+  const double seconds = running->watch.seconds();
   innermost = running->caller;
   if (running->caller != nullptr) {
     running->caller->inner_seconds += seconds;

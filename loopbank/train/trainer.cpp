@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -18,6 +17,7 @@
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/support/statistics.h"
+#include "loopbank/support/stopwatch.h"
 #include "loopbank/train/checkpoint.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/halting_alarm.h"
@@ -146,8 +146,6 @@ class Run {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   [[nodiscard]] bool is_due(int64_t every) const { return every > 0 && state_.step % every == 0; }
 
   void start() {
@@ -196,7 +194,7 @@ class Run {
   }
 
   void take_step() {
-    const auto begin = Clock::now();
+    const Stopwatch watch;
     const auto& training = config_.training;
     const auto rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
     const auto batch = sampler_.next(training.batch, training.sequence_length);
@@ -212,7 +210,7 @@ class Run {
       optimizer_.step(rate, clip_coefficient(norm, config_.optimizer.clip_norm));
     }
     clear_gradients(model_.parameters());
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    const double seconds = watch.seconds();
 
     const auto tokens = training.batch * training.sequence_length;
     const double sum =

@@ -37,8 +37,8 @@ TEST_F(InspectMemory, TellsWhatEachSlotIsFor) {
   const auto& slot = report.banks[0].slots.front();
   EXPECT_EQ(slot.slot, 1);  // b is the most frequent
   EXPECT_EQ(slot.tokens.front().token, "b");
-  ASSERT_EQ(slot.words.size(), 1U);
-  EXPECT_EQ(slot.words[0].raised.front().word, "c");
+  ASSERT_EQ(slot.promoted.size(), 1U);
+  EXPECT_EQ(slot.promoted[0].raised.front().token, "c");
   ASSERT_TRUE(slot.zeroed.has_value());
   EXPECT_GT(slot.zeroed->cost, 0.5);
   for (const auto& context : slot.contexts) {

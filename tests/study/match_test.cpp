@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "../support/test_directory.h"
 #include "loopbank/model/cost.h"
-#include "loopbank/support/error.h"
 
 namespace loopbank {
 namespace {
@@ -38,13 +38,7 @@ ModelConfig tiny_memory() {
 }
 
 std::string match_error(const ModelConfig& config, const MatchOptions& options) {
-  try {
-    (void)match_baseline(config, options);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kConfig);
-    return error.what();
-  }
-  return "";
+  return testing::error_of(ErrorCode::kConfig, [&] { (void)match_baseline(config, options); });
 }
 
 TEST(MatchBaseline, LoopNIsNTimesAsDeepByFlops) {

@@ -13,16 +13,10 @@ namespace {
 namespace fs = std::filesystem;
 using testing::error_of;
 using testing::expect_contains;
+using testing::json_of_file;
+using testing::run_folder;
 using testing::small_study;
 using testing::TestDirectory;
-
-nlohmann::json json_of_file(const fs::path& path) {
-  return nlohmann::json::parse(read_file(path));
-}
-
-fs::path run_folder(const fs::path& out, const std::string& system, int seed = 3) {
-  return out / "benchmark" / fmt::format("seed-{}", seed) / "systems" / system;
-}
 
 /// results.json without what a clock measured.
 nlohmann::json timeless_results(const fs::path& out) {

@@ -1,12 +1,15 @@
 #pragma once
 /// A study of seconds: a small world, and models of one layer that take a few steps.
 
+#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../support/test_directory.h"
 #include "loopbank/study/runner.h"
+#include "loopbank/support/files.h"
 
 namespace loopbank::testing {
 
@@ -57,6 +60,15 @@ inline StudyOptions small_study(const std::filesystem::path& out,
   options.command = "loopbank study <here> & now";
   options.show_progress = false;
   return options;
+}
+
+inline std::filesystem::path run_folder(const std::filesystem::path& out, const std::string& system,
+                                        int seed = 3) {
+  return out / "benchmark" / fmt::format("seed-{}", seed) / "systems" / system;
+}
+
+inline nlohmann::json json_of_file(const std::filesystem::path& path) {
+  return nlohmann::json::parse(read_file(path));
 }
 
 }  // namespace loopbank::testing

@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::error_of;
 using testing::expect_contains;
+using testing::run_folder;
 using testing::small_study;
 using testing::TestDirectory;
 using Names = std::vector<std::string>;
@@ -37,11 +38,7 @@ StudyOptions timed_study(const fs::path& out, double seconds,
 }
 
 nlohmann::json results_of(const fs::path& out) {
-  return nlohmann::json::parse(read_file(out / "results.json"));
-}
-
-fs::path run_of(const fs::path& out, const std::string& system) {
-  return out / "benchmark/seed-3/systems" / system;
+  return testing::json_of_file(out / "results.json");
 }
 
 TEST(StudyTimeLimit, WithPlentyOfTimeItIsTheStudyWithoutOne) {
@@ -66,8 +63,8 @@ TEST(StudyTimeLimit, WithPlentyOfTimeItIsTheStudyWithoutOne) {
   EXPECT_FALSE(results_of(directory.path() / "plain").contains("time_plan"));
   EXPECT_FALSE(fs::exists(directory.path() / "plain/time_plan.json"));
   for (const char* system : {"isopar", "loop3", "mem-g3"}) {
-    EXPECT_EQ(read_file(run_of(directory.path() / "timed", system) / "model.safetensors"),
-              read_file(run_of(directory.path() / "plain", system) / "model.safetensors"))
+    EXPECT_EQ(read_file(run_folder(directory.path() / "timed", system) / "model.safetensors"),
+              read_file(run_folder(directory.path() / "plain", system) / "model.safetensors"))
         << system;
   }
 }
@@ -131,8 +128,8 @@ TEST(StudyTimeLimit, StoppedAndContinuedWithAnotherLimitItEndsWithTheSameBits) {
   }
   EXPECT_GE(calls, 3);
   for (const char* system : {"isopar", "loop3"}) {
-    EXPECT_EQ(read_file(run_of(parts, system) / "model.safetensors"),
-              read_file(run_of(whole, system) / "model.safetensors"))
+    EXPECT_EQ(read_file(run_folder(parts, system) / "model.safetensors"),
+              read_file(run_folder(whole, system) / "model.safetensors"))
         << system;
   }
 }

@@ -18,44 +18,70 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// Layer norm where there is a bias, else RMS norm.
+at::Tensor forward_rows(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                        const at::Tensor& bias, double eps, at::ScalarType out) {
+  const auto width = x.size(-1);
+  const auto rows = x.numel() / width;
+  const auto dense_x = dense(x);                                // [..., D]
+  const auto dense_weight = dense(weight);                      // [D]
+  const auto dense_bias = bias.defined() ? dense(bias) : bias;  // [D]
+  const auto y = at::empty(x.sizes(), x.options().dtype(out));
+  const auto mean = bias.defined() ? at::empty({rows}, at::kFloat) : at::Tensor();
+  const auto inverse = at::empty({rows}, at::kFloat);
+  const NormForward norm{.x = const_values(dense_x),
+                         .weight = const_floats(dense_weight),
+                         .bias = const_floats(dense_bias),
+                         .y = values(y),
+                         .mean = floats(mean),
+                         .inverse = floats(inverse),
+                         .width = static_cast<size_t>(width),
+                         .eps = static_cast<float>(eps)};
+  const auto norm_rows = bias.defined() ? layer_norm_rows : rms_norm_rows;
+  for_row_ranges(rows, width, [&](size_t first, size_t last) { norm_rows(norm, first, last); });
+  ctx->save_for_backward({dense_x, dense_weight, inverse, mean});
+  return y;
+}
+
+struct NormGradients {
+  at::Tensor dx;    // [..., D]
+  at::Tensor sums;  // dweight [D], and behind it dbias [D] of layer norm
+};
+
+NormGradients backward_rows(AutogradContext* ctx, const at::Tensor& gradient) {
+  const auto saved = ctx->get_saved_variables();
+  const auto& x = saved[0];  // [..., D]
+  const auto& mean = saved[3];
+  const auto width = x.size(-1);
+  const auto dy = dense(gradient);  // [..., D]
+  const auto dx = at::empty_like(x);
+  const NormBackward norm{.dy = const_values(dy),
+                          .x = const_values(x),
+                          .weight = const_floats(saved[1]),
+                          .mean = const_floats(mean),
+                          .inverse = const_floats(saved[2]),
+                          .dx = values(dx),
+                          .width = static_cast<size_t>(width)};
+  const auto num_sums = mean.defined() ? 2 * width : width;
+  const auto add_rows = [&](size_t first, size_t last, float* sums) {
+    if (mean.defined()) {
+      layer_norm_backward_rows(norm, first, last, sums, sums + width);
+    } else {
+      rms_norm_backward_rows(norm, first, last, sums);
+    }
+  };
+  return {dx, sums_over_rows(x.numel() / width, width, num_sums, add_rows)};
+}
+
 class RmsNorm : public torch::autograd::Function<RmsNorm> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             double eps, at::ScalarType out) {
-    const auto width = x.size(-1);
-    const auto rows = x.numel() / width;
-    const auto dense_x = dense(x);            // [..., D]
-    const auto dense_weight = dense(weight);  // [D]
-    const auto y = at::empty(x.sizes(), x.options().dtype(out));
-    const auto inverse = at::empty({rows}, at::kFloat);
-    const NormForward norm{.x = const_values(dense_x),
-                           .weight = const_floats(dense_weight),
-                           .y = values(y),
-                           .inverse = floats(inverse),
-                           .width = static_cast<size_t>(width),
-                           .eps = static_cast<float>(eps)};
-    for_row_ranges(rows, width,
-                   [&](size_t first, size_t last) { rms_norm_rows(norm, first, last); });
-    ctx->save_for_backward({dense_x, dense_weight, inverse});
-    return y;
+    return forward_rows(ctx, x, weight, at::Tensor(), eps, out);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const auto saved = ctx->get_saved_variables();
-    const auto& x = saved[0];  // [..., D]
-    const auto width = x.size(-1);
-    const auto dy = dense(gradients[0]);  // [..., D]
-    const auto dx = at::empty_like(x);
-    const NormBackward norm{.dy = const_values(dy),
-                            .x = const_values(x),
-                            .weight = const_floats(saved[1]),
-                            .inverse = const_floats(saved[2]),
-                            .dx = values(dx),
-                            .width = static_cast<size_t>(width)};
-    const auto dweight = sums_over_rows(x.numel() / width, width, width,
-                                        [&](size_t first, size_t last, float* sums) {
-                                          rms_norm_backward_rows(norm, first, last, sums);
-                                        });
+    const auto [dx, dweight] = backward_rows(ctx, gradients[0]);
     return {dx, dweight, at::Tensor(), at::Tensor()};
   }
 };
@@ -64,47 +90,13 @@ class LayerNorm : public torch::autograd::Function<LayerNorm> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, double eps, at::ScalarType out) {
-    const auto width = x.size(-1);
-    const auto rows = x.numel() / width;
-    const auto dense_x = dense(x);            // [..., D]
-    const auto dense_weight = dense(weight);  // [D]
-    const auto dense_bias = dense(bias);      // [D]
-    const auto y = at::empty(x.sizes(), x.options().dtype(out));
-    const auto mean = at::empty({rows}, at::kFloat);
-    const auto inverse = at::empty({rows}, at::kFloat);
-    const NormForward norm{.x = const_values(dense_x),
-                           .weight = const_floats(dense_weight),
-                           .bias = const_floats(dense_bias),
-                           .y = values(y),
-                           .mean = floats(mean),
-                           .inverse = floats(inverse),
-                           .width = static_cast<size_t>(width),
-                           .eps = static_cast<float>(eps)};
-    for_row_ranges(rows, width,
-                   [&](size_t first, size_t last) { layer_norm_rows(norm, first, last); });
-    ctx->save_for_backward({dense_x, dense_weight, mean, inverse});
-    return y;
+    return forward_rows(ctx, x, weight, bias, eps, out);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const auto saved = ctx->get_saved_variables();
-    const auto& x = saved[0];  // [..., D]
-    const auto width = x.size(-1);
-    const auto dy = dense(gradients[0]);  // [..., D]
-    const auto dx = at::empty_like(x);
-    const NormBackward norm{.dy = const_values(dy),
-                            .x = const_values(x),
-                            .weight = const_floats(saved[1]),
-                            .mean = const_floats(saved[2]),
-                            .inverse = const_floats(saved[3]),
-                            .dx = values(dx),
-                            .width = static_cast<size_t>(width)};
-    const auto total = sums_over_rows(
-        x.numel() / width, width, 2 * width, [&](size_t first, size_t last, float* sums) {
-          layer_norm_backward_rows(norm, first, last, sums, sums + width);
-        });  // dweight, dbias
-    return {dx, total.narrow(0, 0, width), total.narrow(0, width, width), at::Tensor(),
-            at::Tensor()};
+    const auto [dx, sums] = backward_rows(ctx, gradients[0]);
+    const auto width = sums.size(0) / 2;
+    return {dx, sums.narrow(0, 0, width), sums.narrow(0, width, width), at::Tensor(), at::Tensor()};
   }
 };
 

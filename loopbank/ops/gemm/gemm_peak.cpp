@@ -8,11 +8,11 @@
 #include <ATen/ops/randn.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <vector>
 
 #include "loopbank/support/error.h"
+#include "loopbank/support/stopwatch.h"
 
 #ifdef LOOPBANK_HAS_ONEDNN
 #include "loopbank/ops/gemm/onednn.h"
@@ -20,8 +20,6 @@
 
 namespace loopbank::ops {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// [M, K] times [K, N].
 struct Shape {
@@ -43,14 +41,12 @@ template <typename Multiply>
 double best_rate(double flops, const Multiply& multiply) {
   multiply();  // first touch of the memory, code generation
   double best_seconds = 1e30;
-  const auto start = Clock::now();
-  auto before = start;
+  const Stopwatch all;
   do {
+    const Stopwatch one;
     multiply();
-    const auto now = Clock::now();
-    best_seconds = std::min(best_seconds, std::chrono::duration<double>(now - before).count());
-    before = now;
-  } while (std::chrono::duration<double>(before - start).count() < kSecondsPerShape);
+    best_seconds = std::min(best_seconds, one.seconds());
+  } while (all.seconds() < kSecondsPerShape);
   return flops / best_seconds;
 }
 
