@@ -1,8 +1,6 @@
 #include "loopbank/model/early_exit.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -16,17 +14,11 @@
 namespace loopbank {
 namespace {
 
-/// Lengths of the rows of [1, r, D].
-std::vector<double> lengths(const at::Tensor& x) {
-  const auto norms = at::linalg_vector_norm(x[0], 2, {-1}).to(at::kCPU, at::kDouble).contiguous();
-  const auto* first = norms.data_ptr<double>();
-  return {first, first + norms.numel()};
-}
-
-std::vector<double> ratios(const std::vector<double>& above, const std::vector<double>& below) {
-  std::vector<double> result(above.size());
-  std::transform(above.begin(), above.end(), below.begin(), result.begin(), std::divides<>());
-  return result;
+/// The values of [r], in fp64.
+std::vector<double> values_of(const at::Tensor& x) {
+  const auto values = x.to(at::kCPU, at::kDouble).contiguous();
+  const auto* first = values.data_ptr<double>();
+  return {first, first + values.numel()};
 }
 
 std::vector<int64_t> at_places(const std::vector<int64_t>& values,
@@ -127,16 +119,14 @@ EarlyExit::Decision EarlyExit::decide(int64_t t, const at::Tensor& h) {
 }
 
 EarlyExit::Changes EarlyExit::changes(const at::Tensor& h) {
-  const auto step = h - before_;  // d_t
-  Changes result;
-  const auto step_lengths = lengths(step);
-  result.change = ratios(step_lengths, lengths(before_));
-  result.acceleration = step_before_.defined()
-                            ? ratios(lengths(step - step_before_), step_lengths)
-                            : std::vector<double>(step_lengths.size(),
-                                                  std::numeric_limits<double>::infinity());
-  before_ = h;
-  step_before_ = step;
+  Changes result{.change = values_of(ops::relative_change(h[0], before_[0])), .acceleration = {}};
+  if (earlier_.defined()) {
+    result.acceleration =
+        values_of(ops::relative_acceleration(h[0], before_[0], earlier_[0]));
+  } else {
+    result.acceleration.assign(result.change.size(), std::numeric_limits<double>::infinity());
+  }
+  earlier_ = std::exchange(before_, h);
   return result;
 }
 
@@ -176,7 +166,7 @@ void EarlyExit::keep(const std::vector<int64_t>& stayed) {
   for (auto& logit : logits_) {
     logit = ops::gather_rows(logit[0].unsqueeze(1), stayed).squeeze(1).unsqueeze(0);
   }
-  for (auto* state : {&before_, &step_before_}) {
+  for (auto* state : {&before_, &earlier_}) {
     if (state->defined()) {
       *state = ops::gather_rows((*state)[0], stayed).unsqueeze(0);
     }

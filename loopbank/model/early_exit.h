@@ -49,7 +49,7 @@ class EarlyExit final : public LoopMix {
   Thinking thinking_;               // the tokens that run the next loop
   std::vector<at::Tensor> logits_;  // of theirs, p_1 to p_t [1, r]
   at::Tensor before_;               // [1, r, D] h^(t-1), where changes are read
-  at::Tensor step_before_;          // [1, r, D] d_{t-1}
+  at::Tensor earlier_;              // [1, r, D] h^(t-2)
   at::Tensor y_;                    // [R, D]
   at::Tensor n_;                    // [R]
 };
