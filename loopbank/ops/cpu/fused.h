@@ -10,12 +10,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "loopbank/ops/feed_forward.h"
 #include "loopbank/ops/halting.h"
 #include "loopbank/ops/linear.h"
 #include "loopbank/ops/norm_linear.h"
+#include "loopbank/ops/paged_attention.h"
 #include "loopbank/ops/self_attention.h"
 
 namespace loopbank::ops::cpu {
@@ -38,6 +40,8 @@ at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm);
 at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm, const TokenTree& tree);
+at::Tensor paged_attention(const at::Tensor& q, std::span<const PagedRow> rows,
+                           const AttentionHeads& heads);
 
 at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values);
 at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,

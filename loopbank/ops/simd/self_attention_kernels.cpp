@@ -15,25 +15,6 @@ namespace loopbank::ops::HWY_NAMESPACE {
 
 constexpr float kLog2E = 1.44269504F;
 
-/// 2^x for x <= 0, to 5e-7 of the result; 2^0 is 1. A third of the work of Highway's Exp, which
-/// also makes 0 of NaN where a loss has to show it.
-HWY_INLINE FloatVector exp2_below_zero(FloatVector x) {
-  const hn::RebindToSigned<Floats> d32;
-  // Added, it leaves the nearest integer in the low bits of the sum.
-  const auto integers = set(12582912.0F);  // 1.5 2^23
-  const auto shifted = hn::Add(x, integers);
-  const auto f = hn::Sub(x, hn::Sub(shifted, integers));
-  // 2^f on [-1/2, 1/2] by Remez's exchange.
-  auto power = hn::MulAdd(set(1.1125507683e-3F), f, set(9.6662825247e-3F));
-  power = hn::MulAdd(power, f, set(5.5574004733e-2F));
-  power = hn::MulAdd(power, f, set(2.4022350651e-1F));
-  power = hn::MulAdd(power, f, set(6.9314283061e-1F));
-  power = hn::MulAdd(power, f, set(1.0F));
-  const auto bits = hn::Add(hn::BitCast(d32, power), hn::ShiftLeft<23>(hn::BitCast(d32, shifted)));
-  // Further down the exponent runs out of its bits. NaN compares false and stays.
-  return hn::IfThenZeroElse(hn::Lt(x, set(-125.0F)), hn::BitCast(Floats(), bits));
-}
-
 HWY_INLINE Vectors load_two(const float* from) {
   return {load(from), load(from + lanes())};
 }

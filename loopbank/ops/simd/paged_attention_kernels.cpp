@@ -1,0 +1,410 @@
+#include "loopbank/ops/simd/paged_attention_kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "loopbank/ops/simd/paged_attention_kernels.cpp"
+#include <hwy/foreach_target.h>
+
+#include "loopbank/ops/simd/self_attention-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace loopbank::ops::HWY_NAMESPACE {
+
+constexpr size_t kTokens = static_cast<size_t>(kPageTokens);
+constexpr size_t kStepBlocks = kPagedStepTokens / kTokens;
+constexpr size_t kLanes = hn::MaxLanes(Floats());
+constexpr size_t kVectorsOfPage = kTokens / kLanes;
+static_assert(kTokens % kLanes == 0);
+
+/// Sums held in registers at a time: half of them.
+constexpr size_t kSums = HWY_MAX_BYTES >= 64 ? 16 : 8;
+
+/// Blocks whose scores are summed at a time, and vectors of values.
+constexpr size_t blocks_at_once(size_t num_queries) {
+  return std::clamp<size_t>(kSums / (num_queries * kVectorsOfPage), 1, kStepBlocks);
+}
+constexpr size_t columns_at_once(size_t num_queries) {
+  return std::clamp<size_t>(kSums / num_queries, 1, 8);
+}
+
+HWY_INLINE float one_value(const float* from) {
+  return *from;
+}
+
+HWY_INLINE float one_value(const uint16_t* from) {
+  const uint32_t bits = static_cast<uint32_t>(*from) << 16U;
+  float value = 0.0F;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+/// Keys and values of one head at the steps that `first` counts in tokens.
+template <typename T>
+struct Pages {
+  const void* const* blocks;
+  size_t first;   // token of the step
+  size_t offset;  // of the head in a block, in values
+  size_t width;
+
+  [[nodiscard]] HWY_INLINE const T* keys(size_t block) const {
+    return static_cast<const T*>(blocks[first / kTokens + block]) + offset;
+  }
+  [[nodiscard]] HWY_INLINE const T* values(size_t block) const {
+    return keys(block) + kTokens * width;
+  }
+};
+
+/// Queries of rows that share their blocks, and what is known of them.
+struct QueryState {
+  const float* query;  // [queries, width]
+  float* results;      // [queries, width] sum of weights times values
+  float* weights;      // [queries, kPagedStepTokens] scores, then weights, of the step
+  float* max;          // [queries] largest score so far
+  float* sum;          // [queries] of weights
+  float* shrink;       // [queries] what the results so far are multiplied by
+};
+
+/// q k of the tokens of kBlocks blocks from `block` on. A token's score is one sum over the width
+/// from its start to its end, in its own lane.
+template <size_t kQueries, size_t kBlocks, typename T>
+HWY_INLINE void score_blocks(const Pages<T>& pages, size_t block, const float* query,
+                             float* scores) {
+  constexpr size_t kVectors = kBlocks * kVectorsOfPage;
+  FloatVector sums[kQueries][kVectors];
+  const T* keys[kBlocks];
+#pragma GCC unroll 16
+  for (size_t b = 0; b < kBlocks; ++b) {
+    keys[b] = pages.keys(block + b);
+  }
+#pragma GCC unroll 16
+  for (size_t q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 64
+    for (size_t v = 0; v < kVectors; ++v) {
+      sums[q][v] = set(0.0F);
+    }
+  }
+  for (size_t i = 0; i < pages.width; ++i) {
+    FloatVector of_query[kQueries];
+#pragma GCC unroll 16
+    for (size_t q = 0; q < kQueries; ++q) {
+      of_query[q] = set(query[q * pages.width + i]);
+    }
+#pragma GCC unroll 64
+    for (size_t v = 0; v < kVectors; ++v) {
+      const auto key = load(keys[v / kVectorsOfPage] + i * kTokens + v % kVectorsOfPage * kLanes);
+#pragma GCC unroll 16
+      for (size_t q = 0; q < kQueries; ++q) {
+        sums[q][v] = hn::MulAdd(key, of_query[q], sums[q][v]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 64
+    for (size_t v = 0; v < kVectors; ++v) {
+      store(sums[q][v], scores + q * kPagedStepTokens + block * kTokens + v * kLanes);
+    }
+  }
+}
+
+template <size_t kQueries, typename T>
+HWY_INLINE void score_step(const Pages<T>& pages, size_t num_blocks, const float* query,
+                           float* scores) {
+  constexpr size_t kBlocks = blocks_at_once(kQueries);
+  size_t block = 0;
+  for (; block + kBlocks <= num_blocks; block += kBlocks) {
+    score_blocks<kQueries, kBlocks>(pages, block, query, scores);
+  }
+  for (; block < num_blocks; ++block) {
+    score_blocks<kQueries, 1>(pages, block, query, scores);
+  }
+}
+
+/// q k of a token in no block, by the additions that it would get in one.
+template <typename T>
+HWY_INLINE float score_of_own(const T* key, const float* query, size_t width) {
+  auto sum = set(0.0F);
+  for (size_t i = 0; i < width; ++i) {
+    sum = hn::MulAdd(set(one_value(key + i)), set(query[i]), sum);
+  }
+  return hn::GetLane(sum);
+}
+
+/// The first `visible` scores of a step to weights. What lies behind is not looked at.
+HWY_INLINE void weigh(const QueryState& state, size_t q, size_t visible, float by) {
+  auto* const row = state.weights + q * kPagedStepTokens;
+  const auto lowest = set(std::numeric_limits<float>::lowest());
+  auto largest = lowest;
+  const auto seen = [&](FloatVector v, size_t i, FloatVector other) HWY_ATTR {
+    return i + kLanes <= visible ? v : hn::IfThenElse(hn::FirstN(Floats(), visible - i), v, other);
+  };
+  for (size_t i = 0; i < visible; i += kLanes) {
+    largest = hn::Max(seen(load(row + i), i, lowest), largest);
+  }
+  const float max = std::max(max_of_lanes(largest), state.max[q]);
+  const auto level = set(max);
+  const auto factor = set(by);
+  auto sum = set(0.0F);
+  for (size_t i = 0; i < visible; i += kLanes) {
+    const auto weight = exp2_below_zero(hn::Mul(hn::Sub(load(row + i), level), factor));
+    const auto kept = seen(weight, i, set(0.0F));
+    store(kept, row + i);
+    sum = hn::Add(sum, kept);
+  }
+  const float shrink = max == state.max[q] ? 1.0F : std::exp2((state.max[q] - max) * by);
+  state.max[q] = max;
+  state.shrink[q] = shrink;
+  state.sum[q] = state.sum[q] * shrink + sum_of_lanes(sum);
+}
+
+/// Columns [column, column + kVectors lanes) of results = scale results + weights values, over the
+/// tokens [from, to) of a step; `count` of the last vector's columns exist.
+template <size_t kQueries, size_t kVectors, typename T>
+HWY_INLINE void add_columns(const Pages<T>& pages, size_t from, size_t to, const float* weights,
+                            const float* scales, float* results, size_t column, size_t count) {
+  FloatVector sums[kQueries][kVectors];
+  const size_t width = pages.width;
+#pragma GCC unroll 16
+  for (size_t q = 0; q < kQueries; ++q) {
+    const auto scale = set(scales[q]);
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; ++v) {
+      sums[q][v] = hn::Mul(load(results + q * width + column + v * kLanes, count), scale);
+    }
+  }
+  while (from < to) {
+    const size_t end = std::min(to, (from / kTokens + 1) * kTokens);
+    const T* values = pages.values(from / kTokens) + from % kTokens * width + column;
+    for (; from < end; ++from, values += width) {
+      FloatVector weight[kQueries];
+#pragma GCC unroll 16
+      for (size_t q = 0; q < kQueries; ++q) {
+        weight[q] = set(weights[q * kPagedStepTokens + from]);
+      }
+#pragma GCC unroll 16
+      for (size_t v = 0; v < kVectors; ++v) {
+        const auto value = load(values + v * kLanes, count);
+#pragma GCC unroll 16
+        for (size_t q = 0; q < kQueries; ++q) {
+          sums[q][v] = hn::MulAdd(value, weight[q], sums[q][v]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; ++v) {
+      store(sums[q][v], results + q * width + column + v * kLanes, count);
+    }
+  }
+}
+
+/// The same over all columns from `column` on.
+template <size_t kQueries, size_t kVectors, typename T>
+HWY_INLINE void add_values(const Pages<T>& pages, size_t from, size_t to, const float* weights,
+                           const float* scales, float* results, size_t column = 0) {
+  for (; column + kVectors * kLanes <= pages.width; column += kVectors * kLanes) {
+    add_columns<kQueries, kVectors>(pages, from, to, weights, scales, results, column, kLanes);
+  }
+  if constexpr (kVectors > 1) {
+    add_values<kQueries, kVectors / 2>(pages, from, to, weights, scales, results, column);
+  } else if (column < pages.width) {
+    add_columns<kQueries, 1>(pages, from, to, weights, scales, results, column,
+                             pages.width - column);
+  }
+}
+
+/// results += weight * the value of a token in no block.
+template <typename T>
+HWY_INLINE void add_own(const T* value, float weight, size_t width, float* results) {
+  const auto factor = set(weight);
+  for_each_vector(width, [=](size_t i, size_t count) HWY_ATTR {
+    store(hn::MulAdd(load(value + i, count), factor, load(results + i, count)), results + i, count);
+  });
+}
+
+/// One run of rows with the same blocks on one key head.
+template <typename T>
+class PagedRun {
+ public:
+  PagedRun(const PagedQueries& all, size_t first, size_t last, size_t key_head, float* scratch)
+      : all_(all),
+        rows_(all.rows + first),
+        first_(first),
+        num_queries_((last - first) * all.group),
+        key_head_(key_head),
+        by_(1.44269504F / std::sqrt(static_cast<float>(all.width))) {
+    float* next = scratch;
+    const auto place = [&](size_t values) {
+      float* const at = next;
+      next += values;
+      return at;
+    };
+    query_ = place(num_queries_ * all.width);
+    state_ = {.query = query_,
+              .results = place(num_queries_ * all.width),
+              .weights = place(num_queries_ * kPagedStepTokens),
+              .max = place(num_queries_),
+              .sum = place(num_queries_),
+              .shrink = place(num_queries_)};
+  }
+
+  void run() {
+    load_queries();
+    size_t total = 0;
+    for (size_t q = 0; q < num_queries_; q += all_.group) {
+      total = std::max(total, static_cast<size_t>(row_of(q).total()));
+    }
+    for (size_t first = 0; first < total; first += kPagedStepTokens) {
+      const Pages<T> pages = {row_of(0).blocks, first, key_head_ * 2 * kTokens * all_.width,
+                              all_.width};
+      size_t q = 0;
+      for (; q + 4 <= num_queries_; q += 4) {
+        step<4>(pages, q);
+      }
+      if (q + 2 <= num_queries_) {
+        step<2>(pages, q);
+        q += 2;
+      }
+      if (q < num_queries_) {
+        step<1>(pages, q);
+      }
+    }
+    store_results();
+  }
+
+ private:
+  [[nodiscard]] HWY_INLINE const PagedRow& row_of(size_t q) const { return rows_[q / all_.group]; }
+
+  /// Tokens of a step that a query sees in blocks, and with its own.
+  [[nodiscard]] HWY_INLINE size_t in_blocks(size_t q, size_t first) const {
+    return within(row_of(q).length, first);
+  }
+  [[nodiscard]] HWY_INLINE size_t visible(size_t q, size_t first) const {
+    return within(row_of(q).total(), first);
+  }
+  [[nodiscard]] HWY_INLINE static size_t within(int64_t tokens, size_t first) {
+    const auto all = static_cast<size_t>(tokens);
+    return all <= first ? 0 : std::min(all - first, kPagedStepTokens);
+  }
+
+  [[nodiscard]] HWY_INLINE const T* own(const void* heads) const {
+    return static_cast<const T*>(heads) + key_head_ * all_.width;
+  }
+
+  /// Where a query and its result stand in [rows, H_kv, group, d].
+  [[nodiscard]] HWY_INLINE size_t place_of(size_t q) const {
+    const size_t row = first_ + q / all_.group;
+    return ((row * all_.key_heads + key_head_) * all_.group + q % all_.group) * all_.width;
+  }
+
+  void load_queries() {
+    const auto* const from = static_cast<const T*>(all_.query.data);
+    for (size_t q = 0; q < num_queries_; ++q) {
+      const auto* const row = from + place_of(q);
+      auto* const to = query_ + q * all_.width;
+      auto* const result = state_.results + q * all_.width;
+      for_each_vector(all_.width, [=](size_t i, size_t count) HWY_ATTR {
+        store(load(row + i, count), to + i, count);
+        store(set(0.0F), result + i, count);
+      });
+      state_.max[q] = std::numeric_limits<float>::lowest();
+      state_.sum[q] = 0.0F;
+    }
+  }
+
+  void store_results() {
+    auto* const to = static_cast<T*>(all_.out.data);
+    for (size_t q = 0; q < num_queries_; ++q) {
+      const auto factor = set(1.0F / state_.sum[q]);
+      const auto* const result = state_.results + q * all_.width;
+      auto* const row = to + place_of(q);
+      for_each_vector(all_.width, [=](size_t i, size_t count) HWY_ATTR {
+        store(hn::Mul(load(result + i, count), factor), row + i, count);
+      });
+    }
+  }
+
+  template <size_t kQueries>
+  void step(const Pages<T>& pages, size_t q) {
+    const size_t first = pages.first;
+    size_t most = 0;
+    size_t shared = kPagedStepTokens;
+    for (size_t i = q; i < q + kQueries; ++i) {
+      most = std::max(most, in_blocks(i, first));
+      shared = std::min(shared, in_blocks(i, first));
+    }
+    auto* const weights = state_.weights + q * kPagedStepTokens;
+    auto* const results = state_.results + q * all_.width;
+    score_step<kQueries>(pages, (most + kTokens - 1) / kTokens, query_ + q * all_.width, weights);
+    for (size_t i = q; i < q + kQueries; ++i) {
+      const size_t seen = in_blocks(i, first);
+      if (visible(i, first) > seen) {
+        state_.weights[i * kPagedStepTokens + seen] =
+            score_of_own(own(row_of(i).own_key), query_ + i * all_.width, all_.width);
+      }
+      weigh(state_, i, visible(i, first), by_);
+    }
+    add_values<kQueries, columns_at_once(kQueries)>(pages, 0, shared, weights, state_.shrink + q,
+                                                    results);
+    // What not all of them see: a weight of 0 would not keep a NaN out.
+    const float one = 1.0F;
+    for (size_t i = q; i < q + kQueries; ++i) {
+      const size_t seen = in_blocks(i, first);
+      auto* const weight = state_.weights + i * kPagedStepTokens;
+      auto* const result = state_.results + i * all_.width;
+      if (seen > shared) {
+        add_values<1, columns_at_once(1)>(pages, shared, seen, weight, &one, result);
+      }
+      if (visible(i, first) > seen) {
+        add_own(own(row_of(i).own_value), weight[seen], all_.width, result);
+      }
+    }
+  }
+
+  const PagedQueries& all_;
+  const PagedRow* rows_;
+  size_t first_;
+  size_t num_queries_;
+  size_t key_head_;
+  float by_;
+  float* query_ = nullptr;
+  QueryState state_ = {};
+};
+
+void PagedAttentionOfHead(const PagedQueries& queries, size_t first, size_t last, size_t key_head,
+                          float* scratch) {
+  with_type(queries.query, [&](const auto* typed) HWY_ATTR {
+    using T = std::remove_const_t<std::remove_pointer_t<decltype(typed)>>;
+    while (first < last) {
+      const size_t most = std::min(last, first + queries.rows_together());
+      size_t end = first + 1;
+      while (end < most && queries.rows[end].blocks == queries.rows[first].blocks) {
+        ++end;
+      }
+      PagedRun<T>(queries, first, end, key_head, scratch).run();
+      first = end;
+    }
+  });
+}
+
+}  // namespace loopbank::ops::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace loopbank::ops {
+
+HWY_EXPORT(PagedAttentionOfHead);
+
+void paged_attention_of_head(const PagedQueries& queries, size_t first, size_t last,
+                             size_t key_head, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(PagedAttentionOfHead)(queries, first, last, key_head, scratch);
+}
+
+}  // namespace loopbank::ops
+#endif
