@@ -18,6 +18,7 @@
 #include "loopbank/ops/linear.h"
 #include "loopbank/ops/norm_linear.h"
 #include "loopbank/ops/paged_attention.h"
+#include "loopbank/ops/rotated_heads.h"
 #include "loopbank/ops/self_attention.h"
 
 namespace loopbank::ops::cpu {
@@ -42,6 +43,8 @@ at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm, const TokenTree& tree);
 at::Tensor paged_attention(const at::Tensor& q, std::span<const PagedRow> rows,
                            const AttentionHeads& heads);
+RotatedHeads rotated_heads(const at::Tensor& qkv, const AttentionHeads& heads,
+                           const RotaryTable& angles, const HeadNorm& norm);
 
 at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values);
 at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,

@@ -78,7 +78,6 @@ HWY_INLINE void fetch(const T* from) {
   }
 }
 
-
 /// Queries of rows that share their blocks, and what is known of them.
 struct QueryState {
   const float* query;  // [queries, width]
@@ -302,10 +301,17 @@ class PagedRun {
         step<4>(pages, q);
       }
       switch (num_queries_ - q) {
-        case 3: step<3>(pages, q); break;
-        case 2: step<2>(pages, q); break;
-        case 1: step<1>(pages, q); break;
-        default: break;
+        case 3:
+          step<3>(pages, q);
+          break;
+        case 2:
+          step<2>(pages, q);
+          break;
+        case 1:
+          step<1>(pages, q);
+          break;
+        default:
+          break;
       }
     }
     store_results();

@@ -69,8 +69,9 @@ HWY_INLINE void rotate_chunk(const RotaryRows& rows, const T* x, const float* gr
     for (size_t i = 0; i < rows.width; i += kLine / sizeof(T)) {
       hwy::Prefetch(from + kRowsAhead * rows.stride + i);
     }
-    const auto* const cosines = rows.cosines + row * half;
-    const auto* const sines = rows.sines + row * half;
+    const size_t angles = rows.same_angles ? 0 : row * half;
+    const auto* const cosines = rows.cosines + angles;
+    const auto* const sines = rows.sines + angles;
     auto* const rotated = rows.rotated + r * rows.width;
     Vectors squares = {set(0.0F), set(0.0F)};
     Vectors products = squares;
@@ -154,8 +155,9 @@ HWY_INLINE void norm_backward_chunk(const RotaryRows& rows, const RotaryGradient
       sum = {hn::MulAdd(scaled.a, u.a, sum.a), hn::MulAdd(scaled.b, u.b, sum.b)};
       const Vectors du = {hn::NegMulAdd(u.a, along, hn::Mul(scaled.a, weight.a)),
                           hn::NegMulAdd(u.b, along, hn::Mul(scaled.b, weight.b))};
-      const auto cosine = load(rows.cosines + row * half + i, count);
-      const auto sine = load(rows.sines + row * half + i, count);
+      const size_t angles = (rows.same_angles ? 0 : row * half) + i;
+      const auto cosine = load(rows.cosines + angles, count);
+      const auto sine = load(rows.sines + angles, count);
       store_pair(rotate(du, cosine, hn::Neg(sine)), dx + row * rows.stride, half, i, count);
     }
     store_pair(sum, gradient.dweight, half, i, count);

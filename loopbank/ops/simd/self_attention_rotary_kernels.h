@@ -1,6 +1,6 @@
 #pragma once
-/// rotary_norm (rotary.h) on the rows of one head inside joined projections, and its gradient, in
-/// vector code. Free of ATen.
+/// rotary_norm (rotary.h) on the rows of one head or the heads of one row inside joined projections,
+/// and its gradient, in vector code. Free of ATen.
 
 #include <cstddef>
 
@@ -15,8 +15,9 @@ inline constexpr size_t kRotaryChunk = 16;
 struct RotaryRows {
   ConstValues x = {};
   size_t stride = 0;
-  const float* cosines = nullptr;  ///< [rows, width / 2]
-  const float* sines = nullptr;    ///< [rows, width / 2]
+  const float* cosines = nullptr;  ///< [rows, width / 2], or [width / 2] with `same_angles`
+  const float* sines = nullptr;    ///< likewise
+  bool same_angles = false;        ///< the rows are heads of one token
   const float* weight = nullptr;   ///< [width]
   size_t rows = 0;
   size_t width = 0;  ///< d
