@@ -46,6 +46,13 @@ at::Tensor paged_attention(const at::Tensor& q, std::span<const PagedRow> rows,
 RotatedHeads rotated_heads(const at::Tensor& qkv, const AttentionHeads& heads,
                            const RotaryTable& angles, const HeadNorm& norm);
 
+at::Tensor gather_rows(const at::Tensor& h, std::span<const int64_t> list);
+void weighted_add_rows(const at::Tensor& y, std::span<const int64_t> rows,
+                       std::span<const float> weights, const at::Tensor& h);
+at::Tensor relative_change(const at::Tensor& h, const at::Tensor& before);
+at::Tensor relative_acceleration(const at::Tensor& h, const at::Tensor& before,
+                                 const at::Tensor& earlier);
+
 at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values);
 at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
                      const std::vector<at::Tensor>& biases,
