@@ -14,6 +14,6 @@ int main(int, char** argv) {
     const auto nats = loopbank::nats_of(model, text.rows.front(), {.max_loops = loops});
     fmt::print("{} loops: {:.3f} bits per byte\n", loops, loopbank::bits_per_byte({nats}, text));
   }
-  const loopbank::Generator generator(model, tokenizer);
+  loopbank::Generator generator(model, tokenizer);
   fmt::print("{}\n", generator.generate("Ada lives in", {.max_tokens = 16}).text);
 }

@@ -22,12 +22,13 @@ struct GenerateFlags {
   std::string model;
   std::string prompt;
   GenerateOptions options;
+  at::ScalarType compute_dtype = at::kFloat;
   bool json = false;
 };
 
 void run_generate(const GenerateFlags& flags) {
   const auto loaded = load_inference_model(flags.model);
-  const Generator generator(loaded.model, loaded.tokenizer);
+  Generator generator(loaded.model, loaded.tokenizer, {.compute_dtype = flags.compute_dtype});
   const Stopwatch watch;
   const auto result = generator.generate(flags.prompt, flags.options, [&](std::string_view piece) {
     if (!flags.json) {
@@ -77,8 +78,8 @@ void add_generate(CLI::App& app) {
     add_setting_flag(*command, field)->capture_default_str();
   }
   command->add_option("--seed", options.seed, "Seed of the draws")->capture_default_str();
-  add_max_loops_flag(*command, &options.max_loops);
-  add_precision_flag(*command, options.compute_dtype);
+  add_max_loops_flag(*command, &options.inference.max_loops);
+  add_precision_flag(*command, flags->compute_dtype);
   command->add_flag("--json", flags->json, "The whole result as JSON on stdout, at the end");
   command->callback([flags] { run_generate(*flags); });
 }

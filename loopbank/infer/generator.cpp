@@ -1,136 +1,133 @@
 #include "loopbank/infer/generator.h"
 
-#include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/tensor.h>
-
-#include <algorithm>
-
-#include "loopbank/infer/utf8_stream.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
 namespace {
 
-/// The model over one growing text.
-class Reader {
- public:
-  Reader(const LanguageModel& model, const GenerateOptions& options)
-      : model_(model),
-        options_{.compute_dtype = options.compute_dtype,
-                 .max_loops = options.max_loops,
-                 .cache = &cache_,
-                 .recorder = nullptr} {}
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-
-  /// Reads on and gives the logits of what follows, [V].
-  at::Tensor read(const std::vector<TokenId>& tokens) {
-    const auto row = at::tensor(std::vector<int64_t>(tokens.begin(), tokens.end()), at::kLong);
-    const auto hidden = model_.hidden(row.unsqueeze(0).to(model_.device()), options_);
-    loops_ += hidden.expected_loops.mean(0).sum().item<double>();
-    // The head sees the last position alone: [1, D] to [1, V].
-    return model_.head(hidden.states.select(1, -1), options_).squeeze(0);
-  }
-  [[nodiscard]] int64_t length() const { return cache_.length(); }
-  [[nodiscard]] double mean_loops() const { return loops_ / static_cast<double>(length()); }
-
- private:
-  const LanguageModel& model_;
-  KeyValueCache cache_;
-  ForwardOptions options_;
-  double loops_ = 0.0;
-};
-
-}  // namespace
-
-std::string_view stop_reason_name(StopReason reason) {
-  switch (reason) {
-    case StopReason::kEndOfText:
-      return "end_of_text";
-    case StopReason::kMaxTokens:
-      return "max_tokens";
-    case StopReason::kContextFull:
-      return "context_full";
-    case StopReason::kCancelled:
-      break;
-  }
-  return "cancelled";
-}
-
-Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer)
-    : model_(model), tokenizer_(tokenizer), end_of_text_(tokenizer.end_of_text()) {
+EngineOptions with_ids_of(const Tokenizer& tokenizer, const LanguageModel& model,
+                          EngineOptions options) {
   if (tokenizer.vocab_size() > model.config().vocab_size) {
     fail(ErrorCode::kConfig,
          "Generator: expected a tokenizer of at most {} ids (the model's vocab_size), got {}.",
          model.config().vocab_size, tokenizer.vocab_size());
   }
+  options.num_ids = tokenizer.vocab_size();
+  return options;
 }
+
+}  // namespace
+
+Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer,
+                     const EngineOptions& options)
+    : tokenizer_(tokenizer),
+      max_length_(model.config().max_position_embeddings),
+      engine_(model, with_ids_of(tokenizer, model, options)) {}
 
 std::vector<TokenId> Generator::encode_prompt(std::string_view prompt) const {
   auto tokens = tokenizer_.encode(prompt);
   if (tokens.empty()) {
-    tokens.push_back(end_of_text_);
-  }
-  const int64_t most = model_.config().max_position_embeddings;
-  if (static_cast<int64_t>(tokens.size()) > most) {
-    fail(ErrorCode::kConfig,
-         "generate: expected a prompt of at most {} tokens (max_position_embeddings), got {}. "
-         "Shorten the prompt.",
-         most, tokens.size());
+    tokens.push_back(tokenizer_.end_of_text());
   }
   return tokens;
 }
 
-void Generator::check_options(const GenerateOptions& options) const {
-  (void)model_.config().budget_loops(options.max_loops, "generate");
-  if (options.max_tokens < 0) {
-    fail(ErrorCode::kConfig, "generate: expected max_tokens of 0 or more, got {}.",
-         options.max_tokens);
+RequestId Generator::add(std::vector<TokenId> prompt, const GenerateOptions& options,
+                         TakeText take_text) {
+  check_stop_strings(options.stop, "generate");
+  const auto prompt_tokens = static_cast<int64_t>(prompt.size());
+  const auto id = engine_.add({.prompt = std::move(prompt),
+                               .max_tokens = options.max_tokens,
+                               .completions = options.completions,
+                               .sampling = options.sampling,
+                               .seed = static_cast<uint64_t>(options.seed),
+                               .inference = options.inference,
+                               .end_tokens = {tokenizer_.end_of_text()}});
+  for (int64_t c = 0; c < options.completions; ++c) {
+    Generation blank;
+    blank.request = id;
+    blank.completion = c;
+    blank.prompt_tokens = prompt_tokens;
+    writing_.emplace(Key{id, c}, Writing{TextStream(options.stop), take_text, blank});
   }
+  return id;
+}
+
+bool Generator::cancel(RequestId id) {
+  std::erase_if(writing_, [&](const auto& entry) { return entry.first.first == id; });
+  return engine_.cancel(id);
+}
+
+bool Generator::give(Writing& writing, const std::string& piece) {
+  writing.result.text += piece;
+  return piece.empty() || !writing.take_text || writing.take_text(writing.result.completion, piece);
+}
+
+bool Generator::take(Writing& writing, const GeneratedToken& token) {
+  auto& result = writing.result;
+  result.tokens.push_back(token.draw.token);
+  result.log_probabilities.push_back(token.draw.log_probability);
+  result.loops.push_back(token.loops);
+  if (!token.draw.top.empty()) {
+    result.top.push_back(token.draw.top);
+  }
+  if (!give(writing, writing.text.push(tokenizer_.token_bytes(token.draw.token)))) {
+    result.stop_reason = StopReason::kCancelled;
+    return false;
+  }
+  if (writing.text.stopped()) {
+    result.stop_reason = StopReason::kStopString;
+    return false;
+  }
+  return true;
+}
+
+Generation Generator::finish(Key key, StopReason reason, double mean_loops) {
+  auto entry = writing_.extract(key);
+  auto& writing = entry.mapped();
+  if (reason != StopReason::kCancelled) {
+    give(writing, writing.text.finish());
+  }
+  auto result = std::move(writing.result);
+  result.stop_reason = reason;
+  result.text_offsets = writing.text.offsets();
+  result.mean_loops = mean_loops;
+  return result;
+}
+
+std::vector<Generation> Generator::step() {
+  const auto output = engine_.step();
+  std::vector<Generation> ended;
+  for (const auto& token : output.generated) {
+    const Key key{token.request, token.completion};
+    const auto writing = writing_.find(key);
+    if (writing != writing_.end() && !take(writing->second, token)) {
+      engine_.cancel(token.request, token.completion);
+      ended.push_back(finish(key, writing->second.result.stop_reason, token.mean_loops));
+    }
+  }
+  for (const auto& finished : output.finished) {
+    const Key key{finished.request, finished.completion};
+    if (writing_.contains(key)) {
+      ended.push_back(finish(key, finished.reason, finished.mean_loops));
+    }
+  }
+  return ended;
 }
 
 Generation Generator::generate(std::string_view prompt, const GenerateOptions& options,
-                               const TakeText& take_text) const {
-  check_options(options);
-  const at::NoGradGuard no_grad;
-  auto next = encode_prompt(prompt);
-  Generation result;
-  result.prompt_tokens = static_cast<int64_t>(next.size());
-  Reader reader(model_, options);
-  RandomStream random(derive_seed(options.seed, "generate"));
-  Utf8Stream text;
-  const auto give = [&](const std::string& piece) {
-    result.text += piece;
-    return piece.empty() || !take_text || take_text(piece);
-  };
+                               const std::function<bool(std::string_view piece)>& take_text) {
+  auto alone = options;
+  alone.completions = 1;
+  add(encode_prompt(prompt), alone, [&](int64_t, std::string_view piece) {
+    return !take_text || take_text(piece);
+  });
   while (true) {
-    if (static_cast<int64_t>(result.tokens.size()) == options.max_tokens) {
-      result.stop_reason = StopReason::kMaxTokens;
-      break;
-    }
-    if (reader.length() == model_.config().max_position_embeddings) {
-      result.stop_reason = StopReason::kContextFull;
-      break;
-    }
-    const auto logits = reader.read(next).narrow(0, 0, tokenizer_.vocab_size());
-    const auto token = sample_token(logits, options.sampling, random);
-    if (token == end_of_text_) {
-      result.stop_reason = StopReason::kEndOfText;
-      break;
-    }
-    result.tokens.push_back(token);
-    next = {token};
-    if (!give(text.push(tokenizer_.token_bytes(token)))) {
-      result.stop_reason = StopReason::kCancelled;
-      break;
+    auto ended = step();
+    if (!ended.empty()) {
+      return std::move(ended.front());
     }
   }
-  if (result.stop_reason != StopReason::kCancelled) {
-    give(text.finish());
-  }
-  result.mean_loops = reader.length() > 0 ? reader.mean_loops() : 0.0;
-  return result;
 }
 
 }  // namespace loopbank

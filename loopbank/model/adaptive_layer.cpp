@@ -3,10 +3,8 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/softplus.h>
 
-#include <vector>
-
+#include "loopbank/model/loop_mix.h"
 #include "loopbank/model/recompute.h"
-#include "loopbank/ops/halting.h"
 
 namespace loopbank {
 namespace {
@@ -16,13 +14,6 @@ Initial loop_scale_initial(const ModelConfig& config) {
           .value = config.loop_scale_init,
           .has_first = config.first_loop_scale_init.has_value(),
           .first = config.first_loop_scale_init.value_or(0.0)};
-}
-
-/// y = sum_t P_t h^(t), n = sum_t t P_t: [B, T, D] and [B, T].
-/// @param halting  [N, B, T], P
-LayerOutput sum_over_loops(const at::Tensor& halting, const std::vector<at::Tensor>& h) {
-  const auto [y, n] = ops::mix_by_halting(h, halting);
-  return {.state = y, .expected_loops = n};
 }
 
 }  // namespace
@@ -43,21 +34,18 @@ LayerOutput AdaptiveLayer::forward(const at::Tensor& x, const Place& place) cons
   const auto body = [this](const at::Tensor& h, const OpenBank& bank, const Place& in) {
     return loop(h, bank, in);
   };
-  const auto bank = memory_ ? memory_->open(place.pass) : OpenBank{};
-  std::vector<at::Tensor> states;  // h^(1), h^(2), ... [B, T, D]
-  std::vector<at::Tensor> logits;  // of p_1, p_2, ... [B, T]
-  auto h = x;                      // h^(0)
-  for (int64_t t = 1; t <= place.pass.loops(num_loops_); ++t) {
-    h = kept_or_recomputed(Recompute::kLoop, body, h, bank, place.at_loop(t));
-    states.push_back(h);
-    logits.push_back(halting_.logit(h, t));
+  const auto bank = place.weights.opened(
+      [&] { return memory_ ? memory_->open(place.pass) : OpenBank{}; });
+  const auto mix = make_loop_mix(x, halting_, num_loops_, place,
+                                 [&](const at::Tensor& h, const Place& in) {
+                                   return f_.keys_values(h + memory(h, bank, in), in);
+                                 });
+  auto h = x;  // h^(0)
+  for (int64_t t = 1; mix->runs(t); ++t) {
+    h = kept_or_recomputed(Recompute::kLoop, body, h, bank, mix->place(t));
+    h = mix->after_loop(t, h, halting_.logit(h, t));
   }
-  const auto halting = halting_.distribution(logits);  // P [N, B, T]
-  if (auto* recorder = place.pass.recorder(); recorder != nullptr) {
-    recorder->record_halting(place.layer, halting);
-    recorder->record_states(place.layer, x, states);
-  }
-  return sum_over_loops(halting, states);
+  return mix->output();
 }
 
 at::Tensor AdaptiveLayer::loop(const at::Tensor& h, const OpenBank& bank,

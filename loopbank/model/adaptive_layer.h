@@ -10,8 +10,8 @@
 ///
 ///     y = sum_t P_t h^(t)        n = sum_t t P_t
 ///
-/// All loops are run and mixed, in training and in inference alike: P_t is a weight, not a
-/// decision.
+/// In training all loops are run and mixed: P_t is a weight, not a decision. In inference a token
+/// may leave earlier (loop_mix.h).
 
 #include <ATen/core/Tensor.h>
 
@@ -31,7 +31,7 @@ class AdaptiveLayer : public Layer {
   AdaptiveLayer(Parameters& parameters, const std::string& name, const ModelConfig& config,
                 int64_t layer, const SharedMemory* shared);
 
-  /// The loops, as many as the pass allows, the halting rule over them, their mix.
+  /// The loops, as many as the pass allows, and their mix.
   [[nodiscard]] LayerOutput forward(const at::Tensor& x, const Place& place) const override;
 
  private:

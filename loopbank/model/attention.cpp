@@ -2,26 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "loopbank/ops/attention.h"
 #include "loopbank/ops/elementwise.h"
 #include "loopbank/ops/norm_linear.h"
-#include "loopbank/ops/rotary.h"
+#include "loopbank/ops/rotated_heads.h"
 #include "loopbank/ops/self_attention.h"
 
 namespace loopbank {
-namespace {
-
-/// [B, T, n d] to [B, n, T, d].
-at::Tensor split_heads(const at::Tensor& x, int64_t num_heads) {
-  return x.reshape({x.size(0), x.size(1), num_heads, -1}).transpose(1, 2);
-}
-
-/// [B, H, T, d] to [B, T, H d].
-at::Tensor merge_heads(const at::Tensor& x) {
-  return x.transpose(1, 2).reshape({x.size(0), x.size(2), -1});
-}
-
-}  // namespace
 
 Attention::Attention(Parameters& parameters, const std::string& name, const ModelConfig& config)
     : heads_{.query = config.num_attention_heads, .key = config.num_key_value_heads},
@@ -54,8 +40,9 @@ Branch Attention::operator()(const Normed& x, const Place& place) const {
 
 at::Tensor Attention::attend(const at::Tensor& qkv, const Place& place) const {
   const auto& pass = place.pass;
-  if (pass.cache() != nullptr) {
-    return attend_over(*pass.cache(), qkv, place);
+  if (pass.context() != nullptr) {
+    const auto [q, k, v] = ops::rotated_heads(qkv[0], heads_, place.angles(), norm());
+    return pass.context()->attend(place.rows(), q, {k, v}).unsqueeze(0);
   }
   if (pass.tree() != nullptr) {
     return ops::tree_attention(qkv, heads_, pass.angles, norm(), *pass.tree());
@@ -63,19 +50,11 @@ at::Tensor Attention::attend(const at::Tensor& qkv, const Place& place) const {
   return ops::self_attention(qkv, heads_, pass.angles, norm());
 }
 
-at::Tensor Attention::attend_over(KeyValueCache& cache, const at::Tensor& qkv,
-                                  const Place& place) const {
-  const auto of_key = heads_.key * query_norm_.weight().size(0);  // H_kv d
-  const auto parts = qkv.split_with_sizes({qkv.size(-1) - 2 * of_key, of_key, of_key}, -1);
-  const auto rotated = [&](const at::Tensor& x, int64_t num_heads, const RmsNorm& norm) {
-    return ops::rotary_norm(split_heads(x, num_heads), place.pass.angles, norm.weight(),
-                            norm.eps());
-  };
-  const auto q = rotated(parts[0], heads_.query, query_norm_);              // [B, H, T, d]
-  const auto k = rotated(parts[1], heads_.key, key_norm_);                  // [B, H_kv, T, d]
-  const auto v = split_heads(parts[2], heads_.key);                         // [B, H_kv, T, d]
-  const auto [keys, values] = cache.append(place.layer, place.loop, k, v);  // [B, H_kv, S, d]
-  return merge_heads(ops::causal_attention(q, keys, values));               // [B, T, D]
+KeysValues Attention::keys_values(const Normed& x, const Place& place) const {
+  const auto kv = side_by_side({key_, value_}, x.in(place.pass.compute_dtype()), place);
+  const auto heads = ops::rotated_heads(kv[0], {.query = 0, .key = heads_.key}, place.angles(),
+                                        norm());
+  return {heads.key, heads.value};
 }
 
 ops::HeadNorm Attention::norm() const {

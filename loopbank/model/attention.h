@@ -30,14 +30,14 @@ class Attention {
   /// that op also sums h's two gradients.
   [[nodiscard]] Branch operator()(const Normed& x, const Place& place) const;
 
- private:
-  /// Over what the pass says that a token sees: those before it, in its row or in the tree, and in
-  /// the cache. [B, T, (H + 2 H_kv) d] to [B, T, D]
-  [[nodiscard]] at::Tensor attend(const at::Tensor& qkv, const Place& place) const;
+  /// Keys and values alone, of tokens that will be attended to at loops which they did not run.
+  /// @param x  for [1, r, D]
+  [[nodiscard]] KeysValues keys_values(const Normed& x, const Place& place) const;
 
-  /// The same attention where the pass has a cache: over the tokens that it holds as well.
-  [[nodiscard]] at::Tensor attend_over(KeyValueCache& cache, const at::Tensor& qkv,
-                                       const Place& place) const;
+ private:
+  /// Over what the pass says that a token sees: those before it in its row, in the tree, or in its
+  /// text. [B, T, (H + 2 H_kv) d] to [B, T, D]
+  [[nodiscard]] at::Tensor attend(const at::Tensor& qkv, const Place& place) const;
 
   [[nodiscard]] ops::HeadNorm norm() const;
 

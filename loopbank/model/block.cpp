@@ -19,4 +19,8 @@ at::Tensor Block::operator()(const at::Tensor& h, const at::Tensor& s, const Pla
   return a + s * feed_forward_(rms_norm(a, feed_forward_norm_), place);    // [B, T, D]
 }
 
+KeysValues Block::keys_values(const at::Tensor& h, const Place& place) const {
+  return attention_.keys_values(rms_norm(h, attention_norm_), place);
+}
+
 }  // namespace loopbank

@@ -26,6 +26,9 @@ class Block {
   [[nodiscard]] at::Tensor operator()(const at::Tensor& h, const at::Tensor& s,
                                       const Place& place) const;
 
+  /// Keys and values of its attention, from the same h.
+  [[nodiscard]] KeysValues keys_values(const at::Tensor& h, const Place& place) const;
+
  private:
   RmsNorm attention_norm_;
   Attention attention_;

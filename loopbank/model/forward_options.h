@@ -1,12 +1,12 @@
 #pragma once
-/// What the caller of a forward pass decides: number type, loop budget, key/value cache, recorder.
+/// What the caller of a forward pass decides: number type, loop budget, what it stands in, recorder.
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <optional>
 
-#include "loopbank/model/key_value_cache.h"
+#include "loopbank/model/inference_context.h"
 #include "loopbank/model/recorder.h"
 #include "loopbank/ops/token_tree.h"
 
@@ -19,15 +19,21 @@ enum class Recompute {
   kLayer,  ///< every layer: its input is kept
 };
 
+class PreparedModel;
+
 struct ForwardOptions {
   at::ScalarType compute_dtype = at::kFloat;  ///< kFloat or kBFloat16 (kDouble in tests)
   int64_t max_loops = 0;                      ///< loop budget; 0: each layer's own N
-  KeyValueCache* cache = nullptr;             ///< inference only
+  /// Of a pass of inference: its tokens [1, R] belong to texts whose earlier tokens are not read
+  /// again.
+  InferenceContext* context = nullptr;
+  /// Weights prepared by an earlier pass of the same model and compute type; inference only.
+  PreparedModel* prepared = nullptr;
   /// The tokens [1, T] stand in this tree and not in a row: sequences with shared beginnings, each
-  /// beginning computed once. Without a cache.
+  /// beginning computed once. Without a context.
   const ops::TokenTree* tree = nullptr;
   Recorder* recorder = nullptr;
-  Recompute recompute = Recompute::kNone;  ///< without a cache or a recorder, with gradients
+  Recompute recompute = Recompute::kNone;  ///< without a context or a recorder, with gradients
   /// Of the ponder term in `loss`; absent: the model's own.
   std::optional<double> ponder_weight = {};
 };

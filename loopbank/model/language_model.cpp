@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "loopbank/model/adaptive_layer.h"
+#include "loopbank/model/prepared_model.h"
 #include "loopbank/model/recompute.h"
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/kernels.h"
@@ -29,10 +30,22 @@ ModelConfig validated(ModelConfig config) {
   return config;
 }
 
-/// Positions that the tokens reach to: behind the cached ones, or by depth in a tree.
+/// Positions that the tokens stand at, [T] int64 on the CPU.
+at::Tensor positions_of(const at::Tensor& tokens, const ForwardOptions& options) {
+  if (options.tree != nullptr) {
+    return at::tensor(options.tree->depths(), at::kLong);
+  }
+  return options.context != nullptr ? options.context->positions()
+                                    : at::arange(tokens.size(1), at::kLong);
+}
+
+/// Positions that the tokens reach to.
 int64_t length_of(const at::Tensor& tokens, const ForwardOptions& options) {
-  const int64_t cached = options.cache != nullptr ? options.cache->length() : 0;
-  return options.tree != nullptr ? options.tree->height() : cached + tokens.size(1);
+  if (options.tree != nullptr) {
+    return options.tree->height();
+  }
+  return options.context != nullptr ? options.context->positions().max().item<int64_t>() + 1
+                                    : tokens.size(1);
 }
 
 void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
@@ -42,12 +55,17 @@ void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
          ops::format_shape(tokens.sizes()), c10::toString(tokens.scalar_type()));
   }
   ops::expect_ids("forward", "tokens", tokens, config.vocab_size);
-  if (options.tree != nullptr && (options.cache != nullptr || tokens.size(0) != 1 ||
+  if (options.tree != nullptr && (options.context != nullptr || tokens.size(0) != 1 ||
                                   tokens.size(1) != options.tree->num_tokens())) {
     fail(ErrorCode::kShape,
-         "forward: expected tokens [1, {}] as in the tree and no cache, got {} and {}.",
+         "forward: expected tokens [1, {}] as in the tree and no context, got {} and {}.",
          options.tree->num_tokens(), ops::format_shape(tokens.sizes()),
-         options.cache != nullptr ? "a cache" : "none");
+         options.context != nullptr ? "a context" : "none");
+  }
+  if (options.context != nullptr &&
+      (tokens.size(0) != 1 || tokens.size(1) != options.context->positions().size(0))) {
+    fail(ErrorCode::kShape, "forward: expected tokens [1, {}] as in the context, got {}.",
+         options.context->positions().size(0), ops::format_shape(tokens.sizes()));
   }
   if (const auto length = length_of(tokens, options); length > config.max_position_embeddings) {
     fail(ErrorCode::kShape,
@@ -60,11 +78,8 @@ void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
 /// The rotary angles of the tokens' positions.
 ops::RotaryTable angles_of(const at::Tensor& tokens, const ForwardOptions& options,
                            const ModelConfig& config) {
-  const auto length = length_of(tokens, options);
-  const auto positions = options.tree != nullptr
-                             ? at::tensor(options.tree->depths(), at::kLong)
-                             : at::arange(length - tokens.size(1), length, at::kLong);  // [T]
-  return ops::rotary_table(positions, config.head_size(), config.rope_theta, tokens.device());
+  return ops::rotary_table(positions_of(tokens, options), config.head_size(), config.rope_theta,
+                           tokens.device());
 }
 
 /// A layer, kept for the backward pass or computed again there.
@@ -129,12 +144,15 @@ struct LanguageModel::Parts {
     Pass pass(options);
     pass.angles = angles_of(tokens, options, config);
     if (memory) {
-      pass.global_bank = memory->open(pass);
+      const auto open_bank = [&] { return memory->open(pass); };
+      pass.global_bank = options.prepared != nullptr
+                             ? options.prepared->shared().opened(open_bank)
+                             : open_bank();
     }
     return pass;
   }
 
-  /// After the final norm, with the pass's cache and recorder served.
+  /// After the final norm, with the pass's context and recorder served.
   Hidden run_layers(const at::Tensor& tokens, const Pass& pass) const {
     if (pass.recorder() != nullptr) {
       pass.recorder()->reset(layers.size());
@@ -142,13 +160,12 @@ struct LanguageModel::Parts {
     auto h = embed(tokens).to(pass.state_dtype());  // [B, T, D]
     std::vector<at::Tensor> n;                      // of each layer [B, T]
     for (size_t l = 0; l < layers.size(); ++l) {
-      LayerWeights weights(pass.compute_dtype());
-      const auto out = run(*layers[l], h, {pass, weights, static_cast<int64_t>(l)});
+      const auto layer = static_cast<int64_t>(l);
+      LayerWeights of_this_pass(pass.compute_dtype());
+      auto& weights = pass.prepared() != nullptr ? pass.prepared()->layer(layer) : of_this_pass;
+      const auto out = run(*layers[l], h, {pass, weights, layer});
       h = out.state;
       n.push_back(out.expected_loops);
-    }
-    if (pass.cache() != nullptr) {
-      pass.cache()->advance(tokens.size(1));
     }
     return {.states = rms_norm(h, *final_norm).in(pass.compute_dtype()),  // [B, T, D]
             .expected_loops = at::stack(n)};                              // [L, B, T]
@@ -156,9 +173,10 @@ struct LanguageModel::Parts {
 
   /// [..., D] to [..., V], in the state type.
   at::Tensor logits(const at::Tensor& states, const Pass& pass) const {
-    const auto weights =
-        std::make_shared<ops::LinearWeights>(std::vector{head}, pass.compute_dtype());
-    return ops::linear(states.to(pass.compute_dtype()), weights).to(pass.state_dtype());
+    LayerWeights of_this_pass(pass.compute_dtype());
+    auto& weights = pass.prepared() != nullptr ? pass.prepared()->shared() : of_this_pass;
+    return ops::linear(states.to(pass.compute_dtype()), weights.prepared({head}))
+        .to(pass.state_dtype());
   }
 
   /// (mean n - 1) / (N - 1), the mean over the layers that may loop more than once.

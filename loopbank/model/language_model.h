@@ -40,7 +40,7 @@ class LanguageModel {
   LanguageModel(LanguageModel&&) noexcept;
 
   /// @param tokens  [B, T] int64 in [0, V) on the model's device
-  /// @throws Error kShape when T (with the cache's length) exceeds max_position_embeddings
+  /// @throws Error kShape when a token's position reaches max_position_embeddings
   [[nodiscard]] ModelOutput forward(const at::Tensor& tokens,
                                     const ForwardOptions& options = {}) const;
 

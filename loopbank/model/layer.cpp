@@ -5,6 +5,7 @@
 #include <ATen/ops/scalar_tensor.h>
 
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "loopbank/model/recompute.h"
@@ -22,6 +23,17 @@ at::Tensor depth_scale(const std::string& rule, int64_t l, at::Device device) {
                            at::TensorOptions().dtype(at::kFloat).device(device));
 }
 
+/// Every token leaves after the one loop.
+LoopOutcome leave_together(const at::Tensor& y, const Place& place) {
+  LoopOutcome outcome{.at = place.rows(),
+                      .weights = std::vector<float>(static_cast<size_t>(y.size(1)), 1.0F),
+                      .states = y[0],
+                      .outputs = y[0]};
+  outcome.left.resize(outcome.weights.size());
+  std::iota(outcome.left.begin(), outcome.left.end(), 0);
+  return outcome;
+}
+
 }  // namespace
 
 DenseLayer::DenseLayer(Parameters& parameters, const std::string& name, const ModelConfig& config,
@@ -36,6 +48,9 @@ LayerOutput DenseLayer::forward(const at::Tensor& x, const Place& place) const {
   const auto y = kept_or_recomputed(Recompute::kLoop, body, x, /*bank=*/{}, place);
   if (auto* recorder = place.pass.recorder(); recorder != nullptr) {
     recorder->record_states(place.layer, x, {y});
+  }
+  if (auto* context = place.pass.context(); context != nullptr) {
+    context->after_loop(leave_together(y, place));
   }
   return {.state = y, .expected_loops = at::ones({x.size(0), x.size(1)}, x.options())};  // [B, T]
 }

@@ -25,7 +25,7 @@ int64_t Pass::loops(int64_t trained_loops) const {
 }
 
 bool Pass::recomputes(Recompute part) const {
-  return options_.recompute == part && options_.cache == nullptr && options_.recorder == nullptr &&
+  return options_.recompute == part && options_.context == nullptr && options_.recorder == nullptr &&
          at::GradMode::is_enabled();
 }
 

@@ -38,7 +38,8 @@ class Pass {
   [[nodiscard]] Pass keeping_all(OpenBank global_bank) const;
 
   /// Null where there is none.
-  [[nodiscard]] KeyValueCache* cache() const { return options_.cache; }
+  [[nodiscard]] InferenceContext* context() const { return options_.context; }
+  [[nodiscard]] PreparedModel* prepared() const { return options_.prepared; }
   /// The tree that the tokens stand in; null for a row.
   [[nodiscard]] const ops::TokenTree* tree() const { return options_.tree; }
   /// Null where nothing is recorded.

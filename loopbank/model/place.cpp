@@ -23,4 +23,11 @@ const std::shared_ptr<ops::LinearWeights>& LayerWeights::prepared(
   return prepared;
 }
 
+const OpenBank& LayerWeights::opened(const std::function<OpenBank()>& open) {
+  if (!bank_) {
+    bank_ = open();
+  }
+  return *bank_;
+}
+
 }  // namespace loopbank

@@ -4,8 +4,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "loopbank/model/pass.h"
@@ -29,19 +31,37 @@ class LayerWeights {
   [[nodiscard]] const std::shared_ptr<ops::LinearWeights>& prepared(
       const std::vector<at::Tensor>& masters);
 
+  /// What `open` gave when it was first called.
+  [[nodiscard]] const OpenBank& opened(const std::function<OpenBank()>& open);
+
  private:
   at::ScalarType compute_;
   std::map<std::vector<const void*>, std::shared_ptr<ops::LinearWeights>> by_masters_;
+  std::optional<OpenBank> bank_;
+};
+
+/// Those tokens of a pass of inference that a loop is run for.
+struct Thinking {
+  std::vector<int64_t> rows;  ///< ascending, of the pass's R
+  ops::RotaryTable angles;    ///< of their positions
 };
 
 /// Handed down from the model to every module of a block; what it refers to outlives it.
 struct Place {
   const Pass& pass;
   LayerWeights& weights;
-  int64_t layer = 0;  ///< from 0
-  int64_t loop = 1;   ///< t, from 1
+  int64_t layer = 0;                   ///< from 0
+  int64_t loop = 1;                    ///< t, from 1
+  const Thinking* thinking = nullptr;  ///< null: all tokens of the pass
 
-  [[nodiscard]] Place at_loop(int64_t t) const { return {pass, weights, layer, t}; }
+  [[nodiscard]] Place at_loop(int64_t t) const { return {pass, weights, layer, t, thinking}; }
+  /// Of the tokens that the loop is run for.
+  [[nodiscard]] const ops::RotaryTable& angles() const {
+    return thinking != nullptr ? thinking->angles : pass.angles;
+  }
+  [[nodiscard]] LoopRows rows() const {
+    return {layer, loop, thinking != nullptr ? &thinking->rows : nullptr};
+  }
 };
 
 }  // namespace loopbank

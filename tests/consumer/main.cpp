@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
   const auto scored = loopbank::scored_text_of(loaded.tokenizer.encode(text), loaded.tokenizer, 64);
   const auto nats = loopbank::nats_of(loaded.model, scored.rows.front(), {});
   std::fprintf(stderr, "%.4f bits a byte\n", loopbank::bits_per_byte({nats}, scored));
-  const loopbank::Generator generator(loaded.model, loaded.tokenizer);
+  loopbank::Generator generator(loaded.model, loaded.tokenizer);
   const auto generated =
       generator.generate(text, {.max_tokens = 12, .sampling = {.temperature = 0.0}});
   std::printf("%s\n", generated.text.c_str());

@@ -22,8 +22,6 @@ using testing::expect_contains;
 using testing::kByteVocabulary;
 using testing::random_model;
 
-constexpr double kCacheTolerance = 1e-4;
-
 /// Behind each byte of the cycle the next one is all but certain.
 at::Tensor chain(std::string_view cycle) {
   auto table = at::zeros({kByteVocabulary, kByteVocabulary});
@@ -42,51 +40,10 @@ GenerateOptions greedy(int64_t max_tokens) {
   return options;
 }
 
-TEST(KeyValueCache, LogitsAreThoseOfAFullForward) {
-  const at::NoGradGuard no_grad;
-  const auto model = random_model();
-  auto generator = at::detail::createCPUGenerator(5);
-  const auto tokens = at::randint(0, kByteVocabulary, {2, 24}, generator, at::kLong);
-  for (const int64_t budget : {0, 1, 2}) {
-    const auto full = model.forward(
-        tokens,
-        {.compute_dtype = at::kFloat, .max_loops = budget, .cache = nullptr, .recorder = nullptr});
-    KeyValueCache cache;
-    int64_t at = 0;
-    // A prompt, single tokens, then several at once.
-    for (const int64_t count : {10, 1, 1, 1, 4, 1, 6}) {
-      const auto part = model.forward(
-          tokens.narrow(1, at, count),
-          {.compute_dtype = at::kFloat, .max_loops = budget, .cache = &cache, .recorder = nullptr});
-      const auto expected = full.logits.narrow(1, at, count);
-      EXPECT_LT((part.logits - expected).abs().max().item<double>(), kCacheTolerance)
-          << "position " << at << ", budget " << budget;
-      EXPECT_LT((part.expected_loops - full.expected_loops.narrow(2, at, count))
-                    .abs()
-                    .max()
-                    .item<double>(),
-                kCacheTolerance);
-      at += count;
-      EXPECT_EQ(cache.length(), at);
-    }
-  }
-}
-
-TEST(KeyValueCache, ATokenSeesWhatStandsBeforeIt) {
-  // The comparison above would hold for a model that ignores its context.
-  const at::NoGradGuard no_grad;
-  const auto model = random_model();
-  const auto tokens = at::arange(24).view({1, 24});
-  auto changed = tokens.clone();
-  changed[0][0] = 200;
-  const auto difference = model.forward(tokens).logits - model.forward(changed).logits;
-  EXPECT_GT(difference.select(1, 23).abs().max().item<double>(), 100 * kCacheTolerance);
-}
-
 TEST(Generator, FollowsAKnownModel) {
   const auto tokenizer = Tokenizer::bytes();
   const auto model = bigram_model(chain("helo "), bigram_config());
-  const Generator generator(model, tokenizer);
+  Generator generator(model, tokenizer);
   std::string streamed;
   const auto result = generator.generate("he", greedy(9), [&](std::string_view piece) {
     streamed += piece;
@@ -120,7 +77,7 @@ TEST(Generator, GreedyTextIsThatOfFullForwards) {
 TEST(Generator, TheSeedDecidesTheText) {
   const auto tokenizer = Tokenizer::bytes();
   const auto model = random_model();
-  const Generator generator(model, tokenizer);
+  Generator generator(model, tokenizer);
   GenerateOptions options;
   options.max_tokens = 30;
   options.sampling = {.temperature = 1.0, .top_p = 1.0};
@@ -197,21 +154,21 @@ TEST(Generator, MeanLoopsFollowTheBudget) {
   const auto model = bigram_model(chain("ab"), bigram_config(64, /*loops=*/3));
   auto options = greedy(5);
   EXPECT_NEAR(Generator(model, tokenizer).generate("a", options).mean_loops, 1.75, 1e-5);
-  options.max_loops = 2;
+  options.inference.max_loops = 2;
   EXPECT_NEAR(Generator(model, tokenizer).generate("a", options).mean_loops, 1.5, 1e-5);
 }
 
 TEST(Generator, MistakesAreNamed) {
   const auto tokenizer = Tokenizer::bytes();
   const auto model = bigram_model(chain("ab"), bigram_config(/*max_length=*/6));
-  const Generator generator(model, tokenizer);
+  Generator generator(model, tokenizer);
   expect_contains(
       error_of(ErrorCode::kConfig, [&] { (void)generator.generate("abababab", greedy(1)); }),
       "expected a prompt of at most 6 tokens (max_position_embeddings), got 8. Shorten the prompt");
   auto options = greedy(1);
-  options.max_loops = 2;
+  options.inference.max_loops = 2;
   expect_contains(error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", options); }),
-                  "generate: \"max_loops\" expects a loop budget from 1 to 1, or 0 for each "
+                  "request: \"max_loops\" expects a loop budget from 1 to 1, or 0 for each "
                   "layer's own N, got 2.");
   expect_contains(error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", greedy(-1)); }),
                   "expected max_tokens of 0 or more, got -1");

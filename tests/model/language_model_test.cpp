@@ -306,12 +306,7 @@ TEST(LanguageModel, RefusesATreeThatDoesNotFit) {
   const ops::TokenTree tree({0, 1, 1});
   EXPECT_EQ(error_of(ErrorCode::kShape,
                      [&] { return model.forward(some_tokens(1, 4), {.tree = &tree}); }),
-            "forward: expected tokens [1, 3] as in the tree and no cache, got [1, 4] and none.");
-  KeyValueCache cache;
-  EXPECT_EQ(
-      error_of(ErrorCode::kShape,
-               [&] { return model.forward(some_tokens(1, 3), {.cache = &cache, .tree = &tree}); }),
-      "forward: expected tokens [1, 3] as in the tree and no cache, got [1, 3] and a cache.");
+            "forward: expected tokens [1, 3] as in the tree and no context, got [1, 4] and none.");
   std::vector<int64_t> depths;
   for (int64_t i = 0; i < 25; ++i) {
     depths.push_back(i);
@@ -325,43 +320,6 @@ TEST(LanguageModel, RefusesATreeThatDoesNotFit) {
   depths.assign(40, 0);
   const ops::TokenTree wide(depths);
   EXPECT_EQ(model.forward(some_tokens(1, 40), {.tree = &wide}).logits.size(1), 40);
-}
-
-TEST(KeyValueCache, GrowsPastItsFirstCapacityAndForgetsWhatIsCutOff) {
-  auto config = memory_config(3);
-  config.max_position_embeddings = 200;
-  const auto model = made(config);
-  const at::NoGradGuard no_grad;
-  const auto tokens = some_tokens(2, 150);
-  const auto whole = model.forward(tokens).logits;
-  KeyValueCache cache;
-  const ForwardOptions cached{.cache = &cache};
-  (void)model.forward(tokens.narrow(1, 0, 63), cached);
-  for (int64_t position = 63; position < 70; ++position) {  // the first capacity is 64 tokens
-    const auto next = model.forward(tokens.narrow(1, position, 1), cached).logits;
-    EXPECT_TRUE(next.allclose(whole.narrow(1, position, 1), 1e-4, 1e-5)) << position;
-  }
-  (void)model.forward(some_tokens(2, 20).flip(1), cached);  // a branch that is dropped
-  cache.truncate(70);
-  const auto rest = model.forward(tokens.narrow(1, 70, 80), cached).logits;
-  EXPECT_TRUE(rest.allclose(whole.narrow(1, 70, 80), 1e-4, 1e-5));
-}
-
-TEST(KeyValueCache, AnotherBatchOrALargerBudgetIsRefused) {
-  const auto model = made(looped_config(3));
-  const at::NoGradGuard no_grad;
-  KeyValueCache cache;
-  (void)model.forward(some_tokens(2, 4), {.max_loops = 2, .cache = &cache});
-  const auto message = error_of(
-      ErrorCode::kShape, [&] { return model.forward(some_tokens(2, 1), {.cache = &cache}); });
-  EXPECT_EQ(message,
-            "KeyValueCache: expected 4 cached tokens of 2 rows in layer 0, loop 3, got none. Use a "
-            "cache with one batch and one loop budget.");
-  EXPECT_NE(
-      error_of(ErrorCode::kShape,
-               [&] { return model.forward(some_tokens(1, 1), {.max_loops = 2, .cache = &cache}); })
-          .find("of 1 rows in layer 0, loop 1"),
-      std::string::npos);
 }
 
 }  // namespace

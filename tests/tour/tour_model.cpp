@@ -6,7 +6,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
+#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/sin.h>
 #include <gtest/gtest.h>
 
@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "loopbank/infer/engine.h"
 #include "loopbank/ops/kernels.h"
 
 namespace loopbank::testing {
@@ -110,17 +111,25 @@ TEST(ChangedModel, IsTheSameWithBothSetsOfKernels) {
   }
 }
 
-TEST(ChangedModel, SaysOverACacheWhatItSaysOfTheWholeText) {
+TEST(ChangedModel, SaysTokenByTokenWhatItSaysOfTheWholeText) {
   const at::NoGradGuard no_grad;
   const auto model = tour_model();
   const auto tokens = tour_tokens(1, 7);
-  KeyValueCache cache;
-  std::vector<at::Tensor> logits;
+  const auto expected = model.forward(tokens).logits[0].log_softmax(1);  // [T, V]
+  Engine engine(model, {.batch_tokens = 1});
+  Request request;
+  request.max_tokens = 0;
+  request.score_from = 1;
   for (int64_t i = 0; i < tokens.size(1); ++i) {
-    logits.push_back(model.forward(tokens.narrow(1, i, 1), {.cache = &cache}).logits);
+    request.prompt.push_back(tokens[0][i].item<TokenId>());
   }
-  const double off = (at::cat(logits, 1) - model.forward(tokens).logits).abs().max().item<double>();
-  EXPECT_LE(off, 1e-4);
+  engine.add(request);
+  while (!engine.idle()) {
+    for (const auto& scored : engine.step().scored) {
+      const auto token = request.prompt[static_cast<size_t>(scored.place)];
+      EXPECT_NEAR(scored.log_probability, expected[scored.place - 1][token].item<double>(), 1e-4);
+    }
+  }
 }
 
 TEST(ChangedModel, HasTheSameGradientsWhereLoopsAreComputedAgain) {

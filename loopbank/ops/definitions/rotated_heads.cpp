@@ -13,7 +13,7 @@ namespace {
 
 void check_joined_rows(const at::Tensor& qkv, const AttentionHeads& heads,
                        const RotaryTable& angles, const HeadNorm& norm) {
-  if (heads.query < 1 || heads.key < 1 || heads.query % heads.key != 0) {
+  if (heads.query < 0 || heads.key < 1 || heads.query % heads.key != 0) {
     fail(ErrorCode::kShape,
          "rotated_heads: expected H a multiple of H_kv, both at least 1, got {} and {}.",
          heads.query, heads.key);

@@ -1,0 +1,61 @@
+#pragma once
+/// The context of a pass over tokens of several texts, each with its own cache, rule and policy.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "loopbank/infer/cached_text.h"
+#include "loopbank/infer/key_value_policy.h"
+#include "loopbank/model/inference_context.h"
+#include "loopbank/ops/self_attention.h"
+
+namespace loopbank {
+
+/// A token of a pass. The text has room for it (`CachedText::extend`).
+struct BatchToken {
+  CachedText* text = nullptr;
+  int64_t position = 0;
+  const KeyValuePolicy* policy = nullptr;
+  TokenExit exit;
+};
+
+/// What a pass has computed.
+struct LoopCounts {
+  std::vector<int64_t> run;   ///< [L] tokens that ran a loop, over all loops
+  std::vector<int64_t> late;  ///< [L] tokens whose keys and values were made late
+};
+
+class BatchContext final : public InferenceContext {
+ public:
+  /// @param tokens  those of one text follow each other, in order
+  BatchContext(const PageStore& store, const ops::AttentionHeads& heads,
+               std::vector<BatchToken> tokens);
+
+  [[nodiscard]] at::Tensor positions() const override { return positions_; }
+  [[nodiscard]] const std::vector<TokenExit>& exits() const override { return exits_; }
+  at::Tensor attend(const LoopRows& at, const at::Tensor& query, const KeysValues& own) override;
+  void after_loop(const LoopOutcome& outcome) override;
+
+  [[nodiscard]] const LoopCounts& counts() const { return counts_; }
+
+ private:
+  class Slots;
+  [[nodiscard]] const BatchToken& token(const LoopRows& at, size_t i) const;
+  [[nodiscard]] int64_t loops_of(int64_t layer, const BatchToken& token) const;
+  /// Writes own keys and values to the slot that tokens of the same pass find them in.
+  void write_own(const LoopRows& at);
+
+  const PageStore& store_;
+  ops::AttentionHeads heads_;
+  std::vector<BatchToken> tokens_;
+  std::vector<TokenExit> exits_;
+  at::Tensor positions_;  // [R]
+  KeysValues own_;        // of the loop that is running
+  std::vector<std::vector<const void*>> blocks_;  // of the texts of an attention
+  std::vector<float> sums_;                       // [R, 2, H_kv d], of who mixes
+  LoopCounts counts_;
+};
+
+}  // namespace loopbank

@@ -1,0 +1,406 @@
+#include "loopbank/infer/engine.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+#include "loopbank/infer/engine_text.h"
+#include "loopbank/support/error.h"
+
+namespace loopbank {
+namespace {
+
+constexpr int64_t kHeadRows = 128;  // of a call of the head: 25 MB of logits at V 50304
+
+ops::PageLayout layout_of(const ModelConfig& config, at::ScalarType compute) {
+  return {.key_heads = config.num_key_value_heads,
+          .width = config.head_size(),
+          .is_bf16 = compute == at::kBFloat16};
+}
+
+std::vector<int64_t> loops_of_layers(const ModelConfig& config) {
+  std::vector<int64_t> loops;
+  for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
+    loops.push_back(std::max<int64_t>(config.loops(l), 1));
+  }
+  return loops;
+}
+
+/// log softmax(logits)[id], and whether the token is the most probable, the first of equals.
+ScoredToken score(const float* logits, int64_t vocab, TokenId id) {
+  const auto* const best = std::max_element(logits, logits + vocab);
+  double sum = 0.0;
+  for (int64_t i = 0; i < vocab; ++i) {
+    sum += std::exp(static_cast<double>(logits[i]) - static_cast<double>(*best));
+  }
+  const auto at = static_cast<int64_t>(id);
+  return {.log_probability =
+              static_cast<double>(logits[at]) - static_cast<double>(*best) - std::log(sum),
+          .greedy = best - logits == at};
+}
+
+}  // namespace
+
+std::string_view stop_reason_name(StopReason reason) {
+  switch (reason) {
+    case StopReason::kEndOfText:
+      return "end_of_text";
+    case StopReason::kMaxTokens:
+      return "max_tokens";
+    case StopReason::kContextFull:
+      return "context_full";
+    case StopReason::kStopString:
+      return "stop_string";
+    case StopReason::kCancelled:
+      break;
+  }
+  return "cancelled";
+}
+
+/// The tokens of a pass.
+struct Engine::Batch {
+  struct Row {
+    EngineText* text;
+    int64_t position;
+    bool wants_logits;
+  };
+  std::vector<BatchToken> tokens;
+  std::vector<int64_t> ids;
+  std::vector<Row> rows;
+};
+
+Engine::Engine(const LanguageModel& model, const EngineOptions& options)
+    : model_(model),
+      options_(options),
+      prepared_(model.config().num_hidden_layers, options.compute_dtype) {
+  if (options.compute_dtype != at::kFloat && options.compute_dtype != at::kBFloat16) {
+    fail(ErrorCode::kDtype, "Engine: expected compute in Float or BFloat16, got {}.",
+         c10::toString(options.compute_dtype));
+  }
+  if (options.batch_tokens < 1 || options.cache_bytes < 1) {
+    fail(ErrorCode::kConfig,
+         "Engine: expected passes of at least one token and a cache of at least one byte, got {} "
+         "and {}.",
+         options.batch_tokens, options.cache_bytes);
+  }
+  const auto& config = model.config();
+  store_ = std::make_unique<PageStore>(layout_of(config, options.compute_dtype),
+                                       loops_of_layers(config), options.cache_bytes);
+  counts_.loops.run.assign(static_cast<size_t>(config.num_hidden_layers), 0);
+  counts_.loops.late = counts_.loops.run;
+}
+
+Engine::~Engine() = default;
+
+int64_t Engine::num_ids() const {
+  return options_.num_ids > 0 ? options_.num_ids : model_.config().vocab_size;
+}
+
+RequestId Engine::add(Request request) {
+  check_request(request, model_.config());
+  auto job = std::make_unique<EngineJob>();
+  job->bytes = most_bytes(request, *store_, model_.config().max_position_embeddings);
+  if (job->bytes > store_->budget()) {
+    fail(ErrorCode::kConfig,
+         "request: expected at most {} bytes of keys and values (the engine's cache_bytes), got a "
+         "request that may take {}. Allow more, or shorten the prompt, max_tokens or the number of "
+         "completions.",
+         store_->budget(), job->bytes);
+  }
+  job->id = next_id_++;
+  job->exit = request.inference.exit.token_exit(request.inference.max_loops);
+  job->request = std::move(request);
+  job->shares = options_.share_beginnings && job->slots_of_prompt() != PageSlots::kBoth;
+  waiting_.push_back(std::move(job));
+  return waiting_.back()->id;
+}
+
+bool Engine::idle() const {
+  return waiting_.empty() && running_.empty();
+}
+
+bool Engine::cancel(RequestId id) {
+  const auto has_id = [&](const auto& job) { return job->id == id; };
+  const auto queued = std::find_if(waiting_.begin(), waiting_.end(), has_id);
+  if (queued != waiting_.end()) {
+    waiting_.erase(queued);
+    return true;
+  }
+  const auto running = std::find_if(running_.begin(), running_.end(), has_id);
+  if (running == running_.end()) {
+    return false;
+  }
+  reserved_bytes_ -= (*running)->bytes;
+  running_.erase(running);
+  return true;
+}
+
+bool Engine::cancel(RequestId id, int64_t completion) {
+  for (auto& job : running_) {
+    for (auto& text : job->texts) {
+      if (job->id == id && text->completion == completion && !text->finished) {
+        // The first reads the prompt for the others: it is dropped when that is done.
+        text->finished = true;
+        sweep();
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+void Engine::admit() {
+  while (!waiting_.empty() &&
+         reserved_bytes_ + waiting_.front()->bytes <= store_->budget()) {
+    auto job = std::move(waiting_.front());
+    waiting_.pop_front();
+    reserved_bytes_ += job->bytes;
+    start(*job);
+    running_.push_back(std::move(job));
+  }
+}
+
+void Engine::start(EngineJob& job) {
+  const auto& inference = job.request.inference;
+  const auto how = fmt::format("{} {} {} {}", inference.exit.name(), inference.max_loops,
+                               job.policy_at(0).name(), static_cast<int>(job.slots_of_prompt()));
+  for (int64_t c = 0; c < job.request.completions; ++c) {
+    job.texts.push_back(
+        std::make_unique<EngineText>(job, c, CachedText(*store_, job.slots_of_prompt())));
+    auto& text = *job.texts.back();
+    text.tokens = job.request.prompt;
+    text.waits = c > 0;
+    text.beginning = SharedBeginnings::root(how);
+    text.sampler = std::make_unique<Sampler>(job.request.sampling,
+                                             completion_seed(job.request.seed, c), num_ids(),
+                                             job.request.prompt);
+  }
+}
+
+StepOutput Engine::step() {
+  const at::NoGradGuard no_grad;
+  StepOutput output;
+  admit();
+  auto batch = gather();
+  if (!batch.rows.empty()) {
+    run(batch, output);
+    ++counts_.steps;
+  }
+  sweep();
+  return output;
+}
+
+int64_t Engine::next_tokens(const EngineText& text, int64_t room) const {
+  if (text.waits || (text.finished && text.completion > 0)) {
+    return 0;
+  }
+  const auto unread = static_cast<int64_t>(text.tokens.size()) - text.cache.length();
+  const bool in_prompt = text.cache.length() < text.job->prompt_size();
+  return std::min(in_prompt && !text.job->reads_in_chunks() ? int64_t{1} : unread, room);
+}
+
+Engine::Batch Engine::gather() {
+  Batch batch;
+  // What is being written goes first, so that a long prompt holds nobody up.
+  for (const bool prompts : {false, true}) {
+    for (auto& job : running_) {
+      for (auto& text : job->texts) {
+        if ((text->cache.length() < job->prompt_size()) != prompts) {
+          continue;
+        }
+        if (prompts && job->shares && !text->waits) {
+          share(*text, job->prompt_size());
+        }
+        const auto room = options_.batch_tokens - static_cast<int64_t>(batch.rows.size());
+        add_tokens(batch, *text, next_tokens(*text, prompts ? room : options_.batch_tokens));
+      }
+    }
+  }
+  return batch;
+}
+
+void Engine::share(EngineText& text, int64_t length) {
+  // The last token of a prompt is read for what it says, and those before a scored one.
+  const auto needed = std::min(length, text.job->request.score_from.value_or(length)) - 1;
+  const auto before = text.cache.length();
+  beginnings_.extend(text.cache, text.beginning, text.tokens, needed, text.loops);
+  text.shared = text.cache.length() / ops::kPageTokens * ops::kPageTokens;
+  counts_.shared_tokens += text.cache.length() - before;
+}
+
+void Engine::make_room(EngineText& text, int64_t length) {
+  while (!text.cache.extend(length)) {
+    if (!beginnings_.drop_oldest()) {
+      throw std::logic_error("Engine: a request holds more than it reserved");
+    }
+  }
+}
+
+void Engine::add_tokens(Batch& batch, EngineText& text, int64_t count) {
+  if (count <= 0) {
+    return;
+  }
+  const auto& job = *text.job;
+  const auto first = text.cache.length();
+  const auto size = static_cast<int64_t>(text.tokens.size());
+  make_room(text, first + count);
+  for (int64_t position = first; position < first + count; ++position) {
+    const bool scores = job.request.score_from && position + 1 >= *job.request.score_from &&
+                        position + 1 < job.prompt_size();
+    batch.ids.push_back(text.tokens[static_cast<size_t>(position)]);
+    batch.rows.push_back({&text, position, scores || position + 1 == size});
+    batch.tokens.push_back({.text = &text.cache,
+                            .position = position,
+                            .policy = &job.policy_at(position),
+                            .exit = job.exit});
+  }
+}
+
+void Engine::run(Batch& batch, StepOutput& output) {
+  const auto& config = model_.config();
+  const ops::AttentionHeads heads{.query = config.num_attention_heads,
+                                  .key = config.num_key_value_heads};
+  BatchContext context(*store_, heads, batch.tokens);
+  const ForwardOptions options{.compute_dtype = options_.compute_dtype,
+                               .context = &context,
+                               .prepared = &prepared_};
+  const auto hidden = model_.hidden(at::tensor(batch.ids, at::kLong).unsqueeze(0), options);
+  const auto loops = hidden.expected_loops.squeeze(1).to(at::kCPU, at::kDouble).contiguous();
+  const auto num_rows = static_cast<int64_t>(batch.rows.size());
+  std::vector<int64_t> wanted;
+  for (int64_t r = 0; r < num_rows; ++r) {
+    auto& text = *batch.rows[static_cast<size_t>(r)].text;
+    double sum = 0.0;  // over layers, in their order
+    for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
+      sum += loops.data_ptr<double>()[l * num_rows + r];
+    }
+    text.loops.push_back(sum / static_cast<double>(config.num_hidden_layers));
+    if (batch.rows[static_cast<size_t>(r)].wants_logits) {
+      wanted.push_back(r);
+    }
+  }
+  counts_.tokens += num_rows;
+  counts_.head_rows += static_cast<int64_t>(wanted.size());
+  for (size_t l = 0; l < counts_.loops.run.size(); ++l) {
+    counts_.loops.run[l] += context.counts().run[l];
+    counts_.loops.late[l] += context.counts().late[l];
+  }
+  for (size_t from = 0; from < wanted.size(); from += kHeadRows) {
+    const auto until = std::min(from + kHeadRows, wanted.size());
+    const std::vector<int64_t> some(wanted.begin() + static_cast<int64_t>(from),
+                                    wanted.begin() + static_cast<int64_t>(until));
+    const auto states = hidden.states[0].index_select(0, at::tensor(some, at::kLong));
+    const auto logits = model_.head(states, options).to(at::kCPU, at::kFloat).contiguous();
+    for (size_t i = 0; i < some.size(); ++i) {
+      const auto& row = batch.rows[static_cast<size_t>(some[i])];
+      read_row(*row.text, row.position,
+               logits.data_ptr<float>() + static_cast<int64_t>(i) * config.vocab_size, output);
+    }
+  }
+  for (const auto& row : batch.rows) {
+    auto& text = *row.text;
+    if (text.job->shares && text.shared < text.job->prompt_size()) {
+      const auto read = std::min(text.cache.length(), text.job->prompt_size());
+      beginnings_.add(text.cache, text.beginning, text.tokens, text.shared, read, text.loops);
+      text.shared = read / ops::kPageTokens * ops::kPageTokens;
+    }
+  }
+}
+
+void Engine::read_row(EngineText& text, int64_t position, const float* logits,
+                      StepOutput& output) {
+  const auto& job = *text.job;
+  const auto next = position + 1;
+  if (next < job.prompt_size()) {
+    auto scored = score(logits, model_.config().vocab_size, text.tokens[static_cast<size_t>(next)]);
+    scored.request = job.id;
+    scored.place = next;
+    scored.loops = text.loops[static_cast<size_t>(position)];
+    output.scored.push_back(scored);
+  } else if (next == job.prompt_size()) {
+    finish_prompt(text, logits, output);
+  } else {
+    draw(text, logits, output);
+  }
+}
+
+void Engine::finish_prompt(EngineText& text, const float* logits, StepOutput& output) {
+  auto& job = *text.job;
+  if (text.cache.slots() == PageSlots::kBoth) {
+    while (!text.cache.reduce()) {
+      if (!beginnings_.drop_oldest()) {
+        throw std::logic_error("Engine: a request holds more than it reserved");
+      }
+    }
+  }
+  for (auto& other : job.texts) {
+    if (other.get() != &text) {
+      other->cache = text.cache;
+      other->loops = text.loops;
+      other->waits = false;
+    }
+  }
+  for (auto& each : job.texts) {
+    if (!each->finished) {
+      draw(*each, logits, output);
+    }
+  }
+}
+
+void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
+  const auto& request = text.job->request;
+  const auto generated = static_cast<int64_t>(text.tokens.size() - request.prompt.size());
+  if (generated == request.max_tokens) {
+    finish(text, StopReason::kMaxTokens, output);
+    return;
+  }
+  auto draw = text.sampler->next({logits, static_cast<size_t>(model_.config().vocab_size)});
+  const auto token = draw.token;
+  if (std::find(request.end_tokens.begin(), request.end_tokens.end(), token) !=
+      request.end_tokens.end()) {
+    finish(text, StopReason::kEndOfText, output);
+    return;
+  }
+  text.sampler->accept(token);
+  text.tokens.push_back(token);
+  output.generated.push_back({.request = text.job->id,
+                              .completion = text.completion,
+                              .draw = std::move(draw),
+                              .loops = text.loops.back(),
+                              .mean_loops = text.mean_loops()});
+  if (generated + 1 == request.max_tokens) {
+    finish(text, StopReason::kMaxTokens, output);
+  } else if (text.cache.length() == model_.config().max_position_embeddings) {
+    finish(text, StopReason::kContextFull, output);
+  }
+}
+
+void Engine::finish(EngineText& text, StopReason reason, StepOutput& output) {
+  text.finished = true;
+  output.finished.push_back({.request = text.job->id,
+                             .completion = text.completion,
+                             .reason = reason,
+                             .tokens_read = static_cast<int64_t>(text.loops.size()),
+                             .mean_loops = text.mean_loops()});
+}
+
+void Engine::sweep() {
+  for (auto& job : running_) {
+    const bool reading = job->texts.front()->cache.length() < job->prompt_size();
+    std::erase_if(job->texts, [&](const auto& text) {
+      return text->finished && !(reading && text->completion == 0 && job->texts.size() > 1);
+    });
+    if (job->texts.empty()) {
+      reserved_bytes_ -= job->bytes;
+    }
+  }
+  std::erase_if(running_, [](const auto& job) { return job->texts.empty(); });
+}
+
+}  // namespace loopbank

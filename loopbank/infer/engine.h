@@ -1,0 +1,112 @@
+#pragma once
+/// Many requests over one model: continuous batching.
+///
+///     add(request)        a queue, first come first served
+///        |                 ... until there is room for all that the request may need
+///     step()              one pass of the model over a batch of tokens:
+///        |                   the next token of every text that is being written
+///        |                   and the next chunk of the prompts that are being read
+///     generated, scored, finished
+///
+/// Requests join and leave at any step. What a request is given does not depend on the others: its
+/// tokens attend over its own text, leave layers by its own rule, and the products of the model do
+/// not depend on the batch, bit for bit.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "loopbank/infer/batch_context.h"
+#include "loopbank/infer/request.h"
+#include "loopbank/model/language_model.h"
+#include "loopbank/infer/shared_beginnings.h"
+#include "loopbank/model/prepared_model.h"
+
+namespace loopbank {
+
+struct EngineJob;
+struct EngineText;
+
+struct EngineOptions {
+  at::ScalarType compute_dtype = at::kFloat;  ///< kFloat or kBFloat16
+  /// Bytes that keys and values may take.
+  int64_t cache_bytes = int64_t{2} << 30;
+  /// Tokens of a pass; a prompt that is longer is read in chunks.
+  int64_t batch_tokens = 512;
+  /// Ids from this one on are never drawn: padding of the vocabulary; 0: all may be.
+  int64_t num_ids = 0;
+  /// Whether requests with equal beginnings share the pages of these.
+  bool share_beginnings = true;
+};
+
+/// What an engine has done so far.
+struct EngineCounts {
+  int64_t steps = 0;
+  int64_t tokens = 0;         ///< that passed through the layers
+  int64_t shared_tokens = 0;  ///< of prompts, found in the cache
+  LoopCounts loops;
+  int64_t head_rows = 0;
+};
+
+class Engine {
+ public:
+  /// @param model  outlives the engine; its weights do not change meanwhile
+  /// @throws Error kConfig for options out of range, kDtype for another compute type
+  Engine(const LanguageModel& model, const EngineOptions& options);
+  ~Engine();
+
+  /// @throws Error kConfig for a request that could never run: no prompt, one of more than T
+  ///   tokens, ids outside the vocabulary, a budget of loops above N, options out of range, or more
+  ///   keys and values than the budget of bytes holds
+  RequestId add(Request request);
+
+  /// One pass. Without requests it does nothing.
+  StepOutput step();
+
+  /// Ends a request, all its completions; its pages are free at once.
+  /// @return whether there was such a request
+  bool cancel(RequestId id);
+  /// Ends one completion.
+  bool cancel(RequestId id, int64_t completion);
+
+  /// Whether there is nothing left to do.
+  [[nodiscard]] bool idle() const;
+  [[nodiscard]] const EngineCounts& counts() const { return counts_; }
+  [[nodiscard]] const PageStore& store() const { return *store_; }
+  /// For tests: see PageStore::poison.
+  void poison_pages() { store_->poison(); }
+
+ private:
+  struct Batch;
+
+  [[nodiscard]] int64_t num_ids() const;
+  void admit();
+  void start(EngineJob& job);
+  [[nodiscard]] Batch gather();
+  void add_tokens(Batch& batch, EngineText& text, int64_t count);
+  [[nodiscard]] int64_t next_tokens(const EngineText& text, int64_t room) const;
+  void run(Batch& batch, StepOutput& output);
+  void read_row(EngineText& text, int64_t place, const float* logits, StepOutput& output);
+  void finish_prompt(EngineText& text, const float* logits, StepOutput& output);
+  void draw(EngineText& text, const float* logits, StepOutput& output);
+  void finish(EngineText& text, StopReason reason, StepOutput& output);
+  void make_room(EngineText& text, int64_t length);
+  void share(EngineText& text, int64_t length);
+  void sweep();
+
+  const LanguageModel& model_;
+  EngineOptions options_;
+  std::unique_ptr<PageStore> store_;
+  PreparedModel prepared_;
+  SharedBeginnings beginnings_;
+  std::deque<std::unique_ptr<EngineJob>> waiting_;
+  std::vector<std::unique_ptr<EngineJob>> running_;
+  RequestId next_id_ = 1;
+  int64_t reserved_bytes_ = 0;
+  EngineCounts counts_;
+};
+
+}  // namespace loopbank

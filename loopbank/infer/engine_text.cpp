@@ -1,0 +1,90 @@
+#include "loopbank/infer/engine_text.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/rounding.h"
+
+namespace loopbank {
+
+double EngineText::mean_loops() const {
+  const double sum = std::accumulate(loops.begin(), loops.end(), 0.0);
+  return loops.empty() ? 0.0 : sum / static_cast<double>(loops.size());
+}
+
+PageSlots EngineJob::slots() const {
+  return request.inference.policy->keeps_every_loop() ? PageSlots::kEveryLoop : PageSlots::kOne;
+}
+
+PageSlots EngineJob::slots_of_prompt() const {
+  return slots() == PageSlots::kOne && !request.inference.policy_in_prompt ? PageSlots::kBoth
+                                                                           : slots();
+}
+
+const KeyValuePolicy& EngineJob::policy_at(int64_t position) const {
+  const auto& inference = request.inference;
+  const bool as_full = position < prompt_size() && !inference.policy_in_prompt &&
+                       inference.policy->keeps_every_loop();
+  return as_full ? key_value_policy("full") : *inference.policy;
+}
+
+bool EngineJob::reads_in_chunks() const {
+  return slots_of_prompt() != PageSlots::kOne || request.inference.policy->reads_in_step();
+}
+
+int64_t most_bytes(const Request& request, const PageStore& store, int64_t max_length) {
+  EngineJob job;
+  job.request.inference = request.inference;
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const auto pages_of = [](int64_t tokens) { return divide_up(tokens, ops::kPageTokens); };
+  const auto length = std::min(prompt + request.max_tokens, max_length);
+  const auto page = store.page_bytes(job.slots());
+  // The last page of the prompt is each completion's own, and one more while it is copied.
+  const auto own = pages_of(length) - prompt / ops::kPageTokens + 1;
+  auto bytes = page * (prompt / ops::kPageTokens + request.completions * own);
+  if (job.slots_of_prompt() == PageSlots::kBoth) {
+    bytes += store.page_bytes(PageSlots::kBoth) * (pages_of(prompt) + 1);
+  }
+  return bytes;
+}
+
+void check_request(const Request& request, const ModelConfig& config) {
+  const auto size = static_cast<int64_t>(request.prompt.size());
+  if (size == 0) {
+    fail(ErrorCode::kConfig, "request: expected a prompt of at least one token, got none.");
+  }
+  if (size > config.max_position_embeddings) {
+    fail(ErrorCode::kConfig,
+         "request: expected a prompt of at most {} tokens (max_position_embeddings), got {}. "
+         "Shorten the prompt.",
+         config.max_position_embeddings, size);
+  }
+  const auto bad = std::find_if(request.prompt.begin(), request.prompt.end(), [&](TokenId id) {
+    return id < 0 || static_cast<int64_t>(id) >= config.vocab_size;
+  });
+  if (bad != request.prompt.end()) {
+    fail(ErrorCode::kConfig,
+         "request: expected ids from 0 to {} (vocab_size {}), got {} at place {} of the prompt.",
+         config.vocab_size - 1, config.vocab_size, *bad, bad - request.prompt.begin());
+  }
+  if (request.max_tokens < 0) {
+    fail(ErrorCode::kConfig, "request: expected max_tokens of 0 or more, got {}.",
+         request.max_tokens);
+  }
+  if (request.completions < 1) {
+    fail(ErrorCode::kConfig, "request: expected at least one completion, got {}.",
+         request.completions);
+  }
+  if (request.score_from && *request.score_from < 1) {
+    fail(ErrorCode::kConfig,
+         "request: expected scores from the prompt's token 1 on or later, got {}. Nothing stands "
+         "before token 0.",
+         *request.score_from);
+  }
+  (void)config.budget_loops(request.inference.max_loops, "request");
+  (void)config.budget_loops(request.inference.exit.budget(), "request: exit budget");
+  request.sampling.check("request");
+}
+
+}  // namespace loopbank

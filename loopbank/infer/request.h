@@ -1,0 +1,84 @@
+#pragma once
+/// What is asked of the engine, and what it answers, in token ids. Text is the business of
+/// generator.h.
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "loopbank/infer/exit_rules.h"
+#include "loopbank/infer/key_value_policy.h"
+#include "loopbank/infer/sampler.h"
+#include "loopbank/tokenize/tokenizer.h"
+
+namespace loopbank {
+
+/// How a request's tokens pass through the model.
+struct InferenceOptions {
+  ExitChoice exit;
+  const KeyValuePolicy* policy = &key_value_policy("full");
+  /// Whether the policy holds for the prompt too, and not for what is decoded alone: without it a
+  /// prompt's tokens see what `full` would show them.
+  bool policy_in_prompt = false;
+  int64_t max_loops = 0;  ///< loop budget; 0: each layer's own N
+};
+
+struct Request {
+  std::vector<TokenId> prompt{};  ///< at least one
+  int64_t max_tokens = 256;     ///< of each completion; 0 reads the prompt alone
+  int64_t completions = 1;      ///< that share the prompt's keys and values
+  SamplingOptions sampling{};
+  uint64_t seed = 0;
+  InferenceOptions inference{};
+  std::vector<TokenId> end_tokens{};  ///< that end a completion and are not given out
+  /// Tokens of the prompt from this one on are scored, 1 or more; absent: none.
+  std::optional<int64_t> score_from = {};
+};
+
+using RequestId = int64_t;
+
+enum class StopReason {
+  kEndOfText,    ///< the model ended the text
+  kMaxTokens,    ///< max_tokens were generated
+  kContextFull,  ///< T tokens were read
+  kStopString,   ///< a stop string was generated
+  kCancelled,    ///< the caller stopped it
+};
+/// `end_of_text`, `max_tokens`, `context_full`, `stop_string`, `cancelled`.
+[[nodiscard]] std::string_view stop_reason_name(StopReason reason);
+
+/// A token that a completion was given.
+struct GeneratedToken {
+  RequestId request = 0;
+  int64_t completion = 0;
+  Sampler::Draw draw;  ///< the token and its log probability
+  double loops = 0.0;       ///< of the token before it, which it was drawn after: mean over layers
+  double mean_loops = 0.0;  ///< of all tokens read so far
+};
+
+/// A token of a prompt, scored by the tokens before it.
+struct ScoredToken {
+  RequestId request = 0;
+  int64_t place = 0;  ///< in the prompt, from 1
+  double log_probability = 0.0;
+  bool greedy = false;  ///< whether no other token is more probable, and none of a lower id as
+  double loops = 0.0;   ///< of the token before it
+};
+
+struct FinishedCompletion {
+  RequestId request = 0;
+  int64_t completion = 0;
+  StopReason reason = StopReason::kMaxTokens;
+  int64_t tokens_read = 0;  ///< the prompt's included
+  double mean_loops = 0.0;  ///< mean over layers and those tokens
+};
+
+/// What a step has brought.
+struct StepOutput {
+  std::vector<GeneratedToken> generated;
+  std::vector<ScoredToken> scored;
+  std::vector<FinishedCompletion> finished;
+};
+
+}  // namespace loopbank

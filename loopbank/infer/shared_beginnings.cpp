@@ -1,0 +1,87 @@
+#include "loopbank/infer/shared_beginnings.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "loopbank/support/hash.h"
+
+namespace loopbank {
+namespace {
+
+constexpr int64_t kPage = ops::kPageTokens;
+
+SharedBeginnings::Key key_after(SharedBeginnings::Key before, const TokenId* tokens) {
+  std::array<TokenId, kPage> page{};
+  std::copy(tokens, tokens + kPage, page.begin());
+  const std::string_view bytes(reinterpret_cast<const char*>(page.data()), sizeof(page));
+  return hash_of(bytes, before);
+}
+
+}  // namespace
+
+SharedBeginnings::Key SharedBeginnings::root(std::string_view how) {
+  return hash_of(how, 0);
+}
+
+std::pair<SharedBeginnings::Entries::iterator, int64_t> SharedBeginnings::best_match(
+    Key before, const TokenId* tokens, int64_t count) {
+  std::pair<Entries::iterator, int64_t> best{entries_.end(), 0};
+  const auto [first, last] = behind_.equal_range(before);
+  for (auto candidate = first; candidate != last; ++candidate) {
+    const auto& theirs = candidate->second->tokens;
+    const auto differ = std::mismatch(tokens, tokens + count, theirs.begin()).first;
+    if (differ - tokens > best.second) {
+      best = {candidate->second, differ - tokens};
+    }
+  }
+  return best;
+}
+
+void SharedBeginnings::extend(CachedText& text, Key& key, const std::vector<TokenId>& tokens,
+                              int64_t most, std::vector<double>& loops) {
+  while (text.length() % kPage == 0 && text.length() < most) {
+    const auto [entry, count] = best_match(key, tokens.data() + text.length(),
+                                           std::min(kPage, most - text.length()));
+    if (count == 0) {
+      return;
+    }
+    entries_.splice(entries_.begin(), entries_, entry);
+    text.share(entry->page, count);
+    loops.insert(loops.end(), entry->loops.begin(), entry->loops.begin() + count);
+    if (count == kPage) {
+      key = entry->key;
+    }
+  }
+}
+
+void SharedBeginnings::add(const CachedText& text, Key& key, const std::vector<TokenId>& tokens,
+                           int64_t from, int64_t until, const std::vector<double>& loops) {
+  for (int64_t at = from; at + kPage <= until; at += kPage) {
+    const auto* const page_tokens = tokens.data() + at;
+    const auto [known, count] = best_match(key, page_tokens, kPage);
+    const auto before = std::exchange(key, key_after(key, page_tokens));
+    if (count == kPage) {
+      continue;
+    }
+    auto& entry = entries_.emplace_front();
+    entry.before = before;
+    entry.key = key;
+    std::copy(page_tokens, page_tokens + kPage, entry.tokens.begin());
+    std::copy(loops.begin() + at, loops.begin() + at + kPage, entry.loops.begin());
+    entry.page = text.pages()[static_cast<size_t>(at / kPage)];
+    behind_.emplace(before, entries_.begin());
+  }
+}
+
+bool SharedBeginnings::drop_oldest() {
+  if (entries_.empty()) {
+    return false;
+  }
+  const auto oldest = std::prev(entries_.end());
+  const auto [first, last] = behind_.equal_range(oldest->before);
+  behind_.erase(std::find_if(first, last, [&](const auto& at) { return at.second == oldest; }));
+  entries_.erase(oldest);
+  return true;
+}
+
+}  // namespace loopbank

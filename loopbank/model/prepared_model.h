@@ -1,0 +1,28 @@
+#pragma once
+/// The weights of a model as passes of inference read them: cast, joined and laid out once, and the
+/// keys of memory banks normed, however many passes there are.
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "loopbank/model/place.h"
+
+namespace loopbank {
+
+class PreparedModel {
+ public:
+  /// Holds nothing yet: each weight is prepared when a pass first reads it.
+  PreparedModel(int64_t num_layers, at::ScalarType compute);
+
+  /// Of layer l, from 0.
+  [[nodiscard]] LayerWeights& layer(int64_t l) { return *layers_[static_cast<size_t>(l)]; }
+  /// Of the head; the global bank is opened here as well.
+  [[nodiscard]] LayerWeights& shared() { return *layers_.back(); }
+
+ private:
+  std::vector<std::unique_ptr<LayerWeights>> layers_;  // L + 1
+};
+
+}  // namespace loopbank
