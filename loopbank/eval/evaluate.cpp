@@ -237,11 +237,12 @@ EvalReport evaluate(const LanguageModel& model, const Tokenizer& tokenizer,
   report.max_length = model.config().max_position_embeddings;
   for (const int64_t budget : budgets) {
     for (size_t i = 0; i < tasks.size(); ++i) {
-      ScoreOptions scoring{.max_loops = budget,
+      ScoreOptions scoring{.inference = options.inference,
                            .batch_tokens = options.batch_tokens,
                            .share_prefixes = options.share_prefixes,
                            .compute_dtype = options.compute_dtype,
                            .on_progress = {}};
+      scoring.inference.max_loops = budget;
       if (options.on_progress) {
         scoring.on_progress = [&](int64_t done, int64_t total) {
           options.on_progress(tasks[i].name, done, total);

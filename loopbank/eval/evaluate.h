@@ -19,6 +19,7 @@ namespace loopbank {
 struct EvalOptions {
   /// Loop budgets, each with one result per task; 0, or an empty list: each layer's own N.
   std::vector<int64_t> max_loops;
+  InferenceOptions inference{};  ///< exit rule and policy, under each budget
   int64_t batch_tokens = ScoreOptions{}.batch_tokens;
   bool share_prefixes = ScoreOptions{}.share_prefixes;
   at::ScalarType compute_dtype = ScoreOptions{}.compute_dtype;
@@ -91,7 +92,7 @@ void check_evaluation(const ModelConfig& model, const Tokenizer& tokenizer,
                       const std::vector<Task>& tasks, const EvalOptions& options = {});
 
 /// Scores every task at every loop budget. The same input gives the same result; another
-/// batch_tokens changes log-probabilities by at most kBatchTolerance per token.
+/// batch_tokens changes no result.
 /// @throws Error kConfig for a loop budget that the model has no loops for
 ///   (ModelConfig::budget_loops), batch_tokens under 1 or a tokenizer with more ids than the
 ///   model's vocabulary; kData for a task without an instance or a label without a choice

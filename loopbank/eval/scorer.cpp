@@ -1,25 +1,17 @@
 #include "loopbank/eval/scorer.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/tensor.h>
-
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <string>
-#include <tuple>
 #include <utility>
 
-#include "loopbank/ops/token_tree.h"
+#include "loopbank/infer/engine.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/stopwatch.h"
 
 namespace loopbank {
 namespace {
-
-constexpr int64_t kHeadRows = 512;  // a head call: 100 MB of logits at V 50304
 
 /// Tokens of a request and where its continuation begins.
 std::pair<std::vector<TokenId>, size_t> encode_pair(const Tokenizer& tokenizer,
@@ -56,70 +48,6 @@ std::vector<Window> make_windows(const std::vector<TokenId>& tokens, size_t cont
                        .num_scored = end - begin});
   }
   return windows;
-}
-
-/// What the model says about the targets of a batch, on the CPU.
-struct TargetScores {
-  at::Tensor log_probabilities;  ///< [M] fp64
-  at::Tensor greedy;             ///< [M] bool
-  at::Tensor loops;              ///< [M] fp64, mean over layers
-};
-
-/// One member of every target, [M] int64.
-template <typename Member>
-at::Tensor column(const std::vector<PrefixBatch::Target>& targets, Member member) {
-  std::vector<int64_t> values;
-  values.reserve(targets.size());
-  for (const auto& target : targets) {
-    values.push_back(target.*member);
-  }
-  return at::tensor(values, at::kLong);
-}
-
-TargetScores score_batch(const LanguageModel& model, const PrefixBatch& batch,
-                         ForwardOptions options) {
-  const auto device = model.device();
-  const ops::TokenTree tree(batch.depths);
-  options.tree = &tree;
-  const auto tokens = at::tensor(batch.tokens, at::kLong).unsqueeze(0);  // [1, T]
-  const auto hidden = model.hidden(tokens.to(device), options);
-  options.tree = nullptr;
-  const auto rows = at::tensor(batch.rows, at::kLong).to(device);             // [R]
-  const auto states = hidden.states.squeeze(0).index_select(0, rows);         // [R, D]
-  const auto loops = hidden.expected_loops.mean(0)[0].index_select(0, rows);  // [R]
-
-  const auto target_rows = column(batch.targets, &PrefixBatch::Target::row).to(device);  // [M]
-  const auto wanted = column(batch.targets, &PrefixBatch::Target::token).to(device);     // [M]
-  std::vector<at::Tensor> log_probabilities;
-  std::vector<at::Tensor> greedy;
-  int64_t first = 0;  // target
-  for (int64_t begin = 0; begin < states.size(0); begin += kHeadRows) {
-    const int64_t end = std::min(begin + kHeadRows, states.size(0));
-    const auto logits = model.head(states.slice(0, begin, end), options);  // [R', V]
-    const auto last = target_rows.lt(end).sum().item<int64_t>();
-    const auto row = target_rows.slice(0, first, last) - begin;         // [M']
-    const auto token = wanted.slice(0, first, last);                    // [M']
-    const auto most = std::get<1>(logits.max(1)).index_select(0, row);  // [M']
-    const auto log_sums = logits.logsumexp(1).index_select(0, row);     // [M']
-    log_probabilities.push_back(logits.index({row, token}) - log_sums);
-    greedy.push_back(most.eq(token));
-    first = last;
-  }
-  return {at::cat(log_probabilities).to(at::kCPU, at::kDouble), at::cat(greedy).to(at::kCPU),
-          loops.index_select(0, target_rows).to(at::kCPU, at::kDouble)};
-}
-
-void add_scores(const TargetScores& batch, const std::vector<PrefixBatch::Target>& targets,
-                std::vector<ContinuationScore>& scores) {
-  const auto* log_probabilities = batch.log_probabilities.data_ptr<double>();
-  const auto* greedy = batch.greedy.data_ptr<bool>();
-  const auto* loops = batch.loops.data_ptr<double>();
-  for (size_t i = 0; i < targets.size(); ++i) {
-    auto& score = scores[static_cast<size_t>(targets[i].request)];
-    score.log_probability += log_probabilities[i];
-    score.loops += loops[i];
-    score.greedy = score.greedy && greedy[i];
-  }
 }
 
 }  // namespace
@@ -162,26 +90,38 @@ ScoringCost& ScoringCost::operator+=(const ScoringCost& other) {
 
 ScoredRequests score_requests(const LanguageModel& model, const EncodedRequests& requests,
                               const ScoreOptions& options) {
-  const at::NoGradGuard no_grad;
   const Stopwatch watch;
-  const ForwardOptions forward{.compute_dtype = options.compute_dtype,
-                               .max_loops = options.max_loops};
+  Engine engine(model, {.compute_dtype = options.compute_dtype,
+                        .batch_tokens = options.batch_tokens,
+                        .share_beginnings = options.share_prefixes});
   ScoredRequests scored{.scores = requests.blank_scores(), .cost = {}};
   const auto& windows = requests.windows();
+  std::map<RequestId, int64_t> asked;  // to the request that a window scores
   for (const auto& window : windows) {
     scored.cost.tokens += window.num_inputs();
+    Request request;
+    request.prompt.assign(window.tokens.begin(), window.tokens.end());
+    request.max_tokens = 0;
+    request.score_from = static_cast<int64_t>(window.tokens.size()) - window.num_scored;
+    request.inference = options.inference;
+    asked[engine.add(std::move(request))] = window.request;
   }
   int64_t done = 0;
-  for (const auto& batch :
-       make_prefix_batches(windows, options.batch_tokens, options.share_prefixes)) {
-    add_scores(score_batch(model, batch, forward), batch.targets, scored.scores);
-    scored.cost.computed_tokens += static_cast<int64_t>(batch.tokens.size());
-    scored.cost.head_rows += static_cast<int64_t>(batch.rows.size());
-    done += batch.num_windows;
-    if (options.on_progress) {
+  while (!engine.idle()) {
+    const auto output = engine.step();
+    for (const auto& token : output.scored) {
+      auto& score = scored.scores[static_cast<size_t>(asked.at(token.request))];
+      score.log_probability += token.log_probability;
+      score.loops += token.loops;
+      score.greedy = score.greedy && token.greedy;
+    }
+    done += static_cast<int64_t>(output.finished.size());
+    if (options.on_progress && !output.finished.empty()) {
       options.on_progress(done, static_cast<int64_t>(windows.size()));
     }
   }
+  scored.cost.computed_tokens = engine.counts().tokens;
+  scored.cost.head_rows = engine.counts().head_rows;
   for (const auto& score : scored.scores) {
     if (!std::isfinite(score.log_probability)) {
       fail(ErrorCode::kCheckpoint,

@@ -10,9 +10,9 @@
 /// / 2 (at least 1), each at the end of its own window, so that every token is scored once with at
 /// least T / 2 tokens before it.
 ///
-/// Shared prefixes are computed once (eval/prefix_batches.h). A token sees only those before it, so
-/// a score depends neither on its batch nor on what was shared, beyond rounding (kBatchTolerance).
-/// Only the positions before a scored token pass through the head.
+/// The windows are requests of an engine (infer/engine.h): shared prefixes are computed once, a score
+/// depends neither on its batch nor on what was shared, bit for bit, and only the positions before a
+/// scored token pass through the head.
 
 #include <ATen/core/Tensor.h>
 
@@ -22,18 +22,24 @@
 #include <vector>
 
 #include "loopbank/eval/metrics.h"
-#include "loopbank/eval/prefix_batches.h"
+#include "loopbank/infer/request.h"
 #include "loopbank/model/language_model.h"
 #include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
 
-/// Largest difference in a token's log-probability between two ways of batching, fp32.
-inline constexpr double kBatchTolerance = 1e-4;
+/// Tokens of which the last `num_scored` are scored, each given those before it.
+struct Window {
+  int64_t request = 0;
+  std::vector<int64_t> tokens;
+  int64_t num_scored = 0;
+  /// Tokens that pass through the model: the last one is only scored.
+  [[nodiscard]] int64_t num_inputs() const { return static_cast<int64_t>(tokens.size()) - 1; }
+};
 
 struct ScoreOptions {
-  int64_t max_loops = 0;                      ///< loop budget; 0: each layer's own N
-  int64_t batch_tokens = 4096;                ///< tokens of a batch; one window always fits
+  InferenceOptions inference{};               ///< exit rule, policy and loop budget
+  int64_t batch_tokens = 4096;                ///< tokens of a pass
   bool share_prefixes = true;                 ///< false: every window computed whole
   at::ScalarType compute_dtype = at::kFloat;  ///< kFloat or kBFloat16
   /// Called after every batch with the number of windows scored so far and their total.

@@ -35,13 +35,7 @@ class BatchContext::Slots final : public TokenSlots {
   /// @param sum   [2, H_kv d]
   Slots(const PageStore& store, const BatchToken& token, int64_t layer, bool one, Pair own,
         Pair late, float* sum)
-      : store_(store),
-        token_(token),
-        layer_(layer),
-        one_(one),
-        own_(own),
-        late_(late),
-        sum_(sum) {}
+      : store_(store), token_(token), layer_(layer), one_(one), own_(own), late_(late), sum_(sum) {}
 
   void write_own(int64_t slot) override { write(slot, own_); }
   void write_late(int64_t slot) override { write(slot, late_); }
@@ -68,9 +62,7 @@ class BatchContext::Slots final : public TokenSlots {
   }
 
  private:
-  [[nodiscard]] int64_t width() const {
-    return store_.layout().key_heads * store_.layout().width;
-  }
+  [[nodiscard]] int64_t width() const { return store_.layout().key_heads * store_.layout().width; }
   void write(int64_t slot, Pair from) {
     const auto& map = token_.text->map();
     const auto place = one_ ? map.kept(layer_) : map.of_loop(layer_, slot);

@@ -7,16 +7,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <stdexcept>
+#include <unordered_map>
 #include <utility>
 
 #include "loopbank/infer/engine_text.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/stopwatch.h"
 
 namespace loopbank {
 namespace {
 
-constexpr int64_t kHeadRows = 128;  // of a call of the head: 25 MB of logits at V 50304
+constexpr int64_t kWorthWaiting = 4;  // tokens that a text need not read if it waits a step
+constexpr int64_t kHeadRows = 128;    // of a call of the head: 25 MB of logits at V 50304
 
 ops::PageLayout layout_of(const ModelConfig& config, at::ScalarType compute) {
   return {.key_heads = config.num_key_value_heads,
@@ -73,6 +77,23 @@ struct Engine::Batch {
   std::vector<BatchToken> tokens;
   std::vector<int64_t> ids;
   std::vector<Row> rows;
+  /// Pages that are being read, for others to share: their tokens by what stands before them.
+  std::unordered_multimap<SharedBeginnings::Key, std::span<const TokenId>> pages;
+
+  /// Tokens that the pages behind `before` have in common with these at most.
+  [[nodiscard]] int64_t common(SharedBeginnings::Key before,
+                               std::span<const TokenId> page_tokens) const {
+    int64_t most = 0;
+    const auto [first, last] = pages.equal_range(before);
+    for (auto page = first; page != last; ++page) {
+      const auto& theirs = page->second;
+      const auto end =
+          page_tokens.begin() + static_cast<int64_t>(std::min(page_tokens.size(), theirs.size()));
+      most = std::max(most, std::mismatch(page_tokens.begin(), end, theirs.begin()).first -
+                                page_tokens.begin());
+    }
+    return most;
+  }
 };
 
 Engine::Engine(const LanguageModel& model, const EngineOptions& options)
@@ -97,6 +118,10 @@ Engine::Engine(const LanguageModel& model, const EngineOptions& options)
 }
 
 Engine::~Engine() = default;
+
+ops::AttentionHeads Engine::heads() const {
+  return {.query = model_.config().num_attention_heads, .key = model_.config().num_key_value_heads};
+}
 
 int64_t Engine::num_ids() const {
   return options_.num_ids > 0 ? options_.num_ids : model_.config().vocab_size;
@@ -159,8 +184,7 @@ bool Engine::cancel(RequestId id, int64_t completion) {
 }
 
 void Engine::admit() {
-  while (!waiting_.empty() &&
-         reserved_bytes_ + waiting_.front()->bytes <= store_->budget()) {
+  while (!waiting_.empty() && reserved_bytes_ + waiting_.front()->bytes <= store_->budget()) {
     auto job = std::move(waiting_.front());
     waiting_.pop_front();
     reserved_bytes_ += job->bytes;
@@ -180,9 +204,8 @@ void Engine::start(EngineJob& job) {
     text.tokens = job.request.prompt;
     text.waits = c > 0;
     text.beginning = SharedBeginnings::root(how);
-    text.sampler = std::make_unique<Sampler>(job.request.sampling,
-                                             completion_seed(job.request.seed, c), num_ids(),
-                                             job.request.prompt);
+    text.sampler = std::make_unique<Sampler>(
+        job.request.sampling, completion_seed(job.request.seed, c), num_ids(), job.request.prompt);
   }
 }
 
@@ -190,10 +213,21 @@ StepOutput Engine::step() {
   const at::NoGradGuard no_grad;
   StepOutput output;
   admit();
+  const Stopwatch watch;
+  guess();
   auto batch = gather();
   if (!batch.rows.empty()) {
     run(batch, output);
     ++counts_.steps;
+  }
+  drop_guesses(watch.seconds(), output);
+  for (auto& job : running_) {
+    for (auto& text : job->texts) {
+      const bool reads_alone = job->request.max_tokens == 0 && !text->finished;
+      if (reads_alone && job->texts.front()->cache.length() == job->read_size()) {
+        finish(*text, StopReason::kMaxTokens, output);
+      }
+    }
   }
   sweep();
   return output;
@@ -203,8 +237,10 @@ int64_t Engine::next_tokens(const EngineText& text, int64_t room) const {
   if (text.waits || (text.finished && text.completion > 0)) {
     return 0;
   }
-  const auto unread = static_cast<int64_t>(text.tokens.size()) - text.cache.length();
-  const bool in_prompt = text.cache.length() < text.job->prompt_size();
+  const bool in_prompt = text.cache.length() < text.job->read_size();
+  const auto size = in_prompt ? text.job->read_size()
+                              : static_cast<int64_t>(text.tokens.size() + text.draft.size());
+  const auto unread = size - text.cache.length();
   return std::min(in_prompt && !text.job->reads_in_chunks() ? int64_t{1} : unread, room);
 }
 
@@ -217,24 +253,116 @@ Engine::Batch Engine::gather() {
         if ((text->cache.length() < job->prompt_size()) != prompts) {
           continue;
         }
-        if (prompts && job->shares && !text->waits) {
-          share(*text, job->prompt_size());
-        }
         const auto room = options_.batch_tokens - static_cast<int64_t>(batch.rows.size());
-        add_tokens(batch, *text, next_tokens(*text, prompts ? room : options_.batch_tokens));
+        if (!prompts) {
+          add_tokens(batch, *text, next_tokens(*text, options_.batch_tokens));
+        } else if (room > 0 && !text->waits && !(job->shares && is_being_read(batch, *text))) {
+          add_tokens(batch, *text, next_tokens(*text, room));
+        }
       }
     }
   }
   return batch;
 }
 
-void Engine::share(EngineText& text, int64_t length) {
+void Engine::guess() {
+  const auto most_positions = model_.config().max_position_embeddings;
+  std::vector<EngineText*> by_model;
+  int64_t rounds = 0;
+  for (auto& job : running_) {
+    for (auto& text : job->texts) {
+      const auto most = trial_.drafts() ? job->most_guesses(*text, most_positions) : 0;
+      if (most == 0) {
+        continue;
+      }
+      if (job->request.draft.kind == DraftOptions::Kind::kLookup) {
+        text->draft = look_up(text->tokens, most);
+      } else {
+        by_model.push_back(text.get());
+        rounds = std::max(rounds, most);
+      }
+    }
+  }
+  for (int64_t round = 0; round < rounds; ++round) {
+    guess_by_model(by_model, round);
+  }
+  for (auto* text : by_model) {
+    // The pass to come writes what belongs there.
+    text->cache.truncate(static_cast<int64_t>(text->tokens.size()) - 1);
+  }
+}
+
+void Engine::guess_by_model(const std::vector<EngineText*>& texts, int64_t round) {
+  Batch batch;
+  for (auto* text : texts) {
+    if (round < text->job->most_guesses(*text, model_.config().max_position_embeddings)) {
+      add_tokens(batch, *text, 1);
+      batch.tokens.back().exit = {
+          .rule = nullptr, .hard = false, .max_loops = text->job->request.draft.loops};
+    }
+  }
+  BatchContext context(*store_, heads(), batch.tokens);
+  const ForwardOptions options{
+      .compute_dtype = options_.compute_dtype, .context = &context, .prepared = &prepared_};
+  const auto hidden = model_.hidden(at::tensor(batch.ids, at::kLong).unsqueeze(0), options);
+  const auto logits = model_.head(hidden.states[0], options).narrow(1, 0, num_ids());
+  const auto best = logits.argmax(1).to(at::kCPU);
+  counts_.guessed += static_cast<int64_t>(batch.rows.size());
+  for (size_t i = 0; i < batch.rows.size(); ++i) {
+    batch.rows[i].text->draft.push_back(
+        static_cast<TokenId>(best[static_cast<int64_t>(i)].item<int64_t>()));
+  }
+}
+
+void Engine::drop_guesses(double seconds, const StepOutput& output) {
+  bool wants_guesses = false;
+  for (auto& job : running_) {
+    for (auto& text : job->texts) {
+      wants_guesses = wants_guesses || job->request.draft.kind != DraftOptions::Kind::kNone;
+      if (text->draft.empty()) {
+        continue;
+      }
+      text->draft.clear();
+      const auto known = static_cast<int64_t>(text->tokens.size()) - 1;
+      if (text->cache.length() > known) {
+        text->cache.truncate(known);
+        text->loops.resize(static_cast<size_t>(known));
+      }
+    }
+  }
+  if (wants_guesses && !output.generated.empty()) {
+    trial_.add(seconds, static_cast<int64_t>(output.generated.size()));
+  }
+}
+
+bool Engine::is_being_read(Batch& batch, EngineText& text) {
   // The last token of a prompt is read for what it says, and those before a scored one.
-  const auto needed = std::min(length, text.job->request.score_from.value_or(length)) - 1;
+  const auto& request = text.job->request;
+  const auto size = text.job->prompt_size();
+  const auto sharable = std::min(size, request.score_from.value_or(size)) - 1;
   const auto before = text.cache.length();
-  beginnings_.extend(text.cache, text.beginning, text.tokens, needed, text.loops);
-  text.shared = text.cache.length() / ops::kPageTokens * ops::kPageTokens;
-  counts_.shared_tokens += text.cache.length() - before;
+  beginnings_.extend(text.cache, text.beginning, text.tokens, sharable, text.loops);
+  const auto held = text.cache.length();
+  counts_.shared_tokens += std::max<int64_t>(held - before, 0);
+  text.shared = held / ops::kPageTokens * ops::kPageTokens;
+  const std::span<const TokenId> tokens(text.tokens);
+  const auto page_at = [&](int64_t at, int64_t end) {
+    return tokens.subspan(static_cast<size_t>(at),
+                          static_cast<size_t>(std::clamp<int64_t>(end - at, 0, ops::kPageTokens)));
+  };
+  const auto more = text.shared + batch.common(text.beginning, page_at(text.shared, sharable));
+  if (more >= held + kWorthWaiting) {
+    return true;
+  }
+  auto key = text.beginning;
+  for (auto at = text.shared; at < text.job->read_size(); at += ops::kPageTokens) {
+    const auto page = page_at(at, text.job->read_size());
+    batch.pages.emplace(key, page);
+    if (page.size() == ops::kPageTokens) {
+      key = SharedBeginnings::key_after(key, page.data());
+    }
+  }
+  return false;
 }
 
 void Engine::make_room(EngineText& text, int64_t length) {
@@ -256,8 +384,8 @@ void Engine::add_tokens(Batch& batch, EngineText& text, int64_t count) {
   for (int64_t position = first; position < first + count; ++position) {
     const bool scores = job.request.score_from && position + 1 >= *job.request.score_from &&
                         position + 1 < job.prompt_size();
-    batch.ids.push_back(text.tokens[static_cast<size_t>(position)]);
-    batch.rows.push_back({&text, position, scores || position + 1 == size});
+    batch.ids.push_back(text.at(position));
+    batch.rows.push_back({&text, position, scores || position + 1 >= size});
     batch.tokens.push_back({.text = &text.cache,
                             .position = position,
                             .policy = &job.policy_at(position),
@@ -267,12 +395,9 @@ void Engine::add_tokens(Batch& batch, EngineText& text, int64_t count) {
 
 void Engine::run(Batch& batch, StepOutput& output) {
   const auto& config = model_.config();
-  const ops::AttentionHeads heads{.query = config.num_attention_heads,
-                                  .key = config.num_key_value_heads};
-  BatchContext context(*store_, heads, batch.tokens);
-  const ForwardOptions options{.compute_dtype = options_.compute_dtype,
-                               .context = &context,
-                               .prepared = &prepared_};
+  BatchContext context(*store_, heads(), batch.tokens);
+  const ForwardOptions options{
+      .compute_dtype = options_.compute_dtype, .context = &context, .prepared = &prepared_};
   const auto hidden = model_.hidden(at::tensor(batch.ids, at::kLong).unsqueeze(0), options);
   const auto loops = hidden.expected_loops.squeeze(1).to(at::kCPU, at::kDouble).contiguous();
   const auto num_rows = static_cast<int64_t>(batch.rows.size());
@@ -302,22 +427,32 @@ void Engine::run(Batch& batch, StepOutput& output) {
     const auto logits = model_.head(states, options).to(at::kCPU, at::kFloat).contiguous();
     for (size_t i = 0; i < some.size(); ++i) {
       const auto& row = batch.rows[static_cast<size_t>(some[i])];
+      // Of guesses only those count that were what came, and nothing behind the first other one.
+      const auto& known = row.text->tokens;
+      const auto place = static_cast<size_t>(row.position);
+      const bool came =
+          place < known.size() && known[place] == batch.ids[static_cast<size_t>(some[i])];
+      if (row.text->finished || !came) {
+        continue;
+      }
       read_row(*row.text, row.position,
                logits.data_ptr<float>() + static_cast<int64_t>(i) * config.vocab_size, output);
     }
   }
   for (const auto& row : batch.rows) {
     auto& text = *row.text;
-    if (text.job->shares && text.shared < text.job->prompt_size()) {
-      const auto read = std::min(text.cache.length(), text.job->prompt_size());
+    if (text.job->shares && text.shared < text.job->read_size()) {
+      auto read = std::min(text.cache.length(), text.job->read_size());
+      if (text.job->request.max_tokens > 0 || read < text.job->read_size()) {
+        read = read / ops::kPageTokens * ops::kPageTokens;  // the text goes on in its last page
+      }
       beginnings_.add(text.cache, text.beginning, text.tokens, text.shared, read, text.loops);
-      text.shared = read / ops::kPageTokens * ops::kPageTokens;
+      text.shared = read;
     }
   }
 }
 
-void Engine::read_row(EngineText& text, int64_t position, const float* logits,
-                      StepOutput& output) {
+void Engine::read_row(EngineText& text, int64_t position, const float* logits, StepOutput& output) {
   const auto& job = *text.job;
   const auto next = position + 1;
   if (next < job.prompt_size()) {
@@ -369,10 +504,6 @@ void Engine::finish_prompt(EngineText& text, const float* logits, StepOutput& ou
 void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
   const auto& request = text.job->request;
   const auto generated = static_cast<int64_t>(text.tokens.size() - request.prompt.size());
-  if (generated == request.max_tokens) {
-    finish(text, StopReason::kMaxTokens, output);
-    return;
-  }
   if (!request.forced.empty()) {
     const auto place = static_cast<int64_t>(text.tokens.size());
     text.tokens.push_back(request.forced[static_cast<size_t>(generated)]);
@@ -394,7 +525,7 @@ void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
   output.generated.push_back({.request = text.job->id,
                               .completion = text.completion,
                               .draw = std::move(draw),
-                              .loops = text.loops.back(),
+                              .loops = text.loops[text.tokens.size() - 2],
                               .mean_loops = text.mean_loops()});
   if (generated + 1 == request.max_tokens) {
     finish(text, StopReason::kMaxTokens, output);
@@ -414,7 +545,7 @@ void Engine::finish(EngineText& text, StopReason reason, StepOutput& output) {
 
 void Engine::sweep() {
   for (auto& job : running_) {
-    const bool reading = job->texts.front()->cache.length() < job->prompt_size();
+    const bool reading = job->texts.front()->cache.length() < job->read_size();
     std::erase_if(job->texts, [&](const auto& text) {
       return text->finished && !(reading && text->completion == 0 && job->texts.size() > 1);
     });

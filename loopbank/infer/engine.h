@@ -20,9 +20,10 @@
 #include <vector>
 
 #include "loopbank/infer/batch_context.h"
+#include "loopbank/infer/draft.h"
 #include "loopbank/infer/request.h"
-#include "loopbank/model/language_model.h"
 #include "loopbank/infer/shared_beginnings.h"
+#include "loopbank/model/language_model.h"
 #include "loopbank/model/prepared_model.h"
 
 namespace loopbank {
@@ -49,6 +50,7 @@ struct EngineCounts {
   int64_t shared_tokens = 0;  ///< of prompts, found in the cache
   LoopCounts loops;
   int64_t head_rows = 0;
+  int64_t guessed = 0;  ///< tokens that passed through the layers for a guess
 };
 
 class Engine {
@@ -83,9 +85,14 @@ class Engine {
   struct Batch;
 
   [[nodiscard]] int64_t num_ids() const;
+  [[nodiscard]] ops::AttentionHeads heads() const;
   void admit();
   void start(EngineJob& job);
   [[nodiscard]] Batch gather();
+  void guess();
+  void guess_by_model(const std::vector<EngineText*>& texts, int64_t round);
+  /// Takes guesses back out of the texts, with what was read of those that were wrong.
+  void drop_guesses(double seconds, const StepOutput& output);
   void add_tokens(Batch& batch, EngineText& text, int64_t count);
   [[nodiscard]] int64_t next_tokens(const EngineText& text, int64_t room) const;
   void run(Batch& batch, StepOutput& output);
@@ -96,7 +103,8 @@ class Engine {
   void draw(EngineText& text, const float* logits, StepOutput& output);
   void finish(EngineText& text, StopReason reason, StepOutput& output);
   void make_room(EngineText& text, int64_t length);
-  void share(EngineText& text, int64_t length);
+  /// Gives a prompt what others have read of it; whether the next page of it is in the batch.
+  [[nodiscard]] bool is_being_read(Batch& batch, EngineText& text);
   void sweep();
 
   const LanguageModel& model_;
@@ -106,6 +114,7 @@ class Engine {
   SharedBeginnings beginnings_;
   std::deque<std::unique_ptr<EngineJob>> waiting_;
   std::vector<std::unique_ptr<EngineJob>> running_;
+  DraftTrial trial_;
   RequestId next_id_ = 1;
   int64_t reserved_bytes_ = 0;
   EngineCounts counts_;

@@ -23,8 +23,28 @@ void check_ids(const std::vector<TokenId>& ids, const ModelConfig& config, std::
 }  // namespace
 
 double EngineText::mean_loops() const {
-  const double sum = std::accumulate(loops.begin(), loops.end(), 0.0);
-  return loops.empty() ? 0.0 : sum / static_cast<double>(loops.size());
+  const auto read = std::min(loops.size(), tokens.size());
+  const double sum =
+      std::accumulate(loops.begin(), loops.begin() + static_cast<int64_t>(read), 0.0);
+  return read == 0 ? 0.0 : sum / static_cast<double>(read);
+}
+
+TokenId EngineText::at(int64_t position) const {
+  const auto place = static_cast<size_t>(position);
+  return place < tokens.size() ? tokens[place] : draft[place - tokens.size()];
+}
+
+int64_t EngineJob::most_guesses(const EngineText& text, int64_t max_length) const {
+  const auto size = static_cast<int64_t>(text.tokens.size());
+  const bool writes = text.cache.length() >= prompt_size() && !text.finished;
+  // With one slot a layer the tokens of a pass would have to wait for each other.
+  const bool in_step =
+      slots() == PageSlots::kEveryLoop || request.inference.policy->reads_in_step();
+  if (!writes || !in_step || request.draft.kind == DraftOptions::Kind::kNone) {
+    return 0;
+  }
+  const auto left = prompt_size() + request.max_tokens - size - 1;
+  return std::clamp<int64_t>(std::min(left, max_length - size), 0, request.draft.tokens);
 }
 
 PageSlots EngineJob::slots() const {
@@ -68,11 +88,12 @@ void check_request(const Request& request, const ModelConfig& config) {
   if (size == 0) {
     fail(ErrorCode::kConfig, "request: expected a prompt of at least one token, got none.");
   }
-  if (size > config.max_position_embeddings) {
+  const auto most = config.max_position_embeddings + (request.max_tokens == 0 ? 1 : 0);
+  if (size > most) {
     fail(ErrorCode::kConfig,
          "request: expected a prompt of at most {} tokens (max_position_embeddings), got {}. "
          "Shorten the prompt.",
-         config.max_position_embeddings, size);
+         most, size);
   }
   check_ids(request.prompt, config, "prompt");
   check_ids(request.forced, config, "forced tokens");
@@ -100,6 +121,7 @@ void check_request(const Request& request, const ModelConfig& config) {
   }
   (void)config.budget_loops(request.inference.max_loops, "request");
   (void)config.budget_loops(request.inference.exit.budget(), "request: exit budget");
+  (void)config.budget_loops(request.draft.loops, "request: draft");
   request.sampling.check("request");
 }
 

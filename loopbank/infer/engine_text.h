@@ -20,14 +20,17 @@ struct EngineText {
   std::vector<TokenId> tokens;  ///< the prompt's and those that were generated
   CachedText cache;             ///< of those that were read
   std::vector<double> loops;    ///< of each token that was read, mean over layers
+  std::vector<TokenId> draft;   ///< guesses behind the tokens, for the next pass
   std::unique_ptr<Sampler> sampler;
   SharedBeginnings::Key beginning = 0;  ///< of the tokens that are shared
   int64_t shared = 0;                   ///< tokens that it stands for
   bool waits = false;                   ///< for the first completion to read the prompt
   bool finished = false;
 
-  /// Of the tokens read so far.
+  /// Of the tokens read so far, guesses left out.
   [[nodiscard]] double mean_loops() const;
+  /// The token at a position, or the guess.
+  [[nodiscard]] TokenId at(int64_t position) const;
 };
 
 struct EngineJob {
@@ -39,12 +42,18 @@ struct EngineJob {
   std::vector<std::unique_ptr<EngineText>> texts;
 
   [[nodiscard]] int64_t prompt_size() const { return static_cast<int64_t>(request.prompt.size()); }
+  /// Of the prompt's tokens, those that are read.
+  [[nodiscard]] int64_t read_size() const {
+    return request.max_tokens == 0 ? prompt_size() - 1 : prompt_size();
+  }
   /// Slots of a page while the prompt is read.
   [[nodiscard]] PageSlots slots_of_prompt() const;
   /// And afterwards.
   [[nodiscard]] PageSlots slots() const;
   /// The policy that a token stands under.
   [[nodiscard]] const KeyValuePolicy& policy_at(int64_t position) const;
+  /// Guesses that a text may be given for the next pass.
+  [[nodiscard]] int64_t most_guesses(const EngineText& text, int64_t max_length) const;
   /// Whether tokens of the prompt may pass together.
   [[nodiscard]] bool reads_in_chunks() const;
 };

@@ -62,11 +62,12 @@ std::optional<double> number_in(std::string_view text) {
 }
 
 [[noreturn]] void refuse(std::string_view text, std::string_view where) {
-  fail(ErrorCode::kConfig,
-       "{}: expected all, cdf:Q with Q from 0 to 1, router:P with P from 0 to 1, change:E or "
-       "accel:E with E of 0 or more, or budget:N with N from 1 to {}, each with \",hard\" behind it "
-       "for the state of the last loop in place of the mixture, got \"{}\".",
-       where, kMaxLoops, text);
+  fail(
+      ErrorCode::kConfig,
+      "{}: expected all, cdf:Q with Q from 0 to 1, router:P with P from 0 to 1, change:E or "
+      "accel:E with E of 0 or more, or budget:N with N from 1 to {}, each with \",hard\" behind it "
+      "for the state of the last loop in place of the mixture, got \"{}\".",
+      where, kMaxLoops, text);
 }
 
 }  // namespace

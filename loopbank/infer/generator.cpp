@@ -119,9 +119,8 @@ Generation Generator::generate(std::string_view prompt, const GenerateOptions& o
                                const std::function<bool(std::string_view piece)>& take_text) {
   auto alone = options;
   alone.completions = 1;
-  add(encode_prompt(prompt), alone, [&](int64_t, std::string_view piece) {
-    return !take_text || take_text(piece);
-  });
+  add(encode_prompt(prompt), alone,
+      [&](int64_t, std::string_view piece) { return !take_text || take_text(piece); });
   while (true) {
     auto ended = step();
     if (!ended.empty()) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "loopbank/infer/draft.h"
 #include "loopbank/infer/exit_rules.h"
 #include "loopbank/infer/key_value_policy.h"
 #include "loopbank/infer/sampler.h"
@@ -28,11 +29,15 @@ struct InferenceOptions {
 
 struct Request {
   std::vector<TokenId> prompt{};  ///< at least one
-  int64_t max_tokens = 256;     ///< of each completion; 0 reads the prompt alone
-  int64_t completions = 1;      ///< that share the prompt's keys and values
+  /// Of each completion. 0 reads the prompt alone, but for its last token, behind which nothing is
+  /// asked: such a prompt may hold T + 1 tokens.
+  int64_t max_tokens = 256;
+  int64_t completions = 1;  ///< that share the prompt's keys and values
   SamplingOptions sampling{};
   uint64_t seed = 0;
   InferenceOptions inference{};
+  /// Guesses at what comes next; change nothing but the time.
+  DraftOptions draft{};
   std::vector<TokenId> end_tokens{};  ///< that end a completion and are not given out
   /// Tokens of the prompt from this one on are scored, 1 or more; absent: none.
   std::optional<int64_t> score_from = {};
@@ -60,7 +65,7 @@ enum class StopReason {
 struct GeneratedToken {
   RequestId request = 0;
   int64_t completion = 0;
-  Sampler::Draw draw;  ///< the token and its log probability
+  Sampler::Draw draw;       ///< the token and its log probability
   double loops = 0.0;       ///< of the token before it, which it was drawn after: mean over layers
   double mean_loops = 0.0;  ///< of all tokens read so far
 };

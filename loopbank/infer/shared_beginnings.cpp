@@ -10,14 +10,14 @@ namespace {
 
 constexpr int64_t kPage = ops::kPageTokens;
 
-SharedBeginnings::Key key_after(SharedBeginnings::Key before, const TokenId* tokens) {
+}  // namespace
+
+SharedBeginnings::Key SharedBeginnings::key_after(Key before, const TokenId* tokens) {
   std::array<TokenId, kPage> page{};
   std::copy(tokens, tokens + kPage, page.begin());
   const std::string_view bytes(reinterpret_cast<const char*>(page.data()), sizeof(page));
   return hash_of(bytes, before);
 }
-
-}  // namespace
 
 SharedBeginnings::Key SharedBeginnings::root(std::string_view how) {
   return hash_of(how, 0);
@@ -29,7 +29,8 @@ std::pair<SharedBeginnings::Entries::iterator, int64_t> SharedBeginnings::best_m
   const auto [first, last] = behind_.equal_range(before);
   for (auto candidate = first; candidate != last; ++candidate) {
     const auto& theirs = candidate->second->tokens;
-    const auto differ = std::mismatch(tokens, tokens + count, theirs.begin()).first;
+    const auto* const end = tokens + std::min(count, candidate->second->count);
+    const auto differ = std::mismatch(tokens, end, theirs.begin()).first;
     if (differ - tokens > best.second) {
       best = {candidate->second, differ - tokens};
     }
@@ -39,12 +40,15 @@ std::pair<SharedBeginnings::Entries::iterator, int64_t> SharedBeginnings::best_m
 
 void SharedBeginnings::extend(CachedText& text, Key& key, const std::vector<TokenId>& tokens,
                               int64_t most, std::vector<double>& loops) {
-  while (text.length() % kPage == 0 && text.length() < most) {
-    const auto [entry, count] = best_match(key, tokens.data() + text.length(),
-                                           std::min(kPage, most - text.length()));
-    if (count == 0) {
+  while (text.length() < most) {
+    const auto page_begin = text.length() / kPage * kPage;
+    const auto [entry, count] =
+        best_match(key, tokens.data() + page_begin, std::min(kPage, most - page_begin));
+    if (page_begin + count <= text.length()) {
       return;
     }
+    text.truncate(page_begin);
+    loops.resize(static_cast<size_t>(page_begin));
     entries_.splice(entries_.begin(), entries_, entry);
     text.share(entry->page, count);
     loops.insert(loops.end(), entry->loops.begin(), entry->loops.begin() + count);
@@ -56,18 +60,23 @@ void SharedBeginnings::extend(CachedText& text, Key& key, const std::vector<Toke
 
 void SharedBeginnings::add(const CachedText& text, Key& key, const std::vector<TokenId>& tokens,
                            int64_t from, int64_t until, const std::vector<double>& loops) {
-  for (int64_t at = from; at + kPage <= until; at += kPage) {
+  for (int64_t at = from; at < until; at += kPage) {
     const auto* const page_tokens = tokens.data() + at;
-    const auto [known, count] = best_match(key, page_tokens, kPage);
-    const auto before = std::exchange(key, key_after(key, page_tokens));
-    if (count == kPage) {
+    const auto size = std::min(kPage, until - at);
+    const auto known = best_match(key, page_tokens, size).second;
+    const auto before = key;
+    if (size == kPage) {
+      key = key_after(key, page_tokens);
+    }
+    if (known == size) {
       continue;
     }
     auto& entry = entries_.emplace_front();
     entry.before = before;
     entry.key = key;
-    std::copy(page_tokens, page_tokens + kPage, entry.tokens.begin());
-    std::copy(loops.begin() + at, loops.begin() + at + kPage, entry.loops.begin());
+    entry.count = size;
+    std::copy(page_tokens, page_tokens + size, entry.tokens.begin());
+    std::copy(loops.begin() + at, loops.begin() + at + size, entry.loops.begin());
     entry.page = text.pages()[static_cast<size_t>(at / kPage)];
     behind_.emplace(before, entries_.begin());
   }

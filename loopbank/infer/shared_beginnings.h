@@ -25,18 +25,21 @@ class SharedBeginnings {
   /// Of the empty beginning.
   /// @param how  all that decides keys and values besides the tokens
   [[nodiscard]] static Key root(std::string_view how);
+  /// Of a beginning and the sixteen tokens that follow it.
+  [[nodiscard]] static Key key_after(Key before, const TokenId* tokens);
 
-  /// Gives a text that is empty or ends with a page the pages that follow.
-  /// @param key     of what the text holds; of what it holds then, up to its last whole page
+  /// Gives a text the pages that follow, the last of them in part.
+  /// @param key     of what the text holds up to its last whole page; of what it holds then
   /// @param tokens  of the text, those that it holds first
   /// @param most    tokens that it may hold afterwards
-  /// @param loops   of each token that was given, appended
+  /// @param loops   of each token that the text holds
   void extend(CachedText& text, Key& key, const std::vector<TokenId>& tokens, int64_t most,
               std::vector<double>& loops);
 
-  /// Takes in the whole pages of a text.
-  /// @param key    of the beginning up to `from`, a multiple of sixteen; of what is held then
-  /// @param until  tokens that the text has read
+  /// Takes in the pages of a text.
+  /// @param key    of the beginning up to `from`, a multiple of sixteen; of the last whole page then
+  /// @param until  tokens that the text has read; a last page that is not full is taken in too, and
+  ///               copied if the text goes on
   /// @param loops  of each token
   void add(const CachedText& text, Key& key, const std::vector<TokenId>& tokens, int64_t from,
            int64_t until, const std::vector<double>& loops);
@@ -49,6 +52,7 @@ class SharedBeginnings {
   struct Entry {
     Key before = 0;
     Key key = 0;
+    int64_t count = 0;  ///< tokens, fewer than sixteen in the last page of a text
     std::array<TokenId, ops::kPageTokens> tokens{};
     std::array<double, ops::kPageTokens> loops{};
     std::shared_ptr<Page> page;

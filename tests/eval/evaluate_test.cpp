@@ -181,7 +181,7 @@ TEST(Evaluate, SharedBeginningsChangeNoResult) {
   EXPECT_GT(together.contexts_cut, 0);
   EXPECT_EQ(together.contexts_cut, alone.contexts_cut);
   EXPECT_EQ(together.requests_hash, alone.requests_hash);
-  EXPECT_NEAR(together.bpb.mean, alone.bpb.mean, kBatchTolerance);
+  EXPECT_NEAR(together.bpb.mean, alone.bpb.mean, 1e-9);
   for (size_t i = 0; i < together.metrics.size(); ++i) {
     EXPECT_NEAR(together.metrics[i].estimate.mean, alone.metrics[i].estimate.mean, 1e-4);
   }

@@ -1,116 +1,30 @@
 #include "loopbank/infer/engine.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/randint.h>
-#include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <random>
 #include <tuple>
 
-#include "loopbank/model/language_model.h"
+#include "tests/infer/looping_model.h"
+#include "tests/support/test_directory.h"
 
 namespace loopbank {
 namespace {
 
-/// Small, of three loops and two banks, with weights large enough that loops and exits differ.
-LanguageModel looping_model(int64_t loops = 3, int64_t slots = 5) {
-  ModelConfig config;
-  config.vocab_size = 61;
-  config.hidden_size = 48;
-  config.intermediate_size = 80;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 4;
-  config.num_key_value_heads = 2;
-  config.max_position_embeddings = 96;
-  config.max_loops = loops;
-  config.local_memory_slots = slots;
-  config.global_memory_slots = slots;
-  LanguageModel model(config);
-  model.parameters().initialize(3);
-  const at::NoGradGuard no_grad;
-  auto generator = at::detail::createCPUGenerator(4);
-  for (const auto& parameter : model.parameters().all()) {
-    const auto& value = parameter.value;
-    if (parameter.name.find("loop_scale") != std::string::npos) {
-      value.fill_(0.5);
-    } else {
-      value.add_(at::randn(value.sizes(), generator) * 0.15);
-    }
-  }
-  return model;
-}
-
-std::vector<TokenId> some_prompt(int64_t size, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<TokenId> prompt;
-  for (int64_t i = 0; i < size; ++i) {
-    prompt.push_back(static_cast<TokenId>(random() % 61));
-  }
-  return prompt;
-}
-
-/// What a request was given.
-struct Answer {
-  std::vector<TokenId> tokens;
-  std::vector<double> log_probabilities;
-  std::vector<double> scores;
-  std::vector<double> loops;
-  double mean_loops = 0.0;
-  std::string reason;
-  bool operator==(const Answer&) const = default;
-};
-
-using Answers = std::map<std::pair<RequestId, int64_t>, Answer>;
-
-void take(const StepOutput& output, Answers& answers) {
-  for (const auto& token : output.generated) {
-    auto& answer = answers[{token.request, token.completion}];
-    answer.tokens.push_back(token.draw.token);
-    answer.log_probabilities.push_back(token.draw.log_probability);
-    answer.loops.push_back(token.loops);
-  }
-  for (const auto& scored : output.scored) {
-    answers[{scored.request, 0}].scores.push_back(scored.log_probability);
-  }
-  for (const auto& finished : output.finished) {
-    auto& answer = answers[{finished.request, finished.completion}];
-    answer.mean_loops = finished.mean_loops;
-    answer.reason = stop_reason_name(finished.reason);
-  }
-}
-
-Answers run_all(Engine& engine) {
-  Answers answers;
-  while (!engine.idle()) {
-    take(engine.step(), answers);
-  }
-  return answers;
-}
-
-Request request_of(std::vector<TokenId> prompt, int64_t max_tokens, const std::string& exit = "all",
-                   const std::string& policy = "full", bool in_prompt = false) {
-  Request request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = max_tokens;
-  request.sampling.temperature = 0.0;
-  request.inference = {.exit = ExitChoice::parse(exit),
-                       .policy = &key_value_policy(policy),
-                       .policy_in_prompt = in_prompt};
-  return request;
-}
-
-Answer answer_alone(const LanguageModel& model, const Request& request, EngineOptions options = {}) {
-  Engine engine(model, options);
-  engine.poison_pages();
-  const auto id = engine.add(request);
-  return run_all(engine).at({id, 0});
-}
+using testing::Answer;
+using testing::answer_alone;
+using testing::Answers;
+using testing::looping_model;
+using testing::request_of;
+using testing::run_all;
+using testing::some_prompt;
+using testing::take;
 
 /// ln p of each token of a text by one training pass over all of it.
 std::vector<double> plain_scores(const LanguageModel& model, const std::vector<TokenId>& text) {
@@ -180,12 +94,7 @@ TEST_P(Exits, AnAnswerDependsNeitherOnNeighboursNorOnChunks) {
       engine.add(request_of(some_prompt(9, 7), 5));
       const auto id = engine.add(wanted);
       engine.add(request_of(some_prompt(3, 8), 20, "router:0.5", "last"));
-      const auto among = run_all(engine).at({id, 0});
-      const double tol = type == at::kFloat ? 1e-4 : 0.1;
-      for (size_t i = 0; i < among.scores.size(); ++i) EXPECT_NEAR(among.scores[i], alone.scores[i], tol) << i << " " << chunk;
-      if (type == at::kFloat) { EXPECT_EQ(among.tokens, alone.tokens);
-      for (size_t i = 0; i < among.tokens.size(); ++i) EXPECT_NEAR(among.log_probabilities[i], alone.log_probabilities[i], tol) << i;
-      EXPECT_NEAR(among.mean_loops, alone.mean_loops, 1e-4); }
+      EXPECT_EQ(run_all(engine).at({id, 0}), alone) << chunk << " " << c10::toString(type);
     }
   }
 }
@@ -195,6 +104,174 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Combine(::testing::Values("all", "cdf:0.6", "cdf:0.6,hard", "change:0.6"),
                        ::testing::Values("full", "copy", "recompute", "last", "first", "mixture"),
                        ::testing::Bool()));
+
+TEST(Engine, ACumulativeThresholdOfOneIsAllBitForBit) {
+  const auto model = looping_model();
+  for (const std::string hard : {"", ",hard"}) {
+    auto request = request_of(some_prompt(30, 3), 10, "all" + hard);
+    request.score_from = 1;
+    const auto all = answer_alone(model, request);
+    request.inference.exit = ExitChoice::parse("cdf:1" + hard);
+    auto same = answer_alone(model, request);
+    EXPECT_EQ(same.scores, all.scores);
+    EXPECT_EQ(same.log_probabilities, all.log_probabilities);
+    request.inference.exit = ExitChoice::parse("budget:3" + hard);
+    EXPECT_EQ(answer_alone(model, request).scores, all.scores);
+    request.inference.exit = ExitChoice::parse("cdf:0.5" + hard);
+    EXPECT_NE(answer_alone(model, request).scores, all.scores);
+  }
+}
+
+TEST(Engine, ALoopBudgetIsThatOfAFullPass) {
+  const auto model = looping_model();
+  const auto text = some_prompt(40, 9);
+  const at::NoGradGuard no_grad;
+  const auto ids = at::tensor(std::vector<int64_t>(text.begin(), text.end()), at::kLong);
+  const auto logits = model.forward(ids.unsqueeze(0), {.max_loops = 2}).logits[0].log_softmax(1);
+  auto request = request_of(text, 0, "budget:2");
+  request.score_from = 1;
+  const auto by_rule = answer_alone(model, request);
+  request.inference.exit = ExitChoice();
+  request.inference.max_loops = 2;
+  const auto by_budget = answer_alone(model, request);
+  EXPECT_EQ(by_rule.scores, by_budget.scores);
+  for (size_t i = 1; i < text.size(); ++i) {
+    EXPECT_NEAR(by_rule.scores[i - 1], logits[static_cast<int64_t>(i) - 1][text[i]].item<double>(),
+                1e-5);
+  }
+}
+
+TEST(Engine, CompletionsShareThePromptAndAreThoseOfSingleRequests) {
+  const auto model = looping_model();
+  for (const std::string policy : {"full", "last", "mixture"}) {
+    auto request = request_of(some_prompt(21, 11), 15, "cdf:0.7", policy);
+    request.sampling.temperature = 1.0;
+    request.completions = 3;
+    Engine together(model, {.batch_tokens = 9});
+    together.poison_pages();
+    const auto id = together.add(request);
+    const auto answers = run_all(together);
+    ASSERT_EQ(answers.size(), 3U);
+    EXPECT_EQ(together.counts().tokens, 21 + 3 * 14);
+    EXPECT_NE(answers.at({id, 0}).tokens, answers.at({id, 1}).tokens);
+    request.completions = 1;
+    EXPECT_EQ(answer_alone(model, request), answers.at({id, 0}));
+  }
+}
+
+TEST(Engine, EqualBeginningsAreReadOnce) {
+  const auto model = looping_model();
+  const auto prompt = some_prompt(60, 13);
+  for (const std::string policy : {"full", "copy"}) {
+    Engine engine(model, {});
+    engine.poison_pages();
+    const auto request = request_of(prompt, 6, "cdf:0.7", policy);
+    const auto first = engine.add(request);
+    const auto answer = run_all(engine).at({first, 0});
+    const auto read = engine.counts().tokens;
+    const auto again = engine.add(request);
+    EXPECT_EQ(run_all(engine).at({again, 0}), answer);
+    EXPECT_EQ(engine.counts().shared_tokens, 48);  // whole pages before the prompt's last token
+    EXPECT_EQ(engine.counts().tokens - read, 60 - 48 + 5);
+    auto shorter = request;
+    shorter.prompt.resize(30);
+    shorter.prompt[29] = 60 - shorter.prompt[29];
+    const auto part = engine.add(shorter);
+    EXPECT_EQ(run_all(engine).at({part, 0}), answer_alone(model, shorter));
+    EXPECT_EQ(engine.counts().shared_tokens, 48 + 29);      // the second page in part
+    auto other = request_of(prompt, 6, "cdf:0.5", policy);  // other keys and values
+    engine.add(other);
+    (void)run_all(engine);
+    EXPECT_EQ(engine.counts().shared_tokens, 48 + 29);
+  }
+}
+
+TEST(Engine, RequestsThatComeAndGoGetTheAnswersThatTheyGetAlone) {
+  const auto model = looping_model(3, 0);
+  std::mt19937_64 random(17);
+  const std::vector<std::string> exits = {"all",       "cdf:0.6",  "router:0.5",  "change:0.5",
+                                          "accel:0.9", "budget:2", "cdf:0.8,hard"};
+  const std::vector<std::string> policies = {"full", "copy",  "recompute",
+                                             "last", "first", "mixture"};
+  const auto pick = [&](const auto& from) { return from[random() % from.size()]; };
+  Engine engine(model, {.cache_bytes = int64_t{3} << 20, .batch_tokens = 24});
+  engine.poison_pages();
+  std::map<RequestId, Request> asked;
+  std::vector<RequestId> cancelled;
+  Answers answers;
+  const auto common = some_prompt(40, 18);
+  for (int arrived = 0; arrived < 500 || !engine.idle();) {
+    for (auto count = random() % 3; count > 0 && arrived < 500; --count, ++arrived) {
+      std::vector<TokenId> prompt(common.begin(),
+                                  common.begin() + static_cast<int64_t>(random() % 40));
+      const auto own = some_prompt(1 + static_cast<int64_t>(random() % 20), random());
+      prompt.insert(prompt.end(), own.begin(), own.end());
+      auto request = request_of(prompt, static_cast<int64_t>(random() % 12), pick(exits),
+                                pick(policies), random() % 2 == 0);
+      request.sampling.temperature = random() % 2 == 0 ? 0.0 : 0.9;
+      request.seed = random() % 100;
+      if (random() % 3 == 0) {
+        request.score_from = 1 + static_cast<int64_t>(random() % 10);
+      }
+      asked[engine.add(request)] = request;
+    }
+    take(engine.step(), answers);
+    if (random() % 10 == 0 && !asked.empty()) {
+      const auto victim = std::next(asked.begin(), static_cast<int64_t>(random() % asked.size()));
+      if (engine.cancel(victim->first)) {
+        cancelled.push_back(victim->first);
+      }
+    }
+  }
+  EXPECT_GT(cancelled.size(), 5U);
+  size_t compared = 0;
+  for (const auto& [id, request] : asked) {
+    if (std::find(cancelled.begin(), cancelled.end(), id) != cancelled.end()) {
+      continue;
+    }
+    ASSERT_TRUE(answers.contains({id, 0}));
+    EXPECT_EQ(answers.at({id, 0}), answer_alone(model, request)) << id;
+    ++compared;
+  }
+  EXPECT_GT(compared, 350U);
+  EXPECT_LE(engine.store().peak_bytes(), engine.store().budget());
+}
+
+TEST(Engine, EndedRequestsLeaveNothingBehind) {
+  const auto model = looping_model();
+  Engine engine(model, {.share_beginnings = false});
+  const auto id = engine.add(request_of(some_prompt(20, 1), 30, "cdf:0.7", "mixture"));
+  engine.add(request_of(some_prompt(20, 2), 3));
+  (void)engine.step();
+  EXPECT_GT(engine.store().bytes_in_use(), 0);
+  EXPECT_TRUE(engine.cancel(id));
+  EXPECT_FALSE(engine.cancel(id));
+  (void)run_all(engine);
+  EXPECT_EQ(engine.store().bytes_in_use(), 0);
+}
+
+TEST(Engine, MistakesAreNamed) {
+  const auto model = looping_model();
+  Engine engine(model, {.cache_bytes = 60000});
+  const auto refusal = [&](const Request& request) {
+    return testing::error_of(ErrorCode::kConfig, [&] { (void)engine.add(request); });
+  };
+  EXPECT_EQ(refusal(request_of({}, 4)),
+            "request: expected a prompt of at least one token, got none.");
+  EXPECT_EQ(refusal(request_of({1, 61}, 4)),
+            "request: expected ids from 0 to 60 (vocab_size 61), got 61 at place 1 of the prompt.");
+  EXPECT_EQ(refusal(request_of(some_prompt(97, 1), 4)),
+            "request: expected a prompt of at most 96 tokens (max_position_embeddings), got 97. "
+            "Shorten the prompt.");
+  EXPECT_EQ(refusal(request_of({1}, -1)), "request: expected max_tokens of 0 or more, got -1.");
+  EXPECT_EQ(refusal(request_of({1}, 4, "budget:4")),
+            "request: exit budget: \"max_loops\" expects a loop budget from 1 to 3, or 0 for each "
+            "layer's own N, got 4.");
+  EXPECT_EQ(refusal(request_of(some_prompt(90, 1), 4)),
+            "request: expected at most 60000 bytes of keys and values (the engine's cache_bytes), "
+            "got a request that may take 129024. Allow more, or shorten the prompt, max_tokens or "
+            "the number of completions.");
+}
 
 }  // namespace
 }  // namespace loopbank

@@ -1,0 +1,210 @@
+#include "loopbank/ops/inference_weights.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "loopbank/ops/check.h"
+#include "loopbank/ops/cpu/inference_packing.h"
+#include "loopbank/ops/gemm/scratchpad.h"
+#include "loopbank/ops/kernels.h"
+#include "loopbank/ops/simd/cast_kernels.h"
+#include "loopbank/support/error.h"
+#include "loopbank/support/rounding.h"
+
+namespace loopbank::ops {
+namespace {
+
+/// Rows that pass by a panel before the next one: they stay in the second-level cache, and so does
+/// the panel.
+constexpr int64_t kRowsPerPass = 128;
+/// k at a time with several rows; of a panel in bf16 that is 64 KB.
+constexpr int64_t kDepthAtATime = 512;
+/// Waking a thread costs what so many bytes of weights take, or so many multiply-adds of one row.
+constexpr int64_t kBytesPerThread = int64_t{128} << 10U;
+/// The same of values that are only copied.
+constexpr int64_t kValuesPerThread = 32768;
+
+bool is_bf16(const Matrix& x) {
+  return x.dtype == at::kBFloat16;
+}
+
+const void* at_k(const Matrix& x, int64_t row, int64_t k) {
+  return static_cast<const char*>(x.data) +
+         (row * x.row_stride + k) * static_cast<int64_t>(is_bf16(x) ? 2 : 4);
+}
+
+void expect_rows_of(std::string_view name, const Matrix& x, int64_t columns, int64_t rows) {
+  if (x.columns != columns || x.rows != rows) {
+    fail(ErrorCode::kShape, "inference weights: expected {} [{}, {}], got [{}, {}].", name, rows,
+         columns, x.rows, x.columns);
+  }
+  if (x.dtype != at::kFloat && x.dtype != at::kBFloat16) {
+    fail(ErrorCode::kDtype, "inference weights: expected {} in Float or BFloat16, got {}.", name,
+         c10::toString(x.dtype));
+  }
+  if (x.columns > 1 && x.column_stride != 1) {
+    fail(ErrorCode::kShape, "inference weights: expected {} with rows in one piece, got values {} "
+         "apart.", name, x.column_stride);
+  }
+}
+
+/// A row as a kernel reads it: in `to`'s dtype, rounded to bf16 on the way where `rounds`.
+void prepare_row(ConstValues from, Values to, bool rounds, size_t count) {
+  if (!rounds || from.is_bf16 || to.is_bf16) {
+    cast_values(from, to, 0, count);
+    return;
+  }
+  constexpr size_t kChunk = 512;
+  uint16_t rounded[kChunk];
+  const auto* const values = static_cast<const float*>(from.data);
+  auto* const widened = static_cast<float*>(to.data);
+  for (size_t first = 0; first < count; first += kChunk) {
+    const auto some = std::min(kChunk, count - first);
+    cast_values({values + first, false}, {rounded, true}, 0, some);
+    cast_values({rounded, true}, {widened + first, false}, 0, some);
+  }
+}
+
+/// Rows of x in `dtype`, `width` values each, those behind x's 0; in memory of the calling thread.
+Matrix prepared_rows(const Matrix& x, at::ScalarType dtype, bool rounds, int64_t width) {
+  thread_local Scratchpad scratchpad;
+  const bool to_bf16 = dtype == at::kBFloat16;
+  const auto value_bytes = static_cast<int64_t>(to_bf16 ? 2 : 4);
+  auto* const data =
+      static_cast<char*>(scratchpad.of_size(static_cast<size_t>(x.rows * width * value_bytes)));
+  const auto grain = divide_up(kValuesPerThread, width);
+  at::parallel_for(0, x.rows, grain, [&](int64_t row, int64_t last) {
+    for (; row < last; ++row) {
+      auto* const to = data + row * width * value_bytes;
+      prepare_row({at_k(x, row, 0), is_bf16(x)}, {to, to_bf16}, rounds,
+                  static_cast<size_t>(x.columns));
+      std::memset(to + x.columns * value_bytes, 0,
+                  static_cast<size_t>((width - x.columns) * value_bytes));
+    }
+  });
+  return {data, dtype, x.rows, width, width};
+}
+
+MultiplyPanel kernel_of(WeightFormat format, bool dots) {
+  const auto& kernels = panel_kernels();
+  if (format == WeightFormat::kFp32) {
+    return kernels.fp32;
+  }
+  return dots ? kernels.bf16_dots : kernels.bf16;
+}
+
+}  // namespace
+
+InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, WeightFormat format)
+    : format_(format) {
+  if (masters.empty()) {
+    fail(ErrorCode::kShape, "inference weights: expected at least one weight, got none.");
+  }
+  std::vector<at::Tensor> rows;
+  for (const auto& master : masters) {
+    expect_rows("inference weights", "weight", master);
+    expect_dimensions("inference weights", "weight", master, 2);
+    expect_shape("inference weights", "weight", master,
+                 {master.size(0), masters.front().size(1)});
+    if (!master.is_cpu()) {
+      fail(ErrorCode::kDevice, "inference weights: expected weights on the CPU, got {}.",
+           master.device().str());
+    }
+    if (master.scalar_type() != at::kFloat && master.scalar_type() != at::kBFloat16) {
+      fail(ErrorCode::kDtype, "inference weights: expected weights in Float or BFloat16, got {}.",
+           c10::toString(master.scalar_type()));
+    }
+    rows.push_back(dense(master));
+    out_ += master.size(0);
+  }
+  in_ = masters.front().size(1);
+  if (in_ == 0 || out_ == 0) {
+    fail(ErrorCode::kShape, "inference weights: expected inputs and outputs, got {}.",
+         format_shape({out_, in_}));
+  }
+  packed_ = pack_panels(rows, format);
+}
+
+at::Tensor InferenceWeights::multiply(const at::Tensor& x) const {
+  if (!x.defined() || x.dim() < 1 || x.size(-1) != in_) {
+    fail(ErrorCode::kShape, "inference weights: expected x [..., {}] for weights {}, got {}.", in_,
+         format_shape({out_, in_}), x.defined() ? format_shape(x.sizes()) : "none");
+  }
+  if (!x.is_cpu()) {
+    fail(ErrorCode::kDevice, "inference weights: expected x on the CPU, got {}.", x.device().str());
+  }
+  const auto rows = dense(x);
+  auto shape = x.sizes().vec();
+  shape.back() = out_;
+  auto y = at::empty(shape, rows.options());  // [..., out]
+  multiply(as_matrix(rows), as_matrix(y));
+  return y;
+}
+
+void InferenceWeights::multiply(const Matrix& x, const Matrix& y) const {
+  expect_rows_of("x", x, in_, x.rows);
+  expect_rows_of("y", y, out_, x.rows);
+  if (x.rows == 0) {
+    return;
+  }
+  // bf16 by dot products where the CPU has them, else by fp32 of the same values.
+  const auto width = round_up(in_, depth_step(format_));
+  const bool rounds = format_ == WeightFormat::kBf16;
+  const bool dots = rounds && panel_kernels().bf16_dots != nullptr;
+  const auto wanted = dots ? at::kBFloat16 : at::kFloat;
+  const bool is_ready = x.dtype == wanted && width == in_ && (dots || !rounds);
+  if (is_ready) {
+    multiply_prepared(x, y);
+  } else {
+    multiply_prepared(prepared_rows(x, wanted, rounds, width), y);
+  }
+}
+
+void InferenceWeights::multiply_prepared(const Matrix& x, const Matrix& y) const {
+  const auto panels = divide_up(out_, kPanelColumns);
+  const auto passes = divide_up(x.rows, kRowsPerPass);
+  // Few rows: panels among the threads. Many: rows as well, neighbours in one thread.
+  const auto work_of_one = panel_bytes(format_, in_, kPanelColumns) *
+                           std::min(x.rows, kRowsPerPass);
+  const auto grain = std::max<int64_t>(1, kBytesPerThread / work_of_one);
+  at::parallel_for(0, passes * panels, grain, [&](int64_t first, int64_t last) {
+    for (auto index = first; index < last; ++index) {
+      const auto row = index / panels * kRowsPerPass;
+      const auto rows = std::min(kRowsPerPass, x.rows - row);
+      multiply_panel_of_rows(x.row_range(row, rows), y.row_range(row, rows), index % panels);
+    }
+  });
+}
+
+void InferenceWeights::multiply_panel_of_rows(const Matrix& x, const Matrix& y,
+                                              int64_t panel) const {
+  alignas(64) thread_local float sums[kRowsPerPass * kPanelColumns];
+  const auto columns = panel_columns(panel, out_);
+  const auto* const from = static_cast<const char*>(packed_.data_ptr()) +
+                           panel * panel_bytes(format_, in_, kPanelColumns);
+  const auto kernel = kernel_of(format_, is_bf16(x));
+  const auto depth_at_a_time = x.rows == 1 ? x.columns : kDepthAtATime;
+  for (int64_t k = 0; k < x.columns; k += depth_at_a_time) {
+    kernel({.x = at_k(x, 0, k),
+            .x_stride = x.row_stride,
+            .weights = from + panel_bytes(format_, k, columns),
+            .columns = columns,
+            .sums = sums,
+            .rows = x.rows,
+            .depth = std::min(depth_at_a_time, x.columns - k),
+            .add = k > 0});
+  }
+  const auto first = panel * kPanelColumns;
+  const auto there = std::min(kPanelColumns, out_ - first);
+  store_panel({.sums = sums,
+               .rows = x.rows,
+               .columns = there,
+               .y = {y.column_range(first, there).data, is_bf16(y)},
+               .y_stride = y.row_stride});
+}
+
+}  // namespace loopbank::ops

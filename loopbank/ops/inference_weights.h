@@ -1,0 +1,67 @@
+#pragma once
+/// Weights prepared once for inference, whose products do not depend on the company of a row.
+///
+/// Goals: every output is the same bit for bit whatever the number of rows, the other rows and the
+/// number of threads, so that a token decoded alone, in a chunk or with its whole prompt gives the
+/// same answer; one row runs at the speed of the memory; no allocation and no call of ATen in the
+/// raw form. Each output has one fp32 sum over k in ascending order; rows and columns only decide
+/// which sums a thread holds in registers at a time.
+///
+/// Not for training: there is no gradient. Rejected: oneDNN, whose order of sums changes with the
+/// number of rows; sums in several parts that are added at the end, which one row would gain from
+/// when its weights lie in the caches, since four registers of columns hide the latency as well.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "loopbank/ops/gemm.h"
+
+namespace loopbank::ops {
+
+/// How weights are stored.
+enum class WeightFormat { kFp32, kBf16 };
+
+class InferenceWeights {
+ public:
+  /// @param masters  one [out_k, in] per layer of the same input, fp32 or bf16, on the CPU, of which
+  ///                 a copy is made; their outputs come side by side
+  /// @throws Error kShape when `in` differs or there is no weight, kDtype for another dtype, kDevice
+  /// for weights elsewhere
+  InferenceWeights(const std::vector<at::Tensor>& masters, WeightFormat format);
+
+  [[nodiscard]] WeightFormat format() const { return format_; }
+  [[nodiscard]] int64_t in() const { return in_; }
+  [[nodiscard]] int64_t out() const { return out_; }
+  /// What one product with few rows reads.
+  [[nodiscard]] int64_t bytes() const { return static_cast<int64_t>(packed_.nbytes()); }
+
+  /// x W^T, not differentiable.
+  ///
+  /// @param x  [..., in]  fp32 or bf16
+  /// @return [..., out] in the dtype of x
+  /// @throws Error kShape when the last axis differs, kDtype for another dtype, kDevice for a GPU
+  /// Numerics: sums in fp32, one rounding at the end. With weights of fp32 x is widened, with bf16
+  /// it is rounded to bf16 first. Bit for bit the same for a row by itself and among others, for
+  /// one machine and one dtype of x.
+  [[nodiscard]] at::Tensor multiply(const at::Tensor& x) const;
+
+  /// The same on memory of the caller: no allocation once a thread has seen the largest number of
+  /// rows. From any thread; outside of parallel regions all threads take part.
+  /// @param x  [rows, in]   fp32 or bf16, row-major
+  /// @param y  [rows, out]  fp32 or bf16, row-major
+  void multiply(const Matrix& x, const Matrix& y) const;
+
+ private:
+  void multiply_prepared(const Matrix& x, const Matrix& y) const;
+  void multiply_panel_of_rows(const Matrix& x, const Matrix& y, int64_t panel) const;
+
+  WeightFormat format_;
+  int64_t in_ = 0;
+  int64_t out_ = 0;
+  at::Tensor packed_;  // bytes, panel after panel
+};
+
+}  // namespace loopbank::ops

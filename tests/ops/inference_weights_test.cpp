@@ -1,0 +1,138 @@
+#include "loopbank/ops/inference_weights.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include "gradient_check.h"
+#include "loopbank/ops/linear.h"
+
+namespace loopbank::ops {
+namespace {
+
+using testing::expect_close;
+using testing::expect_error;
+using testing::RandomTensors;
+
+constexpr WeightFormat kFormats[] = {WeightFormat::kFp32, WeightFormat::kBf16};
+constexpr at::ScalarType kRowDtypes[] = {at::kFloat, at::kBFloat16};
+
+/// [out, in]: single ones, widths around a strip of 16 and a panel of 64, odd depths, several
+/// depths of a pass.
+constexpr int64_t kShapes[][2] = {{1, 1},  {1, 7},    {15, 2},  {16, 33},  {17, 64},
+                                  {63, 5}, {65, 511}, {128, 48}, {200, 1100}};
+
+/// The same values on another number of threads until the end of the scope.
+class ThreadsScope {
+ public:
+  explicit ThreadsScope(int threads) : before_(at::get_num_threads()) {
+    at::set_num_threads(threads);
+  }
+  ~ThreadsScope() { at::set_num_threads(before_); }
+  ThreadsScope(const ThreadsScope&) = delete;
+  ThreadsScope& operator=(const ThreadsScope&) = delete;
+
+ private:
+  int before_;
+};
+
+TEST(InferenceWeights, MultiplyAsTheMastersInTheirFormat) {
+  RandomTensors random;
+  for (const auto& [out, in] : kShapes) {
+    const auto first = random.normal({out, in}, at::kFloat);
+    const auto second = random.normal({3, in}, at::kBFloat16);
+    for (const auto format : kFormats) {
+      const InferenceWeights weights({first, second}, format);
+      const auto compute = format == WeightFormat::kFp32 ? at::kFloat : at::kBFloat16;
+      const auto rounded =
+          at::cat({first.to(compute).to(at::kDouble), second.to(compute).to(at::kDouble)});
+      for (const auto dtype : kRowDtypes) {
+        for (const int64_t rows : {1, 2, 5, 6, 7, 13, 129}) {
+          const auto x = random.normal({1, rows, in}, dtype);
+          const auto exact = at::matmul(x.to(compute).to(at::kDouble), rounded.t());
+          const auto y = weights.multiply(x);
+          EXPECT_EQ(y.scalar_type(), dtype);
+          // A sum of 1100 terms in one order.
+          expect_close(y, exact, 10 * kLinearTolerance.of(dtype));
+        }
+      }
+    }
+  }
+}
+
+TEST(InferenceWeights, ARowIsTheSameByItselfAndAmongOthersOnAnyNumberOfThreads) {
+  RandomTensors random;
+  for (const auto& [out, in] : kShapes) {
+    const auto master = random.normal({out, in}, at::kFloat);
+    for (const auto format : kFormats) {
+      const InferenceWeights weights({master}, format);
+      for (const auto dtype : kRowDtypes) {
+        const auto x = random.normal({515, in}, dtype);
+        const auto all = weights.multiply(x);
+        const ThreadsScope threads(1);
+        for (const int64_t rows : {1, 2, 3, 4, 5, 7, 37, 128, 200}) {
+          for (const int64_t first : {0, 1, 300}) {
+            const auto some = weights.multiply(x.narrow(0, first, rows));
+            EXPECT_TRUE(some.equal(all.narrow(0, first, rows)))
+                << out << " x " << in << ", " << rows << " rows from " << first;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(InferenceWeights, TakeRowsWithGaps) {
+  RandomTensors random;
+  const auto master = random.normal({70, 40}, at::kFloat);
+  const auto wide = random.normal({9, 60}, at::kBFloat16);
+  const auto x = wide.narrow(1, 11, 40);
+  for (const auto format : kFormats) {
+    const InferenceWeights weights({master}, format);
+    const auto result = at::full({9, 90}, 7.0, at::kFloat);
+    weights.multiply(as_matrix(x), as_matrix(result.narrow(1, 5, 70)));
+    EXPECT_TRUE(result.narrow(1, 5, 70).equal(weights.multiply(x.to(at::kFloat))));
+    EXPECT_TRUE(result.narrow(1, 0, 5).equal(at::full({9, 5}, 7.0)));
+    EXPECT_TRUE(result.narrow(1, 75, 15).equal(at::full({9, 15}, 7.0)));
+  }
+}
+
+TEST(InferenceWeights, KnowTheirBytes) {
+  const auto master = at::zeros({100, 10}, at::kFloat);
+  EXPECT_EQ(InferenceWeights({master}, WeightFormat::kFp32).bytes(), 112 * 10 * 4);
+  EXPECT_EQ(InferenceWeights({master}, WeightFormat::kBf16).bytes(), 112 * 10 * 2);
+}
+
+TEST(InferenceWeights, TakeNoRows) {
+  const InferenceWeights weights({at::zeros({2, 3}, at::kFloat)}, WeightFormat::kFp32);
+  EXPECT_EQ(weights.multiply(at::zeros({0, 3}, at::kFloat)).sizes(), at::IntArrayRef({0, 2}));
+}
+
+TEST(InferenceWeights, RefuseWhatDoesNotFit) {
+  const auto make = [](const std::vector<at::Tensor>& masters) {
+    InferenceWeights(masters, WeightFormat::kFp32);
+  };
+  expect_error(ErrorCode::kShape, "inference weights: expected at least one weight, got none.",
+               [&] { make({}); });
+  expect_error(ErrorCode::kShape,
+               "inference weights: expected weight of shape [2, 3], got [2, 4].", [&] {
+                 make({at::zeros({5, 3}, at::kFloat), at::zeros({2, 4}, at::kFloat)});
+               });
+  expect_error(ErrorCode::kDtype,
+               "inference weights: expected weights in Float or BFloat16, got Double.",
+               [&] { make({at::zeros({5, 3}, at::kDouble)}); });
+  const InferenceWeights weights({at::zeros({5, 3}, at::kFloat)}, WeightFormat::kFp32);
+  expect_error(ErrorCode::kShape,
+               "inference weights: expected x [..., 3] for weights [5, 3], got [2, 4].",
+               [&] { weights.multiply(at::zeros({2, 4}, at::kFloat)); });
+  expect_error(ErrorCode::kDtype,
+               "inference weights: expected x in Float or BFloat16, got Double.",
+               [&] { weights.multiply(at::zeros({2, 3}, at::kDouble)); });
+}
+
+}  // namespace
+}  // namespace loopbank::ops
