@@ -7,6 +7,20 @@
 #include "loopbank/support/rounding.h"
 
 namespace loopbank {
+namespace {
+
+void check_ids(const std::vector<TokenId>& ids, const ModelConfig& config, std::string_view what) {
+  const auto bad = std::find_if(ids.begin(), ids.end(), [&](TokenId id) {
+    return id < 0 || static_cast<int64_t>(id) >= config.vocab_size;
+  });
+  if (bad != ids.end()) {
+    fail(ErrorCode::kConfig,
+         "request: expected ids from 0 to {} (vocab_size {}), got {} at place {} of the {}.",
+         config.vocab_size - 1, config.vocab_size, *bad, bad - ids.begin(), what);
+  }
+}
+
+}  // namespace
 
 double EngineText::mean_loops() const {
   const auto read = std::min(loops.size(), tokens.size());
@@ -81,13 +95,15 @@ void check_request(const Request& request, const ModelConfig& config) {
          "Shorten the prompt.",
          most, size);
   }
-  const auto bad = std::find_if(request.prompt.begin(), request.prompt.end(), [&](TokenId id) {
-    return id < 0 || static_cast<int64_t>(id) >= config.vocab_size;
-  });
-  if (bad != request.prompt.end()) {
+  check_ids(request.prompt, config, "prompt");
+  check_ids(request.forced, config, "forced tokens");
+  const auto forced = static_cast<int64_t>(request.forced.size());
+  if (forced > 0 && (request.completions != 1 ||
+                     size + forced > config.max_position_embeddings + 1)) {
     fail(ErrorCode::kConfig,
-         "request: expected ids from 0 to {} (vocab_size {}), got {} at place {} of the prompt.",
-         config.vocab_size - 1, config.vocab_size, *bad, bad - request.prompt.begin());
+         "request: expected forced tokens in one completion and at most {} tokens with the prompt "
+         "(max_position_embeddings + 1), got {} completions and {} tokens.",
+         config.max_position_embeddings + 1, request.completions, size + forced);
   }
   if (request.max_tokens < 0) {
     fail(ErrorCode::kConfig, "request: expected max_tokens of 0 or more, got {}.",
