@@ -4,9 +4,9 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/tensor.h>
 
-#include <algorithm>
+#include <optional>
 
-#include "loopbank/infer/utf8_stream.h"
+#include "loopbank/infer/text_stream.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
@@ -28,10 +28,14 @@ class Reader {
   at::Tensor read(const std::vector<TokenId>& tokens) {
     const auto row = at::tensor(std::vector<int64_t>(tokens.begin(), tokens.end()), at::kLong);
     const auto hidden = model_.hidden(row.unsqueeze(0).to(model_.device()), options_);
-    loops_ += hidden.expected_loops.mean(0).sum().item<double>();
+    const auto loops = hidden.expected_loops.mean(0).squeeze(0).to(at::kCPU, at::kDouble);  // [T]
+    loops_ += loops.sum().item<double>();
+    last_loops_ = loops[-1].item<double>();
     // The head sees the last position alone: [1, D] to [1, V].
     return model_.head(hidden.states.select(1, -1), options_).squeeze(0);
   }
+  /// Of the last token read, mean over layers.
+  [[nodiscard]] double last_loops() const { return last_loops_; }
   [[nodiscard]] int64_t length() const { return cache_.length(); }
   [[nodiscard]] double mean_loops() const { return loops_ / static_cast<double>(length()); }
 
@@ -40,7 +44,17 @@ class Reader {
   KeyValueCache cache_;
   ForwardOptions options_;
   double loops_ = 0.0;
+  double last_loops_ = 0.0;
 };
+
+void add(const Sampler::Draw& draw, double loops, Generation& result) {
+  result.tokens.push_back(draw.token);
+  result.log_probabilities.push_back(draw.log_probability);
+  result.loops.push_back(loops);
+  if (!draw.top.empty()) {
+    result.top.push_back(draw.top);
+  }
+}
 
 }  // namespace
 
@@ -50,6 +64,8 @@ std::string_view stop_reason_name(StopReason reason) {
       return "end_of_text";
     case StopReason::kMaxTokens:
       return "max_tokens";
+    case StopReason::kStopString:
+      return "stop_string";
     case StopReason::kContextFull:
       return "context_full";
     case StopReason::kCancelled:
@@ -88,6 +104,8 @@ void Generator::check_options(const GenerateOptions& options) const {
     fail(ErrorCode::kConfig, "generate: expected max_tokens of 0 or more, got {}.",
          options.max_tokens);
   }
+  options.sampling.check("generate");
+  check_stop_strings(options.stop, "generate");
 }
 
 Generation Generator::generate(std::string_view prompt, const GenerateOptions& options,
@@ -98,37 +116,46 @@ Generation Generator::generate(std::string_view prompt, const GenerateOptions& o
   Generation result;
   result.prompt_tokens = static_cast<int64_t>(next.size());
   Reader reader(model_, options);
-  RandomStream random(derive_seed(options.seed, "generate"));
-  Utf8Stream text;
+  Sampler sampler(options.sampling,
+                  completion_seed(static_cast<uint64_t>(options.seed), options.completion),
+                  tokenizer_.vocab_size(), next);
+  TextStream text(options.stop);
   const auto give = [&](const std::string& piece) {
     result.text += piece;
     return piece.empty() || !take_text || take_text(piece);
   };
-  while (true) {
+  const auto stop = [&]() -> std::optional<StopReason> {
+    if (text.stopped()) {
+      return StopReason::kStopString;
+    }
     if (static_cast<int64_t>(result.tokens.size()) == options.max_tokens) {
-      result.stop_reason = StopReason::kMaxTokens;
-      break;
+      return StopReason::kMaxTokens;
     }
     if (reader.length() == model_.config().max_position_embeddings) {
-      result.stop_reason = StopReason::kContextFull;
+      return StopReason::kContextFull;
+    }
+    return std::nullopt;
+  };
+  std::optional<StopReason> reason;
+  while (!(reason = stop())) {
+    const auto draw = sampler.next(reader.read(next));
+    if (draw.token == end_of_text_) {
+      reason = StopReason::kEndOfText;
       break;
     }
-    const auto logits = reader.read(next).narrow(0, 0, tokenizer_.vocab_size());
-    const auto token = sample_token(logits, options.sampling, random);
-    if (token == end_of_text_) {
-      result.stop_reason = StopReason::kEndOfText;
-      break;
-    }
-    result.tokens.push_back(token);
-    next = {token};
-    if (!give(text.push(tokenizer_.token_bytes(token)))) {
-      result.stop_reason = StopReason::kCancelled;
+    sampler.accept(draw.token);
+    add(draw, reader.last_loops(), result);
+    next = {draw.token};
+    if (!give(text.push(tokenizer_.token_bytes(draw.token)))) {
+      reason = StopReason::kCancelled;
       break;
     }
   }
-  if (result.stop_reason != StopReason::kCancelled) {
+  result.stop_reason = *reason;
+  if (reason != StopReason::kCancelled) {
     give(text.finish());
   }
+  result.text_offsets = text.offsets();
   result.mean_loops = reader.length() > 0 ? reader.mean_loops() : 0.0;
   return result;
 }

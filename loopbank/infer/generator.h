@@ -21,7 +21,9 @@ namespace loopbank {
 struct GenerateOptions {
   int64_t max_tokens = 256;
   SamplingOptions sampling;
-  uint64_t seed = 0;      ///< the same seed, prompt and model give the same text
+  std::vector<std::string> stop{};  ///< strings that end the text (infer/text_stream.h)
+  int64_t seed = 0;        ///< the same seed, prompt and model give the same text
+  int64_t completion = 0;  ///< which of the completions of the prompt: each has its own draws
   int64_t max_loops = 0;  ///< loop budget; 0: each layer's own N
   at::ScalarType compute_dtype = at::kFloat;
 };
@@ -29,15 +31,22 @@ struct GenerateOptions {
 enum class StopReason {
   kEndOfText,    ///< the model ended the text
   kMaxTokens,    ///< max_tokens were generated
+  kStopString,   ///< the text came to one of the stop strings
   kContextFull,  ///< T tokens were read
   kCancelled,    ///< the caller stopped it
 };
-/// `end_of_text`, `max_tokens`, `context_full`, `cancelled`.
+/// `end_of_text`, `max_tokens`, `stop_string`, `context_full`, `cancelled`.
 [[nodiscard]] std::string_view stop_reason_name(StopReason reason);
 
 struct Generation {
-  std::string text;             ///< without the prompt; well-formed UTF-8 (infer/utf8_stream.h)
-  std::vector<TokenId> tokens;  ///< without the prompt and the end-of-text token
+  std::string text;  ///< without the prompt and the stop string; UTF-8 (infer/text_stream.h)
+  /// Without the prompt and the end-of-text token; those of the stop string are there. What follows
+  /// has an entry for each.
+  std::vector<TokenId> tokens;
+  std::vector<double> log_probabilities;                  ///< natural, of the model (sampler.h)
+  std::vector<std::vector<TokenLogProbability>> top;      ///< empty without `logprobs`
+  std::vector<double> loops;  ///< of the pass that the token was drawn from, mean over layers
+  std::vector<int64_t> text_offsets;                      ///< in characters (text_stream.h)
   int64_t prompt_tokens = 0;
   StopReason stop_reason = StopReason::kMaxTokens;
   double mean_loops = 0.0;  ///< expected loops, mean over layers and all tokens read

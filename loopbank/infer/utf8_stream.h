@@ -1,6 +1,7 @@
 #pragma once
 /// Bytes as they come from tokens, returned as well-formed UTF-8.
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,8 @@ class Utf8Stream {
   [[nodiscard]] std::string push(std::string_view bytes);
   /// What was held back, as U+FFFD for each byte; empties the stream.
   [[nodiscard]] std::string finish();
+  /// Bytes held back.
+  [[nodiscard]] size_t pending_bytes() const { return pending_.size(); }
 
  private:
   std::string pending_;

@@ -118,6 +118,11 @@ struct CheckValue {
   void operator()(const TextOrList* value) const { check_elements(value->values, value->is_list); }
   void operator()(const std::vector<std::string>* value) const { check_elements(*value, true); }
   void operator()(const std::vector<double>* value) const { check_elements(*value, true); }
+  void operator()(const NumberById* value) const {
+    for (const auto& [id, number] : *value) {
+      check_element(number, fmt::format("the value of id {}", id));
+    }
+  }
 };
 
 }  // namespace
@@ -196,6 +201,8 @@ std::string expected_value(const Field& field) {
                                          : expected_element(field) + ", or a list of these";
         } else if constexpr (std::is_same_v<T, std::vector<double>>) {
           return "a list of " + number_in_words(allowed, "numbers");
+        } else if constexpr (std::is_same_v<T, NumberById>) {
+          return "ids of 0 or more, each with a " + number_in_words(allowed, "number");
         } else {
           return expected_element(field);
         }

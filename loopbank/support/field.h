@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,10 +48,14 @@ struct TextOrList {
   bool operator==(const TextOrList&) const = default;
 };
 
+/// A setting that gives numbers to some ids, such as a bias to tokens: `{"50256": -100}` in JSON,
+/// `{ 50256 = -100 }` in TOML, `50256:-100` as a flag.
+using NumberById = std::map<int64_t, double>;
+
 /// Where a field's value is stored, by its type.
 using FieldTarget =
     std::variant<int64_t*, double*, bool*, std::string*, std::optional<double>*, IntOrList*,
-                 TextOrList*, std::vector<std::string>*, std::vector<double>*>;
+                 TextOrList*, std::vector<std::string>*, std::vector<double>*, NumberById*>;
 
 /// The values that a field takes, beyond its type. Of a list, every element is held to them.
 struct AllowedValues {

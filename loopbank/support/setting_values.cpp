@@ -4,8 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <system_error>
+#include <utility>
 
 #include "loopbank/support/error.h"
 
@@ -38,6 +42,17 @@ std::vector<int64_t> integers(const Located& found, const Field& field) {
          found.where, field.name);
   }
   return values;
+}
+
+/// An id as an object's key: digits alone, so that no two keys are one id.
+std::optional<int64_t> parse_id(const std::string& key) {
+  int64_t id = 0;
+  const auto* const end = key.data() + key.size();
+  const auto [stop, error] = std::from_chars(key.data(), end, id);
+  if (error != std::errc() || stop != end || std::to_string(id) != key || id < 0) {
+    return std::nullopt;
+  }
+  return id;
 }
 
 /// Stores a value of the wrong type nowhere: every branch checks before it assigns.
@@ -112,6 +127,20 @@ struct Assign {
     }
     *target = found.value.get<std::vector<double>>();
   }
+  void operator()(NumberById* target) const {
+    if (!found.value.is_object()) {
+      refuse_type(found, field);
+    }
+    NumberById numbers;
+    for (const auto& [key, value] : found.value.items()) {
+      const auto id = parse_id(key);
+      if (!id || !value.is_number() || !std::isfinite(value.get<double>())) {
+        refuse_type(found, field);
+      }
+      numbers[*id] = value.get<double>();
+    }
+    *target = std::move(numbers);
+  }
 };
 
 }  // namespace
@@ -133,6 +162,12 @@ nlohmann::ordered_json value_of(const Field& field) {
         } else if constexpr (std::is_same_v<T, TextOrList>) {
           return target->is_list ? nlohmann::ordered_json(target->values)
                                  : nlohmann::ordered_json(target->joined());
+        } else if constexpr (std::is_same_v<T, NumberById>) {
+          auto object = nlohmann::ordered_json::object();
+          for (const auto& [id, number] : *target) {
+            object[std::to_string(id)] = number;
+          }
+          return object;
         } else {
           return *target;
         }

@@ -273,6 +273,13 @@ std::string toml_value(const nlohmann::ordered_json& value) {
     // TOML floats need a point or an exponent, or they come back as integers.
     return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
   }
+  if (value.is_object()) {
+    std::string members;
+    for (const auto& [key, member] : value.items()) {
+      members += fmt::format("{}{} = {}", members.empty() ? "" : ", ", key, toml_value(member));
+    }
+    return fmt::format("{{ {} }}", members);
+  }
   // JSON's texts, numbers, booleans and flat lists are TOML too, but for DEL: TOML wants it
   // escaped.
   std::string text;
