@@ -102,8 +102,7 @@ template std::vector<Candidate> most_probable(std::span<const double> logits, si
 
 std::vector<Candidate> truncate(std::span<const double> logits, std::span<const double> weights,
                                 double total, const SamplingOptions& options) {
-  const bool has_top_k =
-      options.top_k > 0 && static_cast<size_t>(options.top_k) < logits.size();
+  const bool has_top_k = options.top_k > 0 && static_cast<size_t>(options.top_k) < logits.size();
   const bool has_top_p = options.top_p < 1.0;
   std::vector<Candidate> candidates;
   double left = total;  // the weight of what min_p and top_k leave

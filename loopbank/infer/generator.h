@@ -22,9 +22,9 @@ struct GenerateOptions {
   int64_t max_tokens = 256;
   SamplingOptions sampling;
   std::vector<std::string> stop{};  ///< strings that end the text (infer/text_stream.h)
-  int64_t seed = 0;        ///< the same seed, prompt and model give the same text
+  int64_t seed = 0;                 ///< the same seed, prompt and model give the same text
   int64_t completion = 0;  ///< which of the completions of the prompt: each has its own draws
-  int64_t max_loops = 0;  ///< loop budget; 0: each layer's own N
+  int64_t max_loops = 0;   ///< loop budget; 0: each layer's own N
   at::ScalarType compute_dtype = at::kFloat;
 };
 
@@ -43,10 +43,10 @@ struct Generation {
   /// Without the prompt and the end-of-text token; those of the stop string are there. What follows
   /// has an entry for each.
   std::vector<TokenId> tokens;
-  std::vector<double> log_probabilities;                  ///< natural, of the model (sampler.h)
-  std::vector<std::vector<TokenLogProbability>> top;      ///< empty without `logprobs`
+  std::vector<double> log_probabilities;              ///< natural, of the model (sampler.h)
+  std::vector<std::vector<TokenLogProbability>> top;  ///< empty without `logprobs`
   std::vector<double> loops;  ///< of the pass that the token was drawn from, mean over layers
-  std::vector<int64_t> text_offsets;                      ///< in characters (text_stream.h)
+  std::vector<int64_t> text_offsets;  ///< in characters (text_stream.h)
   int64_t prompt_tokens = 0;
   StopReason stop_reason = StopReason::kMaxTokens;
   double mean_loops = 0.0;  ///< expected loops, mean over layers and all tokens read

@@ -86,10 +86,10 @@ size_t draw_index(std::span<const double> weights, double uniform) {
 
 /// The distribution that is drawn from: weights of tokens in the order of their ids.
 struct Sampler::Row {
-  bool is_whole = true;               ///< no token was cut off; `tokens` is empty then
-  std::vector<TokenId> tokens;        ///< what stayed
-  std::span<const double> weights;    ///< of all tokens
-  std::vector<double> kept_weights;   ///< of `tokens`
+  bool is_whole = true;              ///< no token was cut off; `tokens` is empty then
+  std::vector<TokenId> tokens;       ///< what stayed
+  std::span<const double> weights;   ///< of all tokens
+  std::vector<double> kept_weights;  ///< of `tokens`
 };
 
 Sampler::Sampler(SamplingOptions options, uint64_t seed, int64_t num_tokens,
@@ -156,8 +156,7 @@ Sampler::Row Sampler::weigh(std::span<const float> logits) const {
   weights.resize(changed.size());
   const double largest = *std::max_element(changed.begin(), changed.end());
   const double scale = std::min(1.0 / options_.temperature, std::numeric_limits<double>::max());
-  const double total =
-      exponentials(changed.data(), changed.size(), largest, scale, weights.data());
+  const double total = exponentials(changed.data(), changed.size(), largest, scale, weights.data());
   Row row;
   row.weights = weights;
   const bool has_top_k = options_.top_k > 0 && static_cast<size_t>(options_.top_k) < num_tokens_;
@@ -221,9 +220,8 @@ Sampler::Draw Sampler::describe(std::span<const float> logits, TokenId token) co
          token);
   }
   const double log_sum = log_of_sum(logits, expect_finite(logits).largest);
-  Draw draw{.token = token,
-            .log_probability = logits[static_cast<size_t>(token)] - log_sum,
-            .top = {}};
+  Draw draw{
+      .token = token, .log_probability = logits[static_cast<size_t>(token)] - log_sum, .top = {}};
   auto best = most_probable(logits, static_cast<size_t>(options_.logprobs));
   std::sort(best.begin(), best.end(), comes_before);
   for (const auto& candidate : best) {
