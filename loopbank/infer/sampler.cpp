@@ -164,10 +164,8 @@ Sampler::Row Sampler::weigh(std::span<const float> logits) const {
     return row;
   }
   row.is_whole = false;
-  for (const auto& candidate : truncate(changed, weights, total, options_)) {
-    row.tokens.push_back(candidate.token);
-  }
-  std::sort(row.tokens.begin(), row.tokens.end());
+  row.tokens = truncate(changed, weights, total, options_);
+  row.kept_weights.reserve(row.tokens.size());
   for (const auto token : row.tokens) {
     row.kept_weights.push_back(weights[static_cast<size_t>(token)]);
   }
