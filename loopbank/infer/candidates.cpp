@@ -78,10 +78,13 @@ class Histogram {
  public:
   /// @param lowest  weights under this are left out
   /// @param range   of logits below the largest; what lies deeper shares the last bucket
-  Histogram(std::span<const double> logits, std::span<const double> weights, double lowest,
-            double range)
-      : logits_(logits), weights_(weights), lowest_(lowest), sums_(kBuckets, 0.0) {
-    largest_ = *std::max_element(logits.begin(), logits.end());
+  Histogram(std::span<const double> logits, std::span<const double> weights, double largest,
+            double lowest, double range)
+      : logits_(logits),
+        weights_(weights),
+        largest_(largest),
+        lowest_(lowest),
+        sums_(kBuckets, 0.0) {
     scale_ = range > 0.0 ? static_cast<double>(kBuckets - 1) / range : 0.0;
     for (size_t i = 0; i < logits.size(); ++i) {
       sums_[bucket(i)] += weights[i] >= lowest ? weights[i] : 0.0;
@@ -112,22 +115,23 @@ class Histogram {
   static constexpr size_t kBuckets = 4096;
 
   [[nodiscard]] size_t bucket(size_t token) const {
+    constexpr double kLast = static_cast<double>(kBuckets - 1);
     const double depth = (largest_ - logits_[token]) * scale_;
-    return static_cast<size_t>(std::min(depth, static_cast<double>(kBuckets - 1)));
+    return static_cast<size_t>(depth < kLast ? depth : kLast);  // one instruction, no branch
   }
 
   std::span<const double> logits_;
   std::span<const double> weights_;
+  double largest_;
   double lowest_;
   std::vector<double> sums_;
-  double largest_ = 0.0;
   double scale_ = 0.0;
 };
 
 /// Under top_p alone, or with min_p.
 std::vector<TokenId> keep_top_p(std::span<const double> logits, std::span<const double> weights,
-                                double total, const SamplingOptions& options) {
-  double left = total;
+                                const RowScale& scale, const SamplingOptions& options) {
+  double left = scale.total;
   if (options.min_p > 0.0) {
     left = 0.0;
     for (const double weight : weights) {
@@ -137,7 +141,7 @@ std::vector<TokenId> keep_top_p(std::span<const double> logits, std::span<const 
   // Tokens under this weight hold less than 1 - top_p together: the border is above them.
   const double unneeded = (1.0 - options.top_p) * left / static_cast<double>(weights.size());
   const double range = -options.temperature * std::log(unneeded);
-  const Histogram histogram(logits, weights, options.min_p, range);
+  const Histogram histogram(logits, weights, scale.largest, options.min_p, range);
   const auto last = histogram.border(options.top_p * left);
   return ids_where(logits.size(), [&](size_t i) {
     const auto id = static_cast<TokenId>(i);
@@ -185,10 +189,10 @@ template std::vector<Candidate> most_probable(std::span<const float> logits, siz
 template std::vector<Candidate> most_probable(std::span<const double> logits, size_t count);
 
 std::vector<TokenId> truncate(std::span<const double> logits, std::span<const double> weights,
-                              double total, const SamplingOptions& options) {
+                              const RowScale& scale, const SamplingOptions& options) {
   const bool has_top_k = options.top_k > 0 && static_cast<size_t>(options.top_k) < logits.size();
   if (!has_top_k && options.top_p < 1.0) {
-    return keep_top_p(logits, weights, total, options);
+    return keep_top_p(logits, weights, scale, options);
   }
   if (!has_top_k) {
     return ids_where(weights.size(), [&](size_t i) { return weights[i] >= options.min_p; });

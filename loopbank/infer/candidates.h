@@ -27,6 +27,12 @@ struct Candidate {
 template <typename Logit>
 [[nodiscard]] std::vector<Candidate> most_probable(std::span<const Logit> logits, size_t count);
 
+/// What is known of a row of logits and their weights.
+struct RowScale {
+  double largest = 0.0;  ///< logit
+  double total = 0.0;    ///< sum of the weights
+};
+
 /// The tokens that min_p, top_k and top_p leave, in the order of their ids.
 ///
 /// As in vLLM, min_p keeps weights of at least min_p, top_k the first k of these, top_p the fewest
@@ -35,9 +41,8 @@ template <typename Logit>
 ///
 /// @param logits   [V], after every change and before the temperature, which keeps their order
 /// @param weights  [V], exp((logit - largest) / temperature), at most 1
-/// @param total    the sum of the weights
 [[nodiscard]] std::vector<TokenId> truncate(std::span<const double> logits,
-                                            std::span<const double> weights, double total,
+                                            std::span<const double> weights, const RowScale& scale,
                                             const SamplingOptions& options);
 
 }  // namespace loopbank

@@ -137,11 +137,10 @@ void Sampler::change(std::span<double> logits) const {
 }
 
 TokenId Sampler::most_probable_token(std::span<const float> logits) const {
-  if (options_.logit_bias.empty() && seen_.empty()) {
-    const auto largest = expect_finite(logits).largest;
+  const auto largest = expect_finite(logits).largest;
+  if (!has_changes()) {
     return static_cast<TokenId>(std::find(logits.begin(), logits.end(), largest) - logits.begin());
   }
-  (void)expect_finite(logits);
   auto& changed = row_memory().logits;
   changed.assign(logits.begin(), logits.end());
   change(changed);
@@ -149,12 +148,14 @@ TokenId Sampler::most_probable_token(std::span<const float> logits) const {
 }
 
 Sampler::Row Sampler::weigh(std::span<const float> logits) const {
-  (void)expect_finite(logits);
+  double largest = expect_finite(logits).largest;
   auto& [changed, weights, copied] = row_memory();
   changed.assign(logits.begin(), logits.end());
-  change(changed);
+  if (has_changes()) {
+    change(changed);
+    largest = *std::max_element(changed.begin(), changed.end());
+  }
   weights.resize(changed.size());
-  const double largest = *std::max_element(changed.begin(), changed.end());
   const double scale = std::min(1.0 / options_.temperature, std::numeric_limits<double>::max());
   const double total = exponentials(changed.data(), changed.size(), largest, scale, weights.data());
   Row row;
@@ -164,7 +165,7 @@ Sampler::Row Sampler::weigh(std::span<const float> logits) const {
     return row;
   }
   row.is_whole = false;
-  row.tokens = truncate(changed, weights, total, options_);
+  row.tokens = truncate(changed, weights, {.largest = largest, .total = total}, options_);
   row.kept_weights.reserve(row.tokens.size());
   for (const auto token : row.tokens) {
     row.kept_weights.push_back(weights[static_cast<size_t>(token)]);
