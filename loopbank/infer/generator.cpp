@@ -58,6 +58,18 @@ void add(const Sampler::Draw& draw, double loops, Generation& result) {
 
 }  // namespace
 
+std::vector<Field> GenerateOptions::fields() {
+  auto fields = sampling.fields();
+  fields.insert(fields.begin(),
+                Field("max_tokens", &max_tokens, "most tokens to generate").minimum(0.0));
+  fields.insert(fields.end(),
+                {Field("stop", &stop, "texts that end the generated text, not part of it"),
+                 Field("seed", &seed, "seed of the draws").minimum(0.0),
+                 Field("max_loops", &max_loops, "loop budget; 0, the default: each layer's own N")
+                     .range(0.0, kMaxLoops)});
+  return fields;
+}
+
 std::string_view stop_reason_name(StopReason reason) {
   switch (reason) {
     case StopReason::kEndOfText:
@@ -83,32 +95,39 @@ Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer)
   }
 }
 
-std::vector<TokenId> Generator::encode_prompt(std::string_view prompt) const {
-  auto tokens = tokenizer_.encode(prompt);
+std::vector<TokenId> Generator::encode_prompt(const Prompt& prompt, std::string_view where) const {
+  const auto* text = std::get_if<std::string>(&prompt);
+  auto tokens = text != nullptr ? tokenizer_.encode(*text) : std::get<1>(prompt);
   if (tokens.empty()) {
     tokens.push_back(end_of_text_);
   }
   const int64_t most = model_.config().max_position_embeddings;
   if (static_cast<int64_t>(tokens.size()) > most) {
     fail(ErrorCode::kConfig,
-         "generate: expected a prompt of at most {} tokens (max_position_embeddings), got {}. "
+         "{}: expected a prompt of at most {} tokens (max_position_embeddings), got {}. "
          "Shorten the prompt.",
-         most, tokens.size());
+         where, most, tokens.size());
+  }
+  const int64_t vocab_size = model_.config().vocab_size;
+  for (const auto token : tokens) {
+    if (token < 0 || token >= vocab_size) {
+      fail(ErrorCode::kConfig,
+           "{}: expected token ids from 0 to {} (the model's vocab_size) in the prompt, got {}.",
+           where, vocab_size - 1, token);
+    }
   }
   return tokens;
 }
 
-void Generator::check_options(const GenerateOptions& options) const {
-  (void)model_.config().budget_loops(options.max_loops, "generate");
-  if (options.max_tokens < 0) {
-    fail(ErrorCode::kConfig, "generate: expected max_tokens of 0 or more, got {}.",
-         options.max_tokens);
-  }
-  options.sampling.check("generate");
-  check_stop_strings(options.stop, "generate");
+void Generator::check_options(const GenerateOptions& options, std::string_view where) const {
+  auto copy = options;  // fields point to what they may also change
+  check_fields(copy.fields(), where);
+  (void)model_.config().budget_loops(options.max_loops, where);
+  check_stop_strings(options.stop, where);
+  options.sampling.check_ids(tokenizer_.vocab_size(), where);
 }
 
-Generation Generator::generate(std::string_view prompt, const GenerateOptions& options,
+Generation Generator::generate(const Prompt& prompt, const GenerateOptions& options,
                                const TakeText& take_text) const {
   check_options(options);
   const at::NoGradGuard no_grad;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "loopbank/infer/sampler.h"
@@ -17,6 +18,9 @@
 #include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
+
+/// A text, or the ids of its tokens. An empty one starts a new text: the end-of-text token is read.
+using Prompt = std::variant<std::string, std::vector<TokenId>>;
 
 struct GenerateOptions {
   int64_t max_tokens = 256;
@@ -26,6 +30,9 @@ struct GenerateOptions {
   int64_t completion = 0;  ///< which of the completions of the prompt: each has its own draws
   int64_t max_loops = 0;   ///< loop budget; 0: each layer's own N
   at::ScalarType compute_dtype = at::kFloat;
+
+  /// What a request may set, over this object: everything but `completion` and the number type.
+  [[nodiscard]] std::vector<Field> fields();
 };
 
 enum class StopReason {
@@ -61,17 +68,21 @@ class Generator {
   /// Receives each complete piece of text as it comes; returning false stops.
   using TakeText = std::function<bool(std::string_view piece)>;
 
-  /// An empty prompt starts a new text (the end-of-text token is read). Tokens unknown to the
-  /// tokenizer (padding of the vocabulary) are never drawn.
-  /// @throws Error kConfig for a prompt of more than T tokens, a loop budget outside 0 to N, a
-  ///   negative max_tokens or sampling options out of range
-  Generation generate(std::string_view prompt, const GenerateOptions& options,
+  /// Tokens unknown to the tokenizer (padding of the vocabulary) are never drawn.
+  /// @throws Error kConfig as encode_prompt and check_options
+  Generation generate(const Prompt& prompt, const GenerateOptions& options,
                       const TakeText& take_text = {}) const;
 
- private:
-  [[nodiscard]] std::vector<TokenId> encode_prompt(std::string_view prompt) const;
-  void check_options(const GenerateOptions& options) const;
+  /// The tokens that are read.
+  /// @param where  begins the error's text
+  /// @throws Error kConfig for more than T tokens or an id outside the model's vocabulary
+  [[nodiscard]] std::vector<TokenId> encode_prompt(const Prompt& prompt,
+                                                   std::string_view where = "generate") const;
+  /// @throws Error kConfig for a value out of range, a loop budget above N, a logit_bias of an id
+  ///   that is never drawn or a stop string that is empty
+  void check_options(const GenerateOptions& options, std::string_view where = "generate") const;
 
+ private:
   const LanguageModel& model_;
   const Tokenizer& tokenizer_;
   TokenId end_of_text_;

@@ -96,11 +96,7 @@ Sampler::Sampler(SamplingOptions options, uint64_t seed, int64_t num_tokens,
                  std::span<const TokenId> prompt)
     : options_(std::move(options)), random_(seed), num_tokens_(static_cast<size_t>(num_tokens)) {
   options_.check("sampling");
-  const auto& bias = options_.logit_bias;
-  if (!bias.empty() && (bias.begin()->first < 0 || bias.rbegin()->first >= num_tokens)) {
-    fail(ErrorCode::kConfig, "sampling: \"logit_bias\" expects ids from 0 to {}, got {}.",
-         num_tokens - 1, bias.begin()->first < 0 ? bias.begin()->first : bias.rbegin()->first);
-  }
+  options_.check_ids(num_tokens, "sampling");
   for (const auto token : prompt) {
     see(token, 0);
   }
