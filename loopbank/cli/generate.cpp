@@ -118,7 +118,8 @@ void print_json(const std::string& prompt, const std::vector<Generation>& genera
 }
 
 /// One prompt: its completions go to stdout.
-void run_prompt(const GenerateFlags& flags, const Generator& generator) {
+/// @param most_tokens  that the model reads
+void run_prompt(const GenerateFlags& flags, const Generator& generator, int64_t most_tokens) {
   auto request = flags.request;
   const auto prompt = read_prompt(flags);
   request.prompt = prompt;
@@ -142,7 +143,7 @@ void run_prompt(const GenerateFlags& flags, const Generator& generator) {
   }
   for (const auto& generation : generations) {
     if (generation.stop_reason == StopReason::kContextFull) {
-      log_info("stopped: the model reads at most T tokens (max_position_embeddings)");
+      log_info("stopped: the model reads at most {} tokens (max_position_embeddings)", most_tokens);
       break;
     }
   }
@@ -154,7 +155,7 @@ void run_generate(const GenerateFlags& flags) {
   const auto loaded = load_inference_model(flags.model);
   const Generator generator(loaded.model, loaded.tokenizer);
   if (flags.prompts.empty()) {
-    run_prompt(flags, generator);
+    run_prompt(flags, generator, loaded.model.config().max_position_embeddings);
   } else {
     run_file(flags, generator);
   }
