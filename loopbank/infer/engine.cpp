@@ -51,22 +51,6 @@ ScoredToken score(const float* logits, int64_t vocab, TokenId id) {
 
 }  // namespace
 
-std::string_view stop_reason_name(StopReason reason) {
-  switch (reason) {
-    case StopReason::kEndOfText:
-      return "end_of_text";
-    case StopReason::kMaxTokens:
-      return "max_tokens";
-    case StopReason::kContextFull:
-      return "context_full";
-    case StopReason::kStopString:
-      return "stop_string";
-    case StopReason::kCancelled:
-      break;
-  }
-  return "cancelled";
-}
-
 /// The tokens of a pass.
 struct Engine::Batch {
   struct Row {
