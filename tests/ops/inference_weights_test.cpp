@@ -128,10 +128,10 @@ TEST(InferenceWeights, RefuseWhatDoesNotFit) {
   const InferenceWeights weights({at::zeros({5, 3}, at::kFloat)}, WeightFormat::kFp32);
   expect_error(ErrorCode::kShape,
                "inference weights: expected x [..., 3] for weights [5, 3], got [2, 4].",
-               [&] { weights.multiply(at::zeros({2, 4}, at::kFloat)); });
+               [&] { (void)weights.multiply(at::zeros({2, 4}, at::kFloat)); });
   expect_error(ErrorCode::kDtype,
                "inference weights: expected x in Float or BFloat16, got Double.",
-               [&] { weights.multiply(at::zeros({2, 3}, at::kDouble)); });
+               [&] { (void)weights.multiply(at::zeros({2, 3}, at::kDouble)); });
 }
 
 }  // namespace
