@@ -1,4 +1,4 @@
-/// loopbank bench: the speed of matrix products, ops and training steps on this machine.
+/// loopbank bench: the speed of matrix products, ops, training steps and decoding on this machine.
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "loopbank/cli/bench_decode.h"
 #include "loopbank/cli/bench_ops.h"
 #include "loopbank/cli/bench_pytorch.h"
 #include "loopbank/cli/command.h"
@@ -229,7 +230,7 @@ void add_common_flags(CLI::App& command, BenchFlags& flags) {
 }  // namespace
 
 void add_bench(CLI::App& app) {
-  auto* bench = app.add_subcommand("bench", "Speed on this machine: gemm, ops, train");
+  auto* bench = app.add_subcommand("bench", "Speed on this machine: gemm, ops, train, decode");
   bench->require_subcommand(1);
 
   const auto flags = std::make_shared<BenchFlags>();
@@ -257,6 +258,8 @@ void add_bench(CLI::App& app) {
   train->add_flag("--compile", flags->compile, "PyTorch's model through torch.compile");
   add_common_flags(*train, *flags);
   train->callback([flags] { run_train_bench(*flags); });
+
+  add_bench_decode(*bench);
 }
 
 }  // namespace loopbank::cli

@@ -51,22 +51,6 @@ ScoredToken score(const float* logits, int64_t vocab, TokenId id) {
 
 }  // namespace
 
-std::string_view stop_reason_name(StopReason reason) {
-  switch (reason) {
-    case StopReason::kEndOfText:
-      return "end_of_text";
-    case StopReason::kMaxTokens:
-      return "max_tokens";
-    case StopReason::kContextFull:
-      return "context_full";
-    case StopReason::kStopString:
-      return "stop_string";
-    case StopReason::kCancelled:
-      break;
-  }
-  return "cancelled";
-}
-
 /// The tokens of a pass.
 struct Engine::Batch {
   struct Row {
@@ -129,6 +113,9 @@ int64_t Engine::num_ids() const {
 
 RequestId Engine::add(Request request) {
   check_request(request, model_.config());
+  if (!request.forced.empty()) {
+    request.max_tokens = static_cast<int64_t>(request.forced.size());
+  }
   auto job = std::make_unique<EngineJob>();
   job->bytes = most_bytes(request, *store_, model_.config().max_position_embeddings);
   if (job->bytes > store_->budget()) {
@@ -453,15 +440,25 @@ void Engine::read_row(EngineText& text, int64_t position, const float* logits, S
   const auto& job = *text.job;
   const auto next = position + 1;
   if (next < job.prompt_size()) {
-    auto scored = score(logits, model_.config().vocab_size, text.tokens[static_cast<size_t>(next)]);
-    scored.request = job.id;
-    scored.place = next;
-    scored.loops = text.loops[static_cast<size_t>(position)];
-    output.scored.push_back(scored);
+    score_token(text, next, logits, output);
   } else if (next == job.prompt_size()) {
     finish_prompt(text, logits, output);
   } else {
     draw(text, logits, output);
+  }
+}
+
+void Engine::score_token(EngineText& text, int64_t place, const float* logits,
+                         StepOutput& output) const {
+  const auto& request = text.job->request;
+  const auto vocab = model_.config().vocab_size;
+  auto scored = score(logits, vocab, text.tokens[static_cast<size_t>(place)]);
+  scored.request = text.job->id;
+  scored.place = place;
+  scored.loops = text.loops[static_cast<size_t>(place - 1)];
+  output.scored.push_back(scored);
+  if (request.on_logits) {
+    request.on_logits(place, {logits, static_cast<size_t>(vocab)});
   }
 }
 
@@ -491,6 +488,15 @@ void Engine::finish_prompt(EngineText& text, const float* logits, StepOutput& ou
 void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
   const auto& request = text.job->request;
   const auto generated = static_cast<int64_t>(text.tokens.size() - request.prompt.size());
+  if (!request.forced.empty()) {
+    const auto place = static_cast<int64_t>(text.tokens.size());
+    text.tokens.push_back(request.forced[static_cast<size_t>(generated)]);
+    score_token(text, place, logits, output);
+    if (generated + 1 == request.max_tokens) {
+      finish(text, StopReason::kMaxTokens, output);
+    }
+    return;
+  }
   auto draw = text.sampler->next({logits, static_cast<size_t>(model_.config().vocab_size)});
   const auto token = draw.token;
   if (std::find(request.end_tokens.begin(), request.end_tokens.end(), token) !=

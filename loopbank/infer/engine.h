@@ -97,6 +97,8 @@ class Engine {
   [[nodiscard]] int64_t next_tokens(const EngineText& text, int64_t room) const;
   void run(Batch& batch, StepOutput& output);
   void read_row(EngineText& text, int64_t place, const float* logits, StepOutput& output);
+  /// Scores a token of the text by the logits of the one before it.
+  void score_token(EngineText& text, int64_t place, const float* logits, StepOutput& output) const;
   void finish_prompt(EngineText& text, const float* logits, StepOutput& output);
   void draw(EngineText& text, const float* logits, StepOutput& output);
   void finish(EngineText& text, StopReason reason, StepOutput& output);

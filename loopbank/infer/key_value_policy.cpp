@@ -1,6 +1,6 @@
 #include "loopbank/infer/key_value_policy.h"
 
-#include <array>
+#include <algorithm>
 
 #include "loopbank/support/error.h"
 
@@ -77,22 +77,35 @@ class MixturePolicy final : public KeyValuePolicy {
 
 }  // namespace
 
-const KeyValuePolicy& key_value_policy(std::string_view name, std::string_view where) {
+const std::vector<const KeyValuePolicy*>& key_value_policies() {
   static const FullPolicy full;
   static const RecomputePolicy recompute;
   static const CopyPolicy copy;
   static const LastPolicy last;
   static const FirstPolicy first;
   static const MixturePolicy mixture;
-  static const std::array<const KeyValuePolicy*, 6> all = {&full, &recompute, &copy,
-                                                           &last, &first,     &mixture};
-  for (const auto* policy : all) {
+  static const std::vector<const KeyValuePolicy*> all = {&full, &recompute, &copy,
+                                                         &last, &first,     &mixture};
+  return all;
+}
+
+const KeyValuePolicy& key_value_policy(std::string_view name, std::string_view where) {
+  for (const auto* policy : key_value_policies()) {
     if (policy->name() == name) {
       return *policy;
     }
   }
   fail(ErrorCode::kConfig,
        "{}: expected full, recompute, copy, last, first or mixture, got \"{}\".", where, name);
+}
+
+int64_t key_value_bytes(const ModelConfig& config, const KeyValuePolicy& policy,
+                        int64_t value_bytes) {
+  int64_t slots = 0;
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    slots += policy.keeps_every_loop() ? std::max<int64_t>(config.loops(layer), 1) : 1;
+  }
+  return 2 * slots * config.num_key_value_heads * config.head_size() * value_bytes;
 }
 
 }  // namespace loopbank

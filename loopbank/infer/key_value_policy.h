@@ -14,6 +14,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "loopbank/model/config.h"
 
 namespace loopbank {
 
@@ -67,5 +70,15 @@ class KeyValuePolicy {
 /// @throws Error kConfig for another name than the six, which it lists
 [[nodiscard]] const KeyValuePolicy& key_value_policy(std::string_view name,
                                                      std::string_view where = "kv");
+/// The six, in the order of the list above.
+[[nodiscard]] const std::vector<const KeyValuePolicy*>& key_value_policies();
+
+/// Bytes that a token's keys and values take in all layers:
+///
+///     2 x slots x H_kv x d x bytes        slots = sum over layers of N, or one a layer
+///
+/// @param value_bytes  of a number: 2 for bf16, 4 for fp32
+[[nodiscard]] int64_t key_value_bytes(const ModelConfig& config, const KeyValuePolicy& policy,
+                                      int64_t value_bytes);
 
 }  // namespace loopbank

@@ -3,7 +3,9 @@
 /// generator.h.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "loopbank/infer/exit_rules.h"
 #include "loopbank/infer/key_value_policy.h"
 #include "loopbank/infer/sampler.h"
+#include "loopbank/support/field.h"
 #include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
@@ -23,6 +26,19 @@ struct InferenceOptions {
   /// prompt's tokens see what `full` would show them.
   bool policy_in_prompt = false;
   int64_t max_loops = 0;  ///< loop budget; 0: each layer's own N
+};
+
+/// The same as settings, which flags, JSON requests and a server share.
+struct InferenceSettings {
+  std::string exit = "all";
+  std::string kv = "full";
+  bool kv_prefill = false;
+  int64_t max_loops = 0;
+
+  /// Key, allowed values and meaning of each, over this object.
+  [[nodiscard]] std::vector<Field> fields();
+  /// @throws Error kConfig, beginning with `where`, for a rule or policy that there is not
+  [[nodiscard]] InferenceOptions options(std::string_view where) const;
 };
 
 struct Request {
@@ -39,6 +55,12 @@ struct Request {
   std::vector<TokenId> end_tokens{};  ///< that end a completion and are not given out
   /// Tokens of the prompt from this one on are scored, 1 or more; absent: none.
   std::optional<int64_t> score_from = {};
+  /// What is written behind the prompt in place of draws: decoded token by token, each scored.
+  /// Where there are some, they stand for max_tokens, and there is one completion. The last one is
+  /// not read.
+  std::vector<TokenId> forced = {};
+  /// Receives the logits [V] that each scored token was scored by, during the step.
+  std::function<void(int64_t place, std::span<const float> logits)> on_logits = {};
 };
 
 using RequestId = int64_t;
@@ -62,10 +84,10 @@ struct GeneratedToken {
   double mean_loops = 0.0;  ///< of all tokens read so far
 };
 
-/// A token of a prompt, scored by the tokens before it.
+/// A token of a prompt or of what was forced behind it, scored by the tokens before it.
 struct ScoredToken {
   RequestId request = 0;
-  int64_t place = 0;  ///< in the prompt, from 1
+  int64_t place = 0;  ///< in the text, from 1
   double log_probability = 0.0;
   bool greedy = false;  ///< whether no other token is more probable, and none of a lower id as
   double loops = 0.0;   ///< of the token before it

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "loopbank/infer/key_value_policy.h"
 #include "loopbank/model/training_memory.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/progress.h"
@@ -70,6 +71,11 @@ RunPlan make_plan(const RunConfig& config) {
                                                .fused = training.device != "cuda",
                                                .recompute = training.forward_options().recompute,
                                                .accumulates = rows > 0 && rows < training.batch});
+  plan.kv_dtype = training.precision;
+  for (const auto* policy : key_value_policies()) {
+    const auto bytes = key_value_bytes(config.model, *policy, plan.kv_dtype == "bf16" ? 2 : 4);
+    plan.kv_bytes.parts.emplace_back(policy->name(), static_cast<double>(bytes));
+  }
   plan.steps = training.steps;
   plan.tokens = static_cast<double>(training.steps) * static_cast<double>(training.batch) *
                 static_cast<double>(plan.sequence_length);
@@ -78,12 +84,17 @@ RunPlan make_plan(const RunConfig& config) {
 }
 
 nlohmann::ordered_json to_json(const RunPlan& plan) {
+  auto policies = nlohmann::ordered_json::object();
+  for (const auto& [policy, bytes] : plan.kv_bytes.parts) {
+    policies[policy] = bytes;
+  }
   return {{"parameters", to_json(plan.cost.parameters)},
           {"flops_per_token",
            {{"forward", plan.cost.forward_flops.total()},
             {"training", plan.cost.training_flops},
             {"by_part", to_json(plan.cost.forward_flops)}}},
           {"memory_bytes", to_json(plan.memory)},
+          {"kv_bytes_per_token", policies},
           {"sequence_length", plan.sequence_length},
           {"steps", plan.steps},
           {"tokens", plan.tokens},
@@ -98,6 +109,10 @@ std::string describe(const RunPlan& plan, double flops_per_second) {
   text += line("  at T", fmt::format("{}", plan.sequence_length));
   text += '\n';
   text += describe_parts("memory at the peak", plan.memory, format_bytes);
+  text += fmt::format("\nkeys and values a token, {}\n", plan.kv_dtype);
+  for (const auto& [policy, bytes] : plan.kv_bytes.parts) {
+    text += line("  --kv " + policy, format_bytes(bytes));
+  }
   if (plan.steps > 0) {
     text += '\n';
     text += line("steps", fmt::format("{}", plan.steps));

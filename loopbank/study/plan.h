@@ -15,6 +15,8 @@ struct RunPlan {
   ModelCost cost;
   int64_t sequence_length = 0;  ///< T at which FLOPs and memory are counted
   CostByPart memory;            ///< bytes at the peak of a training step
+  CostByPart kv_bytes;          ///< bytes of a token's keys and values by policy, in inference
+  std::string kv_dtype;         ///< in which type: bf16 or fp32, as the run's precision
   int64_t steps = 0;            ///< 0: the config describes a model alone
   double tokens = 0.0;          ///< over all steps
   double training_flops = 0.0;  ///< over all steps
@@ -33,7 +35,7 @@ struct RunPlan {
 [[nodiscard]] RunPlan make_plan(const RunConfig& config);
 
 /// parameters.{total, <part>}, flops_per_token.{forward, training, by_part}, memory_bytes.{total,
-/// <part>}, sequence_length, steps, tokens, training_flops.
+/// <part>}, kv_bytes_per_token.{policy}, sequence_length, steps, tokens, training_flops.
 [[nodiscard]] nlohmann::ordered_json to_json(const RunPlan& plan);
 
 /// The plan as a table for people.

@@ -95,6 +95,18 @@ TEST(Plan, JsonCarriesTheKeysThatScriptsRead) {
   }
 }
 
+TEST(Plan, KeysAndValuesOfATokenAreCountedByPolicy) {
+  const auto path = write_config("looped.toml", std::string(kModel) + "max_loops = [3, 0]\n");
+  const auto json = to_json(make_plan(load_plan_config(path, {})));
+  // Layer 0 holds three slots, layer 1 one; 2 x 2 heads x 16 values of 2 bytes in each.
+  for (const char* policy : {"full", "recompute", "copy"}) {
+    EXPECT_EQ(json.at("kv_bytes_per_token").at(policy), 4 * 2 * 32 * 2.0) << policy;
+  }
+  for (const char* policy : {"last", "first", "mixture"}) {
+    EXPECT_EQ(json.at("kv_bytes_per_token").at(policy), 2 * 2 * 32 * 2.0) << policy;
+  }
+}
+
 TEST(Plan, MistakesAreRefused) {
   EXPECT_THROW((void)load_plan_config(write_config("bad.toml", "[model]\nmax_loop = 3\n"), {}),
                Error);
