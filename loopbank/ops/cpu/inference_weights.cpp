@@ -119,6 +119,7 @@ InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, Weigh
            c10::toString(master.scalar_type()));
     }
     rows.push_back(dense(master));
+    outs_.push_back(master.size(0));
     out_ += master.size(0);
   }
   in_ = masters.front().size(1);
