@@ -157,9 +157,8 @@ TEST(RowByRowOps, GiveARowTheSameAloneAndAmongOthers) {
     expect_rows_alone("scaled_residual", state, [&](const at::Tensor& row) {
       return scaled_residual(row, row.to(dtype), one);
     });
-    expect_rows_alone("router_logits", state, [&](const at::Tensor& row) {
-      return router_logits(row, router, one, 2.0);
-    });
+    expect_rows_alone("router_logits", state,
+                      [&](const at::Tensor& row) { return router_logits(row, router, one, 2.0); });
     expect_rows_alone("gated_sum", state, [&](const at::Tensor& row) {
       const auto memory = row.to(dtype);
       return gated_sum(row, at::cat({memory, memory * 2.0}, -1), {bias, weight},
@@ -219,14 +218,15 @@ TEST(InferenceBranches, RefuseGradientsAndWhatDoesNotFit) {
   EXPECT_EQ(weights->gradient(), nullptr);
   const PreparedBank bank(random.normal({4, 3}, at::kFloat), random.normal({4, 3}, at::kFloat),
                           WeightFormat::kFp32);
-  expect_error(ErrorCode::kConfig, sentence("memory bank"), [&] { (void)bank.read(with_gradient); });
-  expect_error(ErrorCode::kShape, "memory bank: expected query [..., 3], got [2, 4].",
-               [&] { (void)bank.read(random.normal({2, 4}, at::kFloat)); });
-  expect_error(ErrorCode::kShape,
-               "memory bank: expected values of shape [4, 3], got [5, 3].", [&] {
-                 PreparedBank(random.normal({4, 3}, at::kFloat), random.normal({5, 3}, at::kFloat),
-                              WeightFormat::kFp32);
-               });
+  expect_error(ErrorCode::kConfig, sentence("memory bank"),
+               [&] { (void)bank.read(with_gradient); });
+  expect_error(ErrorCode::kShape, "memory bank: expected query [..., 3], got [2, 4].", [&] {
+    (void)bank.read(random.normal({2, 4}, at::kFloat));
+  });
+  expect_error(ErrorCode::kShape, "memory bank: expected values of shape [4, 3], got [5, 3].", [&] {
+    PreparedBank(random.normal({4, 3}, at::kFloat), random.normal({5, 3}, at::kFloat),
+                 WeightFormat::kFp32);
+  });
   EXPECT_EQ(linear(x, weights).sizes(), at::IntArrayRef({2, 4}));
 }
 

@@ -45,8 +45,7 @@ void norm_rows_of(const at::Tensor& a, int64_t first, const at::Tensor& weight, 
                          .inverse = inverse,
                          .width = static_cast<size_t>(x.columns),
                          .eps = static_cast<float>(eps)};
-  for_row_ranges(x.rows, x.columns,
-                 [&](size_t from, size_t to) { rms_norm_rows(norm, from, to); });
+  for_row_ranges(x.rows, x.columns, [&](size_t from, size_t to) { rms_norm_rows(norm, from, to); });
 }
 
 void swiglu_of(const Matrix& both, const Matrix& inner) {
