@@ -65,6 +65,8 @@ at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
                      const std::vector<at::Tensor>& biases,
                      const std::vector<at::Tensor>& memories);
 
+/// Without a graph.
+at::Tensor halting_distribution(const std::vector<at::Tensor>& logits);
 HaltingMix mix_by_halting(const std::vector<at::Tensor>& states, const at::Tensor& halting);
 at::Tensor router_logits(const at::Tensor& state, const at::Tensor& weight, const at::Tensor& bias,
                          double step);
