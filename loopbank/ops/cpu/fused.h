@@ -46,8 +46,6 @@ at::Tensor feed_forward_of_inference(const at::Tensor& a, const FeedForwardWeigh
 
 at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm);
-at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,
-                          const RotaryTable& angles, const HeadNorm& norm, const TokenTree& tree);
 at::Tensor paged_attention(const at::Tensor& q, std::span<const PagedRow> rows,
                            const AttentionHeads& heads);
 RotatedHeads rotated_heads(const at::Tensor& qkv, const AttentionHeads& heads,
