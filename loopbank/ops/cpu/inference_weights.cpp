@@ -26,7 +26,7 @@ constexpr int64_t kDepthAtATime = 512;
 /// Waking a thread costs what so many bytes of weights take, or so many multiply-adds of one row.
 constexpr int64_t kBytesPerThread = int64_t{128} << 10U;
 /// The same of values that are only copied.
-constexpr int64_t kValuesPerThread = 32768;
+constexpr int64_t kWeightsPerThread = 32768;
 
 bool is_bf16(const Matrix& x) {
   return x.dtype == at::kBFloat16;
@@ -76,7 +76,7 @@ Matrix prepared_rows(const Matrix& x, at::ScalarType dtype, bool rounds, int64_t
   const auto value_bytes = static_cast<int64_t>(to_bf16 ? 2 : 4);
   auto* const data =
       static_cast<char*>(scratchpad.of_size(static_cast<size_t>(x.rows * width * value_bytes)));
-  const auto grain = divide_up(kValuesPerThread, width);
+  const auto grain = divide_up(kWeightsPerThread, width);
   at::parallel_for(0, x.rows, grain, [&](int64_t row, int64_t last) {
     for (; row < last; ++row) {
       auto* const to = data + row * width * value_bytes;
