@@ -198,18 +198,30 @@ std::vector<const KeyValuePolicy*> chosen_policies(const ExitStudyOptions& optio
   return once;
 }
 
-/// Rules by policies by places; a hard exit only with `full`, and no prompt token by token in
-/// `scoring`, which would be decoding again.
+/// Whether a case says something that no other one does. What prompts see with `full` is the same in
+/// `decode` and `everywhere`; a prompt that is read token by token in `scoring` is decoded; and the
+/// other policies are compared where tokens leave by the gate and without it, softly.
+bool is_worth_measuring(const ExitCase& exit_case) {
+  const auto& rule = exit_case.rule;
+  if (exit_case.policy->name() == "full") {
+    return exit_case.where != ExitWhere::kEverywhere || rule == "all";
+  }
+  const bool by_gate_or_without =
+      rule == "all" || rule.starts_with("cdf:") || rule.starts_with("change:");
+  return by_gate_or_without && !ExitChoice::parse(rule).is_hard() &&
+         (exit_case.where != ExitWhere::kScoring || exit_case.policy->reads_in_step());
+}
+
+/// Rules by policies by places; `all` with `full` is the first of each place.
 std::vector<ExitCase> cases_of(const std::vector<std::string>& rules,
                                const std::vector<const KeyValuePolicy*>& policies) {
   std::vector<ExitCase> cases;
   for (const auto where : {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring}) {
     for (const auto* policy : policies) {
       for (const auto& rule : rules) {
-        const bool hard_elsewhere = ExitChoice::parse(rule).is_hard() && policy->name() != "full";
-        const bool one_by_one = where == ExitWhere::kScoring && !policy->reads_in_step();
-        if (!hard_elsewhere && !one_by_one) {
-          cases.push_back({rule, policy, where});
+        const ExitCase exit_case{rule, policy, where};
+        if (is_worth_measuring(exit_case)) {
+          cases.push_back(exit_case);
         }
       }
     }
@@ -341,6 +353,7 @@ ExitStudy measure_exits(const LanguageModel& model, const Tokenizer& tokenizer,
                   .timed_documents = static_cast<int64_t>(measure.timed())};
   const auto of_all = at::empty({measure.scored(), config.vocab_size}, at::kFloat);
   const auto of_rule = at::empty_like(of_all);
+  (void)measure.run(cases.front(), measure.timed());  // weights are prepared, memory is there
   size_t first = 0;  // `all` with `full` of the place
   for (const auto& exit_case : cases) {
     if (options.on_progress) {

@@ -13,7 +13,8 @@
 ///     everywhere  the same, and the policy holds for the prompt too
 ///     scoring     all of it is read in chunks, as a task's questions are
 ///
-/// The rule holds for every token read in all three, and FLOPs and seconds are of all of them.
+/// With `full` the first two are the same and stand under `decode`; the other policies are measured
+/// with all, cdf and change. The rule holds for every token read in all three, and FLOPs and seconds are of all of them.
 
 #include <ATen/core/Tensor.h>
 
