@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 #include <stdexcept>
 #include <type_traits>
+#include <utility>
 
 #include "loopbank/support/suggest.h"
 
@@ -24,6 +26,22 @@ bool holds_whole_numbers(const Field& field) {
          std::holds_alternative<IntOrList*>(field.target);
 }
 
+bool holds_numbers_by_id(const Field& field) {
+  return std::holds_alternative<NumberById*>(field.target);
+}
+
+/// `50256:-100` as an id and a number.
+std::optional<std::pair<int64_t, double>> parse_number_of_id(const std::string& argument) {
+  const auto colon = argument.find(':');
+  int64_t id = 0;
+  double number = 0.0;
+  if (colon == std::string::npos || !CLI::detail::lexical_cast(argument.substr(0, colon), id) ||
+      !CLI::detail::lexical_cast(argument.substr(colon + 1), number) || id < 0) {
+    return std::nullopt;
+  }
+  return std::pair(id, number);
+}
+
 /// Whether the argument is of the field's type and one of its values.
 bool is_allowed(const Field& field, const std::string& argument) {
   if (holds_texts(field)) {
@@ -33,6 +51,10 @@ bool is_allowed(const Field& field, const std::string& argument) {
     int64_t number = 0;
     return CLI::detail::lexical_cast(argument, number) &&
            field.allowed.holds(static_cast<double>(number));
+  }
+  if (holds_numbers_by_id(field)) {
+    const auto parsed = parse_number_of_id(argument);
+    return parsed && field.allowed.holds(parsed->second);
   }
   double number = 0.0;
   return CLI::detail::lexical_cast(argument, number) && field.allowed.holds(number);
@@ -76,6 +98,9 @@ std::string as_sentence(std::string text) {
 
 CLI::Validator allowed_values(const Field& field) {
   auto expected = expected_element(field);
+  if (holds_numbers_by_id(field)) {
+    expected = fmt::format("an id, a colon and {}, such as 50256:-1.5", expected);
+  }
   return {[field, expected](const std::string& argument) -> std::string {
             if (is_allowed(field, argument)) {
               return "";
@@ -99,6 +124,19 @@ CLI::Option* add_setting_flag(CLI::App& command, const Field& field, std::string
           return command.add_flag(names, *target, help);
         } else if constexpr (std::is_same_v<T, IntOrList> || std::is_same_v<T, TextOrList>) {
           return command.add_option(names, target->values, help);
+        } else if constexpr (std::is_same_v<T, NumberById>) {
+          return command
+              .add_option_function<std::vector<std::string>>(
+                  names,
+                  [target](const std::vector<std::string>& arguments) {
+                    for (const auto& argument : arguments) {
+                      if (const auto parsed = parse_number_of_id(argument)) {
+                        (*target)[parsed->first] = parsed->second;
+                      }
+                    }
+                  },
+                  help)
+              ->type_name("ID:NUMBER");
         } else {
           return command.add_option(names, *target, help);
         }

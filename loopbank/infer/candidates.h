@@ -27,17 +27,22 @@ struct Candidate {
 template <typename Logit>
 [[nodiscard]] std::vector<Candidate> most_probable(std::span<const Logit> logits, size_t count);
 
-/// The tokens that min_p, top_k and top_p leave, in this order as in vLLM, in no order.
+/// What is known of a row of logits and their weights.
+struct RowScale {
+  double largest = 0.0;  ///< logit
+  double total = 0.0;    ///< sum of the weights
+};
+
+/// The tokens that min_p, top_k and top_p leave, in the order of their ids.
 ///
-/// min_p keeps weights of at least min_p, top_k the first k of these, top_p the fewest first ones of
-/// what is then left whose weights sum to at least top_p times the sum of all that is left. At least
-/// one token stays.
+/// As in vLLM, min_p keeps weights of at least min_p, top_k the first k of these, top_p the fewest
+/// first ones of what is then left whose weights sum to at least top_p times the sum of all that is
+/// left. At least one token stays.
 ///
 /// @param logits   [V], after every change and before the temperature, which keeps their order
-/// @param weights  [V], probabilities relative to that of the most probable token, at most 1
-/// @param total    the sum of the weights
-[[nodiscard]] std::vector<Candidate> truncate(std::span<const double> logits,
-                                              std::span<const double> weights, double total,
-                                              const SamplingOptions& options);
+/// @param weights  [V], exp((logit - largest) / temperature), at most 1
+[[nodiscard]] std::vector<TokenId> truncate(std::span<const double> logits,
+                                            std::span<const double> weights, const RowScale& scale,
+                                            const SamplingOptions& options);
 
 }  // namespace loopbank

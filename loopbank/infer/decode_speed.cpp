@@ -31,8 +31,8 @@ Request random_request(const LanguageModel& model, const DecodeSettings& setting
   RandomStream random(derive_seed(seed, "decode"));
   Request request;
   for (int64_t i = 0; i < settings.prompt_tokens; ++i) {
-    request.prompt.push_back(static_cast<TokenId>(
-        random.below(static_cast<uint64_t>(model.config().vocab_size))));
+    request.prompt.push_back(
+        static_cast<TokenId>(random.below(static_cast<uint64_t>(model.config().vocab_size))));
   }
   request.max_tokens = settings.tokens;
   request.sampling.temperature = 0.0;
@@ -63,7 +63,8 @@ double decoded_weight_bytes(const LanguageModel& model, at::ScalarType compute_d
 
 DecodeSpeed measure_decoding(const LanguageModel& model, const DecodeSettings& settings) {
   if (settings.tokens < 2) {
-    fail(ErrorCode::kConfig, "decoding: expected at least 2 tokens to time the steps between, got {}.",
+    fail(ErrorCode::kConfig,
+         "decoding: expected at least 2 tokens to time the steps between, got {}.",
          settings.tokens);
   }
   const auto& config = model.config();
@@ -100,13 +101,12 @@ DecodeSpeed measure_decoding(const LanguageModel& model, const DecodeSettings& s
   }
   speed.tokens_per_second = static_cast<double>(settings.batch) / median(seconds);
   speed.weight_bytes = decoded_weight_bytes(model, settings.compute_dtype);
-  speed.mean_loops =
-      loops / static_cast<double>(tokens * config.num_hidden_layers);
+  speed.mean_loops = loops / static_cast<double>(tokens * config.num_hidden_layers);
   const double context =
       static_cast<double>(settings.prompt_tokens) + static_cast<double>(settings.tokens) / 2;
   speed.key_value_bytes = context * slot_bytes_read(config, settings, speed.mean_loops);
-  speed.kv_bytes_per_token = key_value_bytes(config, *settings.inference.policy,
-                                             bytes_of_value(settings.compute_dtype));
+  speed.kv_bytes_per_token =
+      key_value_bytes(config, *settings.inference.policy, bytes_of_value(settings.compute_dtype));
   return speed;
 }
 

@@ -1,5 +1,7 @@
 #include "loopbank/infer/engine_text.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -9,13 +11,14 @@
 namespace loopbank {
 namespace {
 
-void check_ids(const std::vector<TokenId>& ids, const ModelConfig& config, std::string_view what) {
+void check_ids(const std::vector<TokenId>& ids, const ModelConfig& config, std::string_view what,
+               std::string_view where) {
   const auto bad = std::find_if(ids.begin(), ids.end(), [&](TokenId id) {
     return id < 0 || static_cast<int64_t>(id) >= config.vocab_size;
   });
   if (bad != ids.end()) {
     fail(ErrorCode::kConfig,
-         "request: expected ids from 0 to {} (vocab_size {}), got {} at place {} of the {}.",
+         "{}: expected ids from 0 to {} (vocab_size {}), got {} at place {} of the {}.", where,
          config.vocab_size - 1, config.vocab_size, *bad, bad - ids.begin(), what);
   }
 }
@@ -83,46 +86,46 @@ int64_t most_bytes(const Request& request, const PageStore& store, int64_t max_l
   return bytes;
 }
 
-void check_request(const Request& request, const ModelConfig& config) {
+void check_request(const Request& request, const ModelConfig& config, std::string_view where) {
   const auto size = static_cast<int64_t>(request.prompt.size());
   if (size == 0) {
-    fail(ErrorCode::kConfig, "request: expected a prompt of at least one token, got none.");
+    fail(ErrorCode::kConfig, "{}: expected a prompt of at least one token, got none.", where);
   }
   const auto most = config.max_position_embeddings + (request.max_tokens == 0 ? 1 : 0);
   if (size > most) {
     fail(ErrorCode::kConfig,
-         "request: expected a prompt of at most {} tokens (max_position_embeddings), got {}. "
+         "{}: expected a prompt of at most {} tokens (max_position_embeddings), got {}. "
          "Shorten the prompt.",
-         most, size);
+         where, most, size);
   }
-  check_ids(request.prompt, config, "prompt");
-  check_ids(request.forced, config, "forced tokens");
+  check_ids(request.prompt, config, "prompt", where);
+  check_ids(request.forced, config, "forced tokens", where);
   const auto forced = static_cast<int64_t>(request.forced.size());
-  if (forced > 0 && (request.completions != 1 ||
-                     size + forced > config.max_position_embeddings + 1)) {
+  if (forced > 0 &&
+      (request.completions != 1 || size + forced > config.max_position_embeddings + 1)) {
     fail(ErrorCode::kConfig,
-         "request: expected forced tokens in one completion and at most {} tokens with the prompt "
+         "{}: expected forced tokens in one completion and at most {} tokens with the prompt "
          "(max_position_embeddings + 1), got {} completions and {} tokens.",
-         config.max_position_embeddings + 1, request.completions, size + forced);
+         where, config.max_position_embeddings + 1, request.completions, size + forced);
   }
   if (request.max_tokens < 0) {
-    fail(ErrorCode::kConfig, "request: expected max_tokens of 0 or more, got {}.",
+    fail(ErrorCode::kConfig, "{}: expected max_tokens of 0 or more, got {}.", where,
          request.max_tokens);
   }
   if (request.completions < 1) {
-    fail(ErrorCode::kConfig, "request: expected at least one completion, got {}.",
+    fail(ErrorCode::kConfig, "{}: expected at least one completion, got {}.", where,
          request.completions);
   }
   if (request.score_from && *request.score_from < 1) {
     fail(ErrorCode::kConfig,
-         "request: expected scores from the prompt's token 1 on or later, got {}. Nothing stands "
+         "{}: expected scores from the prompt's token 1 on or later, got {}. Nothing stands "
          "before token 0.",
-         *request.score_from);
+         where, *request.score_from);
   }
-  (void)config.budget_loops(request.inference.max_loops, "request");
-  (void)config.budget_loops(request.inference.exit.budget(), "request: exit budget");
-  (void)config.budget_loops(request.draft.loops, "request: draft");
-  request.sampling.check("request");
+  (void)config.budget_loops(request.inference.max_loops, where);
+  (void)config.budget_loops(request.inference.exit.budget(), fmt::format("{}: exit budget", where));
+  (void)config.budget_loops(request.draft.loops, fmt::format("{}: draft", where));
+  request.sampling.check(where);
 }
 
 }  // namespace loopbank

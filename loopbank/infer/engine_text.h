@@ -62,7 +62,8 @@ struct EngineJob {
 [[nodiscard]] int64_t most_bytes(const Request& request, const PageStore& store,
                                  int64_t max_length);
 
-/// @throws Error kConfig for a request that could never run
-void check_request(const Request& request, const ModelConfig& config);
+/// @throws Error kConfig, beginning with `where`, for a request that could never run
+void check_request(const Request& request, const ModelConfig& config,
+                   std::string_view where = "request");
 
 }  // namespace loopbank

@@ -1,5 +1,8 @@
 #include "loopbank/infer/generator.h"
 
+#include <fmt/format.h>
+
+#include "loopbank/infer/engine_text.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
@@ -18,32 +21,56 @@ EngineOptions with_ids_of(const Tokenizer& tokenizer, const LanguageModel& model
 
 }  // namespace
 
-Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer,
-                     const EngineOptions& options)
-    : tokenizer_(tokenizer),
-      max_length_(model.config().max_position_embeddings),
-      engine_(model, with_ids_of(tokenizer, model, options)) {}
-
-std::vector<TokenId> Generator::encode_prompt(std::string_view prompt) const {
-  auto tokens = tokenizer_.encode(prompt);
-  if (tokens.empty()) {
-    tokens.push_back(tokenizer_.end_of_text());
+std::vector<Field> GenerateOptions::fields() {
+  auto fields = sampling.fields();
+  fields.insert(fields.begin(),
+                Field("max_tokens", &max_tokens, "most tokens to generate").minimum(0.0));
+  fields.insert(fields.end(),
+                {Field("stop", &stop, "texts that end the generated text, not part of it"),
+                 Field("seed", &seed, "seed of the draws").minimum(0.0),
+                 Field("draft", &draft,
+                       "guesses at what comes next, which save time where they are right: none, "
+                       "lookup or loops:n, with \",k\" behind it for k guesses a pass")});
+  for (const auto& field : inference.fields()) {
+    fields.push_back(field);
   }
-  return tokens;
+  return fields;
 }
 
-RequestId Generator::add(std::vector<TokenId> prompt, const GenerateOptions& options,
+Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer,
+                     const EngineOptions& options)
+    : model_(model),
+      tokenizer_(tokenizer),
+      engine_(model, with_ids_of(tokenizer, model, options)) {}
+
+Request Generator::request_of(const Prompt& prompt, const GenerateOptions& options,
+                              std::string_view where) const {
+  auto copy = options;  // fields point to what they may also change
+  check_fields(copy.fields(), where);
+  check_stop_strings(options.stop, where);
+  options.sampling.check_ids(tokenizer_.vocab_size(), where);
+  const auto* text = std::get_if<std::string>(&prompt);
+  Request request{.prompt = text != nullptr ? tokenizer_.encode(*text) : std::get<1>(prompt),
+                  .max_tokens = options.max_tokens,
+                  .sampling = options.sampling,
+                  .seed = static_cast<uint64_t>(options.seed),
+                  .inference = options.inference.options(where),
+                  .draft = DraftOptions::parse(options.draft, fmt::format("{}: \"draft\"", where)),
+                  .end_tokens = {tokenizer_.end_of_text()}};
+  if (request.prompt.empty()) {
+    request.prompt.push_back(tokenizer_.end_of_text());
+  }
+  check_request(request, model_.config(), where);
+  return request;
+}
+
+RequestId Generator::add(const Prompt& prompt, const GenerateOptions& options, int64_t completions,
                          TakeText take_text) {
-  check_stop_strings(options.stop, "generate");
-  const auto prompt_tokens = static_cast<int64_t>(prompt.size());
-  const auto id = engine_.add({.prompt = std::move(prompt),
-                               .max_tokens = options.max_tokens,
-                               .completions = options.completions,
-                               .sampling = options.sampling,
-                               .seed = static_cast<uint64_t>(options.seed),
-                               .inference = options.inference,
-                               .end_tokens = {tokenizer_.end_of_text()}});
-  for (int64_t c = 0; c < options.completions; ++c) {
+  auto request = request_of(prompt, options);
+  request.completions = completions;
+  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  const auto id = engine_.add(std::move(request));
+  for (int64_t c = 0; c < completions; ++c) {
     Generation blank;
     blank.request = id;
     blank.completion = c;
@@ -115,11 +142,9 @@ std::vector<Generation> Generator::step() {
   return ended;
 }
 
-Generation Generator::generate(std::string_view prompt, const GenerateOptions& options,
+Generation Generator::generate(const Prompt& prompt, const GenerateOptions& options,
                                const std::function<bool(std::string_view piece)>& take_text) {
-  auto alone = options;
-  alone.completions = 1;
-  add(encode_prompt(prompt), alone,
+  add(prompt, options, /*completions=*/1,
       [&](int64_t, std::string_view piece) { return !take_text || take_text(piece); });
   while (true) {
     auto ended = step();

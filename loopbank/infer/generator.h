@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "loopbank/infer/engine.h"
@@ -15,13 +16,19 @@
 
 namespace loopbank {
 
+/// A text, or the ids of its tokens. An empty one starts a new text: the end-of-text token is read.
+using Prompt = std::variant<std::string, std::vector<TokenId>>;
+
 struct GenerateOptions {
   int64_t max_tokens = 256;
-  int64_t completions = 1;
   SamplingOptions sampling;
   std::vector<std::string> stop{};  ///< strings that end the text (infer/text_stream.h)
   int64_t seed = 0;                 ///< the same seed, prompt and model give the same text
-  InferenceOptions inference;
+  InferenceSettings inference{};
+  std::string draft = "none";  ///< infer/draft.h
+
+  /// What a request may set, over this object.
+  [[nodiscard]] std::vector<Field> fields();
 };
 
 struct Generation {
@@ -50,13 +57,18 @@ class Generator {
   /// Receives each complete piece of text as it comes; returning false stops the completion.
   using TakeText = std::function<bool(int64_t completion, std::string_view piece)>;
 
-  /// The ids of a prompt; an empty one starts a new text (the end-of-text token is read).
-  [[nodiscard]] std::vector<TokenId> encode_prompt(std::string_view prompt) const;
+  /// The request of a prompt, checked. Tokens unknown to the tokenizer (padding of the vocabulary)
+  /// are never drawn.
+  /// @param where  begins the error's text
+  /// @throws Error kConfig for a prompt of more than T tokens or with an id outside the model's
+  ///   vocabulary, a value out of range, a loop budget above N, a logit_bias of an id that is never
+  ///   drawn, a stop string that is empty, or more keys and values than the engine may hold
+  [[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
+                                   std::string_view where = "generate") const;
 
-  /// Queues a prompt. Tokens unknown to the tokenizer (padding of the vocabulary) are never drawn.
-  /// @throws Error kConfig for a prompt of more than T tokens, a loop budget outside 0 to N, a
-  ///   negative max_tokens or sampling options out of range
-  RequestId add(std::vector<TokenId> prompt, const GenerateOptions& options,
+  /// Queues a prompt.
+  /// @throws Error kConfig as request_of
+  RequestId add(const Prompt& prompt, const GenerateOptions& options, int64_t completions = 1,
                 TakeText take_text = {});
   /// One pass of the engine; the completions that ended with it.
   std::vector<Generation> step();
@@ -66,7 +78,7 @@ class Generator {
   [[nodiscard]] const Engine& engine() const { return engine_; }
 
   /// The first completion of a prompt, at once.
-  Generation generate(std::string_view prompt, const GenerateOptions& options,
+  Generation generate(const Prompt& prompt, const GenerateOptions& options,
                       const std::function<bool(std::string_view piece)>& take_text = {});
 
  private:
@@ -82,8 +94,8 @@ class Generator {
   bool take(Writing& writing, const GeneratedToken& token);
   Generation finish(Key key, StopReason reason, double mean_loops);
 
+  const LanguageModel& model_;
   const Tokenizer& tokenizer_;
-  int64_t max_length_;
   Engine engine_;
   std::map<Key, Writing> writing_;
 };

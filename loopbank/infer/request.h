@@ -13,6 +13,7 @@
 #include "loopbank/infer/exit_rules.h"
 #include "loopbank/infer/key_value_policy.h"
 #include "loopbank/infer/sampler.h"
+#include "loopbank/support/field.h"
 #include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
@@ -25,6 +26,19 @@ struct InferenceOptions {
   /// prompt's tokens see what `full` would show them.
   bool policy_in_prompt = false;
   int64_t max_loops = 0;  ///< loop budget; 0: each layer's own N
+};
+
+/// The same as settings, which flags, JSON requests and a server share.
+struct InferenceSettings {
+  std::string exit = "all";
+  std::string kv = "full";
+  bool kv_prefill = false;
+  int64_t max_loops = 0;
+
+  /// Key, allowed values and meaning of each, over this object.
+  [[nodiscard]] std::vector<Field> fields();
+  /// @throws Error kConfig, beginning with `where`, for a rule or policy that there is not
+  [[nodiscard]] InferenceOptions options(std::string_view where) const;
 };
 
 struct Request {

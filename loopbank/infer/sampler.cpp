@@ -96,11 +96,7 @@ Sampler::Sampler(SamplingOptions options, uint64_t seed, int64_t num_tokens,
                  std::span<const TokenId> prompt)
     : options_(std::move(options)), random_(seed), num_tokens_(static_cast<size_t>(num_tokens)) {
   options_.check("sampling");
-  const auto& bias = options_.logit_bias;
-  if (!bias.empty() && (bias.begin()->first < 0 || bias.rbegin()->first >= num_tokens)) {
-    fail(ErrorCode::kConfig, "sampling: \"logit_bias\" expects ids from 0 to {}, got {}.",
-         num_tokens - 1, bias.begin()->first < 0 ? bias.begin()->first : bias.rbegin()->first);
-  }
+  options_.check_ids(num_tokens, "sampling");
   for (const auto token : prompt) {
     see(token, 0);
   }
@@ -137,11 +133,10 @@ void Sampler::change(std::span<double> logits) const {
 }
 
 TokenId Sampler::most_probable_token(std::span<const float> logits) const {
-  if (options_.logit_bias.empty() && seen_.empty()) {
-    const auto largest = expect_finite(logits).largest;
+  const auto largest = expect_finite(logits).largest;
+  if (!has_changes()) {
     return static_cast<TokenId>(std::find(logits.begin(), logits.end(), largest) - logits.begin());
   }
-  (void)expect_finite(logits);
   auto& changed = row_memory().logits;
   changed.assign(logits.begin(), logits.end());
   change(changed);
@@ -149,12 +144,14 @@ TokenId Sampler::most_probable_token(std::span<const float> logits) const {
 }
 
 Sampler::Row Sampler::weigh(std::span<const float> logits) const {
-  (void)expect_finite(logits);
+  double largest = expect_finite(logits).largest;
   auto& [changed, weights, copied] = row_memory();
   changed.assign(logits.begin(), logits.end());
-  change(changed);
+  if (has_changes()) {
+    change(changed);
+    largest = *std::max_element(changed.begin(), changed.end());
+  }
   weights.resize(changed.size());
-  const double largest = *std::max_element(changed.begin(), changed.end());
   const double scale = std::min(1.0 / options_.temperature, std::numeric_limits<double>::max());
   const double total = exponentials(changed.data(), changed.size(), largest, scale, weights.data());
   Row row;
@@ -164,10 +161,8 @@ Sampler::Row Sampler::weigh(std::span<const float> logits) const {
     return row;
   }
   row.is_whole = false;
-  for (const auto& candidate : truncate(changed, weights, total, options_)) {
-    row.tokens.push_back(candidate.token);
-  }
-  std::sort(row.tokens.begin(), row.tokens.end());
+  row.tokens = truncate(changed, weights, {.largest = largest, .total = total}, options_);
+  row.kept_weights.reserve(row.tokens.size());
   for (const auto token : row.tokens) {
     row.kept_weights.push_back(weights[static_cast<size_t>(token)]);
   }

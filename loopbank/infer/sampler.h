@@ -94,6 +94,7 @@ class Sampler {
  private:
   struct Row;
   [[nodiscard]] Row weigh(std::span<const float> logits) const;
+  [[nodiscard]] bool has_changes() const { return !options_.logit_bias.empty() || !seen_.empty(); }
   void change(std::span<double> logits) const;
   [[nodiscard]] TokenId choose(std::span<const float> logits);
   [[nodiscard]] TokenId most_probable_token(std::span<const float> logits) const;

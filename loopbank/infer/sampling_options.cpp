@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "loopbank/support/error.h"
+
 namespace loopbank {
 namespace {
 
@@ -48,6 +50,15 @@ bool SamplingOptions::has_penalties() const {
 void SamplingOptions::check(std::string_view where) const {
   auto copy = *this;  // fields point to what they may also change
   check_fields(copy.fields(), where);
+}
+
+void SamplingOptions::check_ids(int64_t num_tokens, std::string_view where) const {
+  for (const auto& [id, bias] : logit_bias) {
+    if (id < 0 || id >= num_tokens) {
+      fail(ErrorCode::kConfig, "{}: \"logit_bias\" expects ids from 0 to {}, got {}.", where,
+           num_tokens - 1, id);
+    }
+  }
 }
 
 }  // namespace loopbank

@@ -2,6 +2,7 @@
 /// How the next token is chosen: the settings that flags, JSON requests and a server share.
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "loopbank/support/field.h"
@@ -28,6 +29,9 @@ struct SamplingOptions {
 
   /// @throws Error kConfig, beginning with `where`, for a value outside its range
   void check(std::string_view where) const;
+  /// @param num_tokens  ids that may be drawn: 0 to this, not included
+  /// @throws Error kConfig, beginning with `where`, for a logit_bias of another id
+  void check_ids(int64_t num_tokens, std::string_view where) const;
 };
 
 }  // namespace loopbank

@@ -37,6 +37,11 @@ class KernelsScope {
 /// have, for tests. It is read at the first op.
 [[nodiscard]] bool is_limited_to_avx2();
 
+/// Sees to that in an op's form without tensors, which asks for no version and may be the first.
+inline void honour_simd_limit() {
+  static_cast<void>(kernels());
+}
+
 /// Whether a fused version takes this input: fused kernels chosen, on the CPU, fp32 or bf16, not
 /// empty.
 [[nodiscard]] bool takes_fused(const at::Tensor& x);

@@ -105,6 +105,40 @@ TEST_F(Contract, TrainWritesMetricsAndAModelDirectory) {
                        "--max-loops", "0"}));
 }
 
+TEST_F(Contract, GenerateTellsTextTokensProbabilitiesAndLoops) {
+  const auto json =
+      json_of({"generate", "model", "--prompt", "Ada", "--max-tokens", "3", "--temperature", "0",
+               "--logit-bias", "65:100", "--logprobs", "2", "--json"});
+  expect_keys(
+      json, {"prompt", "text", "tokens", "token_logprobs", "top_logprobs", "loops", "text_offsets",
+             "mean_loops", "prompt_tokens", "stop_reason", "tokens_per_second"});
+  EXPECT_EQ(json.at("text"), "AAA");
+  EXPECT_EQ(json.at("tokens"), Json({65, 65, 65}));
+  EXPECT_EQ(json.at("loops").size(), 3U);
+  EXPECT_EQ(json.at("stop_reason"), "max_tokens");
+  // A prompt from stdin, shown when it is whole, ended by the third A.
+  EXPECT_EQ(output_of({"generate", "model", "--prompt-file", "-", "--temperature", "0",
+                       "--logit-bias", "65:100", "--stop", "zz", "--stop", "AAA", "--no-stream"},
+                      "Ada"),
+            "\n");
+}
+
+TEST_F(Contract, GenerateGoesOnWithAFileOfPrompts) {
+  write_text(directory_.path() / "prompts.jsonl",
+             "{\"prompt\": \"Ada\", \"n\": 2}\n{\"prompt\": [65], \"id\": \"b\"}\n");
+  const std::vector<std::string> command = {"generate",     "model", "--prompts", "prompts.jsonl",
+                                            "--max-tokens", "3",     "--out",     "out.jsonl"};
+  output_of(command);
+  const auto whole = file("out.jsonl");
+  EXPECT_EQ(std::count(whole.begin(), whole.end(), '\n'), 3);
+  expect_keys(Json::parse(whole.substr(0, whole.find('\n'))),
+              {"index", "completion", "request", "text", "tokens", "token_logprobs", "loops",
+               "mean_loops", "stop_reason"});
+  write_text(directory_.path() / "out.jsonl", whole.substr(0, whole.find('\n') + 9));
+  output_of(command);
+  EXPECT_EQ(file("out.jsonl"), whole);
+}
+
 TEST_F(Contract, EvalTellsARowATaskAndBudget) {
   write_text(
       directory_.path() / "tasks/quiz.jsonl",

@@ -4,10 +4,13 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "tests/eval/bigram_model.h"
 #include "tests/support/test_directory.h"
@@ -86,6 +89,87 @@ TEST(Generator, TheSeedDecidesTheText) {
   EXPECT_EQ(generator.generate("The", options).tokens, first.tokens);
   options.seed = 5;
   EXPECT_NE(generator.generate("The", options).tokens, first.tokens);
+}
+
+TEST(Generator, TellsEachTokensProbabilityLoopsAndPlace) {
+  const at::NoGradGuard no_grad;
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = random_model();
+  GenerateOptions options;
+  options.max_tokens = 12;
+  options.seed = 2;
+  options.sampling.logprobs = 3;
+  const auto result = Generator(model, tokenizer).generate("Ada", options);
+  ASSERT_GE(result.tokens.size(), 3U);
+  ASSERT_EQ(result.loops.size(), result.tokens.size());
+  ASSERT_EQ(result.top.size(), result.tokens.size());
+  ASSERT_EQ(result.text_offsets.size(), result.tokens.size());
+  std::vector<int64_t> read;
+  for (const auto id : tokenizer.encode("Ada")) {
+    read.push_back(id);
+  }
+  for (size_t i = 0; i < result.tokens.size(); ++i) {
+    const auto out = model.forward(at::tensor(read, at::kLong).unsqueeze(0));
+    const auto log_p = at::log_softmax(out.logits.select(1, -1).squeeze(0).to(at::kDouble), 0);
+    EXPECT_NEAR(result.log_probabilities[i], log_p[result.tokens[i]].item<double>(),
+                1e-4);
+    EXPECT_NEAR(result.loops[i], out.expected_loops.select(2, -1).mean().item<double>(),
+                1e-4);
+    EXPECT_EQ(result.top[i][0].token, log_p.argmax().item<int64_t>());
+    EXPECT_EQ(result.top[i].size(), 3U);
+    read.push_back(result.tokens[i]);
+  }
+}
+
+TEST(Generator, CompletionsDifferAndTheFirstIsThatOfOne) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = random_model();
+  Generator generator(model, tokenizer);
+  GenerateOptions options;
+  options.max_tokens = 20;
+  const auto alone = generator.generate("The", options);
+  generator.add("The", options, /*completions=*/3);
+  std::vector<Generation> together;
+  while (!generator.idle()) {
+    for (auto& generation : generator.step()) {
+      together.push_back(std::move(generation));
+    }
+  }
+  std::sort(together.begin(), together.end(),
+            [](const auto& a, const auto& b) { return a.completion < b.completion; });
+  ASSERT_EQ(together.size(), 3U);
+  EXPECT_EQ(together[0].tokens, alone.tokens);
+  EXPECT_NE(together[1].tokens, alone.tokens);
+  EXPECT_NE(together[1].tokens, together[2].tokens);
+}
+
+TEST(Generator, StopsBeforeAStopString) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = bigram_model(chain("helo "), bigram_config());
+  auto options = greedy(20);
+  options.stop = {"o h", "zz"};
+  std::string streamed;
+  const auto result =
+      Generator(model, tokenizer).generate("he", options, [&](std::string_view piece) {
+        streamed += piece;
+        return true;
+      });
+  EXPECT_EQ(result.text, "l");
+  EXPECT_EQ(streamed, "l");
+  EXPECT_EQ(result.tokens, (std::vector<TokenId>{'l', 'o', ' ', 'h'}));
+  EXPECT_EQ(result.text_offsets, (std::vector<int64_t>{0, 1, 1, 1}));
+  EXPECT_EQ(result.stop_reason, StopReason::kStopString);
+}
+
+TEST(Generator, APromptMayBeTokens) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = bigram_model(chain("helo "), bigram_config());
+  Generator generator(model, tokenizer);
+  EXPECT_EQ(generator.generate(std::vector<TokenId>{'h', 'e'}, greedy(4)).text, "lo h");
+  expect_contains(error_of(ErrorCode::kConfig,
+                           [&] { (void)generator.generate(std::vector<TokenId>{257}, greedy(4)); }),
+                  "generate: expected ids from 0 to 256 (vocab_size 257), got 257 at place 0 of the "
+                  "prompt.");
 }
 
 TEST(Generator, StopsAtTheEndOfText) {
@@ -168,10 +252,11 @@ TEST(Generator, MistakesAreNamed) {
   auto options = greedy(1);
   options.inference.max_loops = 2;
   expect_contains(error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", options); }),
-                  "request: \"max_loops\" expects a loop budget from 1 to 1, or 0 for each "
+                  "generate: \"max_loops\" expects a loop budget from 1 to 1, or 0 for each "
                   "layer's own N, got 2.");
-  expect_contains(error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", greedy(-1)); }),
-                  "expected max_tokens of 0 or more, got -1");
+  expect_contains(
+      error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", greedy(-1)); }),
+      "generate: \"max_tokens\" expects a whole number of 0 or more, got -1. Nearest: 0.");
 }
 
 }  // namespace

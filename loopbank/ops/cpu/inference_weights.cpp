@@ -26,7 +26,7 @@ constexpr int64_t kDepthAtATime = 512;
 /// Waking a thread costs what so many bytes of weights take, or so many multiply-adds of one row.
 constexpr int64_t kBytesPerThread = int64_t{128} << 10U;
 /// The same of values that are only copied.
-constexpr int64_t kWeightsPerThread = 32768;
+constexpr int64_t kCopiedPerThread = 32768;
 
 bool is_bf16(const Matrix& x) {
   return x.dtype == at::kBFloat16;
@@ -47,8 +47,10 @@ void expect_rows_of(std::string_view name, const Matrix& x, int64_t columns, int
          c10::toString(x.dtype));
   }
   if (x.columns > 1 && x.column_stride != 1) {
-    fail(ErrorCode::kShape, "inference weights: expected {} with rows in one piece, got values {} "
-         "apart.", name, x.column_stride);
+    fail(ErrorCode::kShape,
+         "inference weights: expected {} with rows in one piece, got values {} "
+         "apart.",
+         name, x.column_stride);
   }
 }
 
@@ -76,7 +78,7 @@ Matrix prepared_rows(const Matrix& x, at::ScalarType dtype, bool rounds, int64_t
   const auto value_bytes = static_cast<int64_t>(to_bf16 ? 2 : 4);
   auto* const data =
       static_cast<char*>(scratchpad.of_size(static_cast<size_t>(x.rows * width * value_bytes)));
-  const auto grain = divide_up(kWeightsPerThread, width);
+  const auto grain = divide_up(kCopiedPerThread, width);
   at::parallel_for(0, x.rows, grain, [&](int64_t row, int64_t last) {
     for (; row < last; ++row) {
       auto* const to = data + row * width * value_bytes;
@@ -108,8 +110,7 @@ InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, Weigh
   for (const auto& master : masters) {
     expect_rows("inference weights", "weight", master);
     expect_dimensions("inference weights", "weight", master, 2);
-    expect_shape("inference weights", "weight", master,
-                 {master.size(0), masters.front().size(1)});
+    expect_shape("inference weights", "weight", master, {master.size(0), masters.front().size(1)});
     if (!master.is_cpu()) {
       fail(ErrorCode::kDevice, "inference weights: expected weights on the CPU, got {}.",
            master.device().str());
@@ -119,6 +120,7 @@ InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, Weigh
            c10::toString(master.scalar_type()));
     }
     rows.push_back(dense(master));
+    outs_.push_back(master.size(0));
     out_ += master.size(0);
   }
   in_ = masters.front().size(1);
@@ -168,8 +170,8 @@ void InferenceWeights::multiply_prepared(const Matrix& x, const Matrix& y) const
   const auto panels = divide_up(out_, kPanelColumns);
   const auto passes = divide_up(x.rows, kRowsPerPass);
   // Few rows: panels among the threads. Many: rows as well, neighbours in one thread.
-  const auto work_of_one = panel_bytes(format_, in_, kPanelColumns) *
-                           std::min(x.rows, kRowsPerPass);
+  const auto work_of_one =
+      panel_bytes(format_, in_, kPanelColumns) * std::min(x.rows, kRowsPerPass);
   const auto grain = std::max<int64_t>(1, kBytesPerThread / work_of_one);
   at::parallel_for(0, passes * panels, grain, [&](int64_t first, int64_t last) {
     for (auto index = first; index < last; ++index) {

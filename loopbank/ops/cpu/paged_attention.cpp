@@ -41,6 +41,7 @@ int64_t items_of_thread(const PagedAttention& call, int64_t rows_each) {
 }  // namespace
 
 void paged_attention(const PagedAttention& call) {
+  honour_simd_limit();
   const auto rows = std::ssize(call.rows);
   if (rows == 0) {
     return;

@@ -47,6 +47,7 @@ void rotate_heads(const RotatedRows& call, size_t row, const HeadsOfRow& part, f
 }  // namespace
 
 void rotate_rows(const RotatedRows& call) {
+  honour_simd_limit();
   const auto& heads = call.heads;
   for_row_ranges(call.rows, (heads.query + heads.key) * call.width, [&](size_t row, size_t last) {
     thread_local Scratchpad scratchpad;

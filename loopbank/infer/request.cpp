@@ -1,0 +1,44 @@
+#include "loopbank/infer/request.h"
+
+#include <fmt/format.h>
+
+#include "loopbank/model/config.h"
+
+namespace loopbank {
+
+std::vector<Field> InferenceSettings::fields() {
+  return {Field("exit", &exit,
+                "when a token leaves a layer: all, cdf:Q, router:P, change:E, accel:E or budget:N, "
+                "each with \",hard\" behind it for the state in place of the mixture"),
+          Field("kv", &kv, "keys and values of loops that a token did not run")
+              .choices({"full", "recompute", "copy", "last", "first", "mixture"}),
+          Field("kv_prefill", &kv_prefill,
+                "whether kv holds for the prompt too; else its tokens see what full would show"),
+          Field("max_loops", &max_loops, "loop budget; 0, the default: each layer's own N")
+              .range(0.0, kMaxLoops)};
+}
+
+InferenceOptions InferenceSettings::options(std::string_view where) const {
+  return {.exit = ExitChoice::parse(exit, fmt::format("{}: \"exit\"", where)),
+          .policy = &key_value_policy(kv, fmt::format("{}: \"kv\"", where)),
+          .policy_in_prompt = kv_prefill,
+          .max_loops = max_loops};
+}
+
+std::string_view stop_reason_name(StopReason reason) {
+  switch (reason) {
+    case StopReason::kEndOfText:
+      return "end_of_text";
+    case StopReason::kMaxTokens:
+      return "max_tokens";
+    case StopReason::kContextFull:
+      return "context_full";
+    case StopReason::kStopString:
+      return "stop_string";
+    case StopReason::kCancelled:
+      break;
+  }
+  return "cancelled";
+}
+
+}  // namespace loopbank
