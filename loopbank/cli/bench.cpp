@@ -231,7 +231,8 @@ void add_common_flags(CLI::App& command, BenchFlags& flags) {
 }  // namespace
 
 void add_bench(CLI::App& app) {
-  auto* bench = app.add_subcommand("bench", "Speed on this machine: gemm, ops, train, decode, exit");
+  auto* bench =
+      app.add_subcommand("bench", "Speed on this machine: gemm, ops, train, decode, exit");
   bench->require_subcommand(1);
 
   const auto flags = std::make_shared<BenchFlags>();

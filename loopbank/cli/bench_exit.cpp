@@ -60,8 +60,8 @@ nlohmann::ordered_json measure(ExitFlags flags, ExitStudy& study) {
   const auto tasks = tasks_of(flags);
   const auto loaded = load_inference_model(flags.model);
   const auto& config = loaded.model.config();
-  flags.options.document_tokens = flags.document_tokens > 0 ? flags.document_tokens
-                                                            : trained_length(flags.model, config);
+  flags.options.document_tokens =
+      flags.document_tokens > 0 ? flags.document_tokens : trained_length(flags.model, config);
   const auto documents = read_exit_documents(flags.text, loaded.tokenizer, flags.options);
   Progress progress;
   if (!runtime_settings().quiet) {
@@ -107,7 +107,8 @@ void add_bench_exit(CLI::App& bench) {
   auto& options = flags->options;
   add_model_directory(*command, flags->model);
   command
-      ->add_option("--text", flags->text, "Held-out documents: .jsonl (field text) or .txt, .gz, .zst")
+      ->add_option("--text", flags->text,
+                   "Held-out documents: .jsonl (field text) or .txt, .gz, .zst")
       ->required();
   command->add_option("--out", flags->out, "Folder for results.json and exit.html")->required();
   comma_separated(

@@ -10,7 +10,7 @@ namespace loopbank {
 namespace {
 
 constexpr std::array kShares = {0.25, 0.5, 0.75};  // of the loops behind the first
-constexpr double kShareTolerance = 0.08;                  // of a share that counts as reached
+constexpr double kShareTolerance = 0.08;           // of a share that counts as reached
 constexpr int kHalvings = 9;
 
 /// A kind of rule and where its thresholds lie.

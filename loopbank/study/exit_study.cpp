@@ -26,10 +26,10 @@
 namespace loopbank {
 namespace {
 
-constexpr int64_t kFewestTokens = 32;    // of a document
-constexpr int64_t kPromptShare = 4;      // a prompt is a quarter
-constexpr int64_t kBytesOfToken = 32;    // encoded of a document for each token that is wanted
-constexpr int64_t kRowsCompared = 256;   // at a time
+constexpr int64_t kFewestTokens = 32;       // of a document
+constexpr int64_t kPromptShare = 4;         // a prompt is a quarter
+constexpr int64_t kBytesOfToken = 32;       // encoded of a document for each token that is wanted
+constexpr int64_t kRowsCompared = 256;      // at a time
 constexpr double kFewestFlopsSaved = 0.01;  // of which the returned share is a figure
 constexpr uint64_t kExitSeed = 1;
 constexpr int64_t kExitResamples = 2000;
@@ -257,6 +257,27 @@ ExitResult describe_run(const ModelConfig& config, const ExitCase& exit_case, co
   return result;
 }
 
+/// Those that were asked for or a grid; `all` is the first.
+std::vector<std::string> rules_of(const ModelConfig& config, const ExitStudyOptions& options,
+                                  ExitMeasure& measure) {
+  auto rules = options.rules;
+  if (rules.empty()) {
+    double num_loops = 0.0;
+    for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
+      num_loops += static_cast<double>(std::max<int64_t>(config.loops(l), 1));
+    }
+    const auto mean_loops = [&](const std::string& rule) {
+      const ExitCase scoring{rule, &key_value_policy("full"), ExitWhere::kScoring};
+      return describe_run(config, scoring, measure.run(scoring, measure.timed())).mean_loops;
+    };
+    rules = exit_grid(num_loops / static_cast<double>(config.num_hidden_layers),
+                      config.most_loops(), mean_loops);
+  }
+  std::erase(rules, "all");
+  rules.insert(rules.begin(), "all");
+  return rules;
+}
+
 std::vector<ExitTask> score_tasks(const LanguageModel& model, const Tokenizer& tokenizer,
                                   const std::vector<Task>& tasks, const ExitCase& exit_case,
                                   at::ScalarType compute_dtype) {
@@ -330,22 +351,7 @@ ExitStudy measure_exits(const LanguageModel& model, const Tokenizer& tokenizer,
          "leave early.");
   }
   ExitMeasure measure(model, documents, options);
-  double num_loops = 0.0;
-  for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
-    num_loops += static_cast<double>(std::max<int64_t>(config.loops(l), 1));
-  }
-  auto rules = options.rules;
-  if (rules.empty()) {
-    rules = exit_grid(num_loops / static_cast<double>(config.num_hidden_layers),
-                      config.most_loops(), [&](const std::string& rule) {
-                        const ExitCase scoring{rule, &key_value_policy("full"),
-                                               ExitWhere::kScoring};
-                        return describe_run(config, scoring, measure.run(scoring, measure.timed()))
-                            .mean_loops;
-                      });
-  }
-  std::erase(rules, "all");
-  rules.insert(rules.begin(), "all");
+  const auto rules = rules_of(config, options, measure);
   const auto value_bytes = options.compute_dtype == at::kBFloat16 ? 2 : 4;
   const auto cases = cases_of(rules, chosen_policies(options));
   ExitStudy study{.documents = static_cast<int64_t>(documents.size()),
@@ -354,7 +360,7 @@ ExitStudy measure_exits(const LanguageModel& model, const Tokenizer& tokenizer,
   const auto of_all = at::empty({measure.scored(), config.vocab_size}, at::kFloat);
   const auto of_rule = at::empty_like(of_all);
   (void)measure.run(cases.front(), measure.timed());  // weights are prepared, memory is there
-  size_t first = 0;  // `all` with `full` of the place
+  size_t first = 0;                                   // `all` with `full` of the place
   for (const auto& exit_case : cases) {
     if (options.on_progress) {
       options.on_progress(static_cast<int64_t>(study.results.size()),

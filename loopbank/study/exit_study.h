@@ -41,10 +41,10 @@ enum class ExitWhere { kDecode, kEverywhere, kScoring };
 
 struct ExitStudyOptions {
   at::ScalarType compute_dtype = at::kFloat;
-  int64_t document_tokens = 256;  ///< T: of each document no more is read
-  int64_t limit_tokens = 8192;    ///< scored; the logits [limit, V] are held in fp32
-  int64_t timed_documents = 8;    ///< of which the seconds are; the first ones
-  int64_t turns = 3;              ///< of `all` and the rule; the seconds are medians
+  int64_t document_tokens = 256;           ///< T: of each document no more is read
+  int64_t limit_tokens = 8192;             ///< scored; the logits [limit, V] are held in fp32
+  int64_t timed_documents = 8;             ///< of which the seconds are; the first ones
+  int64_t turns = 3;                       ///< of `all` and the rule; the seconds are medians
   std::vector<std::string> rules = {};     ///< none: chosen by exit_grid.h
   std::vector<std::string> policies = {};  ///< none: all six
   /// Called before each row with the number done and their total.
@@ -92,9 +92,9 @@ struct ExitResult {
   double time_saved_share = 0.0;
   std::optional<double> share_returned = {};  ///< time saved / FLOPs saved, from 1 % of FLOPs on
   PairedDifference bpb_difference = {};       ///< to `all`, over documents
-  bool on_front_of_time = false;   ///< no other of the same place is as good and takes less
-  bool on_front_of_flops = false;  ///< likewise of FLOPs
-  std::vector<ExitTask> tasks = {};  ///< for `scoring`
+  bool on_front_of_time = false;          ///< no other of the same place is as good and takes less
+  bool on_front_of_flops = false;         ///< likewise of FLOPs
+  std::vector<ExitTask> tasks = {};       ///< for `scoring`
   std::vector<double> document_bpb = {};  ///< nats of each, over the mean bytes of a document
 };
 

@@ -1,3 +1,5 @@
+/// A study of exits as JSON and as a table for people.
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -53,9 +55,12 @@ Json result_json(const ExitResult& result) {
 }
 
 Json comparison_json(const ExitComparison& comparison) {
-  return {{"question", comparison.question}, {"where", name_of(comparison.where)},
-          {"a", comparison.a},               {"b", comparison.b},
-          {"flops_a", comparison.flops_a},   {"flops_b", comparison.flops_b},
+  return {{"question", comparison.question},
+          {"where", name_of(comparison.where)},
+          {"a", comparison.a},
+          {"b", comparison.b},
+          {"flops_a", comparison.flops_a},
+          {"flops_b", comparison.flops_b},
           {"bpb_difference", difference_json(comparison.bpb_difference)}};
 }
 
@@ -83,21 +88,21 @@ Json findings_json(const ExitStudy& study) {
 }
 
 std::string line_of(const ExitResult& result, double bpb_of_all) {
-  return fmt::format("  {:<16} {:<10} {:>8.4f} {:>+7.2f} % {:>8.4f} {:>6.1f} % {:>6.2f} {:>9} "
-                     "{:>6.1f} % {:>6.1f} %{}{}\n",
-                     result.rule, result.kv, result.bpb, 100 * (result.bpb / bpb_of_all - 1),
-                     result.kl, 100 * result.top1_agreement, result.mean_loops,
-                     format_count(result.flops_per_token), 100 * result.flops_saved_share,
-                     100 * result.time_saved_share, result.on_front_of_flops ? "  F" : "",
-                     result.on_front_of_time ? "  T" : "");
+  return fmt::format(
+      "  {:<16} {:<10} {:>8.4f} {:>+7.2f} % {:>8.4f} {:>6.1f} % {:>6.2f} {:>9} "
+      "{:>6.1f} % {:>6.1f} %{}{}\n",
+      result.rule, result.kv, result.bpb, 100 * (result.bpb / bpb_of_all - 1), result.kl,
+      100 * result.top1_agreement, result.mean_loops, format_count(result.flops_per_token),
+      100 * result.flops_saved_share, 100 * result.time_saved_share,
+      result.on_front_of_flops ? "  F" : "", result.on_front_of_time ? "  T" : "");
 }
 
 std::string finding_line(std::string_view what, const ExitResult* result) {
-  return fmt::format("  {:<42} {} with {}: BPB {:+.4f} ({:+.4f} to {:+.4f}), FLOPs -{:.1f} %, time "
-                     "-{:.1f} %\n",
-                     what, result->rule, result->kv, result->bpb_difference.difference,
-                     result->bpb_difference.low, result->bpb_difference.high,
-                     100 * result->flops_saved_share, 100 * result->time_saved_share);
+  return fmt::format(
+      "  {:<42} {} with {}: BPB {:+.4f} ({:+.4f} to {:+.4f}), FLOPs -{:.1f} %, time "
+      "-{:.1f} %\n",
+      what, result->rule, result->kv, result->bpb_difference.difference, result->bpb_difference.low,
+      result->bpb_difference.high, 100 * result->flops_saved_share, 100 * result->time_saved_share);
 }
 
 std::string findings_of(const ExitStudy& study, ExitWhere where) {
@@ -138,8 +143,9 @@ nlohmann::ordered_json to_json(const ExitStudy& study) {
 }
 
 std::string describe(const ExitStudy& study) {
-  auto text = fmt::format("{} scored tokens of {} documents; F and T: on the front of FLOPs, of time\n",
-                          study.scored_tokens, study.documents);
+  auto text =
+      fmt::format("{} scored tokens of {} documents; F and T: on the front of FLOPs, of time\n",
+                  study.scored_tokens, study.documents);
   const ExitResult* all = nullptr;
   for (const auto& result : study.results) {
     if (all == nullptr || all->where != result.where) {

@@ -12,6 +12,6 @@ extern const std::string_view kPageCss;
 extern const std::string_view kPageJs;
 extern const std::string_view kExitHtml;  ///< the frame of the page of `bench exit`
 extern const std::string_view kExitJs;    ///< page/dom.js, charts.js, figure_view.js, exit.js
-extern const std::string_view kChartJs;  ///< Chart.js 3.9, minified, with its licence's notice
+extern const std::string_view kChartJs;   ///< Chart.js 3.9, minified, with its licence's notice
 
 }  // namespace loopbank

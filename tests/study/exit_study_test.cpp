@@ -106,7 +106,8 @@ TEST(ExitStudy, AllIsThePlainModelAndItsOwnReference) {
   double bytes = 0.0;
   for (const auto& document : documents_to_leave(small_options())) {
     const std::vector<int64_t> ids(document.tokens.begin(), document.tokens.end());
-    const auto inputs = at::tensor(ids, at::kLong).narrow(0, 0, static_cast<int64_t>(ids.size()) - 1);
+    const auto inputs =
+        at::tensor(ids, at::kLong).narrow(0, 0, static_cast<int64_t>(ids.size()) - 1);
     const auto scores = model.forward(inputs.unsqueeze(0)).logits[0].log_softmax(1);
     for (auto at = document.prompt; at < static_cast<int64_t>(ids.size()); ++at) {
       nats -= scores[at - 1][ids[static_cast<size_t>(at)]].item<double>();
@@ -164,22 +165,21 @@ TEST(ExitStudy, RulesAreComparedAndFrontsMarked) {
   EXPECT_LT(soft.mean_loops, 3.0);
   EXPECT_GT(soft.kl, 0.0);
   EXPECT_TRUE(hard.hard);
-  const auto compared = std::find_if(
-      study.comparisons.begin(), study.comparisons.end(), [](const auto& comparison) {
+  const auto compared =
+      std::find_if(study.comparisons.begin(), study.comparisons.end(), [](const auto& comparison) {
         return comparison.question == "hard" && comparison.where == ExitWhere::kDecode;
       });
   ASSERT_NE(compared, study.comparisons.end());
   EXPECT_NEAR(compared->bpb_difference.difference, hard.bpb - soft.bpb, 1e-12);
   for (const auto& result : study.results) {
-    const bool beaten = std::any_of(
-        study.results.begin(), study.results.end(), [&](const auto& other) {
+    const bool beaten =
+        std::any_of(study.results.begin(), study.results.end(), [&](const auto& other) {
           return other.where == result.where && other.bpb < result.bpb &&
                  other.flops_per_token < result.flops_per_token;
         });
     EXPECT_FALSE(beaten && result.on_front_of_flops) << result.rule << " " << result.kv;
   }
-  const auto* cheapest =
-      most_saved(study, ExitWhere::kDecode, 1e9, &ExitResult::flops_saved_share);
+  const auto* cheapest = most_saved(study, ExitWhere::kDecode, 1e9, &ExitResult::flops_saved_share);
   EXPECT_EQ(cheapest->rule, "change:10");
   EXPECT_EQ(most_saved(study, ExitWhere::kDecode, -0.9, &ExitResult::flops_saved_share), nullptr);
   EXPECT_EQ(to_json(study).at("results").size(), study.results.size());
@@ -209,9 +209,8 @@ TEST(ExitGrid, ThresholdsGiveTheSameLoopsWhateverTheRule) {
                               : std::max(2.0, 3 - threshold / 10);
   };
   const auto rules = exit_grid(3.0, 3, loops_of);
-  for (const std::string rule :
-       {"all", "all,hard", "budget:1", "budget:2", "budget:2,hard", "cdf:0.25", "cdf:0.25,hard",
-        "cdf:0.5"}) {
+  for (const std::string rule : {"all", "all,hard", "budget:1", "budget:2", "budget:2,hard",
+                                 "cdf:0.25", "cdf:0.25,hard", "cdf:0.5"}) {
     EXPECT_NE(std::find(rules.begin(), rules.end(), rule), rules.end()) << rule;
   }
   int changes = 0;
