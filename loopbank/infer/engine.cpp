@@ -6,13 +6,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <span>
 #include <stdexcept>
-#include <unordered_map>
 #include <utility>
 
-#include "loopbank/infer/engine_text.h"
+#include "loopbank/infer/engine_batch.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/stopwatch.h"
 
@@ -36,49 +33,7 @@ std::vector<int64_t> loops_of_layers(const ModelConfig& config) {
   return loops;
 }
 
-/// log softmax(logits)[id], and whether the token is the most probable, the first of equals.
-ScoredToken score(const float* logits, int64_t vocab, TokenId id) {
-  const auto* const best = std::max_element(logits, logits + vocab);
-  double sum = 0.0;
-  for (int64_t i = 0; i < vocab; ++i) {
-    sum += std::exp(static_cast<double>(logits[i]) - static_cast<double>(*best));
-  }
-  const auto at = static_cast<int64_t>(id);
-  return {.log_probability =
-              static_cast<double>(logits[at]) - static_cast<double>(*best) - std::log(sum),
-          .greedy = best - logits == at};
-}
-
 }  // namespace
-
-/// The tokens of a pass.
-struct Engine::Batch {
-  struct Row {
-    EngineText* text;
-    int64_t position;
-    bool wants_logits;
-  };
-  std::vector<BatchToken> tokens;
-  std::vector<int64_t> ids;
-  std::vector<Row> rows;
-  /// Pages that are being read, for others to share: their tokens by what stands before them.
-  std::unordered_multimap<SharedBeginnings::Key, std::span<const TokenId>> pages;
-
-  /// Tokens that the pages behind `before` have in common with these at most.
-  [[nodiscard]] int64_t common(SharedBeginnings::Key before,
-                               std::span<const TokenId> page_tokens) const {
-    int64_t most = 0;
-    const auto [first, last] = pages.equal_range(before);
-    for (auto page = first; page != last; ++page) {
-      const auto& theirs = page->second;
-      const auto end =
-          page_tokens.begin() + static_cast<int64_t>(std::min(page_tokens.size(), theirs.size()));
-      most = std::max(most, std::mismatch(page_tokens.begin(), end, theirs.begin()).first -
-                                page_tokens.begin());
-    }
-    return most;
-  }
-};
 
 Engine::Engine(const LanguageModel& model, const EngineOptions& options)
     : model_(model),
@@ -221,7 +176,8 @@ int64_t Engine::next_tokens(const EngineText& text, int64_t room) const {
   if (text.waits || (text.finished && text.completion > 0)) {
     return 0;
   }
-  const bool in_prompt = text.cache.length() < text.job->read_size();
+  const bool in_prompt =
+      text.cache.length() < text.job->read_size() || text.job->request.max_tokens == 0;
   const auto size = in_prompt ? text.job->read_size()
                               : static_cast<int64_t>(text.tokens.size() + text.draft.size());
   const auto unread = size - text.cache.length();
@@ -247,76 +203,6 @@ Engine::Batch Engine::gather() {
     }
   }
   return batch;
-}
-
-void Engine::guess() {
-  const auto most_positions = model_.config().max_position_embeddings;
-  std::vector<EngineText*> by_model;
-  int64_t rounds = 0;
-  for (auto& job : running_) {
-    for (auto& text : job->texts) {
-      const auto most = trial_.drafts() ? job->most_guesses(*text, most_positions) : 0;
-      if (most == 0) {
-        continue;
-      }
-      if (job->request.draft.kind == DraftOptions::Kind::kLookup) {
-        text->draft = look_up(text->tokens, most);
-      } else {
-        by_model.push_back(text.get());
-        rounds = std::max(rounds, most);
-      }
-    }
-  }
-  for (int64_t round = 0; round < rounds; ++round) {
-    guess_by_model(by_model, round);
-  }
-  for (auto* text : by_model) {
-    // The pass to come writes what belongs there.
-    text->cache.truncate(static_cast<int64_t>(text->tokens.size()) - 1);
-  }
-}
-
-void Engine::guess_by_model(const std::vector<EngineText*>& texts, int64_t round) {
-  Batch batch;
-  for (auto* text : texts) {
-    if (round < text->job->most_guesses(*text, model_.config().max_position_embeddings)) {
-      add_tokens(batch, *text, 1);
-      batch.tokens.back().exit = {
-          .rule = nullptr, .hard = false, .max_loops = text->job->request.draft.loops};
-    }
-  }
-  BatchContext context(*store_, heads(), batch.tokens);
-  const ForwardOptions options{
-      .compute_dtype = options_.compute_dtype, .context = &context, .prepared = &prepared_};
-  const auto hidden = model_.hidden(at::tensor(batch.ids, at::kLong).unsqueeze(0), options);
-  const auto logits = model_.head(hidden.states[0], options).narrow(1, 0, num_ids());
-  const auto best = logits.argmax(1).to(at::kCPU);
-  counts_.guessed += static_cast<int64_t>(batch.rows.size());
-  for (size_t i = 0; i < batch.rows.size(); ++i) {
-    batch.rows[i].text->draft.push_back(
-        static_cast<TokenId>(best[static_cast<int64_t>(i)].item<int64_t>()));
-  }
-}
-
-void Engine::drop_guesses(double seconds, const StepOutput& output) {
-  bool wants_guesses = false;
-  for (auto& job : running_) {
-    for (auto& text : job->texts) {
-      wants_guesses = wants_guesses || job->request.draft.kind != DraftOptions::Kind::kNone;
-      if (text->draft.empty()) {
-        continue;
-      }
-      text->draft.clear();
-      const auto known = static_cast<int64_t>(text->tokens.size()) - 1;
-      if (text->cache.length() > known) {
-        text->cache.truncate(known);
-        text->loops.resize(static_cast<size_t>(known));
-      }
-    }
-  }
-  if (wants_guesses && !output.generated.empty()) {
-    trial_.add(seconds, static_cast<int64_t>(output.generated.size()));
-  }
 }
 
 bool Engine::is_being_read(Batch& batch, EngineText& text) {
@@ -434,97 +320,6 @@ void Engine::run(Batch& batch, StepOutput& output) {
       text.shared = read;
     }
   }
-}
-
-void Engine::read_row(EngineText& text, int64_t position, const float* logits, StepOutput& output) {
-  const auto& job = *text.job;
-  const auto next = position + 1;
-  if (next < job.prompt_size()) {
-    score_token(text, next, logits, output);
-  } else if (next == job.prompt_size()) {
-    finish_prompt(text, logits, output);
-  } else {
-    draw(text, logits, output);
-  }
-}
-
-void Engine::score_token(EngineText& text, int64_t place, const float* logits,
-                         StepOutput& output) const {
-  const auto& request = text.job->request;
-  const auto vocab = model_.config().vocab_size;
-  auto scored = score(logits, vocab, text.tokens[static_cast<size_t>(place)]);
-  scored.request = text.job->id;
-  scored.place = place;
-  scored.loops = text.loops[static_cast<size_t>(place - 1)];
-  output.scored.push_back(scored);
-  if (request.on_logits) {
-    request.on_logits(place, {logits, static_cast<size_t>(vocab)});
-  }
-}
-
-void Engine::finish_prompt(EngineText& text, const float* logits, StepOutput& output) {
-  auto& job = *text.job;
-  if (text.cache.slots() == PageSlots::kBoth) {
-    while (!text.cache.reduce()) {
-      if (!beginnings_.drop_oldest()) {
-        throw std::logic_error("Engine: a request holds more than it reserved");
-      }
-    }
-  }
-  for (auto& other : job.texts) {
-    if (other.get() != &text) {
-      other->cache = text.cache;
-      other->loops = text.loops;
-      other->waits = false;
-    }
-  }
-  for (auto& each : job.texts) {
-    if (!each->finished) {
-      draw(*each, logits, output);
-    }
-  }
-}
-
-void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
-  const auto& request = text.job->request;
-  const auto generated = static_cast<int64_t>(text.tokens.size() - request.prompt.size());
-  if (!request.forced.empty()) {
-    const auto place = static_cast<int64_t>(text.tokens.size());
-    text.tokens.push_back(request.forced[static_cast<size_t>(generated)]);
-    score_token(text, place, logits, output);
-    if (generated + 1 == request.max_tokens) {
-      finish(text, StopReason::kMaxTokens, output);
-    }
-    return;
-  }
-  auto draw = text.sampler->next({logits, static_cast<size_t>(model_.config().vocab_size)});
-  const auto token = draw.token;
-  if (std::find(request.end_tokens.begin(), request.end_tokens.end(), token) !=
-      request.end_tokens.end()) {
-    finish(text, StopReason::kEndOfText, output);
-    return;
-  }
-  text.sampler->accept(token);
-  text.tokens.push_back(token);
-  output.generated.push_back({.request = text.job->id,
-                              .completion = text.completion,
-                              .draw = std::move(draw),
-                              .loops = text.loops[text.tokens.size() - 2],
-                              .mean_loops = text.mean_loops()});
-  if (generated + 1 == request.max_tokens) {
-    finish(text, StopReason::kMaxTokens, output);
-  } else if (text.cache.length() == model_.config().max_position_embeddings) {
-    finish(text, StopReason::kContextFull, output);
-  }
-}
-
-void Engine::finish(EngineText& text, StopReason reason, StepOutput& output) {
-  text.finished = true;
-  output.finished.push_back({.request = text.job->id,
-                             .completion = text.completion,
-                             .reason = reason,
-                             .tokens_read = static_cast<int64_t>(text.loops.size()),
-                             .mean_loops = text.mean_loops()});
 }
 
 void Engine::sweep() {

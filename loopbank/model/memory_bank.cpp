@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "loopbank/ops/memory_read.h"
 
 namespace loopbank {
 
@@ -61,15 +60,12 @@ GatedSum LayerMemory::operator()(const at::Tensor& h, const OpenBank& local_bank
   const auto& pass = place.pass;
   const auto normed = norm_(h, pass.state_dtype());                    // [B, T, D]
   const auto q = shared_->query_norm()(normed, pass.compute_dtype());  // [B, T, D]
-  const auto read = [&q](const OpenBank& bank) {
-    return ops::memory_read(q, bank.keys, bank.values);  // softmax(q K^T / sqrt D) V [B, T, D]
-  };
   std::vector<Gated> terms;
   if (local_) {  // g_L * (W_L m_L)
-    terms.push_back(local_->gate * local_->projection(read(local_bank), place));
+    terms.push_back(local_->gate * local_->projection(local_bank.read(q), place));
   }
   if (global_) {  // g_G * (W_G m_G)
-    terms.push_back(global_->gate * global_->projection(read(pass.global_bank), place));
+    terms.push_back(global_->gate * global_->projection(pass.global_bank.read(q), place));
   }
   GatedSum memory(h, std::move(terms), place);
   record(q, local_bank, memory, place);

@@ -11,6 +11,10 @@
 
 namespace loopbank {
 
+at::Tensor OpenBank::read(const at::Tensor& q) const {
+  return prepared != nullptr ? prepared->read(q) : ops::memory_read(q, keys, values);
+}
+
 Pass::Pass(const ForwardOptions& options)
     : options_(options), state_dtype_(ops::accumulation_type(options.compute_dtype)) {
   const auto type = options.compute_dtype;

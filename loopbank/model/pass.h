@@ -6,8 +6,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 
 #include "loopbank/model/forward_options.h"
+#include "loopbank/ops/memory_read.h"
 #include "loopbank/ops/rotary.h"
 
 namespace loopbank {
@@ -16,6 +18,12 @@ namespace loopbank {
 struct OpenBank {
   at::Tensor keys;    ///< [M, D]
   at::Tensor values;  ///< [M, D]
+  std::shared_ptr<const ops::PreparedBank> prepared = {};  ///< both, where passes of inference share
+
+  ///     m = softmax(q K^T / sqrt D) V
+  ///
+  /// @param q  [B, T, D] in the compute type
+  [[nodiscard]] at::Tensor read(const at::Tensor& q) const;
 };
 
 class Pass {

@@ -3,6 +3,13 @@
 #include <ATen/core/Tensor.h>
 
 namespace loopbank {
+namespace {
+
+ops::WeightFormat format_of(at::ScalarType compute) {
+  return compute == at::kBFloat16 ? ops::WeightFormat::kBf16 : ops::WeightFormat::kFp32;
+}
+
+}  // namespace
 
 LayerWeights::~LayerWeights() {
   for (const auto& [masters, prepared] : by_masters_) {
@@ -18,14 +25,31 @@ const std::shared_ptr<ops::LinearWeights>& LayerWeights::prepared(
   }
   auto& prepared = by_masters_[key];
   if (prepared == nullptr) {
-    prepared = std::make_shared<ops::LinearWeights>(masters, compute_);
+    prepared = prepare(masters);
   }
   return prepared;
+}
+
+std::shared_ptr<ops::LinearWeights> LayerWeights::prepare(
+    const std::vector<at::Tensor>& masters) const {
+  if (!stay_prepared(masters.front())) {
+    return std::make_shared<ops::LinearWeights>(masters, compute_);
+  }
+  return std::make_shared<ops::LinearWeights>(
+      std::make_shared<ops::InferenceWeights>(masters, format_of(compute_)), compute_);
+}
+
+bool LayerWeights::stay_prepared(const at::Tensor& example) const {
+  return stay_ && example.is_cpu() && compute_ != at::kDouble;
 }
 
 const OpenBank& LayerWeights::opened(const std::function<OpenBank()>& open) {
   if (!bank_) {
     bank_ = open();
+    if (bank_->keys.defined() && stay_prepared(bank_->keys)) {
+      bank_->prepared = std::make_shared<ops::PreparedBank>(bank_->keys, bank_->values,
+                                                            format_of(compute_));
+    }
   }
   return *bank_;
 }

@@ -21,7 +21,10 @@ namespace loopbank {
 class LayerWeights {
  public:
   /// @param compute  dtype of the products
-  explicit LayerWeights(at::ScalarType compute) : compute_(compute) {}
+  /// @param stay     for passes of inference without end: laid out for products of one row and of
+  ///                 many alike, which do not depend on the company of a row
+  explicit LayerWeights(at::ScalarType compute, bool stay = false)
+      : compute_(compute), stay_(stay) {}
   LayerWeights(const LayerWeights&) = delete;
   LayerWeights& operator=(const LayerWeights&) = delete;
   ~LayerWeights();
@@ -35,7 +38,13 @@ class LayerWeights {
   [[nodiscard]] const OpenBank& opened(const std::function<OpenBank()>& open);
 
  private:
+  [[nodiscard]] std::shared_ptr<ops::LinearWeights> prepare(
+      const std::vector<at::Tensor>& masters) const;
+  /// Whether the ops for inference take them.
+  [[nodiscard]] bool stay_prepared(const at::Tensor& example) const;
+
   at::ScalarType compute_;
+  bool stay_;
   std::map<std::vector<const void*>, std::shared_ptr<ops::LinearWeights>> by_masters_;
   std::optional<OpenBank> bank_;
 };

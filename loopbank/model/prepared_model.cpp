@@ -4,7 +4,7 @@ namespace loopbank {
 
 PreparedModel::PreparedModel(int64_t num_layers, at::ScalarType compute) {
   for (int64_t l = 0; l <= num_layers; ++l) {
-    layers_.push_back(std::make_unique<LayerWeights>(compute));
+    layers_.push_back(std::make_unique<LayerWeights>(compute, /*stay=*/true));
   }
 }
 

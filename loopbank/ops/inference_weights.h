@@ -35,6 +35,8 @@ class InferenceWeights {
   [[nodiscard]] WeightFormat format() const { return format_; }
   [[nodiscard]] int64_t in() const { return in_; }
   [[nodiscard]] int64_t out() const { return out_; }
+  /// Outputs of each layer.
+  [[nodiscard]] const std::vector<int64_t>& outs() const { return outs_; }
   /// What one product with few rows reads.
   [[nodiscard]] int64_t bytes() const { return static_cast<int64_t>(packed_.nbytes()); }
 
@@ -61,6 +63,7 @@ class InferenceWeights {
   WeightFormat format_;
   int64_t in_ = 0;
   int64_t out_ = 0;
+  std::vector<int64_t> outs_;
   at::Tensor packed_;  // bytes, panel after panel
 };
 

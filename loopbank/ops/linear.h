@@ -8,16 +8,19 @@
 /// model.
 ///
 /// Rejected: copies kept from step to step. They cost twice the memory of the weights in bf16, and
-/// preparing them takes only 1 to 2 % of a step.
+/// preparing them takes only 1 to 2 % of a step. Inference, whose weights stay, keeps them: see
+/// inference_weights.h.
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/gemm.h"
+#include "loopbank/ops/inference_weights.h"
 #include "loopbank/ops/weight_gradient.h"
 
 namespace loopbank::ops {
@@ -25,7 +28,8 @@ namespace loopbank::ops {
 /// linear against exact arithmetic on the same inputs, for sums of up to 200 terms about 1.
 inline constexpr Tolerance kLinearTolerance{.fp32 = 2e-5, .bf16 = kOneRoundingToBf16 + 2e-5};
 
-/// The weights of linear layers that read the same input, prepared for one pass.
+/// The weights of linear layers that read the same input, prepared for one pass or, without
+/// gradients, for all passes of inference.
 class LinearWeights {
  public:
   /// @param masters  one [out_k, in] per layer, fp32 (or the compute dtype)
@@ -33,10 +37,21 @@ class LinearWeights {
   /// @throws Error kShape when `in` differs or there is no weight
   LinearWeights(std::vector<at::Tensor> masters, at::ScalarType compute);
 
+  /// Weights for inference: prepared already, of which the ops take products that are not
+  /// differentiable and do not depend on the company of a row. They have no masters.
+  /// @throws Error kConfig, then, from joined, multiply_back and the parts below
+  LinearWeights(std::shared_ptr<const InferenceWeights> prepared, at::ScalarType compute);
+
+  /// What the products of inference read; null where the weights are for one pass.
+  [[nodiscard]] const std::shared_ptr<const InferenceWeights>& prepared() const {
+    return prepared_;
+  }
   [[nodiscard]] const std::vector<at::Tensor>& masters() const { return masters_; }
   [[nodiscard]] at::ScalarType compute_dtype() const { return compute_; }
   /// Width of the input.
-  [[nodiscard]] int64_t in() const { return masters_.front().size(1); }
+  [[nodiscard]] int64_t in() const { return in_; }
+  /// Width of the output of each layer.
+  [[nodiscard]] const std::vector<int64_t>& outs() const { return outs_; }
   /// Total width of the outputs.
   [[nodiscard]] int64_t out() const { return out_; }
 
@@ -62,7 +77,8 @@ class LinearWeights {
   /// or no graph is built.
   [[nodiscard]] std::shared_ptr<WeightGradient> gradient();
 
-  /// Frees what the forward pass prepared; another product prepares it again.
+  /// Frees what the forward pass prepared; another product prepares it again. Weights for inference
+  /// stay.
   void forget_forward();
 
  private:
@@ -73,9 +89,13 @@ class LinearWeights {
   };
 
   [[nodiscard]] at::Tensor joined_copy() const;
+  void expect_masters() const;
 
   std::vector<at::Tensor> masters_;
+  std::shared_ptr<const InferenceWeights> prepared_;
   at::ScalarType compute_;
+  int64_t in_ = 0;
+  std::vector<int64_t> outs_;
   int64_t out_ = 0;
   at::Tensor joined_;
   Parts forward_parts_;  // of W^T [in, out]
@@ -88,10 +108,16 @@ class LinearWeights {
 ///
 /// @param x        [..., in]  in the weights' compute dtype
 /// @param weights  of layers with the same input
-/// @return [..., out_1 + out_2 + ...] in that dtype; differentiable in x and in every master
-/// @throws Error kShape when the last axis of x differs from `in`
+/// @return [..., out_1 + out_2 + ...] in that dtype; differentiable in x and in every master, or
+/// not at all with weights for inference
+/// @throws Error kShape when the last axis of x differs from `in`, kConfig where a graph of weights
+/// for inference would be built
 /// Numerics: sums in fp32, one rounding; gradients of the masters in fp32, without rounding to
 /// bf16 in the fused version; within kLinearTolerance.
 at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& weights);
+
+/// @throws Error kConfig `op: expected ...` where autograd would need a gradient of `x` through
+/// weights for inference
+void expect_no_graph(std::string_view op, const at::Tensor& x);
 
 }  // namespace loopbank::ops

@@ -23,7 +23,7 @@ constexpr at::ScalarType kRowDtypes[] = {at::kFloat, at::kBFloat16};
 
 /// [out, in]: single ones, widths around a strip of 16 and a panel of 64, odd depths, several
 /// depths of a pass.
-constexpr int64_t kShapes[][2] = {{1, 1},  {1, 7},    {15, 2},  {16, 33},  {17, 64},
+constexpr int64_t kShapes[][2] = {{1, 1},  {1, 7},    {15, 2},   {16, 33},   {17, 64},
                                   {63, 5}, {65, 511}, {128, 48}, {200, 1100}};
 
 /// The same values on another number of threads until the end of the scope.
@@ -118,20 +118,23 @@ TEST(InferenceWeights, RefuseWhatDoesNotFit) {
   };
   expect_error(ErrorCode::kShape, "inference weights: expected at least one weight, got none.",
                [&] { make({}); });
-  expect_error(ErrorCode::kShape,
-               "inference weights: expected weight of shape [2, 3], got [2, 4].", [&] {
+  expect_error(ErrorCode::kShape, "inference weights: expected weight of shape [2, 3], got [2, 4].",
+               [&] {
                  make({at::zeros({5, 3}, at::kFloat), at::zeros({2, 4}, at::kFloat)});
                });
   expect_error(ErrorCode::kDtype,
-               "inference weights: expected weights in Float or BFloat16, got Double.",
-               [&] { make({at::zeros({5, 3}, at::kDouble)}); });
+               "inference weights: expected weights in Float or BFloat16, got Double.", [&] {
+                 make({at::zeros({5, 3}, at::kDouble)});
+               });
   const InferenceWeights weights({at::zeros({5, 3}, at::kFloat)}, WeightFormat::kFp32);
   expect_error(ErrorCode::kShape,
-               "inference weights: expected x [..., 3] for weights [5, 3], got [2, 4].",
-               [&] { weights.multiply(at::zeros({2, 4}, at::kFloat)); });
-  expect_error(ErrorCode::kDtype,
-               "inference weights: expected x in Float or BFloat16, got Double.",
-               [&] { weights.multiply(at::zeros({2, 3}, at::kDouble)); });
+               "inference weights: expected x [..., 3] for weights [5, 3], got [2, 4].", [&] {
+                 (void)weights.multiply(at::zeros({2, 4}, at::kFloat));
+               });
+  expect_error(ErrorCode::kDtype, "inference weights: expected x in Float or BFloat16, got Double.",
+               [&] {
+                 (void)weights.multiply(at::zeros({2, 3}, at::kDouble));
+               });
 }
 
 }  // namespace

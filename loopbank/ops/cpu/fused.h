@@ -37,6 +37,13 @@ NormLinear norm_linear(const at::Tensor& a, const at::Tensor& norm, double eps,
 at::Tensor feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
                         const at::Tensor& scale);
 
+/// The same with weights prepared for inference (inference_branches.cpp), not differentiable; each
+/// row as by the steps one by one, bit for bit.
+at::Tensor norm_linear_of_inference(const at::Tensor& a, const at::Tensor& norm, double eps,
+                                    const LinearWeights& weights);
+at::Tensor feed_forward_of_inference(const at::Tensor& a, const FeedForwardWeights& weights,
+                                     const at::Tensor& scale);
+
 at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm);
 at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,

@@ -46,6 +46,7 @@ struct MasterRows {
 };
 
 PanelKernels kernels_of_this_cpu() {
+  honour_simd_limit();
   auto kernels = vector_panel_kernels();
   if (!is_limited_to_avx2()) {
     take_dot_panel_kernels(kernels);

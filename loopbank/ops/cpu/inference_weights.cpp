@@ -47,8 +47,10 @@ void expect_rows_of(std::string_view name, const Matrix& x, int64_t columns, int
          c10::toString(x.dtype));
   }
   if (x.columns > 1 && x.column_stride != 1) {
-    fail(ErrorCode::kShape, "inference weights: expected {} with rows in one piece, got values {} "
-         "apart.", name, x.column_stride);
+    fail(ErrorCode::kShape,
+         "inference weights: expected {} with rows in one piece, got values {} "
+         "apart.",
+         name, x.column_stride);
   }
 }
 
@@ -108,8 +110,7 @@ InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, Weigh
   for (const auto& master : masters) {
     expect_rows("inference weights", "weight", master);
     expect_dimensions("inference weights", "weight", master, 2);
-    expect_shape("inference weights", "weight", master,
-                 {master.size(0), masters.front().size(1)});
+    expect_shape("inference weights", "weight", master, {master.size(0), masters.front().size(1)});
     if (!master.is_cpu()) {
       fail(ErrorCode::kDevice, "inference weights: expected weights on the CPU, got {}.",
            master.device().str());
@@ -119,6 +120,7 @@ InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, Weigh
            c10::toString(master.scalar_type()));
     }
     rows.push_back(dense(master));
+    outs_.push_back(master.size(0));
     out_ += master.size(0);
   }
   in_ = masters.front().size(1);
@@ -168,8 +170,8 @@ void InferenceWeights::multiply_prepared(const Matrix& x, const Matrix& y) const
   const auto panels = divide_up(out_, kPanelColumns);
   const auto passes = divide_up(x.rows, kRowsPerPass);
   // Few rows: panels among the threads. Many: rows as well, neighbours in one thread.
-  const auto work_of_one = panel_bytes(format_, in_, kPanelColumns) *
-                           std::min(x.rows, kRowsPerPass);
+  const auto work_of_one =
+      panel_bytes(format_, in_, kPanelColumns) * std::min(x.rows, kRowsPerPass);
   const auto grain = std::max<int64_t>(1, kBytesPerThread / work_of_one);
   at::parallel_for(0, passes * panels, grain, [&](int64_t first, int64_t last) {
     for (auto index = first; index < last; ++index) {

@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <array>
 
 #include "loopbank/ops/gemm/scratchpad.h"
 #include "loopbank/support/rounding.h"
@@ -32,15 +33,15 @@ void RowBlocks::for_each(const std::function<void(int64_t, int64_t, int64_t)>& v
 }
 
 std::vector<Matrix> thread_matrices(at::ScalarType dtype, int64_t rows,
-                                    const std::vector<int64_t>& columns) {
-  thread_local Scratchpad scratchpad;
+                                    const std::vector<int64_t>& columns, size_t slot) {
+  thread_local std::array<Scratchpad, 2> scratchpads;
   const auto value_bytes = static_cast<int64_t>(c10::elementSize(dtype));
   const auto bytes_of = [&](int64_t wide) { return round_up(rows * wide * value_bytes, kLine); };
   int64_t total = 0;
   for (const auto wide : columns) {
     total += bytes_of(wide);
   }
-  auto* at = static_cast<char*>(scratchpad.of_size(static_cast<size_t>(total)));
+  auto* at = static_cast<char*>(scratchpads.at(slot).of_size(static_cast<size_t>(total)));
   std::vector<Matrix> matrices;
   for (const auto wide : columns) {
     matrices.push_back({at, dtype, rows, wide, wide});

@@ -31,9 +31,10 @@ struct RowBlocks {
 };
 
 /// Matrices [rows, columns] for each of `columns`, in memory of the calling thread that is theirs
-/// until the next call.
+/// until the next call with the same slot, 0 or 1.
 [[nodiscard]] std::vector<Matrix> thread_matrices(at::ScalarType dtype, int64_t rows,
-                                                  const std::vector<int64_t>& columns);
+                                                  const std::vector<int64_t>& columns,
+                                                  size_t slot = 0);
 
 /// The values of a dense tensor [..., D] from row `row` and column `column` on.
 [[nodiscard]] Values values_from(const at::Tensor& x, int64_t row, int64_t column = 0);

@@ -14,9 +14,8 @@ namespace loopbank::ops {
 namespace {
 
 void check_inputs(const at::Tensor& a, const FeedForwardWeights& weights, const at::Tensor& scale) {
-  const auto& layers = weights.gate_up->masters();
-  const bool fits = layers.size() == 2 && layers[0].sizes() == layers[1].sizes() &&
-                    weights.down->in() == layers[0].size(0) &&
+  const auto& outs = weights.gate_up->outs();
+  const bool fits = outs.size() == 2 && outs[0] == outs[1] && weights.down->in() == outs[0] &&
                     weights.down->out() == weights.gate_up->in();
   if (!fits) {
     fail(ErrorCode::kShape,
@@ -37,14 +36,18 @@ void check_inputs(const at::Tensor& a, const FeedForwardWeights& weights, const 
   }
 }
 
-bool takes_fused_branch(const at::Tensor& a, const FeedForwardWeights& weights,
-                        const at::Tensor& scale) {
+bool takes_fp32(const at::Tensor& a, const FeedForwardWeights& weights, const at::Tensor& scale) {
   const auto is_fp32 = [](const at::Tensor& x) { return x.scalar_type() == at::kFloat; };
   const auto compute = weights.gate_up->compute_dtype();
   return takes_fused(a) && is_fp32(a) && is_fp32(weights.norm) &&
          (!scale.defined() || (is_fp32(scale) && scale.is_cpu())) &&
-         (compute == at::kFloat || compute == at::kBFloat16) &&
-         a.numel() / a.size(-1) >= kFewestRowsToBlock;
+         (compute == at::kFloat || compute == at::kBFloat16);
+}
+
+bool takes_fused_branch(const at::Tensor& a, const FeedForwardWeights& weights,
+                        const at::Tensor& scale) {
+  return takes_fp32(a, weights, scale) && weights.gate_up->prepared() == nullptr &&
+         weights.down->prepared() == nullptr && a.numel() / a.size(-1) >= kFewestRowsToBlock;
 }
 
 }  // namespace
@@ -52,6 +55,11 @@ bool takes_fused_branch(const at::Tensor& a, const FeedForwardWeights& weights,
 at::Tensor feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
                         const at::Tensor& scale) {
   check_inputs(a, weights, scale);
+  if (weights.gate_up->prepared() != nullptr && weights.down->prepared() != nullptr &&
+      takes_fp32(a, weights, scale)) {
+    expect_no_graph("feed_forward", a);
+    return cpu::feed_forward_of_inference(a, weights, scale);
+  }
   if (takes_fused_branch(a, weights, scale)) {
     return cpu::feed_forward(a, weights, scale);
   }

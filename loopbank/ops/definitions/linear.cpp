@@ -31,12 +31,32 @@ LinearWeights::LinearWeights(std::vector<at::Tensor> masters, at::ScalarType com
   for (const auto& master : masters_) {
     expect_rows("linear", "weight", master);
     expect_dimensions("linear", "weight", master, 2);
-    expect_shape("linear", "weight", master, {master.size(0), in()});
+    in_ = masters_.front().size(1);
+    expect_shape("linear", "weight", master, {master.size(0), in_});
+    outs_.push_back(master.size(0));
     out_ += master.size(0);
   }
 }
 
+LinearWeights::LinearWeights(std::shared_ptr<const InferenceWeights> prepared,
+                             at::ScalarType compute)
+    : prepared_(std::move(prepared)),
+      compute_(compute),
+      in_(prepared_->in()),
+      outs_(prepared_->outs()),
+      out_(prepared_->out()) {}
+
+void LinearWeights::expect_masters() const {
+  if (prepared_ != nullptr) {
+    fail(ErrorCode::kConfig,
+         "linear: expected weights [{}, {}] of a pass with gradients, got weights prepared for "
+         "inference.",
+         out_, in_);
+  }
+}
+
 const at::Tensor& LinearWeights::joined() {
+  expect_masters();
   if (!joined_.defined()) {
     joined_ = (masters_.size() == 1 ? masters_.front() : at::cat(masters_)).to(compute_);
   }
@@ -44,6 +64,7 @@ const at::Tensor& LinearWeights::joined() {
 }
 
 at::Tensor LinearWeights::joined_copy() const {
+  expect_masters();
   if (masters_.size() == 1 && masters_.front().scalar_type() == compute_) {
     return masters_.front().detach();
   }
@@ -57,6 +78,10 @@ at::Tensor LinearWeights::joined_copy() const {
 }
 
 void LinearWeights::multiply(const Matrix& x, const Matrix& y) {
+  if (prepared_ != nullptr) {
+    prepared_->multiply(x, y);
+    return;
+  }
   if (x.rows >= kFewestRowsToPack) {
     gemm(x, forward_parts(out_, x.rows).front(), y);
     return;
@@ -79,6 +104,7 @@ void LinearWeights::multiply_back(const Matrix& dy, const Matrix& dx) {
 }
 
 const std::vector<PackedMatrix>& LinearWeights::forward_parts(int64_t width, int64_t rows) {
+  expect_masters();
   if (forward_parts_.width == width) {
     return forward_parts_.matrices;
   }
@@ -101,6 +127,7 @@ const std::vector<PackedMatrix>& LinearWeights::forward_parts(int64_t width, int
 }
 
 const std::vector<PackedMatrix>& LinearWeights::backward_parts(int64_t width, int64_t rows) {
+  expect_masters();
   auto& prepared = *backward_parts_;
   if (prepared.width == width) {
     return prepared.matrices;
@@ -134,12 +161,25 @@ void LinearWeights::forget_forward() {
   forward_parts_ = {};
 }
 
+void expect_no_graph(std::string_view op, const at::Tensor& x) {
+  if (at::GradMode::is_enabled() && x.requires_grad()) {
+    fail(ErrorCode::kConfig,
+         "{}: expected no gradient through weights prepared for inference, got an input that needs "
+         "one. Compute it under at::NoGradGuard.",
+         op);
+  }
+}
+
 at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& weights) {
   expect_rows("linear", "x", x);
   expect_dtype("linear", "x", x, weights->compute_dtype());
   if (x.size(-1) != weights->in()) {
     fail(ErrorCode::kShape, "linear: expected x [..., {}] for weights {}, got {}.", weights->in(),
          format_shape({weights->out(), weights->in()}), format_shape(x.sizes()));
+  }
+  if (weights->prepared() != nullptr) {
+    expect_no_graph("linear", x);
+    return weights->prepared()->multiply(x);
   }
   if (takes_fused(x)) {
     return cpu::linear(x, weights);

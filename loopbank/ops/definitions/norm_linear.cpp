@@ -12,11 +12,10 @@
 namespace loopbank::ops {
 namespace {
 
-bool takes_fused_pair(const at::Tensor& a, const at::Tensor& norm, const LinearWeights& weights) {
+bool takes_fp32_pair(const at::Tensor& a, const at::Tensor& norm, const LinearWeights& weights) {
   const auto compute = weights.compute_dtype();
   return takes_fused(a) && a.scalar_type() == at::kFloat && norm.scalar_type() == at::kFloat &&
-         (compute == at::kFloat || compute == at::kBFloat16) &&
-         a.numel() / a.size(-1) >= kFewestRowsToBlock;
+         (compute == at::kFloat || compute == at::kBFloat16);
 }
 
 }  // namespace
@@ -29,7 +28,12 @@ NormLinear norm_linear(const at::Tensor& a, const at::Tensor& norm, double eps,
     fail(ErrorCode::kShape, "norm_linear: expected a [..., {}] for weights {}, got {}.",
          weights->in(), format_shape({weights->out(), weights->in()}), format_shape(a.sizes()));
   }
-  if (takes_fused_pair(a, norm, *weights)) {
+  const bool takes_fp32 = takes_fp32_pair(a, norm, *weights);
+  if (takes_fp32 && weights->prepared() != nullptr) {
+    expect_no_graph("norm_linear", a);
+    return {cpu::norm_linear_of_inference(a, norm, eps, *weights), a};
+  }
+  if (takes_fp32 && a.numel() / a.size(-1) >= kFewestRowsToBlock) {
     return cpu::norm_linear(a, norm, eps, weights);
   }
   return {linear(rms_norm(a, norm, eps, weights->compute_dtype()), weights), a};

@@ -1,0 +1,119 @@
+/// What the engine makes of a row of logits: scores of a prompt's tokens, the next token of a text.
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+#include "loopbank/infer/engine_batch.h"
+
+namespace loopbank {
+namespace {
+
+/// log softmax(logits)[id], and whether the token is the most probable, the first of equals.
+ScoredToken score(const float* logits, int64_t vocab, TokenId id) {
+  const auto* const best = std::max_element(logits, logits + vocab);
+  double sum = 0.0;
+  for (int64_t i = 0; i < vocab; ++i) {
+    sum += std::exp(static_cast<double>(logits[i]) - static_cast<double>(*best));
+  }
+  const auto at = static_cast<int64_t>(id);
+  return {.log_probability =
+              static_cast<double>(logits[at]) - static_cast<double>(*best) - std::log(sum),
+          .greedy = best - logits == at};
+}
+
+}  // namespace
+
+void Engine::read_row(EngineText& text, int64_t position, const float* logits, StepOutput& output) {
+  const auto& job = *text.job;
+  const auto next = position + 1;
+  if (next < job.prompt_size()) {
+    score_token(text, next, logits, output);
+  } else if (next == job.prompt_size()) {
+    finish_prompt(text, logits, output);
+  } else {
+    draw(text, logits, output);
+  }
+}
+
+void Engine::score_token(EngineText& text, int64_t place, const float* logits,
+                         StepOutput& output) const {
+  const auto& request = text.job->request;
+  const auto vocab = model_.config().vocab_size;
+  auto scored = score(logits, vocab, text.tokens[static_cast<size_t>(place)]);
+  scored.request = text.job->id;
+  scored.place = place;
+  scored.loops = text.loops[static_cast<size_t>(place - 1)];
+  output.scored.push_back(scored);
+  if (request.on_logits) {
+    request.on_logits(place, {logits, static_cast<size_t>(vocab)});
+  }
+}
+
+void Engine::finish_prompt(EngineText& text, const float* logits, StepOutput& output) {
+  auto& job = *text.job;
+  if (text.cache.slots() == PageSlots::kBoth) {
+    while (!text.cache.reduce()) {
+      if (!beginnings_.drop_oldest()) {
+        throw std::logic_error("Engine: a request holds more than it reserved");
+      }
+    }
+  }
+  for (auto& other : job.texts) {
+    if (other.get() != &text) {
+      other->cache = text.cache;
+      other->loops = text.loops;
+      other->waits = false;
+    }
+  }
+  for (auto& each : job.texts) {
+    if (!each->finished) {
+      draw(*each, logits, output);
+    }
+  }
+}
+
+void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
+  const auto& request = text.job->request;
+  const auto generated = static_cast<int64_t>(text.tokens.size() - request.prompt.size());
+  if (!request.forced.empty()) {
+    const auto place = static_cast<int64_t>(text.tokens.size());
+    text.tokens.push_back(request.forced[static_cast<size_t>(generated)]);
+    score_token(text, place, logits, output);
+    if (generated + 1 == request.max_tokens) {
+      finish(text, StopReason::kMaxTokens, output);
+    }
+    return;
+  }
+  auto draw = text.sampler->next({logits, static_cast<size_t>(model_.config().vocab_size)});
+  const auto token = draw.token;
+  if (std::find(request.end_tokens.begin(), request.end_tokens.end(), token) !=
+      request.end_tokens.end()) {
+    finish(text, StopReason::kEndOfText, output);
+    return;
+  }
+  text.sampler->accept(token);
+  text.tokens.push_back(token);
+  output.generated.push_back({.request = text.job->id,
+                              .completion = text.completion,
+                              .draw = std::move(draw),
+                              .loops = text.loops[text.tokens.size() - 2],
+                              .mean_loops = text.mean_loops()});
+  if (generated + 1 == request.max_tokens) {
+    finish(text, StopReason::kMaxTokens, output);
+  } else if (text.cache.length() == model_.config().max_position_embeddings) {
+    finish(text, StopReason::kContextFull, output);
+  }
+}
+
+void Engine::finish(EngineText& text, StopReason reason, StepOutput& output) {
+  text.finished = true;
+  output.finished.push_back({.request = text.job->id,
+                             .completion = text.completion,
+                             .reason = reason,
+                             .tokens_read = static_cast<int64_t>(text.loops.size()),
+                             .mean_loops = text.mean_loops()});
+}
+
+}  // namespace loopbank

@@ -1,0 +1,43 @@
+#pragma once
+/// The tokens of a pass of the engine.
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "loopbank/infer/engine.h"
+#include "loopbank/infer/engine_text.h"
+
+namespace loopbank {
+
+struct Engine::Batch {
+  struct Row {
+    EngineText* text;
+    int64_t position;
+    bool wants_logits;
+  };
+  std::vector<BatchToken> tokens;
+  std::vector<int64_t> ids;
+  std::vector<Row> rows;
+  /// Pages that are being read, for others to share: their tokens by what stands before them.
+  std::unordered_multimap<SharedBeginnings::Key, std::span<const TokenId>> pages;
+
+  /// Tokens that the pages behind `before` have in common with these at most.
+  [[nodiscard]] int64_t common(SharedBeginnings::Key before,
+                               std::span<const TokenId> page_tokens) const {
+    int64_t most = 0;
+    const auto [first, last] = pages.equal_range(before);
+    for (auto page = first; page != last; ++page) {
+      const auto& theirs = page->second;
+      const auto end =
+          page_tokens.begin() + static_cast<int64_t>(std::min(page_tokens.size(), theirs.size()));
+      most = std::max(most, std::mismatch(page_tokens.begin(), end, theirs.begin()).first -
+                                page_tokens.begin());
+    }
+    return most;
+  }
+};
+
+}  // namespace loopbank
