@@ -176,7 +176,8 @@ int64_t Engine::next_tokens(const EngineText& text, int64_t room) const {
   if (text.waits || (text.finished && text.completion > 0)) {
     return 0;
   }
-  const bool in_prompt = text.cache.length() < text.job->read_size();
+  const bool in_prompt =
+      text.cache.length() < text.job->read_size() || text.job->request.max_tokens == 0;
   const auto size = in_prompt ? text.job->read_size()
                               : static_cast<int64_t>(text.tokens.size() + text.draft.size());
   const auto unread = size - text.cache.length();

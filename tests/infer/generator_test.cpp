@@ -168,8 +168,8 @@ TEST(Generator, APromptMayBeTokens) {
   EXPECT_EQ(generator.generate(std::vector<TokenId>{'h', 'e'}, greedy(4)).text, "lo h");
   expect_contains(error_of(ErrorCode::kConfig,
                            [&] { (void)generator.generate(std::vector<TokenId>{257}, greedy(4)); }),
-                  "expected token ids from 0 to 256 (the model's vocab_size) in the prompt, got "
-                  "257.");
+                  "generate: expected ids from 0 to 256 (vocab_size 257), got 257 at place 0 of the "
+                  "prompt.");
 }
 
 TEST(Generator, StopsAtTheEndOfText) {
@@ -252,7 +252,7 @@ TEST(Generator, MistakesAreNamed) {
   auto options = greedy(1);
   options.inference.max_loops = 2;
   expect_contains(error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", options); }),
-                  "request: \"max_loops\" expects a loop budget from 1 to 1, or 0 for each "
+                  "generate: \"max_loops\" expects a loop budget from 1 to 1, or 0 for each "
                   "layer's own N, got 2.");
   expect_contains(
       error_of(ErrorCode::kConfig, [&] { (void)generator.generate("a", greedy(-1)); }),

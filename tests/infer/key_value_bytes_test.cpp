@@ -33,7 +33,7 @@ TEST(KeyValueBytes, TheFormulaGivesWhatPagesTake) {
   config.num_attention_heads = 4;
   config.num_key_value_heads = 2;
   config.max_position_embeddings = 96;
-  config.max_loops.values = {3, 0, 2};
+  config.max_loops = {3, 0, 2};
   LanguageModel model(config);
   model.parameters().initialize(3);
   for (const auto* policy : key_value_policies()) {
