@@ -24,7 +24,7 @@ using testing::RandomTensors;
 using testing::values_of;
 using testing::with_gaps;
 
-constexpr int64_t kRowWidths[] = {1, 7, 16, 33, 64, 65, 768, 1030};
+constexpr int64_t kWidthsOfRows[] = {1, 7, 16, 33, 64, 65, 768, 1030};
 
 /// Runs `check` with both versions of the ops.
 template <typename Check>
@@ -47,7 +47,7 @@ TEST(GatherRows, PicksTheListedRowsInEveryDtype) {
   RandomTensors random;
   with_both_kernels([&] {
     for (const auto dtype : kDtypes) {
-      for (const int64_t width : kRowWidths) {
+      for (const int64_t width : kWidthsOfRows) {
         const auto h = random.normal({7, width}, dtype);
         const auto list = some_rows_of(7, 11);
         for (const auto& x : {h, with_gaps(h)}) {
@@ -67,7 +67,7 @@ TEST(GatherRows, PicksTheListedRowsInEveryDtype) {
 TEST(WeightedAddRows, AddsEachRowOnceForEachTimeItIsListed) {
   RandomTensors random;
   with_both_kernels([&] {
-    for (const int64_t width : kRowWidths) {
+    for (const int64_t width : kWidthsOfRows) {
       const auto y = random.normal({7, width}, at::kFloat);
       const auto h = random.normal({11, width}, at::kFloat);
       const auto rows = some_rows_of(7, 11);  // four of them twice
@@ -92,7 +92,7 @@ TEST(WeightedAddRows, AddsEachRowOnceForEachTimeItIsListed) {
 TEST(RelativeChange, IsTheRatioOfNorms) {
   RandomTensors random;
   with_both_kernels([&] {
-    for (const int64_t width : kRowWidths) {
+    for (const int64_t width : kWidthsOfRows) {
       const auto before = random.normal({5, width}, at::kFloat);
       const auto h = before + random.normal({5, width}, at::kFloat) * 0.01;
       const auto earlier = random.normal({5, width}, at::kFloat);
