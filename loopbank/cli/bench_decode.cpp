@@ -26,6 +26,8 @@ struct DecodeFlags {
   std::string config;
   std::vector<std::string> overrides;
   DecodeSettings settings;
+  InferenceSettings inference;
+  std::string dtype = "fp32";
   bool json = false;
 };
 
@@ -51,7 +53,7 @@ nlohmann::ordered_json measure(const DecodeFlags& flags) {
   const double bandwidth = ops::measure_read_bandwidth(at::get_num_threads());
   const double bytes = speed.bytes_per_token(settings.batch);
   return {{"model", flags.model.empty() ? flags.config : flags.model},
-          {"dtype", settings.compute_dtype == at::kBFloat16 ? "bf16" : "fp32"},
+          {"dtype", flags.dtype},
           {"threads", at::get_num_threads()},
           {"exit", settings.inference.exit.name()},
           {"kv", settings.inference.policy->name()},
@@ -95,9 +97,13 @@ void add_bench_decode(CLI::App& bench) {
   command->add_option("--config", flags->config,
                       "Sizes of a model with random weights in place of MODEL_DIR: as plan reads");
   command->add_option("--set", flags->overrides, "section.key=value, may be given several times");
-  add_precision_flag(*command, settings.compute_dtype, "--dtype");
-  add_exit_flag(*command, settings.inference.exit);
-  add_key_value_flag(*command, settings.inference.policy);
+  add_setting_flag(*command,
+                   Field("dtype", &flags->dtype,
+                         "number type of the weights of products; with int8 and int4 the rest is "
+                         "computed in bf16")
+                       .choices({"fp32", "bf16", "int8", "int4"}))
+      ->capture_default_str();
+  add_exit_flags(*command, flags->inference);
   for (const auto& field :
        {Field("prompt_tokens", &settings.prompt_tokens, "random tokens read first").minimum(1),
         Field("tokens", &settings.tokens, "tokens decoded behind them").minimum(2),
@@ -106,6 +112,10 @@ void add_bench_decode(CLI::App& bench) {
   }
   command->add_flag("--json", flags->json, "The figures as one line of JSON on stdout");
   command->callback([flags] {
+    auto& chosen = flags->settings;
+    chosen.inference = flags->inference.options("bench decode");
+    chosen.compute_dtype = flags->dtype == "fp32" ? at::kFloat : at::kBFloat16;
+    chosen.weight_bits = flags->dtype == "int8" ? 8 : flags->dtype == "int4" ? 4 : 0;
     const auto json = measure(*flags);
     if (flags->json) {
       fmt::print("{}\n", json.dump());

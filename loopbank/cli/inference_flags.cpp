@@ -26,20 +26,6 @@ void add_precision_flag(CLI::App& command, at::ScalarType& compute_dtype, const 
       ->check(allowed_values(field_named(TrainingConfig().fields(), "precision")));
 }
 
-void add_exit_flag(CLI::App& command, ExitChoice& exit) {
-  command.add_option_function<std::string>(
-      "--exit", [&exit](const std::string& rule) { exit = ExitChoice::parse(rule, "--exit"); },
-      "When tokens leave a layer: all (default), cdf:Q, router:P, change:E, accel:E, budget:N, "
-      "each also with \",hard\" behind it");
-}
-
-void add_key_value_flag(CLI::App& command, const KeyValuePolicy*& policy) {
-  command.add_option_function<std::string>(
-      "--kv", [&policy](const std::string& name) { policy = &key_value_policy(name, "--kv"); },
-      "Keys and values where tokens left early: full (default), recompute, copy, last, first or "
-      "mixture");
-}
-
 void add_max_loops_flag(CLI::App& command, FieldTarget budget) {
   const bool is_list = std::holds_alternative<IntOrList*>(budget);
   auto* option = add_setting_flag(

@@ -17,12 +17,6 @@ void add_model_directory(CLI::App& command, std::string& directory);
 void add_precision_flag(CLI::App& command, at::ScalarType& compute_dtype,
                         const char* name = "--precision");
 
-/// --exit RULE: when tokens leave layers (infer/exit_rules.h).
-void add_exit_flag(CLI::App& command, ExitChoice& exit);
-
-/// --kv POLICY: what is kept of tokens that left early (infer/key_value_policy.h).
-void add_key_value_flag(CLI::App& command, const KeyValuePolicy*& policy);
-
 /// --max-loops N: the loop budget, or --max-loops N,N,... where the target holds a list.
 void add_max_loops_flag(CLI::App& command, FieldTarget budget);
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "loopbank/infer/engine.h"
+#include "loopbank/ops/quantization.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/random.h"
 #include "loopbank/support/statistics.h"
@@ -47,13 +48,22 @@ double loops_run(const EngineCounts& counts) {
 
 }  // namespace
 
-double decoded_weight_bytes(const LanguageModel& model, at::ScalarType compute_dtype) {
+double decoded_weight_bytes(const LanguageModel& model, at::ScalarType compute_dtype,
+                            int64_t bits) {
   const auto& config = model.config();
+  // A code, and its share of a scale in bf16.
+  const double code_bytes = static_cast<double>(bits) / 8 + 2.0 / ops::kQuantizationGroup;
   double bytes = 0.0;
   for (const auto& parameter : model.parameters().all()) {
     const bool looked_up =
         parameter.kind == ParameterKind::kEmbedding && !config.tie_word_embeddings;
-    if (!looked_up) {
+    const bool in_codes =
+        bits > 0 && parameter.value.dim() > 1 &&
+        (parameter.kind == ParameterKind::kLinear || parameter.kind == ParameterKind::kMemoryGate ||
+         parameter.kind == ParameterKind::kEmbedding);
+    if (!looked_up && in_codes) {
+      bytes += static_cast<double>(parameter.value.numel()) * code_bytes;
+    } else if (!looked_up) {
       bytes += static_cast<double>(parameter.value.numel() *
                                    (parameter.value.dim() > 1 ? bytes_of_value(compute_dtype) : 4));
     }
@@ -69,7 +79,9 @@ DecodeSpeed measure_decoding(const LanguageModel& model, const DecodeSettings& s
   }
   const auto& config = model.config();
   const Stopwatch since_start;
-  Engine engine(model, {.compute_dtype = settings.compute_dtype, .share_beginnings = false});
+  Engine engine(model, {.compute_dtype = settings.compute_dtype,
+                        .weight_bits = settings.weight_bits,
+                        .share_beginnings = false});
   for (int64_t i = 0; i < settings.batch; ++i) {
     engine.add(random_request(model, settings, static_cast<uint64_t>(i)));
   }
@@ -100,7 +112,7 @@ DecodeSpeed measure_decoding(const LanguageModel& model, const DecodeSettings& s
          settings.batch);
   }
   speed.tokens_per_second = static_cast<double>(settings.batch) / median(seconds);
-  speed.weight_bytes = decoded_weight_bytes(model, settings.compute_dtype);
+  speed.weight_bytes = decoded_weight_bytes(model, settings.compute_dtype, settings.weight_bits);
   speed.mean_loops = loops / static_cast<double>(tokens * config.num_hidden_layers);
   const double context =
       static_cast<double>(settings.prompt_tokens) + static_cast<double>(settings.tokens) / 2;

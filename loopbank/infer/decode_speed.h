@@ -18,6 +18,7 @@ namespace loopbank {
 struct DecodeSettings {
   InferenceOptions inference{};
   at::ScalarType compute_dtype = at::kFloat;
+  int64_t weight_bits = 0;     ///< of products: 8, 4, or 0 for the compute dtype's
   int64_t prompt_tokens = 64;  ///< random ones
   int64_t tokens = 64;         ///< decoded behind them, 2 or more
   int64_t batch = 1;           ///< texts that are written at the same time
@@ -40,7 +41,9 @@ struct DecodeSpeed {
 
 /// Bytes of the weights that a step of decoding reads: all but the rows of the embedding that it
 /// does not look up, matrices in the compute dtype and vectors in fp32.
-[[nodiscard]] double decoded_weight_bytes(const LanguageModel& model, at::ScalarType compute_dtype);
+/// @param bits  of the weights of products, with their scales; 0: those of the compute dtype
+[[nodiscard]] double decoded_weight_bytes(const LanguageModel& model, at::ScalarType compute_dtype,
+                                          int64_t bits = 0);
 
 /// Writes random text through the engine and times its steps.
 /// @throws Error kConfig for fewer than two tokens, and as Engine::add

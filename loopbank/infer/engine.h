@@ -33,6 +33,7 @@ struct EngineText;
 
 struct EngineOptions {
   at::ScalarType compute_dtype = at::kFloat;  ///< kFloat or kBFloat16
+  int64_t weight_bits = 0;                    ///< of products: 8, 4, or 0 for the compute type's
   /// Bytes that keys and values may take.
   int64_t cache_bytes = int64_t{2} << 30;
   /// Tokens of a pass; a prompt that is longer is read in chunks.

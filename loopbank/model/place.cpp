@@ -3,13 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 namespace loopbank {
-namespace {
-
-ops::WeightFormat format_of(at::ScalarType compute) {
-  return compute == at::kBFloat16 ? ops::WeightFormat::kBf16 : ops::WeightFormat::kFp32;
-}
-
-}  // namespace
 
 LayerWeights::~LayerWeights() {
   for (const auto& [masters, prepared] : by_masters_) {
@@ -36,19 +29,20 @@ std::shared_ptr<ops::LinearWeights> LayerWeights::prepare(
     return std::make_shared<ops::LinearWeights>(masters, compute_);
   }
   return std::make_shared<ops::LinearWeights>(
-      std::make_shared<ops::InferenceWeights>(masters, format_of(compute_)), compute_);
+      std::make_shared<ops::InferenceWeights>(masters, *format_), compute_);
 }
 
 bool LayerWeights::stay_prepared(const at::Tensor& example) const {
-  return stay_ && example.is_cpu() && compute_ != at::kDouble;
+  return format_ && example.is_cpu() && compute_ != at::kDouble;
 }
 
 const OpenBank& LayerWeights::opened(const std::function<OpenBank()>& open) {
   if (!bank_) {
     bank_ = open();
     if (bank_->keys.defined() && stay_prepared(bank_->keys)) {
-      bank_->prepared = std::make_shared<ops::PreparedBank>(bank_->keys, bank_->values,
-                                                            format_of(compute_));
+      const auto format =
+          compute_ == at::kBFloat16 ? ops::WeightFormat::kBf16 : ops::WeightFormat::kFp32;
+      bank_->prepared = std::make_shared<ops::PreparedBank>(bank_->keys, bank_->values, format);
     }
   }
   return *bank_;

@@ -21,10 +21,10 @@ namespace loopbank {
 class LayerWeights {
  public:
   /// @param compute  dtype of the products
-  /// @param stay     for passes of inference without end: laid out for products of one row and of
-  ///                 many alike, which do not depend on the company of a row
-  explicit LayerWeights(at::ScalarType compute, bool stay = false)
-      : compute_(compute), stay_(stay) {}
+  /// @param format   for passes of inference without end: laid out in it for products of one row and
+  ///                 of many alike, which do not depend on the company of a row
+  explicit LayerWeights(at::ScalarType compute, std::optional<ops::WeightFormat> format = {})
+      : compute_(compute), format_(format) {}
   LayerWeights(const LayerWeights&) = delete;
   LayerWeights& operator=(const LayerWeights&) = delete;
   ~LayerWeights();
@@ -44,7 +44,7 @@ class LayerWeights {
   [[nodiscard]] bool stay_prepared(const at::Tensor& example) const;
 
   at::ScalarType compute_;
-  bool stay_;
+  std::optional<ops::WeightFormat> format_;
   std::map<std::vector<const void*>, std::shared_ptr<ops::LinearWeights>> by_masters_;
   std::optional<OpenBank> bank_;
 };

@@ -1,10 +1,30 @@
 #include "loopbank/model/prepared_model.h"
 
-namespace loopbank {
+#include "loopbank/support/error.h"
 
-PreparedModel::PreparedModel(int64_t num_layers, at::ScalarType compute) {
+namespace loopbank {
+namespace {
+
+ops::WeightFormat format_of(at::ScalarType compute, int64_t bits) {
+  switch (bits) {
+    case 0:
+      return compute == at::kBFloat16 ? ops::WeightFormat::kBf16 : ops::WeightFormat::kFp32;
+    case 8:
+      return ops::WeightFormat::kInt8;
+    case 4:
+      return ops::WeightFormat::kInt4;
+    default:
+      fail(ErrorCode::kConfig,
+           "weights: expected 8 or 4 bits, or 0 for the type that is computed in, got {}.", bits);
+  }
+}
+
+}  // namespace
+
+PreparedModel::PreparedModel(int64_t num_layers, at::ScalarType compute, int64_t bits) {
+  const auto format = format_of(compute, bits);
   for (int64_t l = 0; l <= num_layers; ++l) {
-    layers_.push_back(std::make_unique<LayerWeights>(compute, /*stay=*/true));
+    layers_.push_back(std::make_unique<LayerWeights>(compute, format));
   }
 }
 
