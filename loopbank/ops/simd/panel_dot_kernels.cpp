@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 
 // GCC 12 warns of its own header: what an unmasked intrinsic leaves undefined it also never reads.
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -25,8 +26,6 @@ namespace {
 /// Rows and registers of a row at a time: as many sums as leave room for the weights.
 constexpr int64_t kDotRowsAtOnce = 6;
 constexpr int64_t kDotPartsAtOnce = 4;
-/// From so many rows on codes are decoded once for all of them.
-constexpr int64_t kFewestRowsToDecode = 2 * kDotRowsAtOnce;
 /// Groups of codes decoded at a time, 64 KB of bf16.
 constexpr int64_t kGroupsAtATime = 16;
 constexpr int64_t kWordBytes = 4;  // of a column in what one load of weights brings
@@ -36,6 +35,7 @@ constexpr int64_t kWordBytes = 4;  // of a column in what one load of weights br
 /// Weights in bf16.
 struct PairsOfBf16 {
   static constexpr int64_t kPairs = 1;
+  static constexpr int64_t kRowsAtOnce = kDotRowsAtOnce;
   LOOPBANK_DOTS_INLINE __m512i pair(__m512i raw, int64_t /*pair*/) const { return raw; }
 };
 
@@ -43,6 +43,9 @@ struct PairsOfBf16 {
 /// in one of the upper.
 struct PairsOf8Bits {
   static constexpr int64_t kPairs = 2;
+  static constexpr int64_t kRowsAtOnce = 4;  // what the tables leave room for
+  /// From so many rows on codes are decoded once for all of them.
+  static constexpr int64_t kFewestRowsToDecode = 10;
   __m512i lower[2];
   __m512i upper[2];
 
@@ -74,6 +77,9 @@ struct PairsOf8Bits {
 /// twice.
 struct PairsOf4Bits {
   static constexpr int64_t kPairs = 4;
+  static constexpr int64_t kRowsAtOnce = kDotRowsAtOnce;
+  /// Never: a look-up for every six rows costs no more than to store its result once.
+  static constexpr int64_t kFewestRowsToDecode = std::numeric_limits<int64_t>::max();
   __m512i values;
 
   LOOPBANK_DOTS_INLINE PairsOf4Bits() {
@@ -155,6 +161,8 @@ LOOPBANK_DOTS_INLINE void add_steps(__m512 (&sum)[kRows][kParts], const Tile<X>&
 
 /// Sums of bf16 weights: carried from one depth to the next.
 struct CarriedSums {
+  static constexpr int64_t kRowsAtOnce = PairsOfBf16::kRowsAtOnce;
+
   template <int64_t kRows, int64_t kParts>
   LOOPBANK_DOTS_INLINE void operator()(const PanelProduct& p, int64_t row, int64_t column) const {
     const Tile<uint16_t> tile{static_cast<const uint16_t*>(p.x) + row * p.x_stride, p.x_stride,
@@ -192,6 +200,8 @@ LOOPBANK_DOTS_INLINE __m512 load_scales(const char* scales, int64_t column) {
 /// Sums of codes: a group's by itself, then sums += scale * it.
 template <typename X, typename Pairs>
 struct GroupedSums {
+  static constexpr int64_t kRowsAtOnce = Pairs::kRowsAtOnce;
+
   Pairs pairs;
   const char* codes;     // of the first group
   int64_t group_stride;  // bytes from the codes of a group to the next
@@ -233,7 +243,8 @@ struct GroupedSums {
 };
 
 template <int64_t kRows, typename Sums>
-LOOPBANK_DOTS void multiply_dot_rows(const PanelProduct& p, const Sums& sums, int64_t row) {
+__attribute__((noinline)) LOOPBANK_DOTS void multiply_dot_rows(const PanelProduct& p,
+                                                               const Sums& sums, int64_t row) {
   if (p.columns == kPanelColumns) {
     sums.template operator()<kRows, kDotPartsAtOnce>(p, row, 0);
     return;
@@ -245,7 +256,8 @@ LOOPBANK_DOTS void multiply_dot_rows(const PanelProduct& p, const Sums& sums, in
 
 template <typename Sums>
 LOOPBANK_DOTS void multiply_all_dot_rows(const PanelProduct& p, const Sums& sums) {
-  const auto blocks = (p.rows + kDotRowsAtOnce - 1) / kDotRowsAtOnce;
+  constexpr auto kAtOnce = Sums::kRowsAtOnce;
+  const auto blocks = (p.rows + kAtOnce - 1) / kAtOnce;
   for (int64_t block = 0, row = 0; block < blocks; ++block) {
     const auto rows = (p.rows - row + blocks - block - 1) / (blocks - block);
     switch (rows) {
@@ -261,12 +273,14 @@ LOOPBANK_DOTS void multiply_all_dot_rows(const PanelProduct& p, const Sums& sums
       case 4:
         multiply_dot_rows<4>(p, sums, row);
         break;
-      case 5:
-        multiply_dot_rows<5>(p, sums, row);
-        break;
       default:
-        multiply_dot_rows<6>(p, sums, row);
-        break;
+        if constexpr (kAtOnce > 4) {
+          if (rows == 5) {
+            multiply_dot_rows<5>(p, sums, row);
+          } else {
+            multiply_dot_rows<6>(p, sums, row);
+          }
+        }
     }
     row += rows;
   }
@@ -303,7 +317,7 @@ LOOPBANK_DOTS void multiply_codes(const PanelProduct& p) {
   const auto group_bytes = scale_bytes + code_bytes;
   const auto* const panel = static_cast<const char*>(p.weights);
   const Pairs pairs;
-  if (p.rows < kFewestRowsToDecode) {
+  if (p.rows < Pairs::kFewestRowsToDecode) {
     multiply_all_dot_rows(
         p, GroupedSums<X, Pairs>{pairs, panel + scale_bytes, group_bytes, panel, group_bytes});
     return;

@@ -337,17 +337,26 @@ float* room_for_codes() {
 }  // namespace
 
 PanelKernels vector_panel_kernels() {
-  return {
-      .fp32 = [](const PanelProduct& p) { HWY_DYNAMIC_DISPATCH(MultiplyFp32)
-                                          (p); },
-      .bf16 = [](const PanelProduct& p) { HWY_DYNAMIC_DISPATCH(MultiplyBf16)
-                                          (p); },
-      .int8 =
-          [](const PanelProduct& p) { HWY_DYNAMIC_DISPATCH(MultiplyInt8)
-                                      (p, room_for_codes()); },
-      .int4 =
-          [](const PanelProduct& p) { HWY_DYNAMIC_DISPATCH(MultiplyInt4)
-                                      (p, room_for_codes()); }};
+  return {.fp32 =
+              [](const PanelProduct& p) {
+                HWY_DYNAMIC_DISPATCH(MultiplyFp32)
+                (p);
+              },
+          .bf16 =
+              [](const PanelProduct& p) {
+                HWY_DYNAMIC_DISPATCH(MultiplyBf16)
+                (p);
+              },
+          .int8 =
+              [](const PanelProduct& p) {
+                HWY_DYNAMIC_DISPATCH(MultiplyInt8)
+                (p, room_for_codes());
+              },
+          .int4 =
+              [](const PanelProduct& p) {
+                HWY_DYNAMIC_DISPATCH(MultiplyInt4)
+                (p, room_for_codes());
+              }};
 }
 
 void store_panel(const PanelResult& result) {
