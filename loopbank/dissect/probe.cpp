@@ -146,7 +146,6 @@ NamedTensors probe(const LanguageModel& model, const at::Tensor& tokens,
   Recorder recorder;
   ForwardOptions forward{.compute_dtype = options.compute_dtype,
                          .max_loops = options.max_loops,
-                         
                          .recorder = &recorder};
   {
     const at::NoGradGuard no_grad;

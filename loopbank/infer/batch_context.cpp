@@ -143,55 +143,63 @@ at::Tensor BatchContext::attend(const LoopRows& at, const at::Tensor& query,
   return ops::paged_attention(query, rows, heads_);
 }
 
-void BatchContext::after_loop(const LoopOutcome& outcome) {
+BatchContext::LateKeys BatchContext::make_late(const LoopOutcome& outcome) {
   const auto& at = outcome.at;
-  const auto layer = static_cast<size_t>(at.layer);
-  const auto num_slots = static_cast<size_t>(2 * store_.layout().key_heads * store_.layout().width);
-  counts_.run[layer] += static_cast<int64_t>(outcome.weights.size());
-  sums_.resize(tokens_.size() * num_slots);
-  if (at.loop == 1) {
-    std::fill(sums_.begin(), sums_.end(), 0.0F);
-  }
-  // What is made late, for all that leave and need it.
-  KeysValues of_states, of_outputs;
+  LateKeys late;
   for (const auto i : outcome.left) {
     const auto& token = this->token(at, static_cast<size_t>(i));
     if (at.loop == loops_of(at.layer, token)) {
       continue;
     }
-    const auto late = token.text->slots() == PageSlots::kBoth ? KeyValuePolicy::Late::kState
+    const auto kind = token.text->slots() == PageSlots::kBoth ? KeyValuePolicy::Late::kState
                                                               : token.policy->late();
-    counts_.late[layer] += late != KeyValuePolicy::Late::kNone ? 1 : 0;
-    if (late == KeyValuePolicy::Late::kState && !of_states.keys.defined()) {
-      of_states = outcome.project(outcome.states.unsqueeze(0));
+    counts_.late[static_cast<size_t>(at.layer)] += kind != KeyValuePolicy::Late::kNone ? 1 : 0;
+    if (kind == KeyValuePolicy::Late::kState && !late.of_states.keys.defined()) {
+      late.of_states = outcome.project(outcome.states.unsqueeze(0));
     }
-    if (late == KeyValuePolicy::Late::kOutput && !of_outputs.keys.defined()) {
-      of_outputs = outcome.project(outcome.outputs.unsqueeze(0));
+    if (kind == KeyValuePolicy::Late::kOutput && !late.of_outputs.keys.defined()) {
+      late.of_outputs = outcome.project(outcome.outputs.unsqueeze(0));
     }
   }
+  return late;
+}
+
+void BatchContext::fill(const KeyValuePolicy& policy, const LoopOutcome& outcome,
+                        const LateKeys& late, int64_t i, int64_t place_of_left) {
+  const auto& at = outcome.at;
+  const auto& token = this->token(at, static_cast<size_t>(i));
+  const bool left = place_of_left >= 0;
+  const auto& made =
+      policy.late() == KeyValuePolicy::Late::kOutput ? late.of_outputs : late.of_states;
+  Slots::Pair of_late;
+  if (left && made.keys.defined()) {
+    of_late = {row_of(made.keys, place_of_left), row_of(made.values, place_of_left)};
+  }
+  const auto row = at.rows != nullptr ? (*at.rows)[static_cast<size_t>(i)] : i;
+  Slots slots(store_, token, at.layer, !policy.keeps_every_loop(),
+              {row_of(own_.keys, i), row_of(own_.values, i)}, of_late,
+              &sums_[static_cast<size_t>(row) * sum_size()]);
+  policy.after_loop(slots, at.loop, loops_of(at.layer, token),
+                    outcome.weights[static_cast<size_t>(i)], left);
+}
+
+void BatchContext::after_loop(const LoopOutcome& outcome) {
+  const auto& at = outcome.at;
+  counts_.run[static_cast<size_t>(at.layer)] += static_cast<int64_t>(outcome.weights.size());
+  if (at.loop == 1) {
+    sums_.assign(tokens_.size() * sum_size(), 0.0F);
+  }
+  const auto late = make_late(outcome);
   const auto& while_reading = key_value_policy("full");
-  auto next_left = outcome.left.begin();
-  for (size_t i = 0; i < outcome.weights.size(); ++i) {
-    const auto& token = this->token(at, i);
-    const auto row = static_cast<int64_t>(i);
-    const bool left = next_left != outcome.left.end() && *next_left == row;
-    const auto place = next_left - outcome.left.begin();
-    next_left += left ? 1 : 0;
-    const auto pass_row = at.rows != nullptr ? static_cast<size_t>((*at.rows)[i]) : i;
-    const auto loops = loops_of(at.layer, token);
-    const auto fill = [&](const KeyValuePolicy& policy) {
-      const auto& late = policy.late() == KeyValuePolicy::Late::kOutput ? of_outputs : of_states;
-      const bool has_late = left && late.keys.defined();
-      Slots slots(store_, token, at.layer, !policy.keeps_every_loop(),
-                  {row_of(own_.keys, row), row_of(own_.values, row)},
-                  has_late ? Slots::Pair{row_of(late.keys, place), row_of(late.values, place)}
-                           : Slots::Pair{},
-                  &sums_[pass_row * num_slots]);
-      policy.after_loop(slots, at.loop, loops, outcome.weights[i], left);
-    };
-    fill(*token.policy);
+  int64_t next_left = 0;
+  for (int64_t i = 0; i < static_cast<int64_t>(outcome.weights.size()); ++i) {
+    const auto& token = this->token(at, static_cast<size_t>(i));
+    const bool left = next_left < static_cast<int64_t>(outcome.left.size()) &&
+                      outcome.left[static_cast<size_t>(next_left)] == i;
+    const auto place_of_left = left ? next_left++ : int64_t{-1};
+    fill(*token.policy, outcome, late, i, place_of_left);
     if (token.text->slots() == PageSlots::kBoth) {
-      fill(while_reading);
+      fill(while_reading, outcome, late, i, place_of_left);
     }
   }
 }

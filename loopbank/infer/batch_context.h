@@ -47,6 +47,21 @@ class BatchContext final : public InferenceContext {
   /// Writes own keys and values to the slot that tokens of the same pass find them in.
   void write_own(const LoopRows& at);
 
+  /// Made of the states and of the outputs of all that leave; undefined where nobody asks for them.
+  struct LateKeys {
+    KeysValues of_states;
+    KeysValues of_outputs;
+  };
+  [[nodiscard]] LateKeys make_late(const LoopOutcome& outcome);
+  /// Lets a policy fill the slots of the outcome's token i.
+  /// @param place_of_left  among those that leave; -1 for one that stays
+  void fill(const KeyValuePolicy& policy, const LoopOutcome& outcome, const LateKeys& late,
+            int64_t i, int64_t place_of_left);
+  /// Values of a token's keys and values together.
+  [[nodiscard]] size_t sum_size() const {
+    return static_cast<size_t>(2 * store_.layout().key_heads * store_.layout().width);
+  }
+
   const PageStore& store_;
   ops::AttentionHeads heads_;
   std::vector<BatchToken> tokens_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -14,7 +15,11 @@ namespace {
 /// log softmax(logits)[id], and whether the token is the most probable, the first of equals.
 ScoredToken score(const float* logits, int64_t vocab, TokenId id) {
   const auto size = static_cast<size_t>(vocab);
-  const double largest = scan_row(logits, size).largest;
+  const auto scan = scan_row(logits, size);
+  const double largest = scan.largest;
+  if (!scan.is_finite) {
+    return {.log_probability = std::numeric_limits<double>::quiet_NaN()};
+  }
   const double log_sum = largest + std::log(sum_of_exponentials(logits, size, largest));
   const auto at = static_cast<int64_t>(id);
   return {.log_probability = static_cast<double>(logits[at]) - log_sum,

@@ -34,12 +34,12 @@ LayerOutput AdaptiveLayer::forward(const at::Tensor& x, const Place& place) cons
   const auto body = [this](const at::Tensor& h, const OpenBank& bank, const Place& in) {
     return loop(h, bank, in);
   };
-  const auto bank = place.weights.opened(
-      [&] { return memory_ ? memory_->open(place.pass) : OpenBank{}; });
-  const auto mix = make_loop_mix(x, halting_, num_loops_, place,
-                                 [&](const at::Tensor& h, const Place& in) {
-                                   return f_.keys_values(h + memory(h, bank, in), in);
-                                 });
+  const auto bank =
+      place.weights.opened([&] { return memory_ ? memory_->open(place.pass) : OpenBank{}; });
+  const auto mix =
+      make_loop_mix(x, halting_, num_loops_, place, [&](const at::Tensor& h, const Place& in) {
+        return f_.keys_values(h + memory(h, bank, in), in);
+      });
   auto h = x;  // h^(0)
   for (int64_t t = 1; mix->runs(t); ++t) {
     h = kept_or_recomputed(Recompute::kLoop, body, h, bank, mix->place(t));

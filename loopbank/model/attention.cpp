@@ -49,8 +49,8 @@ at::Tensor Attention::attend(const at::Tensor& qkv, const Place& place) const {
 
 KeysValues Attention::keys_values(const Normed& x, const Place& place) const {
   const auto kv = side_by_side({key_, value_}, x.in(place.pass.compute_dtype()), place);
-  const auto heads = ops::rotated_heads(kv[0], {.query = 0, .key = heads_.key}, place.angles(),
-                                        norm());
+  const auto heads =
+      ops::rotated_heads(kv[0], {.query = 0, .key = heads_.key}, place.angles(), norm());
   return {heads.key, heads.value};
 }
 

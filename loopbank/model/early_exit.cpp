@@ -71,8 +71,9 @@ Place EarlyExit::place(int64_t t) const {
 
 at::Tensor EarlyExit::after_loop(int64_t t, const at::Tensor& h, const at::Tensor& logit) {
   logits_.push_back(logit);
+  ran_.push_back({h[0], thinking_.rows});
   const auto decision = decide(t, h);
-  add(t, decision, h);
+  mix(t, decision.left);
   tell_context(t, decision, h);
   if (decision.left.empty()) {
     return h;
@@ -95,7 +96,6 @@ EarlyExit::Decision EarlyExit::decide(int64_t t, const at::Tensor& h) {
   const auto& exits = place_.pass.context()->exits();
   Decision decision;
   decision.weights.resize(r);
-  decision.in_output.resize(r);
   for (size_t i = 0; i < r; ++i) {
     const auto& exit = exits[static_cast<size_t>(thinking_.rows[i])];
     const auto last = exit.max_loops > 0 ? std::min(exit.max_loops, num_loops_) : num_loops_;
@@ -110,9 +110,7 @@ EarlyExit::Decision EarlyExit::decide(int64_t t, const at::Tensor& h) {
       }
       leaves = exit.rule->leaves(token);
     }
-    const float mixed = leaves ? here[i] + rest[i] : here[i];
-    decision.weights[i] = mixed;
-    decision.in_output[i] = exit.hard ? (leaves ? 1.0F : 0.0F) : mixed;
+    decision.weights[i] = leaves ? here[i] + rest[i] : here[i];
     (leaves ? decision.left : decision.stayed).push_back(static_cast<int64_t>(i));
   }
   return decision;
@@ -121,8 +119,7 @@ EarlyExit::Decision EarlyExit::decide(int64_t t, const at::Tensor& h) {
 EarlyExit::Changes EarlyExit::changes(const at::Tensor& h) {
   Changes result{.change = values_of(ops::relative_change(h[0], before_[0])), .acceleration = {}};
   if (earlier_.defined()) {
-    result.acceleration =
-        values_of(ops::relative_acceleration(h[0], before_[0], earlier_[0]));
+    result.acceleration = values_of(ops::relative_acceleration(h[0], before_[0], earlier_[0]));
   } else {
     result.acceleration.assign(result.change.size(), std::numeric_limits<double>::infinity());
   }
@@ -130,14 +127,48 @@ EarlyExit::Changes EarlyExit::changes(const at::Tensor& h) {
   return result;
 }
 
-void EarlyExit::add(int64_t t, const Decision& decision, const at::Tensor& h) {
-  ops::weighted_add_rows(y_, thinking_.rows, decision.in_output, h[0]);
+void EarlyExit::mix(int64_t t, const std::vector<int64_t>& left) {
+  if (left.empty()) {
+    return;
+  }
+  // The loops that were run are all that there are: the last takes the rest.
+  const auto halting = halting_.distribution(logits_).to(at::kCPU, at::kFloat).contiguous();
+  const auto* const p = halting.data_ptr<float>();  // P [t, 1, r]
+  const auto r = halting.size(2);
+  const auto& exits = place_.pass.context()->exits();
+  const auto rows = at_places(thinking_.rows, left);
+  std::vector<float> weights(left.size());
+  for (int64_t u = 1; u <= t; ++u) {
+    for (size_t i = 0; i < left.size(); ++i) {
+      const bool hard = exits[static_cast<size_t>(rows[i])].hard;
+      const float last = u == t ? 1.0F : 0.0F;
+      weights[i] = hard ? last : p[(u - 1) * r + left[i]];
+    }
+    add_loop(u, t, rows, weights);
+  }
+}
+
+void EarlyExit::add_loop(int64_t u, int64_t t, const std::vector<int64_t>& rows,
+                         const std::vector<float>& weights) {
+  const auto& ran = ran_[static_cast<size_t>(u - 1)];
+  auto h = ran.h;
+  if (rows.size() != ran.rows.size()) {
+    std::vector<int64_t> places;
+    auto place = ran.rows.begin();
+    for (const auto row : rows) {
+      place = std::lower_bound(place, ran.rows.end(), row);
+      places.push_back(place - ran.rows.begin());
+    }
+    h = ops::gather_rows(h, places);
+  }
+  ops::weighted_add_rows(y_, rows, weights, h);
   auto* const n = n_.data_ptr<float>();
   const auto& exits = place_.pass.context()->exits();
-  for (size_t i = 0; i < decision.weights.size(); ++i) {
-    const auto row = static_cast<size_t>(thinking_.rows[i]);
-    const bool counts_runs = exits[row].rule != nullptr || exits[row].hard;
-    n[row] += counts_runs ? 1.0F : static_cast<float>(t) * decision.weights[i];
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto& exit = exits[static_cast<size_t>(rows[i])];
+    const bool counts_runs = exit.rule != nullptr || exit.hard;
+    const float runs = u == t ? static_cast<float>(t) : 0.0F;
+    n[rows[i]] += counts_runs ? runs : static_cast<float>(u) * weights[i];
   }
 }
 

@@ -25,8 +25,7 @@ class EarlyExit final : public LoopMix {
  private:
   /// What loop t means for the r tokens that ran it.
   struct Decision {
-    std::vector<float> weights;  // of h^(t) in the mixture
-    std::vector<float> in_output;  // of h^(t) in y: 0 or 1 of a hard exit
+    std::vector<float> weights;  // P_t, or the rest of who leaves
     std::vector<int64_t> left;
     std::vector<int64_t> stayed;
   };
@@ -37,7 +36,10 @@ class EarlyExit final : public LoopMix {
     std::vector<double> acceleration;
   };
   [[nodiscard]] Changes changes(const at::Tensor& h);
-  void add(int64_t t, const Decision& decision, const at::Tensor& h);
+  /// y and n of those that leave after loop t.
+  void mix(int64_t t, const std::vector<int64_t>& left);
+  void add_loop(int64_t u, int64_t t, const std::vector<int64_t>& rows,
+                const std::vector<float>& weights);
   void tell_context(int64_t t, const Decision& decision, const at::Tensor& h);
   void keep(const std::vector<int64_t>& stayed);
 
@@ -46,7 +48,13 @@ class EarlyExit final : public LoopMix {
   Place place_;
   LateKeys late_keys_;
   bool reads_changes_ = false;
-  Thinking thinking_;               // the tokens that run the next loop
+  Thinking thinking_;  // the tokens that run the next loop
+  /// A loop that was run.
+  struct Ran {
+    at::Tensor h;               // [r, D]
+    std::vector<int64_t> rows;  // of the pass
+  };
+  std::vector<Ran> ran_;
   std::vector<at::Tensor> logits_;  // of theirs, p_1 to p_t [1, r]
   at::Tensor before_;               // [1, r, D] h^(t-1), where changes are read
   at::Tensor earlier_;              // [1, r, D] h^(t-2)

@@ -21,18 +21,18 @@ struct KeysValues {
 
 /// A loop of a layer, and the tokens of the pass that ran it.
 struct LoopRows {
-  int64_t layer = 0;                          ///< from 0
-  int64_t loop = 1;                           ///< t, from 1
+  int64_t layer = 0;                           ///< from 0
+  int64_t loop = 1;                            ///< t, from 1
   const std::vector<int64_t>* rows = nullptr;  ///< ascending, of the pass's R tokens; null: all
 };
 
 /// What has become of the tokens that ran a loop.
 struct LoopOutcome {
   LoopRows at;
-  std::vector<float> weights;  ///< [r] of h^(t) in the mixture: P_t, or the rest of who leaves
+  std::vector<float> weights;      ///< [r] of h^(t) in the mixture: P_t, or the rest of who leaves
   std::vector<int64_t> left = {};  ///< which of the r leave here, ascending
-  at::Tensor states = {};      ///< [left, D] h^(tau) of those
-  at::Tensor outputs = {};     ///< [left, D] y of those
+  at::Tensor states = {};          ///< [left, D] h^(tau) of those
+  at::Tensor outputs = {};         ///< [left, D] y of those
   /// Keys and values of the layer's block made from hidden states of those that leave:
   /// [left, D] to r = left.
   std::function<KeysValues(const at::Tensor& states)> project = {};

@@ -131,9 +131,8 @@ struct LanguageModel::Parts {
     pass.angles = angles_of(tokens, options, config);
     if (memory) {
       const auto open_bank = [&] { return memory->open(pass); };
-      pass.global_bank = options.prepared != nullptr
-                             ? options.prepared->shared().opened(open_bank)
-                             : open_bank();
+      pass.global_bank =
+          options.prepared != nullptr ? options.prepared->shared().opened(open_bank) : open_bank();
     }
     return pass;
   }

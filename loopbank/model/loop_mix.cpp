@@ -16,10 +16,7 @@ namespace {
 class SoftMix final : public LoopMix {
  public:
   SoftMix(at::Tensor x, const Halting& halting, int64_t num_loops, const Place& place)
-      : x_(std::move(x)),
-        halting_(halting),
-        loops_(place.pass.loops(num_loops)),
-        place_(place) {}
+      : x_(std::move(x)), halting_(halting), loops_(place.pass.loops(num_loops)), place_(place) {}
 
   [[nodiscard]] bool runs(int64_t t) const override { return t <= loops_; }
   [[nodiscard]] Place place(int64_t t) const override { return place_.at_loop(t); }

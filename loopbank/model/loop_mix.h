@@ -41,7 +41,8 @@ using LateKeys = std::function<KeysValues(const at::Tensor& h, const Place& plac
 ///
 ///     y = sum_{t<tau} P_t h^(t) + (1 - C_{tau-1}) h^(tau)      hard: y = h^(tau)      (SPEC 6)
 ///
-/// with n the loops that were run, of a token without a rule n as in training.
+/// which is the halting rule over the loops that were run, and n how many those are; of a token
+/// without a rule n is as in training.
 /// @param num_loops  N of the layer
 /// @param late_keys  asked for where a policy of keys and values needs it
 /// What is handed over outlives the mix.

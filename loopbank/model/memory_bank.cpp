@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-
 namespace loopbank {
 
 MemoryBank::MemoryBank(Parameters& parameters, const std::string& name, int64_t num_slots,

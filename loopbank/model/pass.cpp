@@ -29,8 +29,8 @@ int64_t Pass::loops(int64_t trained_loops) const {
 }
 
 bool Pass::recomputes(Recompute part) const {
-  return options_.recompute == part && options_.context == nullptr && options_.recorder == nullptr &&
-         at::GradMode::is_enabled();
+  return options_.recompute == part && options_.context == nullptr &&
+         options_.recorder == nullptr && at::GradMode::is_enabled();
 }
 
 Pass Pass::keeping_all(OpenBank other_bank) const {

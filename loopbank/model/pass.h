@@ -18,7 +18,8 @@ namespace loopbank {
 struct OpenBank {
   at::Tensor keys;    ///< [M, D]
   at::Tensor values;  ///< [M, D]
-  std::shared_ptr<const ops::PreparedBank> prepared = {};  ///< both, where passes of inference share
+  std::shared_ptr<const ops::PreparedBank> prepared =
+      {};  ///< both, where passes of inference share
 
   ///     m = softmax(q K^T / sqrt D) V
   ///

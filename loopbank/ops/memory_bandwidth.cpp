@@ -45,8 +45,9 @@ double measure_read_bandwidth(int64_t threads) {
     for (auto& worker : workers) {
       worker.join();
     }
-    best = std::max(best, static_cast<double>(part * static_cast<size_t>(threads) * sizeof(uint64_t)) /
-                              watch.seconds());
+    best =
+        std::max(best, static_cast<double>(part * static_cast<size_t>(threads) * sizeof(uint64_t)) /
+                           watch.seconds());
   }
   return total > 0 ? best : 0.0;
 }

@@ -212,8 +212,8 @@ TEST(Evaluate, EveryLoopBudgetHasItsRow) {
     EXPECT_EQ(result.expected_flops_per_token,
               expected_forward_flops(model.config(), 64, result.mean_loops));
     EXPECT_EQ(result.cost.tokens, 2);           // "c" of both choices
-    EXPECT_EQ(result.cost.computed_tokens, 1);  // which stands once
-    EXPECT_EQ(result.cost.head_rows, 1);
+    EXPECT_EQ(result.cost.computed_tokens, 2);  // each asks what stands behind it
+    EXPECT_EQ(result.cost.head_rows, 2);
     EXPECT_GT(result.cost.seconds, 0.0);
   }
   EXPECT_EQ(evaluate(model, Tokenizer::bytes(), tasks).results.at(0).max_loops, 3);

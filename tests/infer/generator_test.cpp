@@ -111,10 +111,8 @@ TEST(Generator, TellsEachTokensProbabilityLoopsAndPlace) {
   for (size_t i = 0; i < result.tokens.size(); ++i) {
     const auto out = model.forward(at::tensor(read, at::kLong).unsqueeze(0));
     const auto log_p = at::log_softmax(out.logits.select(1, -1).squeeze(0).to(at::kDouble), 0);
-    EXPECT_NEAR(result.log_probabilities[i], log_p[result.tokens[i]].item<double>(),
-                1e-4);
-    EXPECT_NEAR(result.loops[i], out.expected_loops.select(2, -1).mean().item<double>(),
-                1e-4);
+    EXPECT_NEAR(result.log_probabilities[i], log_p[result.tokens[i]].item<double>(), 1e-4);
+    EXPECT_NEAR(result.loops[i], out.expected_loops.select(2, -1).mean().item<double>(), 1e-4);
     EXPECT_EQ(result.top[i][0].token, log_p.argmax().item<int64_t>());
     EXPECT_EQ(result.top[i].size(), 3U);
     read.push_back(result.tokens[i]);
@@ -166,10 +164,11 @@ TEST(Generator, APromptMayBeTokens) {
   const auto model = bigram_model(chain("helo "), bigram_config());
   Generator generator(model, tokenizer);
   EXPECT_EQ(generator.generate(std::vector<TokenId>{'h', 'e'}, greedy(4)).text, "lo h");
-  expect_contains(error_of(ErrorCode::kConfig,
-                           [&] { (void)generator.generate(std::vector<TokenId>{257}, greedy(4)); }),
-                  "generate: expected ids from 0 to 256 (vocab_size 257), got 257 at place 0 of the "
-                  "prompt.");
+  expect_contains(
+      error_of(ErrorCode::kConfig,
+               [&] { (void)generator.generate(std::vector<TokenId>{257}, greedy(4)); }),
+      "generate: expected ids from 0 to 256 (vocab_size 257), got 257 at place 0 of the "
+      "prompt.");
 }
 
 TEST(Generator, StopsAtTheEndOfText) {
