@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "loopbank/cli/bench_decode.h"
+#include "loopbank/cli/bench_exit.h"
 #include "loopbank/cli/bench_ops.h"
 #include "loopbank/cli/bench_pytorch.h"
 #include "loopbank/cli/command.h"
@@ -230,7 +231,8 @@ void add_common_flags(CLI::App& command, BenchFlags& flags) {
 }  // namespace
 
 void add_bench(CLI::App& app) {
-  auto* bench = app.add_subcommand("bench", "Speed on this machine: gemm, ops, train, decode");
+  auto* bench =
+      app.add_subcommand("bench", "Speed on this machine: gemm, ops, train, decode, exit");
   bench->require_subcommand(1);
 
   const auto flags = std::make_shared<BenchFlags>();
@@ -260,6 +262,7 @@ void add_bench(CLI::App& app) {
   train->callback([flags] { run_train_bench(*flags); });
 
   add_bench_decode(*bench);
+  add_bench_exit(*bench);
 }
 
 }  // namespace loopbank::cli

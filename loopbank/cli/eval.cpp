@@ -33,6 +33,7 @@ struct EvalFlags {
   std::string sample = "first";
   int64_t shots = -1;  // -1: what the task's name says, else none
   IntOrList max_loops;
+  InferenceSettings inference;
   TaskSource source;
   EvalOptions options;
   bool json = false;
@@ -54,6 +55,7 @@ void run_eval(EvalFlags flags) {
     flags.source.shots = flags.shots;
   }
   flags.options.max_loops = flags.max_loops.values;
+  flags.options.inference = flags.inference.options("eval");
   if (!flags.requests.empty()) {
     run_request_check(flags.requests,
                       {.data = {flags.data.begin(), flags.data.end()},
@@ -123,6 +125,7 @@ void add_eval(CLI::App& app) {
   command->add_option("--fewshot", flags->few_shot,
                       "File of the shots: rows {\"task\", \"num_shots\", \"prefix\"}");
   add_max_loops_flag(*command, &flags->max_loops);
+  add_exit_flags(*command, flags->inference);
   add_setting_flag(
       *command, Field("batch_tokens", &flags->options.batch_tokens, "tokens per batch").minimum(1))
       ->capture_default_str();

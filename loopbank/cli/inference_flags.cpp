@@ -35,8 +35,7 @@ void add_exit_flag(CLI::App& command, ExitChoice& exit) {
 
 void add_key_value_flag(CLI::App& command, const KeyValuePolicy*& policy) {
   command.add_option_function<std::string>(
-      "--kv",
-      [&policy](const std::string& name) { policy = &key_value_policy(name, "--kv"); },
+      "--kv", [&policy](const std::string& name) { policy = &key_value_policy(name, "--kv"); },
       "Keys and values where tokens left early: full (default), recompute, copy, last, first or "
       "mixture");
 }
@@ -51,6 +50,14 @@ void add_max_loops_flag(CLI::App& command, FieldTarget budget) {
                    .range(0, kMaxLoops));
   if (is_list) {
     comma_separated(option);
+  }
+}
+
+void add_exit_flags(CLI::App& command, InferenceSettings& settings) {
+  for (const auto& field : settings.fields()) {
+    if (field.name != "max_loops") {  // a flag of its own, a list in some commands
+      add_setting_flag(command, field)->capture_default_str();
+    }
   }
 }
 

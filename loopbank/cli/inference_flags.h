@@ -26,4 +26,7 @@ void add_key_value_flag(CLI::App& command, const KeyValuePolicy*& policy);
 /// --max-loops N: the loop budget, or --max-loops N,N,... where the target holds a list.
 void add_max_loops_flag(CLI::App& command, FieldTarget budget);
 
+/// --exit, --kv and --kv-prefill: when tokens leave layers, and what later tokens find of them.
+void add_exit_flags(CLI::App& command, InferenceSettings& settings);
+
 }  // namespace loopbank::cli

@@ -37,6 +37,7 @@ struct InsideFlags {
   int64_t rows = 0;             // 0: not given
   int64_t sequence_length = 0;  // 0: not given
   InsideOptions options;
+  InferenceSettings inference;
   bool json = false;
 };
 
@@ -122,6 +123,13 @@ void print_budgets(const Inside& inside) {
                     fmt::format("{:.4f}", budget.bpb), format_count(budget.flops_per_token)});
   }
   print_table("The same weights with a bound on the loops of every layer", rows);
+  if (inside.exit) {
+    print_table("And where tokens leave by a rule",
+                {{"exit", "kv", "loss", "BPB", "FLOPs a token", "loops by layer"},
+                 {inside.exit->exit, inside.exit->kv, fmt::format("{:.4f}", inside.exit->loss),
+                  fmt::format("{:.4f}", inside.exit->bpb),
+                  format_count(inside.exit->flops_per_token), cell(inside.exit->loops)}});
+  }
 }
 
 /// The text of the tokens before token `index`, quoted.
@@ -179,6 +187,7 @@ int64_t default_length(const InsideFlags& flags, const ModelConfig& config) {
 }
 
 void run_inside(InsideFlags flags) {
+  flags.options.inference = flags.inference.options("inside");
   const auto loaded = load_inference_model(flags.model);
   const int64_t length = flags.sequence_length > 0 ? flags.sequence_length
                                                    : default_length(flags, loaded.model.config());
@@ -224,6 +233,7 @@ void add_inside(CLI::App& app) {
   add_setting_flag(*command, Field("sequence_length", &flags->sequence_length,
                                    "tokens per row (as in training, else max_position_embeddings)")
                                  .minimum(1));
+  add_exit_flags(*command, flags->inference);
   add_precision_flag(*command, flags->options.compute_dtype);
   command->add_flag("--json", flags->json, "All of it as JSON on stdout, the first tokens too");
   command->callback([flags] { run_inside(*flags); });

@@ -16,6 +16,7 @@
 #include <numbers>
 #include <utility>
 
+#include "loopbank/dissect/inside_exit.h"
 #include "loopbank/dissect/token_statistics.h"
 #include "loopbank/infer/utf8_stream.h"
 #include "loopbank/model/cost.h"
@@ -187,6 +188,8 @@ class Measurement {
         nats_(static_cast<size_t>(num_budgets_)) {}
 
   /// Passes that `add` makes.
+  /// That the targets stand for.
+  [[nodiscard]] int64_t num_bytes() const { return num_bytes_; }
   [[nodiscard]] int64_t num_passes() const { return num_budgets_; }
 
   /// @param on_pass  called before every pass
@@ -344,6 +347,7 @@ Inside Measurement::result(int64_t sequence_length) && {
           .global_gate = global_gate_.statistics(),
           .token_classes = classes(),
           .bpb_by_loops = budgets(sequence_length),
+          .exit = std::nullopt,
           .token_view = std::move(view_).tokens()};
 }
 
@@ -375,7 +379,11 @@ Inside measure_inside(const LanguageModel& model, const Tokenizer& tokenizer, co
                      .targets = rows.targets.narrow(0, first, count)},
                     on_pass);
   }
-  return std::move(measurement).result(length);
+  auto inside = std::move(measurement).result(length);
+  if (options.inference.exit.name() != "all") {
+    inside.exit = measure_exit(model, rows, measurement.num_bytes(), options);
+  }
+  return inside;
 }
 
 }  // namespace loopbank

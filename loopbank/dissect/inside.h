@@ -22,6 +22,7 @@
 
 #include "loopbank/data/sampler.h"
 #include "loopbank/dissect/token_class.h"
+#include "loopbank/infer/request.h"
 #include "loopbank/model/language_model.h"
 #include "loopbank/tokenize/tokenizer.h"
 
@@ -31,6 +32,8 @@ struct InsideOptions {
   at::ScalarType compute_dtype = at::kFloat;
   int64_t batch_tokens = 4096;  ///< per forward pass, at least a row: bounds the memory
   int64_t view_tokens = 250;    ///< tokens shown one by one
+  /// Measured as well where its rule is another than `all`.
+  InferenceOptions inference{};
   /// Called before every forward pass with the number done and their total.
   std::function<void(int64_t done, int64_t total)> on_progress = {};
 };
@@ -63,6 +66,16 @@ struct InsideOfBudget {
   double flops_per_token = 0.0;  ///< forward
 };
 
+/// The same weights where tokens leave layers by a rule.
+struct InsideOfExit {
+  std::string exit;
+  std::string kv;
+  double loss = 0.0;  ///< nats per token
+  double bpb = 0.0;
+  ByLayer loops;                 ///< run, mean over tokens
+  double flops_per_token = 0.0;  ///< forward, of these loops
+};
+
 /// One token of the view; gates as in InsideOfClass.
 struct InsideOfToken {
   std::string text;   ///< UTF-8; a character of several tokens is in its last one
@@ -86,6 +99,7 @@ struct Inside {
   std::optional<GateStatistics> global_gate;
   std::vector<InsideOfClass> token_classes;  ///< those that occur
   std::vector<InsideOfBudget> bpb_by_loops;  ///< budgets 1 to N; one in a dense model
+  std::optional<InsideOfExit> exit;          ///< absent for the rule `all`
   std::vector<InsideOfToken> token_view;     ///< from the second token of the rows on
 };
 

@@ -75,6 +75,15 @@ void members(auto& by, Either<InsideOfBudget> auto& budget) {
   by("flops_per_token", budget.flops_per_token);
 }
 
+void members(auto& by, Either<InsideOfExit> auto& exit) {
+  by("exit", exit.exit);
+  by("kv", exit.kv);
+  by("loss", exit.loss);
+  by("bpb", exit.bpb);
+  by("loops", exit.loops);
+  by("flops_per_token", exit.flops_per_token);
+}
+
 void members(auto& by, Either<InsideOfToken> auto& token) {
   by("text", token.text);
   by("loss", token.loss);
@@ -102,6 +111,7 @@ void members(auto& by, Either<Inside> auto& inside) {
   by.object("global_gate", inside.global_gate);
   by.list("token_classes", inside.token_classes);
   by.list("bpb_by_loops", inside.bpb_by_loops);
+  by.object("exit", inside.exit);
 }
 
 Json to_json(const Inside& inside) {

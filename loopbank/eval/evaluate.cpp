@@ -234,6 +234,8 @@ EvalReport evaluate(const LanguageModel& model, const Tokenizer& tokenizer,
   }
   EvalReport report;
   report.precision = options.compute_dtype == at::kBFloat16 ? "bf16" : "fp32";
+  report.exit = options.inference.exit.name();
+  report.kv = options.inference.policy->name();
   report.max_length = model.config().max_position_embeddings;
   for (const int64_t budget : budgets) {
     for (size_t i = 0; i < tasks.size(); ++i) {

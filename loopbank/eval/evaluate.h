@@ -81,6 +81,8 @@ struct SuiteResult {
 struct EvalReport {
   std::string model = {};           ///< where it came from; filled in by the caller
   std::string precision = {};       ///< fp32 or bf16
+  std::string exit = "all";         ///< rule by which tokens left layers
+  std::string kv = "full";          ///< policy of keys and values
   int64_t max_length = 0;           ///< T of the model, tokens
   std::vector<TaskResult> results;  ///< by loop budget, then task, in the order asked for
   std::vector<SuiteResult> suites;  ///< every suite whose tasks were all scored

@@ -73,10 +73,9 @@ Json suite_json(const SuiteResult& suite) {
 }
 
 Json model_json(const EvalReport& report) {
-  return {{"model", report.model},
-          {"model_type", "loopbank"},
-          {"max_length", report.max_length},
-          {"dtype", report.precision}};
+  return {
+      {"model", report.model},     {"model_type", "loopbank"}, {"max_length", report.max_length},
+      {"dtype", report.precision}, {"exit", report.exit},      {"kv", report.kv}};
 }
 
 /// `task-007-piqa-`, what the names of a result's files begin with.

@@ -6,21 +6,19 @@
 #include <utility>
 
 #include "loopbank/infer/engine_batch.h"
+#include "loopbank/infer/sampler_kernels.h"
 
 namespace loopbank {
 namespace {
 
 /// log softmax(logits)[id], and whether the token is the most probable, the first of equals.
 ScoredToken score(const float* logits, int64_t vocab, TokenId id) {
-  const auto* const best = std::max_element(logits, logits + vocab);
-  double sum = 0.0;
-  for (int64_t i = 0; i < vocab; ++i) {
-    sum += std::exp(static_cast<double>(logits[i]) - static_cast<double>(*best));
-  }
+  const auto size = static_cast<size_t>(vocab);
+  const double largest = scan_row(logits, size).largest;
+  const double log_sum = largest + std::log(sum_of_exponentials(logits, size, largest));
   const auto at = static_cast<int64_t>(id);
-  return {.log_probability =
-              static_cast<double>(logits[at]) - static_cast<double>(*best) - std::log(sum),
-          .greedy = best - logits == at};
+  return {.log_probability = static_cast<double>(logits[at]) - log_sum,
+          .greedy = std::find(logits, logits + vocab, static_cast<float>(largest)) - logits == at};
 }
 
 }  // namespace

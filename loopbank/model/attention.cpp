@@ -44,9 +44,6 @@ at::Tensor Attention::attend(const at::Tensor& qkv, const Place& place) const {
     const auto [q, k, v] = ops::rotated_heads(qkv[0], heads_, place.angles(), norm());
     return pass.context()->attend(place.rows(), q, {k, v}).unsqueeze(0);
   }
-  if (pass.tree() != nullptr) {
-    return ops::tree_attention(qkv, heads_, pass.angles, norm(), *pass.tree());
-  }
   return ops::self_attention(qkv, heads_, pass.angles, norm());
 }
 

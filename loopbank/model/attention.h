@@ -35,8 +35,7 @@ class Attention {
   [[nodiscard]] KeysValues keys_values(const Normed& x, const Place& place) const;
 
  private:
-  /// Over what the pass says that a token sees: those before it in its row, in the tree, or in its
-  /// text. [B, T, (H + 2 H_kv) d] to [B, T, D]
+  /// Over what the pass says that a token sees: those before it in its row, or in its text. [B, T, (H + 2 H_kv) d] to [B, T, D]
   [[nodiscard]] at::Tensor attend(const at::Tensor& qkv, const Place& place) const;
 
   [[nodiscard]] ops::HeadNorm norm() const;

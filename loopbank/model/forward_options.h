@@ -8,7 +8,6 @@
 
 #include "loopbank/model/inference_context.h"
 #include "loopbank/model/recorder.h"
-#include "loopbank/ops/token_tree.h"
 
 namespace loopbank {
 
@@ -29,9 +28,6 @@ struct ForwardOptions {
   InferenceContext* context = nullptr;
   /// Weights prepared by an earlier pass of the same model and compute type; inference only.
   PreparedModel* prepared = nullptr;
-  /// The tokens [1, T] stand in this tree and not in a row: sequences with shared beginnings, each
-  /// beginning computed once. Without a context.
-  const ops::TokenTree* tree = nullptr;
   Recorder* recorder = nullptr;
   Recompute recompute = Recompute::kNone;  ///< without a context or a recorder, with gradients
   /// Of the ponder term in `loss`; absent: the model's own.

@@ -5,7 +5,6 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
@@ -32,18 +31,12 @@ ModelConfig validated(ModelConfig config) {
 
 /// Positions that the tokens stand at, [T] int64 on the CPU.
 at::Tensor positions_of(const at::Tensor& tokens, const ForwardOptions& options) {
-  if (options.tree != nullptr) {
-    return at::tensor(options.tree->depths(), at::kLong);
-  }
   return options.context != nullptr ? options.context->positions()
                                     : at::arange(tokens.size(1), at::kLong);
 }
 
 /// Positions that the tokens reach to.
 int64_t length_of(const at::Tensor& tokens, const ForwardOptions& options) {
-  if (options.tree != nullptr) {
-    return options.tree->height();
-  }
   return options.context != nullptr ? options.context->positions().max().item<int64_t>() + 1
                                     : tokens.size(1);
 }
@@ -55,13 +48,6 @@ void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
          ops::format_shape(tokens.sizes()), c10::toString(tokens.scalar_type()));
   }
   ops::expect_ids("forward", "tokens", tokens, config.vocab_size);
-  if (options.tree != nullptr && (options.context != nullptr || tokens.size(0) != 1 ||
-                                  tokens.size(1) != options.tree->num_tokens())) {
-    fail(ErrorCode::kShape,
-         "forward: expected tokens [1, {}] as in the tree and no context, got {} and {}.",
-         options.tree->num_tokens(), ops::format_shape(tokens.sizes()),
-         options.context != nullptr ? "a context" : "none");
-  }
   if (options.context != nullptr &&
       (tokens.size(0) != 1 || tokens.size(1) != options.context->positions().size(0))) {
     fail(ErrorCode::kShape, "forward: expected tokens [1, {}] as in the context, got {}.",

@@ -48,8 +48,6 @@ class Pass {
   /// Null where there is none.
   [[nodiscard]] InferenceContext* context() const { return options_.context; }
   [[nodiscard]] PreparedModel* prepared() const { return options_.prepared; }
-  /// The tree that the tokens stand in; null for a row.
-  [[nodiscard]] const ops::TokenTree* tree() const { return options_.tree; }
   /// Null where nothing is recorded.
   [[nodiscard]] Recorder* recorder() const { return options_.recorder; }
 

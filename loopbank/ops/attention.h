@@ -1,5 +1,5 @@
 #pragma once
-/// Attention over heads, causal or under a mask.
+/// Causal attention over heads.
 
 #include <ATen/core/Tensor.h>
 
@@ -23,12 +23,5 @@ inline constexpr Tolerance kAttentionTolerance{.fp32 = 5e-6, .bf16 = 0.02};
 /// scaled_dot_product_attention.
 at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key,
                             const at::Tensor& value);
-
-/// The same under any mask; each token sees at least one.
-///
-/// @param hidden  [T, S] bool on the device of query: token i must not see token j
-/// @throws Error kShape when the sizes do not fit
-at::Tensor masked_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                            const at::Tensor& hidden);
 
 }  // namespace loopbank::ops

@@ -1,7 +1,6 @@
 #pragma once
 /// Causal self-attention of a whole sequence, from the joined projection to the merged heads: what
-/// training computes, and scoring on a tree of sequences. New tokens over a cache of keys take
-/// causal_attention (attention.h).
+/// training computes. Inference, over a cache of keys, takes paged_attention.h.
 
 #include <ATen/core/Tensor.h>
 
@@ -9,7 +8,6 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/rotary.h"
-#include "loopbank/ops/token_tree.h"
 
 namespace loopbank::ops {
 
@@ -46,17 +44,5 @@ struct HeadNorm {
 /// and its memory grows linearly in T.
 at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm);
-
-/// The same of tokens that stand in a tree, each of which sees itself and its ancestors.
-///
-///     o_i = sum_{j in path(i)} softmax_j(q_i k_j / sqrt d) v_j
-///
-/// @param qkv     [1, T, (H + 2 H_kv) d]  as above, in the order of the tree
-/// @param angles  of the depths of the T tokens
-/// @throws Error kShape when the sizes do not fit, the tree's number of tokens included
-/// Numerics: as above. The fused version is for inference: where a gradient is asked for, the
-/// reference runs, which makes scores [T, T].
-at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,
-                          const RotaryTable& angles, const HeadNorm& norm, const TokenTree& tree);
 
 }  // namespace loopbank::ops

@@ -164,32 +164,6 @@ Json series_json(const FigureSeries& series) {
   return json;
 }
 
-Json figure_json(const Figure& figure, const std::string& prefix) {
-  Json json = {{"name", prefix + figure.id},
-               {"id", figure.id},
-               {"section", figure.section},
-               {"kind", name_of(figure.kind)},
-               {"title", figure.title},
-               {"caption", figure.caption},
-               {"x_title", figure.x_title},
-               {"y_title", figure.y_title},
-               {"x_names", figure.x_names},
-               {"panels", panels_of(figure)},
-               {"side_by_side", figure.panels_side_by_side},
-               {"x_falls", figure.x_falls},
-               {"error_label", figure.error_label},
-               {"references", Json::array()},
-               {"series", Json::array()}};
-  for (const auto& line : figure.references) {
-    json["references"].push_back(
-        {{"panel", line.panel}, {"value", line.value}, {"label", line.label}});
-  }
-  for (const auto& series : figure.series) {
-    json["series"].push_back(series_json(series));
-  }
-  return json;
-}
-
 /// Two decimals: more than a shade shows.
 Json two_decimals(double value) {
   return std::round(value * 100) / 100;
@@ -255,6 +229,32 @@ std::string slug(std::string_view text) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json figure_json(const Figure& figure, const std::string& prefix) {
+  Json json = {{"name", prefix + figure.id},
+               {"id", figure.id},
+               {"section", figure.section},
+               {"kind", name_of(figure.kind)},
+               {"title", figure.title},
+               {"caption", figure.caption},
+               {"x_title", figure.x_title},
+               {"y_title", figure.y_title},
+               {"x_names", figure.x_names},
+               {"panels", panels_of(figure)},
+               {"side_by_side", figure.panels_side_by_side},
+               {"x_falls", figure.x_falls},
+               {"error_label", figure.error_label},
+               {"references", Json::array()},
+               {"series", Json::array()}};
+  for (const auto& line : figure.references) {
+    json["references"].push_back(
+        {{"panel", line.panel}, {"value", line.value}, {"label", line.label}});
+  }
+  for (const auto& series : figure.series) {
+    json["series"].push_back(series_json(series));
+  }
+  return json;
+}
 
 std::vector<PartView> views_of(const StudyResult& results) {
   std::vector<PartView> views;

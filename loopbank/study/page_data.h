@@ -17,6 +17,9 @@ struct PartView {
   std::vector<Figure> figures;
 };
 
+/// A figure as charts.js draws it, under the name prefix + id.
+[[nodiscard]] nlohmann::ordered_json figure_json(const Figure& figure, const std::string& prefix);
+
 [[nodiscard]] std::vector<PartView> views_of(const StudyResult& results);
 
 /// Sentences that begin the page, and of each part its table, comparisons, claims, answers, figures,

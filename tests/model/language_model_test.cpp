@@ -271,56 +271,5 @@ TEST(LanguageModel, RefusesWhatItCannotRead) {
       "loss: expected targets of shape [1, 4], got [1, 5].");
 }
 
-TEST(LanguageModel, ATreeOfTokensIsItsSequences) {
-  const auto model = made(memory_config(3));
-  const at::NoGradGuard no_grad;
-  // 5 tokens shared by two sequences of 12 and 9, and a third one of 7.
-  const auto tokens = some_tokens(1, 23);
-  std::vector<int64_t> depths;
-  const std::vector<std::pair<int64_t, int64_t>> runs = {{0, 12}, {5, 4}, {0, 7}};
-  for (const auto& [first, count] : runs) {
-    for (int64_t i = 0; i < count; ++i) {
-      depths.push_back(first + i);
-    }
-  }
-  const ops::TokenTree tree(depths);
-  for (const int64_t budget : {1, 3}) {
-    const auto out = model.forward(tokens, {.max_loops = budget, .tree = &tree});
-    const auto expect_alone = [&](const at::Tensor& sequence, int64_t first, int64_t count) {
-      const auto alone = model.forward(sequence, {.max_loops = budget});
-      EXPECT_TRUE(
-          out.logits.narrow(1, first, count)
-              .allclose(alone.logits.narrow(1, alone.logits.size(1) - count, count), 1e-4, 1e-5));
-      EXPECT_TRUE(out.expected_loops.narrow(2, first, count)
-                      .allclose(alone.expected_loops.narrow(2, alone.logits.size(1) - count, count),
-                                1e-4, 1e-5));
-    };
-    expect_alone(tokens.narrow(1, 0, 12), 0, 12);
-    expect_alone(at::cat({tokens.narrow(1, 0, 5), tokens.narrow(1, 12, 4)}, 1), 12, 4);
-    expect_alone(tokens.narrow(1, 16, 7), 16, 7);
-  }
-}
-
-TEST(LanguageModel, RefusesATreeThatDoesNotFit) {
-  const auto model = made(looped_config(2));
-  const ops::TokenTree tree({0, 1, 1});
-  EXPECT_EQ(error_of(ErrorCode::kShape,
-                     [&] { return model.forward(some_tokens(1, 4), {.tree = &tree}); }),
-            "forward: expected tokens [1, 3] as in the tree and no context, got [1, 4] and none.");
-  std::vector<int64_t> depths;
-  for (int64_t i = 0; i < 25; ++i) {
-    depths.push_back(i);
-  }
-  const ops::TokenTree high(depths);
-  EXPECT_EQ(error_of(ErrorCode::kShape,
-                     [&] { return model.forward(some_tokens(1, 25), {.tree = &high}); })
-                .substr(0, 76),
-            "forward: expected at most 24 tokens a sequence (max_position_embeddings), go");
-  // Longer altogether than one sequence may be.
-  depths.assign(40, 0);
-  const ops::TokenTree wide(depths);
-  EXPECT_EQ(model.forward(some_tokens(1, 40), {.tree = &wide}).logits.size(1), 40);
-}
-
 }  // namespace
 }  // namespace loopbank

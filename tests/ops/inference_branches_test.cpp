@@ -48,17 +48,25 @@ std::shared_ptr<LinearWeights> for_inference(const std::vector<at::Tensor>& mast
       std::make_shared<const InferenceWeights>(masters, compute.format), compute.dtype);
 }
 
-/// Expects op(rows) to give the rows of op(all rows), bit for bit, however many they are.
+/// Expects op(rows) to give the rows of op(all rows), bit for bit, however many they are and on any
+/// number of threads.
 void expect_rows_alone(const char* name, const at::Tensor& x,
                        const std::function<at::Tensor(const at::Tensor&)>& op) {
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
   const auto all = op(x);
-  for (const int64_t rows : {1, 2, 7, 37, 512}) {
-    for (const int64_t first : {0, 3, 513}) {
-      const auto some = op(x.narrow(0, first, rows));
-      EXPECT_TRUE(some.equal(all.narrow(0, first, rows)))
-          << name << " of " << rows << " rows from " << first << ", " << x.scalar_type();
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    for (const int64_t rows : {1, 2, 7, 37, 512}) {
+      for (const int64_t first : {0, 3, 513}) {
+        const auto some = op(x.narrow(0, first, rows));
+        EXPECT_TRUE(some.equal(all.narrow(0, first, rows)))
+            << name << " of " << rows << " rows from " << first << ", " << x.scalar_type()
+            << ", threads: " << threads;
+      }
     }
   }
+  at::set_num_threads(before);
 }
 
 /// What a test of the branches has at hand.
@@ -163,6 +171,27 @@ TEST(RowByRowOps, GiveARowTheSameAloneAndAmongOthers) {
       const auto memory = row.to(dtype);
       return gated_sum(row, at::cat({memory, memory * 2.0}, -1), {bias, weight},
                        {memory, memory * 3.0});
+    });
+  }
+}
+
+TEST(RowByRowOps, HaltARowTheSameAloneAndAmongOthers) {
+  RandomTensors random;
+  const at::NoGradGuard no_grad;
+  const auto logits = random.normal({kRows, 2}, at::kFloat);
+  const auto halting_of = [](const at::Tensor& rows) {
+    const auto by_loop = rows.t().contiguous();  // [2, rows]
+    return halting_distribution(
+        {by_loop.narrow(0, 0, 1), by_loop.narrow(0, 1, 1)});  // [2, 1, rows]
+  };
+  expect_rows_alone("halting_distribution", logits, [&](const at::Tensor& rows) {
+    return halting_of(rows).select(1, 0).t().contiguous();
+  });
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto x = random.normal({kRows, kD + 2}, at::kFloat);
+    expect_rows_alone("mix_by_halting", x, [&](const at::Tensor& rows) {
+      const auto state = rows.narrow(1, 0, kD).to(dtype).contiguous().unsqueeze(0);
+      return mix_by_halting({state, state * 2.0}, halting_of(rows.narrow(1, kD, 2))).state[0];
     });
   }
 }

@@ -28,7 +28,6 @@
 #include "loopbank/ops/norm_linear.h"
 #include "loopbank/ops/rotary.h"
 #include "loopbank/ops/self_attention.h"
-#include "loopbank/ops/token_tree.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {
@@ -134,13 +133,6 @@ std::vector<BadCall> calls_of_attention() {
   bad("self_attention", "WholeNumbers", ErrorCode::kDtype, [=] {
     return self_attention(whole({1, 3, 16}), kHeads, table(), head_norm());
   });
-  bad("tree_attention", "Tokens", ErrorCode::kShape, [=] {
-    return tree_attention(fp32({1, 3, 16}), kHeads, table(), head_norm(), TokenTree({0, 1}));
-  });
-  bad("tree_attention", "WholeNumbers", ErrorCode::kDtype, [=] {
-    return tree_attention(whole({1, 3, 16}), kHeads, table(), head_norm(), TokenTree({0, 1, 1}));
-  });
-  bad("TokenTree", "Depth", ErrorCode::kShape, [=] { return TokenTree({0, 2}).num_tokens(); });
   bad("rotary_table", "OddWidth", ErrorCode::kShape,
       [=] { return rotary_table(0, 3, 5, 1e4, at::kCPU); });
   bad("rotary_table", "NoWidth", ErrorCode::kShape,

@@ -46,8 +46,6 @@ at::Tensor feed_forward_of_inference(const at::Tensor& a, const FeedForwardWeigh
 
 at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                           const RotaryTable& angles, const HeadNorm& norm);
-at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,
-                          const RotaryTable& angles, const HeadNorm& norm, const TokenTree& tree);
 at::Tensor paged_attention(const at::Tensor& q, std::span<const PagedRow> rows,
                            const AttentionHeads& heads);
 RotatedHeads rotated_heads(const at::Tensor& qkv, const AttentionHeads& heads,
@@ -65,6 +63,8 @@ at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
                      const std::vector<at::Tensor>& biases,
                      const std::vector<at::Tensor>& memories);
 
+/// Without a graph.
+at::Tensor halting_distribution(const std::vector<at::Tensor>& logits);
 HaltingMix mix_by_halting(const std::vector<at::Tensor>& states, const at::Tensor& halting);
 at::Tensor router_logits(const at::Tensor& state, const at::Tensor& weight, const at::Tensor& bias,
                          double step);

@@ -1,5 +1,5 @@
-/// mix_by_halting and router_logits (halting.h) on the CPU: a pass over memory forward, a pass
-/// backward. Saved for backward: the inputs themselves.
+/// The halting ops (halting.h) on the CPU. mix_by_halting and router_logits: a pass over memory
+/// forward, a pass backward. Saved for backward: the inputs themselves.
 
 #include "loopbank/ops/cpu/fused.h"
 
@@ -8,6 +8,9 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+
+#include <algorithm>
+#include <cmath>
 
 #include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/cpu/elementwise_rows.h"
@@ -19,6 +22,9 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+
+/// Elementwise values that take as long as a probability's logarithms.
+constexpr int64_t kWorthOfALogarithm = 64;
 
 class MixByHalting : public torch::autograd::Function<MixByHalting> {
  public:
@@ -135,6 +141,38 @@ class RouterLogits : public torch::autograd::Function<RouterLogits> {
 };
 
 }  // namespace
+
+at::Tensor cpu::halting_distribution(const std::vector<at::Tensor>& logits) {
+  const ProfiledOp op("loopbank::halting_distribution");
+  const auto num_loops = static_cast<int64_t>(logits.size());
+  const auto rows = logits.front().numel();
+  std::vector<at::Tensor> kept;
+  std::vector<const float*> of_loop;
+  for (const auto& logit : logits) {
+    of_loop.push_back(const_floats(kept.emplace_back(dense(logit))));
+  }
+  std::vector<int64_t> sizes = {num_loops};
+  sizes.insert(sizes.end(), logits.front().sizes().begin(), logits.front().sizes().end());
+  const auto halting = at::empty(sizes, logits.front().options());  // [N, B, T]
+  auto* const probabilities = floats(halting);
+  // log sigmoid(x), without the overflow of exp(-x).
+  const auto log_sigmoid = [](float x) {
+    return std::min(x, 0.0F) - std::log1p(std::exp(-std::abs(x)));
+  };
+  for_row_ranges(rows, kWorthOfALogarithm * num_loops, [&](size_t first, size_t last) {
+    for (size_t row = first; row < last; ++row) {
+      float log_remaining = 0.0F;  // log prod (1 - p_i)
+      auto* p = probabilities + row;
+      for (int64_t t = 0; t + 1 < num_loops; ++t, p += rows) {
+        const float x = of_loop[static_cast<size_t>(t)][row];
+        *p = std::exp(log_remaining + log_sigmoid(x));
+        log_remaining += log_sigmoid(-x);
+      }
+      *p = std::exp(log_remaining);
+    }
+  });
+  return halting;
+}
 
 HaltingMix cpu::mix_by_halting(const std::vector<at::Tensor>& states, const at::Tensor& halting) {
   const ProfiledOp op("loopbank::mix_by_halting");

@@ -75,13 +75,4 @@ at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key,
   return attend(query, keys, values, future);
 }
 
-at::Tensor masked_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                            const at::Tensor& hidden) {
-  check_attention_shapes("masked_attention", query, key, value);
-  expect_shape("masked_attention", "hidden", hidden, {query.size(2), key.size(2)});
-  expect_dtype("masked_attention", "hidden", hidden, at::kBool);
-  return attend(query, repeat_heads(key, query.size(1)), repeat_heads(value, query.size(1)),
-                hidden);
-}
-
 }  // namespace loopbank::ops

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/log_sigmoid.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/stack.h>
@@ -54,6 +55,12 @@ at::Tensor halting_distribution(const std::vector<at::Tensor>& logits) {
   expect_rows("halting_distribution", "logits", logits.front());
   for (const auto& of_loop : logits) {
     expect_shape("halting_distribution", "logits", of_loop, logits.front().sizes());
+  }
+  const bool wants_gradient =
+      at::GradMode::is_enabled() &&
+      std::any_of(logits.begin(), logits.end(), [](const auto& x) { return x.requires_grad(); });
+  if (!wants_gradient && std::all_of(logits.begin(), logits.end(), takes_fused_fp32)) {
+    return cpu::halting_distribution(logits);
   }
   std::vector<at::Tensor> log_probabilities;
   const auto type = accumulation_type(logits.front().scalar_type());

@@ -88,20 +88,4 @@ at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
   return merge(causal_attention(by_heads.queries, by_heads.keys, by_heads.values));
 }
 
-at::Tensor tree_attention(const at::Tensor& qkv, const AttentionHeads& heads,
-                          const RotaryTable& angles, const HeadNorm& norm, const TokenTree& tree) {
-  check_qkv_shapes("tree_attention", qkv, heads, angles, norm);
-  if (qkv.size(0) != 1 || qkv.size(1) != tree.num_tokens()) {
-    fail(ErrorCode::kShape,
-         "tree_attention: expected qkv of 1 row of the tree's {} tokens, got {}.",
-         tree.num_tokens(), format_shape(qkv.sizes()));
-  }
-  if (fused_takes(qkv, angles, norm) && !wants_gradient(qkv, norm)) {
-    return cpu::tree_attention(qkv, heads, angles, norm, tree);
-  }
-  const auto by_heads = split(qkv, heads, angles, norm);
-  return merge(masked_attention(by_heads.queries, by_heads.keys, by_heads.values,
-                                tree.hidden().to(qkv.device())));
-}
-
 }  // namespace loopbank::ops

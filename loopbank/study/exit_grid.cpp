@@ -1,0 +1,71 @@
+#include "loopbank/study/exit_grid.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace loopbank {
+namespace {
+
+constexpr std::array kShares = {0.25, 0.5, 0.75};  // of the loops behind the first
+constexpr double kShareTolerance = 0.08;           // of a share that counts as reached
+constexpr int kHalvings = 9;
+
+/// A kind of rule and where its thresholds lie.
+struct RuleKind {
+  const char* name;
+  double low;
+  double high;
+  bool more_loops;  ///< with a higher threshold
+  bool by_ratio;    ///< halved by ratio: thresholds of any size
+};
+
+constexpr std::array kKinds = {
+    RuleKind{"cdf", 0.0, 1.0, true, false}, RuleKind{"router", 0.0, 1.0, true, false},
+    RuleKind{"change", 1e-3, 100.0, false, true}, RuleKind{"accel", 1e-3, 100.0, false, true}};
+
+std::string rule_of(const RuleKind& kind, double threshold) {
+  return fmt::format("{}:{:.3g}", kind.name, threshold);
+}
+
+}  // namespace
+
+std::vector<std::string> exit_grid(
+    double num_loops, int64_t most_loops,
+    const std::function<double(const std::string& rule)>& mean_loops) {
+  std::vector<std::string> rules = {"all", "all,hard"};
+  for (int64_t budget = 1; budget < most_loops; ++budget) {
+    rules.push_back(fmt::format("budget:{}", budget));
+    if (budget > 1) {
+      rules.push_back(rules.back() + ",hard");
+    }
+  }
+  for (const auto& kind : kKinds) {
+    for (const double share : kShares) {
+      const double target = 1 + share * (num_loops - 1);
+      double low = kind.low;
+      double high = kind.high;
+      std::string nearest;
+      double distance = kShareTolerance * (num_loops - 1);
+      for (int i = 0; i < kHalvings; ++i) {
+        const double middle = kind.by_ratio ? std::sqrt(low * high) : (low + high) / 2;
+        const auto rule = rule_of(kind, middle);
+        const double loops = mean_loops(rule);
+        if (std::abs(loops - target) < distance) {
+          nearest = rule;
+          distance = std::abs(loops - target);
+        }
+        ((loops < target) == kind.more_loops ? low : high) = middle;
+      }
+      if (!nearest.empty() && std::find(rules.begin(), rules.end(), nearest) == rules.end()) {
+        rules.push_back(nearest);
+        rules.push_back(nearest + ",hard");
+      }
+    }
+  }
+  return rules;
+}
+
+}  // namespace loopbank
