@@ -72,7 +72,7 @@ struct InsideOfExit {
   std::string kv;
   double loss = 0.0;  ///< nats per token
   double bpb = 0.0;
-  ByLayer loops;                 ///< run, mean over tokens
+  ByLayer loops{};               ///< run, mean over tokens
   double flops_per_token = 0.0;  ///< forward, of these loops
 };
 

@@ -4,7 +4,8 @@
 /// Goals: every output is the same bit for bit whatever the number of rows, the other rows and the
 /// number of threads, so that a token decoded alone, in a chunk or with its whole prompt gives the
 /// same answer; one row runs at the speed of the memory; no allocation and no call of ATen in the
-/// raw form. Each output has one fp32 sum over k in ascending order; rows and columns only decide
+/// raw form. Each output has one fp32 sum over k in ascending order,
+/// with codes one for each group of 32 k and one over groups; rows and columns only decide
 /// which sums a thread holds in registers at a time.
 ///
 /// Not for training: there is no gradient. Rejected: oneDNN, whose order of sums changes with the
@@ -22,14 +23,20 @@
 namespace loopbank::ops {
 
 /// How weights are stored.
-enum class WeightFormat { kFp32, kBf16 };
+enum class WeightFormat {
+  kFp32,
+  kBf16,
+  kInt8,  ///< codes of 8 bits and a scale in bf16 for every 32 inputs: quantization.h
+  kInt4,  ///< codes of 4 bits, likewise
+};
 
 class InferenceWeights {
  public:
   /// @param masters  one [out_k, in] per layer of the same input, fp32 or bf16, on the CPU, of which
   ///                 a copy is made; their outputs come side by side
+  /// Codes are those of quantize, which finds them again in masters that were dequantized.
   /// @throws Error kShape when `in` differs or there is no weight, kDtype for another dtype, kDevice
-  /// for weights elsewhere
+  /// for weights elsewhere, and what quantize throws
   InferenceWeights(const std::vector<at::Tensor>& masters, WeightFormat format);
 
   [[nodiscard]] WeightFormat format() const { return format_; }
@@ -46,7 +53,7 @@ class InferenceWeights {
   /// @return [..., out] in the dtype of x
   /// @throws Error kShape when the last axis differs, kDtype for another dtype, kDevice for a GPU
   /// Numerics: sums in fp32, one rounding at the end. With weights of fp32 x is widened, with bf16
-  /// it is rounded to bf16 first. Bit for bit the same for a row by itself and among others, for
+  /// it is rounded to bf16 first, with codes it stays as it is. Bit for bit the same for a row by itself and among others, for
   /// one machine and one dtype of x.
   [[nodiscard]] at::Tensor multiply(const at::Tensor& x) const;
 

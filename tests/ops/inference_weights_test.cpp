@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
@@ -10,6 +11,7 @@
 
 #include "gradient_check.h"
 #include "loopbank/ops/linear.h"
+#include "loopbank/ops/quantization.h"
 
 namespace loopbank::ops {
 namespace {
@@ -18,7 +20,8 @@ using testing::expect_close;
 using testing::expect_error;
 using testing::RandomTensors;
 
-constexpr WeightFormat kFormats[] = {WeightFormat::kFp32, WeightFormat::kBf16};
+constexpr WeightFormat kFormats[] = {WeightFormat::kFp32, WeightFormat::kBf16, WeightFormat::kInt8,
+                                     WeightFormat::kInt4};
 constexpr at::ScalarType kRowDtypes[] = {at::kFloat, at::kBFloat16};
 
 /// [out, in]: single ones, widths around a strip of 16 and a panel of 64, odd depths, several
@@ -40,6 +43,19 @@ class ThreadsScope {
   int before_;
 };
 
+/// What a master stands for in a format, in fp64.
+at::Tensor in_format(const at::Tensor& master, WeightFormat format) {
+  const auto wide = master.to(at::kFloat);
+  switch (format) {
+    case WeightFormat::kFp32:
+      return wide.to(at::kDouble);
+    case WeightFormat::kBf16:
+      return wide.to(at::kBFloat16).to(at::kDouble);
+    default:
+      return dequantize(quantize(wide, format == WeightFormat::kInt8 ? 8 : 4)).to(at::kDouble);
+  }
+}
+
 TEST(InferenceWeights, MultiplyAsTheMastersInTheirFormat) {
   RandomTensors random;
   for (const auto& [out, in] : kShapes) {
@@ -47,13 +63,12 @@ TEST(InferenceWeights, MultiplyAsTheMastersInTheirFormat) {
     const auto second = random.normal({3, in}, at::kBFloat16);
     for (const auto format : kFormats) {
       const InferenceWeights weights({first, second}, format);
-      const auto compute = format == WeightFormat::kFp32 ? at::kFloat : at::kBFloat16;
-      const auto rounded =
-          at::cat({first.to(compute).to(at::kDouble), second.to(compute).to(at::kDouble)});
+      const auto rounded = at::cat({in_format(first, format), in_format(second, format)});
       for (const auto dtype : kRowDtypes) {
         for (const int64_t rows : {1, 2, 5, 6, 7, 13, 129}) {
           const auto x = random.normal({1, rows, in}, dtype);
-          const auto exact = at::matmul(x.to(compute).to(at::kDouble), rounded.t());
+          const auto of_bf16 = format == WeightFormat::kBf16 ? x.to(at::kBFloat16) : x;
+          const auto exact = at::matmul(of_bf16.to(at::kDouble), rounded.t());
           const auto y = weights.multiply(x);
           EXPECT_EQ(y.scalar_type(), dtype);
           // A sum of 1100 terms in one order.
@@ -86,6 +101,21 @@ TEST(InferenceWeights, ARowIsTheSameByItselfAndAmongOthersOnAnyNumberOfThreads) 
   }
 }
 
+TEST(InferenceWeights, HoldTheCodesOfTheirMasters) {
+  RandomTensors random;
+  const int64_t out = 83;
+  const int64_t in = 141;
+  const auto master = random.normal({out, in}, at::kFloat);
+  for (const auto format : {WeightFormat::kInt8, WeightFormat::kInt4}) {
+    const auto values = in_format(master, format).to(at::kFloat);
+    const InferenceWeights weights({master}, format);
+    // Each input by itself: scale times code, exact in fp32.
+    EXPECT_TRUE(weights.multiply(at::eye(in, at::kFloat)).equal(values.t()));
+    const auto x = random.normal({20, in}, at::kBFloat16);
+    EXPECT_TRUE(weights.multiply(x).equal(InferenceWeights({values}, format).multiply(x)));
+  }
+}
+
 TEST(InferenceWeights, TakeRowsWithGaps) {
   RandomTensors random;
   const auto master = random.normal({70, 40}, at::kFloat);
@@ -95,7 +125,7 @@ TEST(InferenceWeights, TakeRowsWithGaps) {
     const InferenceWeights weights({master}, format);
     const auto result = at::full({9, 90}, 7.0, at::kFloat);
     weights.multiply(as_matrix(x), as_matrix(result.narrow(1, 5, 70)));
-    EXPECT_TRUE(result.narrow(1, 5, 70).equal(weights.multiply(x.to(at::kFloat))));
+    EXPECT_TRUE(result.narrow(1, 5, 70).to(at::kBFloat16).equal(weights.multiply(x)));
     EXPECT_TRUE(result.narrow(1, 0, 5).equal(at::full({9, 5}, 7.0)));
     EXPECT_TRUE(result.narrow(1, 75, 15).equal(at::full({9, 15}, 7.0)));
   }
@@ -105,6 +135,9 @@ TEST(InferenceWeights, KnowTheirBytes) {
   const auto master = at::zeros({100, 10}, at::kFloat);
   EXPECT_EQ(InferenceWeights({master}, WeightFormat::kFp32).bytes(), 112 * 10 * 4);
   EXPECT_EQ(InferenceWeights({master}, WeightFormat::kBf16).bytes(), 112 * 10 * 2);
+  // A group of 32 inputs and its scale.
+  EXPECT_EQ(InferenceWeights({master}, WeightFormat::kInt8).bytes(), 112 * (32 + 2));
+  EXPECT_EQ(InferenceWeights({master}, WeightFormat::kInt4).bytes(), 112 * (16 + 2));
 }
 
 TEST(InferenceWeights, TakeNoRows) {

@@ -109,12 +109,6 @@ std::vector<BadCall> calls_of_attention() {
   bad("causal_attention", "WholeNumbers", ErrorCode::kDtype, [=] {
     return causal_attention(whole({1, 2, 3, 4}), q, q);
   });
-  bad("masked_attention", "Mask", ErrorCode::kShape, [=] {
-    return masked_attention(q, q, q, at::zeros({3, 2}, at::kBool));
-  });
-  bad("masked_attention", "DtypeOfTheMask", ErrorCode::kDtype, [=] {
-    return masked_attention(q, q, q, fp32({3, 3}));
-  });
   bad("self_attention", "Rank", ErrorCode::kShape, [=] {
     return self_attention(fp32({3, 16}), kHeads, table(), head_norm());
   });

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "loopbank/ops/inference_weights.h"
+#include "loopbank/ops/quantization.h"
 #include "loopbank/ops/simd/panel_kernels.h"
 #include "loopbank/support/rounding.h"
 
@@ -28,6 +29,10 @@ namespace loopbank::ops {
 [[nodiscard]] int64_t panel_bytes(WeightFormat format, int64_t depth, int64_t columns);
 
 /// All panels one behind the other, [bytes]; what is missing of a strip or a step is 0.
+/// @param format  kFp32 or kBf16
 [[nodiscard]] at::Tensor pack_panels(const std::vector<at::Tensor>& masters, WeightFormat format);
+
+/// The same of codes, of layers with the same bits and inputs.
+[[nodiscard]] at::Tensor pack_codes(const std::vector<Quantized>& layers);
 
 }  // namespace loopbank::ops

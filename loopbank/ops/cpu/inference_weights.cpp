@@ -11,6 +11,7 @@
 #include "loopbank/ops/cpu/inference_packing.h"
 #include "loopbank/ops/gemm/scratchpad.h"
 #include "loopbank/ops/kernels.h"
+#include "loopbank/ops/quantization.h"
 #include "loopbank/ops/simd/cast_kernels.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/rounding.h"
@@ -91,12 +92,46 @@ Matrix prepared_rows(const Matrix& x, at::ScalarType dtype, bool rounds, int64_t
   return {data, dtype, x.rows, width, width};
 }
 
-MultiplyPanel kernel_of(WeightFormat format, bool dots) {
+/// The kernel for rows of bf16; null where they are to be widened.
+MultiplyPanel dots_of(WeightFormat format) {
   const auto& kernels = panel_kernels();
-  if (format == WeightFormat::kFp32) {
-    return kernels.fp32;
+  switch (format) {
+    case WeightFormat::kFp32:
+      return nullptr;
+    case WeightFormat::kBf16:
+      return kernels.bf16_dots;
+    case WeightFormat::kInt8:
+      return kernels.int8_dots;
+    default:
+      return kernels.int4_dots;
   }
-  return dots ? kernels.bf16_dots : kernels.bf16;
+}
+
+/// The kernel for rows of fp32.
+MultiplyPanel sums_of(WeightFormat format) {
+  const auto& kernels = panel_kernels();
+  switch (format) {
+    case WeightFormat::kFp32:
+      return kernels.fp32;
+    case WeightFormat::kBf16:
+      return kernels.bf16;
+    case WeightFormat::kInt8:
+      return kernels.int8;
+    default:
+      return kernels.int4;
+  }
+}
+
+bool is_of_codes(WeightFormat format) {
+  return format == WeightFormat::kInt8 || format == WeightFormat::kInt4;
+}
+
+std::vector<Quantized> quantized(const std::vector<at::Tensor>& masters, int64_t bits) {
+  std::vector<Quantized> layers;
+  for (const auto& master : masters) {
+    layers.push_back(quantize(master.to(at::kFloat), bits));
+  }
+  return layers;
 }
 
 }  // namespace
@@ -128,7 +163,8 @@ InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, Weigh
     fail(ErrorCode::kShape, "inference weights: expected inputs and outputs, got {}.",
          format_shape({out_, in_}));
   }
-  packed_ = pack_panels(rows, format);
+  packed_ = is_of_codes(format) ? pack_codes(quantized(rows, format == WeightFormat::kInt8 ? 8 : 4))
+                                : pack_panels(rows, format);
 }
 
 at::Tensor InferenceWeights::multiply(const at::Tensor& x) const {
@@ -156,7 +192,7 @@ void InferenceWeights::multiply(const Matrix& x, const Matrix& y) const {
   // bf16 by dot products where the CPU has them, else by fp32 of the same values.
   const auto width = round_up(in_, depth_step(format_));
   const bool rounds = format_ == WeightFormat::kBf16;
-  const bool dots = rounds && panel_kernels().bf16_dots != nullptr;
+  const bool dots = (rounds || is_bf16(x)) && dots_of(format_) != nullptr;
   const auto wanted = dots ? at::kBFloat16 : at::kFloat;
   const bool is_ready = x.dtype == wanted && width == in_ && (dots || !rounds);
   if (is_ready) {
@@ -188,7 +224,7 @@ void InferenceWeights::multiply_panel_of_rows(const Matrix& x, const Matrix& y,
   const auto columns = panel_columns(panel, out_);
   const auto* const from = static_cast<const char*>(packed_.data_ptr()) +
                            panel * panel_bytes(format_, in_, kPanelColumns);
-  const auto kernel = kernel_of(format_, is_bf16(x));
+  const auto kernel = is_bf16(x) ? dots_of(format_) : sums_of(format_);
   const auto depth_at_a_time = x.rows == 1 ? x.columns : kDepthAtATime;
   for (int64_t k = 0; k < x.columns; k += depth_at_a_time) {
     kernel({.x = at_k(x, 0, k),

@@ -71,11 +71,6 @@ bool fused_takes(const at::Tensor& qkv, const RotaryTable& angles, const HeadNor
          is_fp32_on_cpu(norm.query_weight) && is_fp32_on_cpu(norm.key_weight);
 }
 
-bool wants_gradient(const at::Tensor& qkv, const HeadNorm& norm) {
-  return at::GradMode::is_enabled() && (qkv.requires_grad() || norm.query_weight.requires_grad() ||
-                                        norm.key_weight.requires_grad());
-}
-
 }  // namespace
 
 at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,

@@ -8,12 +8,13 @@
 ///
 /// - fp32: [k][columns]
 /// - bf16: [k / 2][columns][2], an even k and the odd one behind it side by side
-/// - int8: [k / 4][columns / 4][2][4][2] codes of one byte: of four columns the first two k of each,
-///   then the last two; one scale a column, applied at the end
-/// - int4: groups of 32 k, each [columns] scales in bf16, then [4][columns] words of 32 bits, a
-///   code of 4 bits each for 8 k: even k in the lower half, odd k in the upper
+/// - int8 and int4: groups of 32 k, each [columns] scales in bf16, then codes, a word of 32
+///   bits a column:
+///   - int8 [8][columns / 4][2][4][2]: of four columns the first two k of each, then the last two;
+///     in two's complement or as a sign bit and a magnitude, whichever the kernels take
+///   - int4 [4][columns]: 8 k in two's complement, the even in the lower half, the odd in the upper
 ///
-/// Sums of int4: a group's by itself, sum_k x_k code_k, then the total + scale * it.
+/// Sums of codes: a group's by itself, sum_k x_k code_k, then the total + scale * it.
 
 #include <cstdint>
 
@@ -23,7 +24,8 @@ namespace loopbank::ops {
 
 constexpr int64_t kPanelColumns = 64;  ///< of a full panel, and from a row of sums to the next
 constexpr int64_t kStripColumns = 16;  ///< a panel has a multiple of it
-constexpr int64_t kCodesPerGroup = 32;  ///< int4: inputs that share a scale
+/// int8 and int4: inputs that share a scale, quantization.h's
+constexpr int64_t kCodesPerGroup = 32;
 
 /// Some k of some rows with one panel.
 struct PanelProduct {
@@ -52,14 +54,13 @@ struct PanelKernels {
 /// The kernels that run everywhere.
 [[nodiscard]] PanelKernels vector_panel_kernels();
 
-/// Those of AVX-512 BF16 in their place, where the CPU has it.
+/// Those of AVX-512 BF16 (with VBMI, for codes) in their place, where the CPU has both.
 /// @return whether it has
 bool take_dot_panel_kernels(PanelKernels& kernels);
 
-/// Sums to their place, times a scale a column where there is one.
+/// Sums to their place.
 struct PanelResult {
-  const float* sums = nullptr;    ///< [rows, 64]
-  const float* scales = nullptr;  ///< [columns] or null
+  const float* sums = nullptr;  ///< [rows, 64]
   int64_t rows = 0;
   int64_t columns = 0;  ///< those that are there
   Values y;             ///< [rows, columns]
