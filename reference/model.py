@@ -48,6 +48,7 @@ class Config:
     local_memory_slots: int = 0
     global_memory_slots: int = 0
     memory_gate_bias_init: float = 0.0
+    quantization_bits: int = 0  # what is trained is never quantized
 
     @staticmethod
     def from_json(values: dict) -> "Config":

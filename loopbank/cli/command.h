@@ -14,6 +14,7 @@ void add_inside(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_match(CLI::App& app);
+void add_quantize(CLI::App& app);
 void add_data(CLI::App& app);
 void add_study(CLI::App& app);
 void add_bench(CLI::App& app);

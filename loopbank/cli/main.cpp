@@ -89,6 +89,7 @@ int run(int argc, char** argv) {
   add_inspect(app);
   add_plan(app);
   add_match(app);
+  add_quantize(app);
   add_data(app);
   add_study(app);
   add_bench(app);

@@ -129,6 +129,11 @@ std::vector<Field> ModelConfig::fields() {
             "M_G, slots of the memory bank that all layers share; 0: no such bank")
           .range(0, kLargestSlots),
       Field("memory_gate_bias_init", &memory_gate_bias_init, "initial bias g0 of the memory gates"),
+      Field(
+          "quantization_bits", &quantization_bits,
+          "bits of a stored weight, 8 or 4, as `loopbank quantize` writes them; 0: fp32, the only "
+          "one that can be trained")
+          .range(0, 8),
   };
 }
 
@@ -136,6 +141,10 @@ void ModelConfig::validate() {
   check_fields(fields(), "model");
   if (num_key_value_heads == 0) {
     num_key_value_heads = num_attention_heads;
+  }
+  if (quantization_bits != 0 && quantization_bits != 4 && quantization_bits != 8) {
+    fail(ErrorCode::kConfig, "model: \"quantization_bits\" expects 0, 4 or 8, got {}.",
+         quantization_bits);
   }
   check_heads(*this);
   check_loops(*this);

@@ -36,6 +36,7 @@ struct ModelConfig {
   int64_t local_memory_slots = 0;
   int64_t global_memory_slots = 0;
   double memory_gate_bias_init = 0.0;
+  int64_t quantization_bits = 0;
 
   /// Key, allowed values and meaning of each setting.
   [[nodiscard]] std::vector<Field> fields();

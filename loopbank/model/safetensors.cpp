@@ -2,11 +2,13 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -219,6 +221,45 @@ std::string_view header_text(const fs::path& path, std::string_view bytes) {
   return bytes.substr(kLengthBytes, length);
 }
 
+/// A tensor of its own memory, so that data which starts unaligned is read all the same.
+at::Tensor copied(const Entry& entry, std::string_view stored) {
+  auto tensor = at::empty(entry.shape, at::TensorOptions().dtype(entry.type->type));
+  if (!stored.empty()) {
+    std::memcpy(tensor.data_ptr(), stored.data(), stored.size());
+  }
+  return tensor;
+}
+
+/// @param tensor_of  makes a tensor of an entry and its bytes
+template <typename TensorOf>
+SafetensorsContent read_content(const fs::path& path, const MappedFile& file,
+                                const TensorOf& tensor_of) {
+  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()),
+                               file.bytes().size());
+  const auto text = header_text(path, bytes);
+  const auto data = bytes.substr(kLengthBytes + text.size());
+  SafetensorsContent content;
+  std::vector<Entry> entries;
+  const auto header = parse_header(path, text);
+  for (const auto& [name, json] : header.items()) {
+    if (name == "__metadata__") {
+      content.metadata = parse_metadata(path, json);
+    } else {
+      entries.push_back(parse_entry(path, name, json, data.size()));
+    }
+  }
+  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
+  check_coverage(path, entries, data.size());
+  for (const auto& entry : entries) {
+    const auto stored = data.substr(entry.begin, entry.end - entry.begin);
+    check_bools(path, entry, stored);
+    content.tensors.emplace_back(entry.name, tensor_of(entry, stored));
+  }
+  return content;
+}
+
 const StoredType& type_to_store(const fs::path& path, const std::string& name,
                                 const at::Tensor& tensor) {
   const auto found =
@@ -278,34 +319,21 @@ std::string make_header(const fs::path& path, const NamedTensors& tensors,
 
 SafetensorsContent read_safetensors(const fs::path& path) {
   const MappedFile file(path, ErrorCode::kCheckpoint);
-  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()),
-                               file.bytes().size());
-  const auto text = header_text(path, bytes);
-  const auto data = bytes.substr(kLengthBytes + text.size());
-  SafetensorsContent content;
-  std::vector<Entry> entries;
-  const auto header = parse_header(path, text);
-  for (const auto& [name, json] : header.items()) {
-    if (name == "__metadata__") {
-      content.metadata = parse_metadata(path, json);
-    } else {
-      entries.push_back(parse_entry(path, name, json, data.size()));
+  return read_content(path, file, copied);
+}
+
+SafetensorsContent map_safetensors(const fs::path& path) {
+  const auto file = std::make_shared<const MappedFile>(path, ErrorCode::kCheckpoint,
+                                                       MappedFile::Access::kCopyOnWrite);
+  return read_content(path, *file, [&](const Entry& entry, std::string_view stored) {
+    const bool aligned = reinterpret_cast<uintptr_t>(stored.data()) % entry.type->bytes == 0;
+    if (stored.empty() || !aligned) {
+      return copied(entry, stored);
     }
-  }
-  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+    return at::from_blob(
+        const_cast<char*>(stored.data()), entry.shape, [file](void*) {},
+        at::TensorOptions().dtype(entry.type->type));
   });
-  check_coverage(path, entries, data.size());
-  for (const auto& entry : entries) {
-    const auto stored = data.substr(entry.begin, entry.end - entry.begin);
-    check_bools(path, entry, stored);
-    auto tensor = at::empty(entry.shape, at::TensorOptions().dtype(entry.type->type));
-    if (!stored.empty()) {  // a copy, so that data which starts unaligned is read all the same
-      std::memcpy(tensor.data_ptr(), stored.data(), stored.size());
-    }
-    content.tensors.emplace_back(entry.name, std::move(tensor));
-  }
-  return content;
 }
 
 void write_safetensors(const fs::path& path, const NamedTensors& tensors,

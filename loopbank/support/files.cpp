@@ -334,7 +334,7 @@ void AtomicDirectory::replace() {
   sync_path(parent_of(destination_), code_);
 }
 
-MappedFile::MappedFile(const fs::path& path, ErrorCode code) {
+MappedFile::MappedFile(const fs::path& path, ErrorCode code, Access access) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
     fail_with_errno(code, path, "open");
@@ -347,7 +347,9 @@ MappedFile::MappedFile(const fs::path& path, ErrorCode code) {
   }
   size_ = static_cast<size_t>(status.st_size);
   if (size_ > 0) {
-    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
+    const bool writes = access == Access::kCopyOnWrite;
+    void* address = ::mmap(nullptr, size_, writes ? PROT_READ | PROT_WRITE : PROT_READ,
+                           writes ? MAP_PRIVATE : MAP_SHARED, descriptor, 0);
     if (address == MAP_FAILED) {
       ::close(descriptor);
       fail_with_errno(code, path, "map");

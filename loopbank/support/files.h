@@ -116,10 +116,14 @@ class AtomicDirectory {
   bool committed_ = false;
 };
 
-/// A file mapped read-only for the lifetime of the object.
+/// A file mapped for the lifetime of the object.
 class MappedFile {
  public:
-  explicit MappedFile(const std::filesystem::path& path, ErrorCode code = ErrorCode::kData);
+  /// kCopyOnWrite: the bytes may be changed in memory, which the file never sees.
+  enum class Access { kRead, kCopyOnWrite };
+
+  explicit MappedFile(const std::filesystem::path& path, ErrorCode code = ErrorCode::kData,
+                      Access access = Access::kRead);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;

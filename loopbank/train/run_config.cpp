@@ -13,6 +13,12 @@ namespace {
 constexpr double kLargestCount = 1e9;
 
 void check_training(const TrainingConfig& training, const ModelConfig& model) {
+  if (model.quantization_bits != 0) {
+    fail(ErrorCode::kConfig,
+         "model: \"quantization_bits\" expects 0 in a model that is trained, got {}. Train in fp32 "
+         "and write what came of it with `loopbank quantize`.",
+         model.quantization_bits);
+  }
   if (training.micro_batch > training.batch) {
     fail(ErrorCode::kConfig,
          "training: \"micro_batch\" expects a whole number from 0 to {} (\"batch\"), got {}. "

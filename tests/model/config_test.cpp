@@ -195,10 +195,11 @@ TEST(ModelConfig, ConfigJsonCarriesEveryNameOfTheReference) {
                           "loop_scale_init",     "first_loop_scale_init",
                           "router_bias_init",    "ponder_weight",
                           "depth_scale",         "local_memory_slots",
-                          "global_memory_slots", "memory_gate_bias_init"}) {
+                          "global_memory_slots", "memory_gate_bias_init",
+                          "quantization_bits"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
-  EXPECT_EQ(json.size(), 20U);
+  EXPECT_EQ(json.size(), 21U);
   EXPECT_EQ(json["model_type"], "loopbank");
   EXPECT_EQ(json["num_key_value_heads"], 12);
   EXPECT_TRUE(json["first_loop_scale_init"].is_null());

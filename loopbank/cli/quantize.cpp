@@ -1,0 +1,75 @@
+/// loopbank quantize MODEL_DIR: the model with weights of 8 or 4 bit, in a folder of its own.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "loopbank/cli/command.h"
+#include "loopbank/cli/inference_flags.h"
+#include "loopbank/infer/inference_model.h"
+#include "loopbank/model/weights.h"
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+#include "loopbank/support/log.h"
+
+namespace loopbank::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct QuantizeFlags {
+  std::string model;
+  int64_t bits = 0;
+  std::string out;
+};
+
+void check_out(const fs::path& out) {
+  if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
+    fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got {}, which {}.",
+         out.string(), fs::is_directory(out) ? "holds files" : "is no folder");
+  }
+}
+
+void run_quantize(const QuantizeFlags& flags) {
+  const fs::path out = (fs::path(flags.out) / "").parent_path();  // without a slash at the end
+  check_out(out);
+  const auto loaded = load_inference_model(flags.model);
+  if (const auto bits = loaded.model.config().quantization_bits; bits != 0) {
+    fail(ErrorCode::kConfig,
+         "{}: expected a model in floating point, got one of {} bits (\"quantization_bits\"). "
+         "Quantize the model that it was made from.",
+         flags.model, bits);
+  }
+  const fs::path tokenizer = fs::path(flags.model) / "tokenizer.json";
+  if (out.has_parent_path()) {
+    create_directories(out.parent_path(), ErrorCode::kCheckpoint);
+  }
+  AtomicDirectory folder(out);
+  save_model(loaded.model, folder.path(), flags.bits);
+  write_file_atomically(folder.path() / tokenizer.filename(), read_file(tokenizer),
+                        ErrorCode::kCheckpoint);
+  folder.commit();
+  const auto weights = [](const fs::path& of) {
+    return static_cast<double>(fs::file_size(of / "model.safetensors")) / 1e6;
+  };
+  log_info("{}: {} bit, {:.1f} MB of weights ({:.1f} MB before)", flags.out, flags.bits,
+           weights(out), weights(flags.model));
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app) {
+  auto* command = app.add_subcommand("quantize", "A model's weights in 8 or 4 bit, for inference");
+  const auto flags = std::make_shared<QuantizeFlags>();
+  add_model_directory(*command, flags->model);
+  command->add_option("--bits", flags->bits, "Bits of a weight: 8 or 4")
+      ->check(CLI::IsMember(std::vector<int64_t>{8, 4}))
+      ->required();
+  command->add_option("--out", flags->out, "A new folder for the model")->required();
+  command->callback([flags] { run_quantize(*flags); });
+}
+
+}  // namespace loopbank::cli
