@@ -35,8 +35,7 @@ void add_exit_flag(CLI::App& command, ExitChoice& exit) {
 
 void add_key_value_flag(CLI::App& command, const KeyValuePolicy*& policy) {
   command.add_option_function<std::string>(
-      "--kv",
-      [&policy](const std::string& name) { policy = &key_value_policy(name, "--kv"); },
+      "--kv", [&policy](const std::string& name) { policy = &key_value_policy(name, "--kv"); },
       "Keys and values where tokens left early: full (default), recompute, copy, last, first or "
       "mixture");
 }

@@ -26,8 +26,8 @@ TEST(DecodeSpeed, AStepReadsAllWeightsButTheRowsThatItDoesNotLookUp) {
   // 2 layers of 4 x 32 x 32 and 3 x 32 x 64, a router's [1, 33], a head of 64 x 32.
   constexpr double kMatrices = 2 * (4 * 32 * 32 + 3 * 32 * 64 + 33) + 64 * 32;
   const auto model = model_to_time(false);
-  const auto difference = decoded_weight_bytes(model, at::kFloat) -
-                          decoded_weight_bytes(model, at::kBFloat16);
+  const auto difference =
+      decoded_weight_bytes(model, at::kFloat) - decoded_weight_bytes(model, at::kBFloat16);
   EXPECT_EQ(difference, 2 * kMatrices);
   EXPECT_EQ(decoded_weight_bytes(model_to_time(true), at::kFloat),
             decoded_weight_bytes(model, at::kFloat));  // the head is the embedding
