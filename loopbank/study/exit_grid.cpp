@@ -13,21 +13,23 @@ constexpr std::array kShares = {0.25, 0.5, 0.75};  // of the loops behind the fi
 constexpr double kShareTolerance = 0.08;           // of a share that counts as reached
 constexpr int kHalvings = 9;
 
-/// A kind of rule and where its thresholds lie.
+/// A kind of rule, and where its thresholds lie: halved by ratio, for they are of any size. Those
+/// of a probability are told by what is missing to 1, since a gate may be all but sure.
 struct RuleKind {
   const char* name;
   double low;
   double high;
-  bool more_loops;  ///< with a higher threshold
-  bool by_ratio;    ///< halved by ratio: thresholds of any size
+  bool from_one;  ///< the threshold is 1 - the value
 };
 
+// A larger value means fewer loops.
 constexpr std::array kKinds = {
-    RuleKind{"cdf", 0.0, 1.0, true, false}, RuleKind{"router", 0.0, 1.0, true, false},
-    RuleKind{"change", 1e-3, 100.0, false, true}, RuleKind{"accel", 1e-3, 100.0, false, true}};
+    RuleKind{"cdf", 1e-6, 1.0, true}, RuleKind{"router", 1e-6, 1.0, true},
+    RuleKind{"change", 1e-3, 100.0, false}, RuleKind{"accel", 1e-3, 100.0, false}};
 
-std::string rule_of(const RuleKind& kind, double threshold) {
-  return fmt::format("{}:{:.3g}", kind.name, threshold);
+std::string rule_of(const RuleKind& kind, double value) {
+  const double rounded = std::stod(fmt::format("{:.3g}", value));
+  return fmt::format("{}:{:.9g}", kind.name, kind.from_one ? 1.0 - rounded : rounded);
 }
 
 }  // namespace
@@ -50,14 +52,14 @@ std::vector<std::string> exit_grid(
       std::string nearest;
       double distance = kShareTolerance * (num_loops - 1);
       for (int i = 0; i < kHalvings; ++i) {
-        const double middle = kind.by_ratio ? std::sqrt(low * high) : (low + high) / 2;
+        const double middle = std::sqrt(low * high);
         const auto rule = rule_of(kind, middle);
         const double loops = mean_loops(rule);
         if (std::abs(loops - target) < distance) {
           nearest = rule;
           distance = std::abs(loops - target);
         }
-        ((loops < target) == kind.more_loops ? low : high) = middle;
+        (loops < target ? high : low) = middle;
       }
       if (!nearest.empty() && std::find(rules.begin(), rules.end(), nearest) == rules.end()) {
         rules.push_back(nearest);

@@ -25,6 +25,7 @@ class BenchInference : public ::testing::Test {
   }
   [[nodiscard]] ProgramResult bench(std::vector<std::string> words) const {
     words.insert(words.begin(), "bench");
+    words.insert(words.end(), {"--threads", "1"});  // so small that threads would only wait
     return run_program(words, "", directory_.path());
   }
   TestDirectory directory_;
