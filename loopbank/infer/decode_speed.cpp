@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "loopbank/infer/engine.h"
+#include "loopbank/model/weights.h"
+#include "loopbank/ops/quantization.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/random.h"
 #include "loopbank/support/statistics.h"
@@ -53,7 +55,12 @@ double decoded_weight_bytes(const LanguageModel& model, at::ScalarType compute_d
   for (const auto& parameter : model.parameters().all()) {
     const bool looked_up =
         parameter.kind == ParameterKind::kEmbedding && !config.tie_word_embeddings;
-    if (!looked_up) {
+    if (config.quantization_bits != 0 && is_quantizable(parameter, config)) {
+      const auto groups = (parameter.value.size(1) + ops::kQuantizationGroup - 1) /
+                          ops::kQuantizationGroup * parameter.value.size(0);
+      bytes += static_cast<double>(parameter.value.numel() * config.quantization_bits / 8 +
+                                   groups * bytes_of_value(at::kBFloat16));
+    } else if (!looked_up) {
       bytes += static_cast<double>(parameter.value.numel() *
                                    (parameter.value.dim() > 1 ? bytes_of_value(compute_dtype) : 4));
     }

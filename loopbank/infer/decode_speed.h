@@ -39,7 +39,8 @@ struct DecodeSpeed {
 };
 
 /// Bytes of the weights that a step of decoding reads: all but the rows of the embedding that it
-/// does not look up, matrices in the compute dtype and vectors in fp32.
+/// does not look up, matrices in the compute dtype, or in 8 or 4 bit with their scales, and vectors in
+/// fp32.
 [[nodiscard]] double decoded_weight_bytes(const LanguageModel& model, at::ScalarType compute_dtype);
 
 /// Writes random text through the engine and times its steps.

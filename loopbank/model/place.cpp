@@ -9,6 +9,13 @@ ops::WeightFormat format_of(at::ScalarType compute) {
   return compute == at::kBFloat16 ? ops::WeightFormat::kBf16 : ops::WeightFormat::kFp32;
 }
 
+/// Of products; `bits` as in LayerWeights.
+ops::WeightFormat product_format(at::ScalarType compute, int64_t bits) {
+  return bits == 8   ? ops::WeightFormat::kInt8
+         : bits == 4 ? ops::WeightFormat::kInt4
+                     : format_of(compute);
+}
+
 }  // namespace
 
 LayerWeights::~LayerWeights() {
@@ -36,7 +43,9 @@ std::shared_ptr<ops::LinearWeights> LayerWeights::prepare(
     return std::make_shared<ops::LinearWeights>(masters, compute_);
   }
   return std::make_shared<ops::LinearWeights>(
-      std::make_shared<ops::InferenceWeights>(masters, format_of(compute_)), compute_);
+      std::make_shared<ops::InferenceWeights>(masters,
+                                              product_format(compute_, quantization_bits_)),
+      compute_);
 }
 
 bool LayerWeights::stay_prepared(const at::Tensor& example) const {
@@ -47,8 +56,8 @@ const OpenBank& LayerWeights::opened(const std::function<OpenBank()>& open) {
   if (!bank_) {
     bank_ = open();
     if (bank_->keys.defined() && stay_prepared(bank_->keys)) {
-      bank_->prepared = std::make_shared<ops::PreparedBank>(bank_->keys, bank_->values,
-                                                            format_of(compute_));
+      bank_->prepared =
+          std::make_shared<ops::PreparedBank>(bank_->keys, bank_->values, format_of(compute_));
     }
   }
   return *bank_;

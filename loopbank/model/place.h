@@ -23,8 +23,9 @@ class LayerWeights {
   /// @param compute  dtype of the products
   /// @param stay     for passes of inference without end: laid out for products of one row and of
   ///                 many alike, which do not depend on the company of a row
-  explicit LayerWeights(at::ScalarType compute, bool stay = false)
-      : compute_(compute), stay_(stay) {}
+  /// @param quantization_bits  8 or 4 where those that stay are laid out in as many bits
+  explicit LayerWeights(at::ScalarType compute, bool stay = false, int64_t quantization_bits = 0)
+      : compute_(compute), stay_(stay), quantization_bits_(quantization_bits) {}
   LayerWeights(const LayerWeights&) = delete;
   LayerWeights& operator=(const LayerWeights&) = delete;
   ~LayerWeights();
@@ -45,6 +46,7 @@ class LayerWeights {
 
   at::ScalarType compute_;
   bool stay_;
+  int64_t quantization_bits_;
   std::map<std::vector<const void*>, std::shared_ptr<ops::LinearWeights>> by_masters_;
   std::optional<OpenBank> bank_;
 };

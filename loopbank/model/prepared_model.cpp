@@ -2,9 +2,10 @@
 
 namespace loopbank {
 
-PreparedModel::PreparedModel(int64_t num_layers, at::ScalarType compute) {
-  for (int64_t l = 0; l <= num_layers; ++l) {
-    layers_.push_back(std::make_unique<LayerWeights>(compute, /*stay=*/true));
+PreparedModel::PreparedModel(const ModelConfig& config, at::ScalarType compute) {
+  for (int64_t l = 0; l <= config.num_hidden_layers; ++l) {
+    layers_.push_back(
+        std::make_unique<LayerWeights>(compute, /*stay=*/true, config.quantization_bits));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "loopbank/model/config.h"
 #include "loopbank/model/place.h"
 
 namespace loopbank {
@@ -14,7 +15,8 @@ namespace loopbank {
 class PreparedModel {
  public:
   /// Holds nothing yet: each weight is prepared when a pass first reads it.
-  PreparedModel(int64_t num_layers, at::ScalarType compute);
+  /// Of a model of 8 or 4 bit products read these, with no rounding of their own.
+  PreparedModel(const ModelConfig& config, at::ScalarType compute);
 
   /// Of layer l, from 0.
   [[nodiscard]] LayerWeights& layer(int64_t l) { return *layers_[static_cast<size_t>(l)]; }
