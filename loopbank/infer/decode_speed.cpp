@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "loopbank/infer/engine.h"
+#include "loopbank/model/weights.h"
 #include "loopbank/ops/quantization.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/random.h"
+#include "loopbank/support/rounding.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/support/stopwatch.h"
 
@@ -49,23 +51,21 @@ double loops_run(const EngineCounts& counts) {
 }  // namespace
 
 double decoded_weight_bytes(const LanguageModel& model, at::ScalarType compute_dtype,
-                            int64_t bits) {
+                            int64_t weight_bits) {
   const auto& config = model.config();
-  // A code, and its share of a scale in bf16.
-  const double code_bytes = static_cast<double>(bits) / 8 + 2.0 / ops::kQuantizationGroup;
+  const auto bits = weight_bits != 0 ? weight_bits : config.quantization_bits;
   double bytes = 0.0;
   for (const auto& parameter : model.parameters().all()) {
+    const auto values = static_cast<double>(parameter.value.numel());
     const bool looked_up =
         parameter.kind == ParameterKind::kEmbedding && !config.tie_word_embeddings;
-    const bool in_codes =
-        bits > 0 && parameter.value.dim() > 1 &&
-        (parameter.kind == ParameterKind::kLinear || parameter.kind == ParameterKind::kMemoryGate ||
-         parameter.kind == ParameterKind::kEmbedding);
-    if (!looked_up && in_codes) {
-      bytes += static_cast<double>(parameter.value.numel()) * code_bytes;
+    if (bits != 0 && is_quantizable(parameter, config)) {
+      const auto groups =
+          divide_up(parameter.value.size(1), ops::kQuantizationGroup) * parameter.value.size(0);
+      bytes += values * static_cast<double>(bits) / 8 +
+               static_cast<double>(groups * bytes_of_value(at::kBFloat16));
     } else if (!looked_up) {
-      bytes += static_cast<double>(parameter.value.numel() *
-                                   (parameter.value.dim() > 1 ? bytes_of_value(compute_dtype) : 4));
+      bytes += values * (parameter.value.dim() > 1 ? bytes_of_value(compute_dtype) : 4);
     }
   }
   return bytes;

@@ -41,9 +41,9 @@ struct DecodeSpeed {
 
 /// Bytes of the weights that a step of decoding reads: all but the rows of the embedding that it
 /// does not look up, matrices in the compute dtype and vectors in fp32.
-/// @param bits  of the weights of products, with their scales; 0: those of the compute dtype
+/// @param weight_bits  of the weights of products, with their scales; 0: those of the config
 [[nodiscard]] double decoded_weight_bytes(const LanguageModel& model, at::ScalarType compute_dtype,
-                                          int64_t bits = 0);
+                                          int64_t weight_bits = 0);
 
 /// Writes random text through the engine and times its steps.
 /// @throws Error kConfig for fewer than two tokens, and as Engine::add

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "loopbank/model/config.h"
 #include "loopbank/model/place.h"
 
 namespace loopbank {
@@ -14,10 +15,10 @@ namespace loopbank {
 class PreparedModel {
  public:
   /// Holds nothing yet: each weight is prepared when a pass first reads it.
-  /// @param bits  of the weights in products: 8 or 4, quantized as in ops/quantization.h; 0: as they
-  ///              are computed with
+  /// @param bits  of the weights in products: 8 or 4, quantized as in ops/quantization.h, of which a
+  ///              model that was stored so has the very codes; 0: those of the config
   /// @throws Error kConfig for other bits
-  PreparedModel(int64_t num_layers, at::ScalarType compute, int64_t bits = 0);
+  PreparedModel(const ModelConfig& config, at::ScalarType compute, int64_t bits = 0);
 
   /// Of layer l, from 0.
   [[nodiscard]] LayerWeights& layer(int64_t l) { return *layers_[static_cast<size_t>(l)]; }

@@ -25,12 +25,6 @@ std::string shape_text(const at::Tensor& tensor) {
   return fmt::format("[{}]", fmt::join(tensor.sizes(), ", "));
 }
 
-/// Whether the parameter is a matrix of a product: see weights.h.
-bool is_quantized(const Parameter& parameter, const ModelConfig& config) {
-  return parameter.kind == ParameterKind::kLinear || parameter.kind == ParameterKind::kMemoryGate ||
-         (parameter.kind == ParameterKind::kEmbedding && config.tie_word_embeddings);
-}
-
 std::string codes_name(const Parameter& parameter) {
   return parameter.name + ".codes";
 }
@@ -43,7 +37,7 @@ std::string scales_name(const Parameter& parameter) {
 std::vector<std::string> stored_names(const LanguageModel& model) {
   std::vector<std::string> names;
   for (const auto& parameter : model.parameters().all()) {
-    if (model.config().quantization_bits != 0 && is_quantized(parameter, model.config())) {
+    if (model.config().quantization_bits != 0 && is_quantizable(parameter, model.config())) {
       names.push_back(codes_name(parameter));
       names.push_back(scales_name(parameter));
     } else {
@@ -155,7 +149,7 @@ void set_parameters(LanguageModel& model, const fs::path& file, const Safetensor
   const auto bits = model.config().quantization_bits;
   std::vector<std::variant<at::Tensor, ops::Quantized>> values;
   for (const auto& parameter : model.parameters().all()) {
-    if (bits != 0 && is_quantized(parameter, model.config())) {
+    if (bits != 0 && is_quantizable(parameter, model.config())) {
       values.emplace_back(stored_codes(file, stored, parameter, bits));
     } else {
       values.emplace_back(stored_values(file, stored, parameter));
@@ -180,6 +174,11 @@ void set_parameters(LanguageModel& model, const fs::path& file, const Safetensor
 
 }  // namespace
 
+bool is_quantizable(const Parameter& parameter, const ModelConfig& config) {
+  return parameter.kind == ParameterKind::kLinear || parameter.kind == ParameterKind::kMemoryGate ||
+         (parameter.kind == ParameterKind::kEmbedding && config.tie_word_embeddings);
+}
+
 void save_model(const LanguageModel& model, const fs::path& directory) {
   save_model(model, directory, model.config().quantization_bits);
 }
@@ -190,7 +189,7 @@ void save_model(const LanguageModel& model, const fs::path& directory, int64_t q
   config.validate();
   NamedTensors tensors;
   for (const auto& parameter : model.parameters().all()) {
-    if (quantization_bits == 0 || !is_quantized(parameter, config)) {
+    if (quantization_bits == 0 || !is_quantizable(parameter, config)) {
       tensors.emplace_back(parameter.name, parameter.value);
       continue;
     }

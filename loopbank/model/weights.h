@@ -16,6 +16,9 @@
 
 namespace loopbank {
 
+/// Whether the parameter is a matrix of a product, which is stored in 8 or 4 bit where anything is.
+[[nodiscard]] bool is_quantizable(const Parameter& parameter, const ModelConfig& config);
+
 /// Writes config.json and model.safetensors into an existing folder, each atomically.
 /// @param quantization_bits  8 or 4, or 0: fp32. A model that was loaded from 8 or 4 bit gives the
 ///                           same codes and scales again.

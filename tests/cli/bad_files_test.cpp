@@ -45,6 +45,46 @@ std::string row_of(int64_t count) {
   return "{\"tokens\": [[" + row + "]]}";
 }
 
+/// Two commands: quantized in the folder `bits`, before one that is refused.
+void write_quantized(const Path& directory) {
+  write_model(directory / "model");
+  const auto result =
+      run_program({"quantize", "model", "--bits", "4", "--out", "bits"}, "", directory);
+  ASSERT_EQ(result.status, 0) << result.err;
+}
+
+const std::vector<BadInput> kQuantized = {
+    {.name = "BitsThatAreNot",
+     .arguments = {"quantize", "model", "--bits", "5", "--out", "bits"},
+     .status = 2,
+     .fragments = {"--bits", "5", "8"},
+     .spoil = [](const Path& directory) { write_model(directory / "model"); }},
+    {.name = "QuantizedTwice",
+     .arguments = {"quantize", "bits", "--bits", "8", "--out", "again"},
+     .status = 2,
+     .fragments = {"bits: expected a model in floating point, got one of 4 bits"},
+     .spoil = write_quantized},
+    {.name = "QuantizedOverFiles",
+     .arguments = {"quantize", "model", "--bits", "8", "--out", "model"},
+     .status = 2,
+     .fragments = {"--out: expected a new or empty folder, got model, which holds files."},
+     .spoil = write_quantized},
+    {.name = "QuantizedOverAFile",
+     .arguments = {"quantize", "model", "--bits", "8", "--out", "run.toml"},
+     .status = 2,
+     .fragments = {"--out: expected a new or empty folder, got run.toml, which is no folder."},
+     .spoil = write_quantized},
+    {.name = "TrainingInEightBit",
+     .arguments = {"train", "run.toml", "--out", "run", "--set", "model.quantization_bits=8"},
+     .status = 2,
+     .fragments = {"\"quantization_bits\" expects 0 in a model that is trained, got 8."}},
+    {.name = "TrainingIntoAQuantizedModel",
+     .arguments = {"train", "run.toml", "--out", "bits"},
+     .status = 2,
+     .fragments = {"bits"},
+     .spoil = write_quantized},
+};
+
 const std::vector<BadInput> kModels = {
     {.name = "MissingModel",
      .arguments = {"generate", "absent", "--prompt", "Ada"},
@@ -265,6 +305,7 @@ TEST_P(Spoiled, EndsInOneLineThatNamesIt) {
 
 const auto name_of = [](const auto& item) { return item.param.name; };
 INSTANTIATE_TEST_SUITE_P(Model, Spoiled, ::testing::ValuesIn(kModels), name_of);
+INSTANTIATE_TEST_SUITE_P(Quantized, Spoiled, ::testing::ValuesIn(kQuantized), name_of);
 INSTANTIATE_TEST_SUITE_P(Data, Spoiled, ::testing::ValuesIn(kData), name_of);
 
 }  // namespace

@@ -217,6 +217,16 @@ TEST(ModelConfig, AConfigJsonFromBeforeAKeyExistedHasItsDefault) {
   EXPECT_EQ(load_config(path), config);
 }
 
+TEST(ModelConfig, BitsOfStoredWeightsAreEightFourOrNone) {
+  for (const int64_t bits : {0, 4, 8}) {
+    ModelConfig config;
+    config.quantization_bits = bits;
+    EXPECT_NO_THROW(config.validate());
+  }
+  expect_contains_all(load_error(R"({"model_type": "loopbank", "quantization_bits": 5})"),
+                      {"config.json", "\"quantization_bits\" expects 0, 4 or 8, got 5."});
+}
+
 TEST(ModelConfig, ConfigJsonWithAMistakeNamesTheFileAndTheKey) {
   expect_contains_all(load_error(R"({"model_type": "loopbank", "max_loop": 3})"),
                       {"config.json", "max_loop", "Did you mean \"max_loops\"?"});

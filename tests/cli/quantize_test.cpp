@@ -1,0 +1,63 @@
+/// loopbank quantize, and every command that runs a model on what it wrote.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "fixtures.h"
+#include "loopbank/support/files.h"
+#include "program.h"
+#include "tests/support/test_directory.h"
+
+namespace loopbank::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> files_of(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(QuantizeCommand, WritesAModelThatEveryCommandOfInferenceRuns) {
+  const TestDirectory directory;
+  write_fixture(directory.path());
+  write_model(directory.path() / "model");
+  write_text(directory.path() / "tokens.json", "{\"tokens\": [[1, 2, 3, 4]]}");
+  const std::vector<std::vector<std::string>> commands = {
+      {"generate", "", "--prompt", "Ada", "--max-tokens", "4"},
+      {"probe", "", "--tokens", "tokens.json", "--out", "probe.safetensors"},
+      {"inside", "", "--text", "corpus.txt", "--sequence-length", "16"},
+      {"inspect", "", "--text", "corpus.txt"},
+      {"bench", "decode", "", "--prompt-tokens", "4", "--tokens", "4"}};
+  for (const std::string bits : {"8", "4"}) {
+    const auto out = "nested/bits" + bits + "/";
+    const auto made =
+        run_program({"quantize", "model", "--bits", bits, "--out", out}, "", directory.path());
+    ASSERT_EQ(made.status, 0) << made.err;
+    EXPECT_EQ(made.out, "");
+    const auto folder = directory.path() / out;
+    EXPECT_EQ(files_of(folder),
+              (std::vector<std::string>{"config.json", "model.safetensors", "tokenizer.json"}));
+    EXPECT_EQ(files_of(folder.parent_path().parent_path()).size(), bits == "8" ? 1U : 2U);
+    EXPECT_EQ(nlohmann::json::parse(read_file(folder / "config.json")).at("quantization_bits"),
+              std::stoi(bits));
+    EXPECT_EQ(read_file(folder / "tokenizer.json"),
+              read_file(directory.path() / "model" / "tokenizer.json"));
+    for (auto command : commands) {
+      std::replace(command.begin(), command.end(), std::string(), out);
+      const auto ran = run_program(command, "", directory.path());
+      EXPECT_EQ(ran.status, 0) << command.front() << ": " << ran.err;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace loopbank::testing
