@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "loopbank/support/error.h"
 
@@ -125,7 +126,7 @@ class MappedFile {
   explicit MappedFile(const std::filesystem::path& path, ErrorCode code = ErrorCode::kData,
                       Access access = Access::kRead);
   ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept;
+  MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
   MappedFile& operator=(MappedFile&& other) noexcept;
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
