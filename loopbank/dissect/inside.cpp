@@ -380,7 +380,8 @@ Inside measure_inside(const LanguageModel& model, const Tokenizer& tokenizer, co
                     on_pass);
   }
   auto inside = std::move(measurement).result(length);
-  if (options.inference.exit.name() != "all") {
+  const auto& inference = options.inference;
+  if (inference.exit.name() != "all" || inference.policy_in_prompt) {
     inside.exit = measure_exit(model, rows, measurement.num_bytes(), options);
   }
   return inside;

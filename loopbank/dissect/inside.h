@@ -32,7 +32,7 @@ struct InsideOptions {
   at::ScalarType compute_dtype = at::kFloat;
   int64_t batch_tokens = 4096;  ///< per forward pass, at least a row: bounds the memory
   int64_t view_tokens = 250;    ///< tokens shown one by one
-  /// Measured as well where its rule is another than `all`.
+  /// Measured as well where its rule is another than `all`, or its policy holds in the text.
   InferenceOptions inference{};
   /// Called before every forward pass with the number done and their total.
   std::function<void(int64_t done, int64_t total)> on_progress = {};
@@ -99,7 +99,7 @@ struct Inside {
   std::optional<GateStatistics> global_gate;
   std::vector<InsideOfClass> token_classes;  ///< those that occur
   std::vector<InsideOfBudget> bpb_by_loops;  ///< budgets 1 to N; one in a dense model
-  std::optional<InsideOfExit> exit;          ///< absent for the rule `all`
+  std::optional<InsideOfExit> exit;          ///< absent for `all` under `full`
   std::vector<InsideOfToken> token_view;     ///< from the second token of the rows on
 };
 

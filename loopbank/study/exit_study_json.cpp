@@ -99,10 +99,11 @@ std::string line_of(const ExitResult& result, double bpb_of_all) {
 
 std::string finding_line(std::string_view what, const ExitResult* result) {
   return fmt::format(
-      "  {:<42} {} with {}: BPB {:+.4f} ({:+.4f} to {:+.4f}), FLOPs -{:.1f} %, time "
-      "-{:.1f} %\n",
+      "  {:<42} {} with {}: BPB {:+.4f} ({:+.4f} to {:+.4f}), FLOPs {:+.1f} %, time "
+      "{:+.1f} %\n",
       what, result->rule, result->kv, result->bpb_difference.difference, result->bpb_difference.low,
-      result->bpb_difference.high, 100 * result->flops_saved_share, 100 * result->time_saved_share);
+      result->bpb_difference.high, -100 * result->flops_saved_share,
+      -100 * result->time_saved_share);
 }
 
 std::string findings_of(const ExitStudy& study, ExitWhere where) {

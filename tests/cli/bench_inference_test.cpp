@@ -55,7 +55,7 @@ TEST_F(BenchInference, DecodeTakesOneModelAndKnownRules) {
   EXPECT_NE(bench({"decode", "model", "--config", "run.toml"}).status, 0);
   const auto result = bench({"decode", "model", "--exit", "cfd:0.5"});
   EXPECT_NE(result.status, 0);
-  EXPECT_NE(result.err.find("--exit: expected all, cdf:Q"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("\"exit\": expected all, cdf:Q"), std::string::npos) << result.err;
 }
 
 TEST_F(BenchInference, ExitWritesResultsAndAPage) {

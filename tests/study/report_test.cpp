@@ -244,8 +244,10 @@ TEST(PageFiles, AreTheFilesOfTheSources) {
   };
   EXPECT_EQ(kPageHtml, file("page.html"));
   EXPECT_EQ(kPageCss, file("page.css"));
-  EXPECT_EQ(kPageJs, file("dom.js") + file("tables.js") + file("charts.js") + file("tokens.js") +
-                         file("page.js"));
+  EXPECT_EQ(kPageJs, file("dom.js") + file("tables.js") + file("charts.js") +
+                         file("figure_view.js") + file("tokens.js") + file("page.js"));
+  EXPECT_EQ(kExitHtml, file("exit.html"));
+  EXPECT_EQ(kExitJs, file("dom.js") + file("charts.js") + file("figure_view.js") + file("exit.js"));
   EXPECT_NE(kChartJs.find("Chart.js v3"), std::string_view::npos);
   EXPECT_NE(kChartJs.find("MIT License"), std::string_view::npos);
 }

@@ -37,6 +37,7 @@ const std::vector<Edges> kEdges = {
     {"model", "rope_theta", {"1.0000001", "1e300"}, {"1.0", "-1.0"}},
     {"model", "rms_norm_eps", {"1e-300", "0.9999999"}, {"0.0", "1.0"}},
     {"model", "max_loops", {"0", "64", "[0, 64]"}, {"-1", "65", "[0, 65]", "[-1, 3]"}},
+    {"model", "quantization_bits", {"0"}, {"-1", "9"}},  // of a model that is trained 0 alone
     {"model", "ponder_weight", {"0.0", "1e9"}, {"-1e-300"}},
     {"model", "depth_scale", {"\"none\"", "\"inverse\"", "\"inverse_sqrt\""}, {"\"\"", "\"no\""}},
     {"model", "local_memory_slots", {"0", "16777216"}, {"-1", "16777217"}},
