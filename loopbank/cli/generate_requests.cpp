@@ -1,6 +1,7 @@
 #include "loopbank/cli/generate_requests.h"
 
 #include <map>
+#include <utility>
 
 namespace loopbank::cli {
 namespace {
@@ -19,19 +20,21 @@ bool is_whole(const CompletionRequest& request, const CompletionHandlers& handle
 
 void run_requests(Generator& generator, const std::vector<CompletionRequest>& requests,
                   const CompletionHandlers& handlers) {
+  std::vector<Request> checked;
   for (const auto& request : requests) {
-    (void)generator.request_of(request.prompt, request.options, request.where);
+    checked.push_back(generator.request_of(request.prompt, request.options, request.where));
+    checked.back().completions = request.n;
   }
   std::map<RequestId, const CompletionRequest*> asked;
-  for (const auto& request : requests) {
-    if (is_whole(request, handlers)) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (is_whole(requests[i], handlers)) {
       continue;
     }
-    const auto id = generator.add(request.prompt, request.options, request.n,
+    const auto id = generator.add(std::move(checked[i]), requests[i].options.stop,
                                   [&](int64_t, std::string_view piece) {
                                     return !handlers.take_text || handlers.take_text(piece);
                                   });
-    asked[id] = &request;
+    asked[id] = &requests[i];
   }
   while (!generator.idle()) {
     for (const auto& generation : generator.step()) {

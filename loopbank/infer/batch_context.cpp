@@ -32,7 +32,7 @@ class BatchContext::Slots final : public TokenSlots {
     const std::byte* value = nullptr;
   };
   /// @param late  null where nothing was made late
-  /// @param sum   [2, H_kv d]
+  /// @param sum   [2, H_kv d]; null where no policy of the pass sums
   Slots(const PageStore& store, const BatchToken& token, int64_t layer, bool one, Pair own,
         Pair late, float* sum)
       : store_(store), token_(token), layer_(layer), one_(one), own_(own), late_(late), sum_(sum) {}
@@ -86,6 +86,7 @@ BatchContext::BatchContext(const PageStore& store, const ops::AttentionHeads& he
   for (const auto& token : tokens_) {
     exits_.push_back(token.exit);
     positions.push_back(token.position);
+    has_sums_ = has_sums_ || token.policy->sums();
   }
   positions_ = at::tensor(positions, at::kLong);
   counts_.run.assign(static_cast<size_t>(store.num_layers()), 0);
@@ -178,7 +179,7 @@ void BatchContext::fill(const KeyValuePolicy& policy, const LoopOutcome& outcome
   const auto row = at.rows != nullptr ? (*at.rows)[static_cast<size_t>(i)] : i;
   Slots slots(store_, token, at.layer, !policy.keeps_every_loop(),
               {row_of(own_.keys, i), row_of(own_.values, i)}, of_late,
-              &sums_[static_cast<size_t>(row) * sum_size()]);
+              has_sums_ ? &sums_[static_cast<size_t>(row) * sum_size()] : nullptr);
   policy.after_loop(slots, at.loop, loops_of(at.layer, token),
                     outcome.weights[static_cast<size_t>(i)], left);
 }
@@ -186,11 +187,10 @@ void BatchContext::fill(const KeyValuePolicy& policy, const LoopOutcome& outcome
 void BatchContext::after_loop(const LoopOutcome& outcome) {
   const auto& at = outcome.at;
   counts_.run[static_cast<size_t>(at.layer)] += static_cast<int64_t>(outcome.weights.size());
-  if (at.loop == 1) {
+  if (at.loop == 1 && has_sums_) {
     sums_.assign(tokens_.size() * sum_size(), 0.0F);
   }
   const auto late = make_late(outcome);
-  const auto& while_reading = key_value_policy("full");
   int64_t next_left = 0;
   for (int64_t i = 0; i < static_cast<int64_t>(outcome.weights.size()); ++i) {
     const auto& token = this->token(at, static_cast<size_t>(i));
@@ -199,7 +199,7 @@ void BatchContext::after_loop(const LoopOutcome& outcome) {
     const auto place_of_left = left ? next_left++ : int64_t{-1};
     fill(*token.policy, outcome, late, i, place_of_left);
     if (token.text->slots() == PageSlots::kBoth) {
-      fill(while_reading, outcome, late, i, place_of_left);
+      fill(full_policy(), outcome, late, i, place_of_left);
     }
   }
 }

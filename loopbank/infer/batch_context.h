@@ -69,7 +69,8 @@ class BatchContext final : public InferenceContext {
   at::Tensor positions_;                          // [R]
   KeysValues own_;                                // of the loop that is running
   std::vector<std::vector<const void*>> blocks_;  // of the texts of an attention
-  std::vector<float> sums_;                       // [R, 2, H_kv d], of who mixes
+  bool has_sums_ = false;
+  std::vector<float> sums_;  // [R, 2, H_kv d], of who mixes
   LoopCounts counts_;
 };
 

@@ -235,8 +235,8 @@ bool Engine::is_being_read(Batch& batch, EngineText& text) {
   return false;
 }
 
-void Engine::make_room(EngineText& text, int64_t length) {
-  while (!text.cache.extend(length)) {
+void Engine::make_room_until(const std::function<bool()>& fits) {
+  while (!fits()) {
     if (!beginnings_.drop_oldest()) {
       throw std::logic_error("Engine: a request holds more than it reserved");
     }
@@ -250,7 +250,7 @@ void Engine::add_tokens(Batch& batch, EngineText& text, int64_t count) {
   const auto& job = *text.job;
   const auto first = text.cache.length();
   const auto size = static_cast<int64_t>(text.tokens.size());
-  make_room(text, first + count);
+  make_room_until([&] { return text.cache.extend(first + count); });
   for (int64_t position = first; position < first + count; ++position) {
     const bool scores = job.request.score_from && position + 1 >= *job.request.score_from &&
                         position + 1 < job.prompt_size();
@@ -265,7 +265,7 @@ void Engine::add_tokens(Batch& batch, EngineText& text, int64_t count) {
 
 void Engine::run(Batch& batch, StepOutput& output) {
   const auto& config = model_.config();
-  BatchContext context(*store_, heads(), batch.tokens);
+  BatchContext context(*store_, heads(), std::move(batch.tokens));
   const ForwardOptions options{
       .compute_dtype = options_.compute_dtype, .context = &context, .prepared = &prepared_};
   const auto hidden = model_.hidden(at::tensor(batch.ids, at::kLong).unsqueeze(0), options);

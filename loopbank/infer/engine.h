@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -103,7 +104,8 @@ class Engine {
   void finish_prompt(EngineText& text, const float* logits, StepOutput& output);
   void draw(EngineText& text, const float* logits, StepOutput& output);
   void finish(EngineText& text, StopReason reason, StepOutput& output);
-  void make_room(EngineText& text, int64_t length);
+  /// Forgets shared beginnings, the oldest first, until there is room for what `fits` tries.
+  void make_room_until(const std::function<bool()>& fits);
   /// Gives a prompt what others have read of it; whether the next page of it is in the batch.
   [[nodiscard]] bool is_being_read(Batch& batch, EngineText& text);
   void sweep();

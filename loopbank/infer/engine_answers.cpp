@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <stdexcept>
 #include <utility>
 
 #include "loopbank/infer/engine_batch.h"
@@ -57,15 +56,11 @@ void Engine::score_token(EngineText& text, int64_t place, const float* logits,
 void Engine::finish_prompt(EngineText& text, const float* logits, StepOutput& output) {
   auto& job = *text.job;
   if (text.cache.slots() == PageSlots::kBoth) {
-    while (!text.cache.reduce()) {
-      if (!beginnings_.drop_oldest()) {
-        throw std::logic_error("Engine: a request holds more than it reserved");
-      }
-    }
+    make_room_until([&] { return text.cache.reduce(); });
   }
   for (auto& other : job.texts) {
     if (other.get() != &text) {
-      other->cache = text.cache;
+      other->cache = text.cache.fork();
       other->loops = text.loops;
       other->waits = false;
     }

@@ -4,6 +4,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "loopbank/infer/engine_batch.h"
 
@@ -45,7 +46,7 @@ void Engine::guess_by_model(const std::vector<EngineText*>& texts, int64_t round
           .rule = nullptr, .hard = false, .max_loops = text->job->request.draft.loops};
     }
   }
-  BatchContext context(*store_, heads(), batch.tokens);
+  BatchContext context(*store_, heads(), std::move(batch.tokens));
   const ForwardOptions options{
       .compute_dtype = options_.compute_dtype, .context = &context, .prepared = &prepared_};
   const auto hidden = model_.hidden(at::tensor(batch.ids, at::kLong).unsqueeze(0), options);

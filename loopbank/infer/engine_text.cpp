@@ -63,7 +63,7 @@ const KeyValuePolicy& EngineJob::policy_at(int64_t position) const {
   const auto& inference = request.inference;
   const bool as_full = position < prompt_size() && !inference.policy_in_prompt &&
                        inference.policy->keeps_every_loop();
-  return as_full ? key_value_policy("full") : *inference.policy;
+  return as_full ? full_policy() : *inference.policy;
 }
 
 bool EngineJob::reads_in_chunks() const {

@@ -64,20 +64,26 @@ Request Generator::request_of(const Prompt& prompt, const GenerateOptions& optio
   return request;
 }
 
-RequestId Generator::add(const Prompt& prompt, const GenerateOptions& options, int64_t completions,
+RequestId Generator::add(Request request, const std::vector<std::string>& stop,
                          TakeText take_text) {
-  auto request = request_of(prompt, options);
-  request.completions = completions;
   const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  const auto completions = request.completions;
   const auto id = engine_.add(std::move(request));
   for (int64_t c = 0; c < completions; ++c) {
     Generation blank;
     blank.request = id;
     blank.completion = c;
     blank.prompt_tokens = prompt_tokens;
-    writing_.emplace(Key{id, c}, Writing{TextStream(options.stop), take_text, blank});
+    writing_.emplace(Key{id, c}, Writing{TextStream(stop), take_text, blank});
   }
   return id;
+}
+
+RequestId Generator::add(const Prompt& prompt, const GenerateOptions& options, int64_t completions,
+                         TakeText take_text) {
+  auto request = request_of(prompt, options);
+  request.completions = completions;
+  return add(std::move(request), options.stop, std::move(take_text));
 }
 
 bool Generator::cancel(RequestId id) {

@@ -66,6 +66,9 @@ class Generator {
   [[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
                                    std::string_view where = "generate") const;
 
+  /// Queues what request_of gave.
+  /// @param stop  strings that end the text
+  RequestId add(Request request, const std::vector<std::string>& stop, TakeText take_text = {});
   /// Queues a prompt.
   /// @throws Error kConfig as request_of
   RequestId add(const Prompt& prompt, const GenerateOptions& options, int64_t completions = 1,

@@ -65,6 +65,7 @@ class FirstPolicy final : public KeyValuePolicy {
 class MixturePolicy final : public KeyValuePolicy {
  public:
   [[nodiscard]] std::string_view name() const override { return "mixture"; }
+  [[nodiscard]] bool sums() const override { return true; }
   [[nodiscard]] bool keeps_every_loop() const override { return false; }
   [[nodiscard]] bool reads_in_step() const override { return false; }
   void after_loop(TokenSlots& slots, int64_t, int64_t, float weight, bool left) const override {
@@ -77,15 +78,19 @@ class MixturePolicy final : public KeyValuePolicy {
 
 }  // namespace
 
-const std::vector<const KeyValuePolicy*>& key_value_policies() {
+const KeyValuePolicy& full_policy() {
   static const FullPolicy full;
+  return full;
+}
+
+const std::vector<const KeyValuePolicy*>& key_value_policies() {
   static const RecomputePolicy recompute;
   static const CopyPolicy copy;
   static const LastPolicy last;
   static const FirstPolicy first;
   static const MixturePolicy mixture;
-  static const std::vector<const KeyValuePolicy*> all = {&full, &recompute, &copy,
-                                                         &last, &first,     &mixture};
+  static const std::vector<const KeyValuePolicy*> all = {&full_policy(), &recompute, &copy,
+                                                         &last,          &first,     &mixture};
   return all;
 }
 

@@ -57,6 +57,9 @@ class KeyValuePolicy {
   /// token waits until those before it have left the layer, and a prompt is read token by token.
   [[nodiscard]] virtual bool reads_in_step() const { return true; }
 
+  /// Whether it adds up keys and values over the loops (`TokenSlots::add_own`).
+  [[nodiscard]] virtual bool sums() const { return false; }
+
   /// Called after each loop that a token has run.
   /// @param t       the loop, from 1
   /// @param loops   N of the layer
@@ -66,6 +69,8 @@ class KeyValuePolicy {
                           bool left) const = 0;
 };
 
+/// The policy `full`, which prompts are read under where another holds for decoding alone.
+[[nodiscard]] const KeyValuePolicy& full_policy();
 /// @param where  names the place in the error: a flag, a key
 /// @throws Error kConfig for another name than the six, which it lists
 [[nodiscard]] const KeyValuePolicy& key_value_policy(std::string_view name,

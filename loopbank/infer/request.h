@@ -21,7 +21,7 @@ namespace loopbank {
 /// How a request's tokens pass through the model.
 struct InferenceOptions {
   ExitChoice exit;
-  const KeyValuePolicy* policy = &key_value_policy("full");
+  const KeyValuePolicy* policy = &full_policy();
   /// Whether the policy holds for the prompt too, and not for what is decoded alone: without it a
   /// prompt's tokens see what `full` would show them.
   bool policy_in_prompt = false;

@@ -11,6 +11,7 @@
 #include "loopbank/model/safetensors.h"
 #include "loopbank/ops/quantization.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/rounding.h"
 #include "loopbank/support/suggest.h"
 
 namespace loopbank {
@@ -106,7 +107,7 @@ ops::Quantized stored_codes(const fs::path& file, const ByName& stored, const Pa
                             int64_t bits) {
   const auto out = parameter.value.size(0);
   const auto in = parameter.value.size(1);
-  const auto groups = (in + ops::kQuantizationGroup - 1) / ops::kQuantizationGroup;
+  const auto groups = divide_up(in, ops::kQuantizationGroup);
   ops::Quantized quantized{
       .codes =
           stored_tensor(file, stored, codes_name(parameter), {out, bits == 8 ? in : (in + 1) / 2}),

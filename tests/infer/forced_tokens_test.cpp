@@ -7,14 +7,14 @@
 #include "loopbank/infer/engine.h"
 #include "loopbank/model/language_model.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/random.h"
+#include "tests/infer/looping_model.h"
 
 namespace loopbank {
 namespace {
 
 LanguageModel forcing_model() {
   ModelConfig config;
-  config.vocab_size = 61;
+  config.vocab_size = testing::kLoopingVocabulary;
   config.hidden_size = 48;
   config.intermediate_size = 80;
   config.num_hidden_layers = 2;
@@ -28,12 +28,7 @@ LanguageModel forcing_model() {
 }
 
 std::vector<TokenId> forcing_text(int64_t size) {
-  RandomStream random(5);
-  std::vector<TokenId> text;
-  for (int64_t i = 0; i < size; ++i) {
-    text.push_back(static_cast<TokenId>(random.below(61)));
-  }
-  return text;
+  return testing::some_prompt(size, /*seed=*/5);
 }
 
 /// The text from `from` on, decoded by force behind what stands before it.

@@ -2,6 +2,7 @@
 /// A small model of three loops and two banks whose loops, exits and texts differ.
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/randn.h>
