@@ -28,10 +28,7 @@ InsideOfExit measure_exit(const LanguageModel& model, const Batch& rows, int64_t
                         .batch_tokens = options.batch_tokens,
                         .share_beginnings = false});
   for (int64_t row = 0; row < rows.tokens.size(0); ++row) {
-    Request request;
-    request.prompt = text_of(rows, row);
-    request.max_tokens = 0;
-    request.score_from = 1;
+    auto request = Request::scoring(text_of(rows, row), 1);
     request.inference = options.inference;
     engine.add(std::move(request));
   }
@@ -51,7 +48,11 @@ InsideOfExit measure_exit(const LanguageModel& model, const Batch& rows, int64_t
   }
   const double mean = std::accumulate(exit.loops.begin(), exit.loops.end(), 0.0) /
                       static_cast<double>(exit.loops.size());
-  exit.flops_per_token = expected_forward_flops(model.config(), rows.tokens.size(1), mean);
+  const auto& late = engine.counts().loops.late;
+  exit.flops_per_token =
+      expected_forward_flops(model.config(), rows.tokens.size(1), mean) +
+      late_key_flops(model.config()) *
+          static_cast<double>(std::accumulate(late.begin(), late.end(), int64_t{0})) / num_tokens;
   return exit;
 }
 
