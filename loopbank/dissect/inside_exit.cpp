@@ -1,34 +1,20 @@
 #include "loopbank/dissect/inside_exit.h"
 
-#include <ATen/core/Tensor.h>
-
 #include <numbers>
 #include <numeric>
 
+#include "loopbank/dissect/text_rows.h"
 #include "loopbank/infer/engine.h"
 #include "loopbank/model/cost.h"
 
 namespace loopbank {
-namespace {
-
-/// A row and the target of its last token.
-std::vector<TokenId> text_of(const Batch& rows, int64_t row) {
-  const auto tokens = rows.tokens[row].to(at::kCPU).contiguous();
-  const auto* const first = tokens.data_ptr<int64_t>();
-  std::vector<TokenId> text(first, first + tokens.numel());
-  text.push_back(static_cast<TokenId>(rows.targets[row][-1].item<int64_t>()));
-  return text;
-}
-
-}  // namespace
-
 InsideOfExit measure_exit(const LanguageModel& model, const Batch& rows, int64_t num_bytes,
                           const InsideOptions& options) {
   Engine engine(model, {.compute_dtype = options.compute_dtype,
                         .batch_tokens = options.batch_tokens,
                         .share_beginnings = false});
   for (int64_t row = 0; row < rows.tokens.size(0); ++row) {
-    auto request = Request::scoring(text_of(rows, row), 1);
+    auto request = Request::scoring(text_of_row(rows, row), 1);
     request.inference = options.inference;
     engine.add(std::move(request));
   }
