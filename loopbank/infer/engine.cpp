@@ -38,7 +38,7 @@ std::vector<int64_t> loops_of_layers(const ModelConfig& config) {
 Engine::Engine(const LanguageModel& model, const EngineOptions& options)
     : model_(model),
       options_(options),
-      prepared_(model.config(), options.compute_dtype, options.weight_bits) {
+      prepared_(model.config(), model.parameters(), options.compute_dtype, options.weight_bits) {
   if (options.compute_dtype != at::kFloat && options.compute_dtype != at::kBFloat16) {
     fail(ErrorCode::kDtype, "Engine: expected compute in Float or BFloat16, got {}.",
          c10::toString(options.compute_dtype));

@@ -28,8 +28,23 @@ std::shared_ptr<ops::LinearWeights> LayerWeights::prepare(
   if (!stay_prepared(masters.front())) {
     return std::make_shared<ops::LinearWeights>(masters, compute_);
   }
-  return std::make_shared<ops::LinearWeights>(
-      std::make_shared<ops::InferenceWeights>(masters, *format_), compute_);
+  return std::make_shared<ops::LinearWeights>(lay_out(masters), compute_);
+}
+
+std::shared_ptr<ops::InferenceWeights> LayerWeights::lay_out(
+    const std::vector<at::Tensor>& masters) const {
+  const int64_t bits = *format_ == ops::WeightFormat::kInt8   ? 8
+                       : *format_ == ops::WeightFormat::kInt4 ? 4
+                                                              : 0;
+  std::vector<ops::Quantized> stored;
+  for (const auto& master : masters) {
+    const auto* const codes = parameters_ != nullptr ? parameters_->codes_of(master, bits) : nullptr;
+    if (codes == nullptr) {
+      return std::make_shared<ops::InferenceWeights>(masters, *format_);
+    }
+    stored.push_back(*codes);
+  }
+  return std::make_shared<ops::InferenceWeights>(stored);
 }
 
 bool LayerWeights::stay_prepared(const at::Tensor& example) const {
