@@ -31,6 +31,19 @@ enum class WeightFormat {
   kInt4,  ///< codes of 4 bits, likewise
 };
 
+class InferenceWeights;
+struct MemoryAhead;
+
+/// Weights that a later product reads, to be brought nearer while another multiplies one row: what
+/// loops after the first leave of the memory's time, since their own weights come from a cache. A
+/// loop can bring half as many bytes as its weights have; who asks for more gets the first ones.
+/// Changes no result.
+struct ReadAhead {
+  const InferenceWeights* weights = nullptr;
+  double from = 0.0;  ///< share of their bytes from which on, 0 to 1
+  double to = 1.0;    ///< and up to which
+};
+
 class InferenceWeights {
  public:
   /// @param masters  one [out_k, in] per layer of the same input, fp32 or bf16, on the CPU, of which
@@ -72,16 +85,17 @@ class InferenceWeights {
   /// rows. From any thread; outside of parallel regions all threads take part.
   /// @param x  [rows, in]   fp32 or bf16, row-major
   /// @param y  [rows, out]  fp32 or bf16, row-major
-  void multiply(const Matrix& x, const Matrix& y) const;
+  void multiply(const Matrix& x, const Matrix& y, const ReadAhead& ahead = {}) const;
 
  private:
   void take_outputs(const std::vector<int64_t>& outs, int64_t in);
   struct PanelOfRows;
+  static MemoryAhead memory_of(const ReadAhead& ahead);
   /// multiply_panel(PanelOfRows) for every panel and some rows at a time, whose sums go to y.
   template <typename Visit>
-  void for_panels(const Matrix& y, const Visit& multiply_panel) const;
-  void multiply_values(const Matrix& x, const Matrix& y) const;
-  void multiply_codes(const Matrix& x, const Matrix& y) const;
+  void for_panels(const Matrix& y, const ReadAhead& ahead, const Visit& multiply_panel) const;
+  void multiply_values(const Matrix& x, const Matrix& y, const ReadAhead& ahead) const;
+  void multiply_codes(const Matrix& x, const Matrix& y, const ReadAhead& ahead) const;
 
   WeightFormat format_;
   int64_t in_ = 0;

@@ -2,13 +2,14 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/util/BFloat16.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "loopbank/ops/huge_memory.h"
 #include "loopbank/ops/kernels.h"
 
 namespace loopbank::ops {
@@ -56,8 +57,8 @@ at::Tensor panels_of(WeightFormat format, int64_t out, int64_t in, const Fill& f
   const auto full_bytes = panel_bytes(format, in, kPanelColumns);
   const auto total =
       (panels - 1) * full_bytes + panel_bytes(format, in, panel_columns(panels - 1, out));
-  auto packed = at::zeros({total}, at::kByte);
-  auto* const bytes = static_cast<char*>(packed.data_ptr());
+  const auto memory = take_huge_memory(static_cast<size_t>(total));
+  auto* const bytes = memory.get();
   at::parallel_for(0, panels, /*grain_size=*/1, [&](int64_t panel, int64_t end) {
     for (; panel < end; ++panel) {
       const auto first = panel * kPanelColumns;
@@ -65,7 +66,8 @@ at::Tensor panels_of(WeightFormat format, int64_t out, int64_t in, const Fill& f
            bytes + panel * full_bytes);
     }
   });
-  return packed;
+  return at::from_blob(
+      bytes, {total}, [memory](void*) {}, at::kByte);  // kept by the tensor
 }
 
 constexpr auto kWordBytes = static_cast<int64_t>(sizeof(uint32_t));

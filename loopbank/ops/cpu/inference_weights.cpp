@@ -19,13 +19,15 @@
 
 namespace loopbank::ops {
 
-/// Some rows with one panel: where their sums go.
+/// Some rows with one panel, or one row with several: where their sums go.
 struct InferenceWeights::PanelOfRows {
   int64_t row = 0;
   int64_t rows = 0;
   int64_t columns = 0;
+  int64_t panels = 1;
   const char* weights = nullptr;
   float* sums = nullptr;  ///< [rows, 64]
+  MemoryAhead ahead;
 };
 
 namespace {
@@ -37,6 +39,8 @@ constexpr int64_t kRowsPerPass = 128;
 constexpr int64_t kDepthAtATime = 512;
 /// The same of codes, of which a panel's stay in the first-level cache.
 constexpr int64_t kCodeDepthAtATime = 256;
+/// Panels of one row's pass, whose sums go to y together.
+constexpr int64_t kPanelsPerRow = 32;
 /// Waking a thread costs what so many bytes of weights take, or so many multiply-adds of one row.
 constexpr int64_t kBytesPerThread = int64_t{128} << 10U;
 /// The same of values that are only copied.
@@ -226,14 +230,14 @@ at::Tensor InferenceWeights::multiply(const at::Tensor& x) const {
   return y;
 }
 
-void InferenceWeights::multiply(const Matrix& x, const Matrix& y) const {
+void InferenceWeights::multiply(const Matrix& x, const Matrix& y, const ReadAhead& ahead) const {
   expect_rows_of("x", x, in_, x.rows);
   expect_rows_of("y", y, out_, x.rows);
   if (x.rows == 0) {
     return;
   }
   if (is_of_codes(format_)) {
-    multiply_codes(x, y);
+    multiply_codes(x, y, ahead);
     return;
   }
   // bf16 by dot products where the CPU has them, else by fp32 of the same values.
@@ -242,11 +246,24 @@ void InferenceWeights::multiply(const Matrix& x, const Matrix& y) const {
   const bool dots = rounds && panel_kernels().bf16_dots != nullptr;
   const auto wanted = dots ? at::kBFloat16 : at::kFloat;
   const bool is_ready = x.dtype == wanted && width == in_ && (dots || !rounds);
-  multiply_values(is_ready ? x : prepared_rows(x, wanted, rounds, width), y);
+  multiply_values(is_ready ? x : prepared_rows(x, wanted, rounds, width), y, ahead);
+}
+
+MemoryAhead InferenceWeights::memory_of(const ReadAhead& ahead) {
+  if (ahead.weights == nullptr) {
+    return {};
+  }
+  const auto& packed = ahead.weights->packed_;
+  const auto* const begin = static_cast<const char*>(packed.data_ptr());
+  const auto at = [&](double share) {
+    return begin + static_cast<int64_t>(static_cast<double>(packed.numel()) * share);
+  };
+  return {at(ahead.from), at(ahead.to)};
 }
 
 template <typename Visit>
-void InferenceWeights::for_panels(const Matrix& y, const Visit& multiply_panel) const {
+void InferenceWeights::for_panels(const Matrix& y, const ReadAhead& ahead,
+                                  const Visit& multiply_panel) const {
   const auto panels = divide_up(out_, kPanelColumns);
   const auto full_bytes = panel_bytes(format_, in_, kPanelColumns);
   const auto* const packed = static_cast<const char*>(packed_.data_ptr());
@@ -254,49 +271,63 @@ void InferenceWeights::for_panels(const Matrix& y, const Visit& multiply_panel) 
   const auto work_of_one = full_bytes * std::min(y.rows, kRowsPerPass);
   const auto grain = std::max<int64_t>(1, kBytesPerThread / work_of_one);
   const auto passes = divide_up(y.rows, kRowsPerPass);
+  const auto whole = y.rows == 1 ? memory_of(ahead) : MemoryAhead{};
+  const auto full_panels = out_ / kPanelColumns;
   at::parallel_for(0, passes * panels, grain, [&](int64_t index, int64_t last) {
     alignas(64) thread_local float sums[kRowsPerPass * kPanelColumns];
-    for (; index < last; ++index) {
+    while (index < last) {
       const auto row = index / panels * kRowsPerPass;
       const auto rows = std::min(kRowsPerPass, y.rows - row);
       const auto panel = index % panels;
+      const auto full = std::min(last, full_panels) - index;  // of one row
+      const auto run = y.rows == 1 ? std::clamp<int64_t>(full, 1, kPanelsPerRow) : 1;
+      const auto some = MemoryAhead{part_of(whole, panel, panels).begin,
+                                    part_of(whole, panel + run - 1, panels).end};
       multiply_panel(PanelOfRows{.row = row,
                                  .rows = rows,
                                  .columns = panel_columns(panel, out_),
+                                 .panels = run,
                                  .weights = packed + panel * full_bytes,
-                                 .sums = sums});
+                                 .sums = sums,
+                                 .ahead = some});
       const auto first = panel * kPanelColumns;
-      const auto there = std::min(kPanelColumns, out_ - first);
+      const auto there = std::min(run * kPanelColumns, out_ - first);
       store_panel({.sums = sums,
                    .rows = rows,
                    .columns = there,
                    .y = {y.row_range(row, rows).column_range(first, there).data, is_bf16(y)},
                    .y_stride = y.row_stride});
+      index += run;
     }
   });
 }
 
-void InferenceWeights::multiply_values(const Matrix& x, const Matrix& y) const {
+void InferenceWeights::multiply_values(const Matrix& x, const Matrix& y,
+                                       const ReadAhead& ahead) const {
   const auto kernel = kernel_of(format_, is_bf16(x));
-  for_panels(y, [&](const PanelOfRows& of) {
+  for_panels(y, ahead, [&](const PanelOfRows& of) {
     const auto depth_at_a_time = of.rows == 1 ? x.columns : kDepthAtATime;
     for (int64_t k = 0; k < x.columns; k += depth_at_a_time) {
       kernel({.x = at_k(x, of.row, k),
               .x_stride = x.row_stride,
               .weights = of.weights + panel_bytes(format_, k, of.columns),
               .columns = of.columns,
+              .panels = of.panels,
+              .panel_bytes = panel_bytes(format_, in_, of.columns),
               .sums = of.sums,
               .rows = of.rows,
               .depth = std::min(depth_at_a_time, x.columns - k),
-              .add = k > 0});
+              .add = k > 0,
+              .ahead = of.ahead});
     }
   });
 }
 
-void InferenceWeights::multiply_codes(const Matrix& x, const Matrix& y) const {
+void InferenceWeights::multiply_codes(const Matrix& x, const Matrix& y,
+                                      const ReadAhead& ahead) const {
   const auto rows = coded_rows(x, format_ == WeightFormat::kInt8 ? 8 : 4);
   const auto kernel = format_ == WeightFormat::kInt8 ? code_kernels().int8 : code_kernels().int4;
-  for_panels(y, [&](const PanelOfRows& of) {
+  for_panels(y, ahead, [&](const PanelOfRows& of) {
     const auto depth_at_a_time = of.rows == 1 ? rows.width : kCodeDepthAtATime;
     for (int64_t k = 0; k < rows.width; k += depth_at_a_time) {
       kernel({.x = rows.data + of.row * rows.bytes,
@@ -305,10 +336,13 @@ void InferenceWeights::multiply_codes(const Matrix& x, const Matrix& y) const {
               .first = k,
               .weights = of.weights + panel_bytes(format_, k, of.columns),
               .columns = of.columns,
+              .panels = of.panels,
+              .panel_bytes = panel_bytes(format_, in_, of.columns),
               .sums = of.sums,
               .rows = of.rows,
               .depth = std::min(depth_at_a_time, rows.width - k),
-              .add = k > 0});
+              .add = k > 0,
+              .ahead = of.ahead});
     }
   });
 }

@@ -22,6 +22,7 @@
 #include <cstdint>
 
 #include "loopbank/ops/simd/elementwise_values.h"
+#include "loopbank/ops/simd/panel_kernels.h"
 
 namespace loopbank::ops {
 
@@ -47,7 +48,7 @@ enum class CodedDigits {
 void code_row(ConstValues x, int64_t count, CodedDigits digits, int64_t bits, int64_t width,
               char* to);
 
-/// Some k of some rows with one panel.
+/// Some k of some rows with one panel, or all k of one row with several.
 struct CodeProduct {
   const char* x = nullptr;        ///< rows of coded_row_bytes(width)
   int64_t x_bytes = 0;            ///< from a row to the next
@@ -55,10 +56,13 @@ struct CodeProduct {
   int64_t first = 0;              ///< k from which on, a multiple of 64
   const char* weights = nullptr;  ///< the panel from there on
   int64_t columns = 0;
-  float* sums = nullptr;  ///< [rows, 64]
+  int64_t panels = 1;       ///< with one row only: of the same columns, whose sums lie side by side
+  int64_t panel_bytes = 0;  ///< from a panel to the next
+  float* sums = nullptr;    ///< [rows, 64]
   int64_t rows = 0;
   int64_t depth = 0;  ///< a multiple of 64
   bool add = false;   ///< to the sums that are there; else they begin at 0
+  MemoryAhead ahead;  ///< read with one row by AVX-512 VNNI
 };
 
 using MultiplyCodes = void (*)(const CodeProduct& product);

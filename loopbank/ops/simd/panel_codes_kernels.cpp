@@ -74,6 +74,15 @@ inline int32_t word_at(const char* bytes) {
 
 constexpr int64_t kVnniRows = 3;
 constexpr int64_t kVnniParts = 4;
+constexpr int64_t kAheadBytesPerGroup = 1024;
+
+/// For every group, so that the loop over its steps stays as it is.
+LOOPBANK_VNNI_INLINE void ask_ahead(MemoryAhead& ahead) {
+  const auto* const end = std::min(ahead.end, ahead.begin + kAheadBytesPerGroup);
+  for (; ahead.begin < end; ahead.begin += 64) {
+    _mm_prefetch(ahead.begin, _MM_HINT_T1);
+  }
+}
 
 /// Sums of a group: of the high digits and of the low ones, which hide each other's latency.
 template <int64_t kRows, int64_t kParts>
@@ -134,7 +143,8 @@ LOOPBANK_VNNI_INLINE __m512 scales_of_strip(const char* scales, int64_t half) {
 }
 
 /// kRows rows with kParts strips from `column` on. One row keeps its sums in registers.
-template <int64_t kBits, int64_t kRows, int64_t kParts>
+/// @tparam kAsks  for the memory ahead
+template <int64_t kBits, int64_t kRows, int64_t kParts, bool kAsks = false>
 LOOPBANK_VNNI_INLINE void multiply_vnni_tile(const CodeProduct& p, int64_t row, int64_t column) {
   constexpr bool kKeeps = kRows == 1;
   float* const sums = p.sums + row * kPanelColumns + column;
@@ -142,6 +152,7 @@ LOOPBANK_VNNI_INLINE void multiply_vnni_tile(const CodeProduct& p, int64_t row, 
   for (int64_t part = 0; kKeeps && part < kParts; ++part) {
     kept[part] = p.add ? _mm512_loadu_ps(sums + part * kStripColumns) : _mm512_setzero_ps();
   }
+  auto ahead = p.ahead;
   for (int64_t k = 0; k < p.depth; k += kGroupInputs) {
     const auto half = k / kGroupInputs % 2;
     const auto from = group_of_pair<kBits>(p, k / kPairInputs, half);
@@ -155,6 +166,9 @@ LOOPBANK_VNNI_INLINE void multiply_vnni_tile(const CodeProduct& p, int64_t row, 
         group.high[i][part] = _mm512_setzero_si512();
         group.low[i][part] = _mm512_set1_epi32(x[i].offset);
       }
+    }
+    if constexpr (kAsks) {
+      ask_ahead(ahead);
     }
     if (kBits == 4 && half == 1) {
       add_group<kBits>(group, p, x, from.codes + column * kStepBytes, 1);
@@ -197,8 +211,26 @@ __attribute__((noinline)) LOOPBANK_VNNI void multiply_vnni_rows(const CodeProduc
   }
 }
 
+/// One row with whole panels, one after the other without a call between, so that the CPU asks for
+/// the next one's memory while it waits for the end of this one.
+template <int64_t kBits, bool kAsks>
+__attribute__((noinline)) LOOPBANK_VNNI void multiply_vnni_row(const CodeProduct& p) {
+  auto one = p;
+  for (int64_t panel = 0; panel < p.panels; ++panel) {
+    one.ahead = part_of(p.ahead, panel, p.panels);
+    multiply_vnni_tile<kBits, 1, kVnniParts, kAsks>(one, 0, 0);
+    one.weights += p.panel_bytes;
+    one.sums += kPanelColumns;
+  }
+}
+
 template <int64_t kBits>
 LOOPBANK_VNNI void multiply_by_vnni(const CodeProduct& p) {
+  if (p.rows == 1 && p.columns == kPanelColumns) {
+    p.ahead.begin < p.ahead.end ? multiply_vnni_row<kBits, true>(p)
+                                : multiply_vnni_row<kBits, false>(p);
+    return;
+  }
   int64_t row = 0;
   for (; row + kVnniRows <= p.rows; row += kVnniRows) {
     multiply_vnni_rows<kBits, kVnniRows>(p, row);
@@ -291,7 +323,7 @@ LOOPBANK_AVX2 void multiply_avx2_rows(const CodeProduct& p, int64_t row) {
 }
 
 template <int64_t kBits>
-LOOPBANK_AVX2 void multiply_by_avx2(const CodeProduct& p) {
+LOOPBANK_AVX2 void multiply_panel_by_avx2(const CodeProduct& p) {
   int64_t row = 0;
   for (; row + kAvx2Rows <= p.rows; row += kAvx2Rows) {
     multiply_avx2_rows<kBits, kAvx2Rows>(p, row);
@@ -299,6 +331,11 @@ LOOPBANK_AVX2 void multiply_by_avx2(const CodeProduct& p) {
   if (row < p.rows) {
     multiply_avx2_rows<kBits, 1>(p, row);
   }
+}
+
+template <int64_t kBits>
+void multiply_by_avx2(const CodeProduct& p) {
+  for_each_panel(p, multiply_panel_by_avx2<kBits>);
 }
 
 #endif
@@ -346,11 +383,13 @@ void multiply_portable_strip(const CodeProduct& p, int64_t row, int64_t column) 
 
 template <int64_t kBits>
 void multiply_portably(const CodeProduct& p) {
-  for (int64_t column = 0; column < p.columns; column += kStripColumns) {
-    for (int64_t row = 0; row < p.rows; ++row) {
-      multiply_portable_strip<kBits>(p, row, column);
+  for_each_panel(p, [](const CodeProduct& one) {
+    for (int64_t column = 0; column < one.columns; column += kStripColumns) {
+      for (int64_t row = 0; row < one.rows; ++row) {
+        multiply_portable_strip<kBits>(one, row, column);
+      }
     }
-  }
+  });
 }
 
 }  // namespace

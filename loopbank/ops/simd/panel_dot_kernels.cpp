@@ -24,11 +24,22 @@ constexpr int64_t kDotRowsAtOnce = 6;
 constexpr int64_t kDotPartsAtOnce = 4;
 constexpr int64_t kPairBytes = 4;  // two k of a column
 
+LOOPBANK_DOTS_INLINE void ask_for_two_lines(MemoryAhead& ahead) {
+#pragma GCC unroll 2
+  for (int line = 0; line < 2; ++line) {
+    if (ahead.begin < ahead.end) {
+      _mm_prefetch(ahead.begin, _MM_HINT_T1);
+      ahead.begin += 64;
+    }
+  }
+}
+
 /// kRows rows with kParts strips from `column` on, two k at a time.
-template <int64_t kRows, int64_t kParts>
+/// @tparam kAsks  for the memory ahead
+template <int64_t kRows, int64_t kParts, bool kAsks = false>
 LOOPBANK_DOTS_INLINE void multiply_dot_tile(const PanelProduct& p, int64_t row, int64_t column) {
   const auto* const x = static_cast<const uint16_t*>(p.x) + row * p.x_stride;
-  const auto* weights = static_cast<const char*>(p.weights) + column * kPairBytes;
+  const auto* weights = p.weights + column * kPairBytes;
   float* const sums = p.sums + row * kPanelColumns + column;
   __m512 sum[kRows][kParts];
 #pragma GCC unroll 8
@@ -39,7 +50,11 @@ LOOPBANK_DOTS_INLINE void multiply_dot_tile(const PanelProduct& p, int64_t row, 
                            : _mm512_setzero_ps();
     }
   }
+  auto ahead = p.ahead;
   for (int64_t k = 0; k < p.depth; k += 2, weights += p.columns * kPairBytes) {
+    if constexpr (kAsks) {
+      ask_for_two_lines(ahead);
+    }
     __m512i pairs[kParts];
 #pragma GCC unroll 4
     for (int64_t part = 0; part < kParts; ++part) {
@@ -76,7 +91,24 @@ __attribute__((noinline)) LOOPBANK_DOTS void multiply_dot_rows(const PanelProduc
   }
 }
 
+/// One row with whole panels, one after the other without a call between, so that the CPU asks for
+/// the next one's memory while it waits for the end of this one.
+template <bool kAsks>
+__attribute__((noinline)) LOOPBANK_DOTS void multiply_dot_row(const PanelProduct& p) {
+  auto one = p;
+  for (int64_t panel = 0; panel < p.panels; ++panel) {
+    one.ahead = part_of(p.ahead, panel, p.panels);
+    multiply_dot_tile<1, kDotPartsAtOnce, kAsks>(one, 0, 0);
+    one.weights += p.panel_bytes;
+    one.sums += kPanelColumns;
+  }
+}
+
 LOOPBANK_DOTS void multiply_bf16_by_dots(const PanelProduct& p) {
+  if (p.rows == 1 && p.columns == kPanelColumns) {
+    p.ahead.begin < p.ahead.end ? multiply_dot_row<true>(p) : multiply_dot_row<false>(p);
+    return;
+  }
   // Blocks of nearly the same size: one of a single row would wait for its sums.
   const auto blocks = (p.rows + kDotRowsAtOnce - 1) / kDotRowsAtOnce;
   for (int64_t block = 0, row = 0; block < blocks; ++block) {

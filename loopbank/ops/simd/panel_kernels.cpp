@@ -143,12 +143,17 @@ void multiply_all_rows(const PanelProduct& p, const Sums& sums) {
 }
 
 void MultiplyFp32(const PanelProduct& p) {
-  multiply_all_rows(p, CarriedSums<Fp32Steps>{{static_cast<const float*>(p.weights), p.columns}});
+  for_each_panel(p, [](const PanelProduct& one) HWY_ATTR {
+    multiply_all_rows(
+        one, CarriedSums<Fp32Steps>{{reinterpret_cast<const float*>(one.weights), one.columns}});
+  });
 }
 
 void MultiplyBf16(const PanelProduct& p) {
-  multiply_all_rows(p,
-                    CarriedSums<Bf16Steps>{{static_cast<const uint16_t*>(p.weights), p.columns}});
+  for_each_panel(p, [](const PanelProduct& one) HWY_ATTR {
+    multiply_all_rows(
+        one, CarriedSums<Bf16Steps>{{reinterpret_cast<const uint16_t*>(one.weights), one.columns}});
+  });
 }
 
 void StorePanel(const PanelResult& result) {

@@ -18,17 +18,46 @@ namespace loopbank::ops {
 constexpr int64_t kPanelColumns = 64;  ///< of a full panel, and from a row of sums to the next
 constexpr int64_t kStripColumns = 16;  ///< a panel has a multiple of it
 
-/// Some k of some rows with one panel.
+/// Memory that later products read. It is asked for meanwhile, two cache lines for every four of
+/// weights at most, and comes while the weights come from a cache; none of it may be missed.
+struct MemoryAhead {
+  const char* begin = nullptr;
+  const char* end = nullptr;
+};
+
+/// What one of `count` equal parts asks for.
+[[nodiscard]] inline MemoryAhead part_of(const MemoryAhead& ahead, int64_t part, int64_t count) {
+  const auto bytes = ahead.end - ahead.begin;
+  return {ahead.begin + bytes * part / count, ahead.begin + bytes * (part + 1) / count};
+}
+
+/// Some k of some rows with one panel, or all k of one row with several.
 struct PanelProduct {
   const void* x = nullptr;        ///< [rows, depth] from the first k on, fp32 or bf16
   int64_t x_stride = 0;           ///< values from a row to the next
-  const void* weights = nullptr;  ///< the panel from the first k on
+  const char* weights = nullptr;  ///< the panel from the first k on
   int64_t columns = 0;
-  float* sums = nullptr;  ///< [rows, 64]
+  int64_t panels = 1;       ///< with one row only: of the same columns, whose sums lie side by side
+  int64_t panel_bytes = 0;  ///< from a panel to the next
+  float* sums = nullptr;    ///< [rows, 64]
   int64_t rows = 0;
   int64_t depth = 0;  ///< a multiple of what the format stores side by side
   bool add = false;   ///< to the sums that are there; else they begin at 0
+  MemoryAhead ahead;  ///< read with one row by dot products
 };
+
+/// multiply(product with one panel) for each panel.
+template <typename Product, typename Multiply>
+void for_each_panel(const Product& product, const Multiply& multiply) {
+  auto one = product;
+  one.panels = 1;
+  for (int64_t panel = 0; panel < product.panels; ++panel) {
+    one.ahead = part_of(product.ahead, panel, product.panels);
+    multiply(one);
+    one.weights += product.panel_bytes;
+    one.sums += kPanelColumns;
+  }
+}
 
 using MultiplyPanel = void (*)(const PanelProduct& product);
 
