@@ -238,6 +238,26 @@ TEST(InferenceWeights, TakeRowsWithGaps) {
   }
 }
 
+TEST(InferenceWeights, GiveTheSameWhileTheyReadAhead) {
+  RandomTensors random;
+  const auto master = random.normal({300, 200}, at::kFloat);
+  const auto other = random.normal({7, 900}, at::kFloat);
+  for (const auto format : kFormats) {
+    const InferenceWeights weights({master}, format);
+    const InferenceWeights next({other}, format);
+    for (const int64_t rows : {1, 2}) {
+      const auto x = random.normal({rows, 200}, at::kBFloat16);
+      const auto y = at::full({rows, 300}, 7.0, at::kFloat);
+      for (const auto& ahead : {ReadAhead{.weights = &next}, ReadAhead{&next, 0.25, 0.75},
+                                ReadAhead{&next, 1.0, 1.0}, ReadAhead{&weights, 0.0, 1.0}}) {
+        y.fill_(7.0);
+        weights.multiply(as_matrix(x), as_matrix(y), ahead);
+        EXPECT_TRUE(y.to(at::kBFloat16).equal(weights.multiply(x)));
+      }
+    }
+  }
+}
+
 TEST(InferenceWeights, KnowTheirBytes) {
   const auto master = at::zeros({100, 10}, at::kFloat);
   EXPECT_EQ(InferenceWeights({master}, WeightFormat::kFp32).bytes(), 112 * 10 * 4);

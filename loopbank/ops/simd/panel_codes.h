@@ -72,6 +72,10 @@ struct CodeKernels {
   CodedDigits digits = CodedDigits::kWords;
 };
 
+/// Those of AVX-512 VNNI, where the CPU has it.
+/// @return whether it has
+bool take_vnni_code_kernels(CodeKernels& kernels);
+
 /// The instruction sets that have kernels of their own, the plainest first.
 enum class CodeInstructions { kAny, kAvx2, kAvx512Vnni };
 
