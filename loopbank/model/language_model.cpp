@@ -70,6 +70,9 @@ ops::RotaryTable angles_of(const at::Tensor& tokens, const ForwardOptions& optio
 
 /// A layer, kept for the backward pass or computed again there.
 LayerOutput run(const Layer& layer, const at::Tensor& x, const Place& place) {
+  if (!place.pass.recomputes(Recompute::kLayer)) {
+    return layer.forward(x, place);
+  }
   const auto whole = [&layer](const at::Tensor& h, const OpenBank&, const Place& in) {
     const auto [y, n] = layer.forward(h, in);
     return std::vector{y, n};

@@ -20,8 +20,8 @@ namespace loopbank::ops {
 /// shapes do not fit
 /// Numerics: in fp32 (fp64 for fp64); within kElementwiseTolerance.
 at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
-                     const std::vector<at::Tensor>& biases,
-                     const std::vector<at::Tensor>& memories);
+                     at::TensorList biases,
+                     at::TensorList memories);
 
 /// sigmoid(logits + bias), the gate of one bank by itself, for inspection.
 ///

@@ -51,7 +51,11 @@ struct ProfiledOp::Record {
   at::RecordFunction guard{at::RecordScope::FUNCTION};
 };
 
-ProfiledOp::ProfiledOp(const char* name) : record_(std::make_unique<Record>()) {
+ProfiledOp::ProfiledOp(const char* name) {
+  if (!at::hasCallbacks()) {
+    return;  // nobody looks: no allocation
+  }
+  record_ = std::make_unique<Record>();
   if (record_->guard.isActive()) {
     record_->guard.before(name);
   }

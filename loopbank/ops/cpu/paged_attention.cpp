@@ -4,7 +4,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include "loopbank/ops/gemm/scratchpad.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/simd/paged_attention_kernels.h"
+#include "loopbank/ops/workspace.h"
 #include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
@@ -75,7 +75,7 @@ at::Tensor cpu::paged_attention(const at::Tensor& q, std::span<const PagedRow> r
                                 const AttentionHeads& heads) {
   const ProfiledOp op("loopbank::paged_attention");
   const auto queries = dense(q);
-  auto out = at::empty({q.size(0), q.size(1) * q.size(2)}, queries.options());  // [R, H d]
+  auto out = new_tensor({q.size(0), q.size(1) * q.size(2)}, q.scalar_type());  // [R, H d]
   ops::paged_attention({.q = queries.data_ptr(),
                         .rows = rows,
                         .heads = heads,
