@@ -42,7 +42,9 @@ void load_token(const PageLayout& layout, const void* block, int64_t index, void
 /// What one row of queries sees: tokens 0 to length - 1 in blocks and, where it is given, one more
 /// after them that is in no block, itself. Places behind `length` are never looked at.
 struct PagedRow {
-  const void* const* blocks = nullptr;  ///< [ceil(length / 16)] in order; null for length 0
+  /// [ceil(length / 16)] pages in order; null for length 0.
+  const void* const* blocks = nullptr;
+  int64_t offset = 0;  ///< bytes from the start of each page to its block
   int64_t length = 0;
   const void* own_key = nullptr;    ///< [H_kv, d] in the dtype of the blocks, or null
   const void* own_value = nullptr;  ///< [H_kv, d], given where own_key is

@@ -1,16 +1,36 @@
 #include "loopbank/ops/workspace.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 #include <utility>
+
+#include "loopbank/ops/cast.h"
 
 namespace loopbank::ops {
 namespace {
 
 thread_local Workspace* current = nullptr;
+
+/// The place of a kept type.
+std::optional<size_t> kept_type(at::ScalarType type) {
+  switch (type) {
+    case at::kFloat:
+      return 0;
+    case at::kBFloat16:
+      return 1;
+    case at::kLong:
+      return 2;
+    default:
+      return std::nullopt;
+  }
+}
 
 /// Whether nobody else holds the tensor or its memory.
 bool is_free(const at::Tensor& x) {
@@ -23,17 +43,21 @@ const at::Tensor& nothing() {
   return empty;
 }
 
+bool is_dense_fp32(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
+}
+
 }  // namespace
 
 at::Tensor Workspace::tensor(at::IntArrayRef sizes, at::ScalarType type) {
-  const auto is_kept = type == at::kFloat || type == at::kBFloat16;
-  const size_t value_bytes = type == at::kBFloat16 ? 2 : 4;
+  const auto kept = kept_type(type);
+  const auto value_bytes = c10::elementSize(type);
   const auto bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * value_bytes;
-  if (!is_kept || bytes == 0 || bytes > (size_t{1} << kLargestBits)) {
+  if (!kept || bytes == 0 || bytes > (size_t{1} << kLargestBits)) {
     return at::empty(sizes, type);
   }
   const auto bits = std::max<size_t>(std::bit_width(bytes - 1), kSmallestBits);
-  auto& shelf = shelves_[type == at::kBFloat16 ? 1 : 0][bits - kSmallestBits];
+  auto& shelf = shelves_[*kept][bits - kSmallestBits];
   auto& tensors = shelf.tensors;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const auto at = std::exchange(shelf.next, shelf.next + 1 < tensors.size() ? shelf.next + 1 : 0);
@@ -50,10 +74,11 @@ at::Tensor Workspace::tensor(at::IntArrayRef sizes, at::ScalarType type) {
 
 at::Tensor Workspace::view(const at::Tensor& x, at::IntArrayRef sizes, at::IntArrayRef strides,
                            int64_t offset) {
-  if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16) {
+  const auto kept = kept_type(x.scalar_type());
+  if (!kept || !x.is_cpu()) {
     return x.as_strided(sizes, strides, offset);
   }
-  auto& views = views_[x.scalar_type() == at::kBFloat16 ? 1 : 0];
+  auto& views = views_[*kept];
   at::Tensor found;
   for (auto& view : views) {
     if (view.use_count() == 1) {
@@ -81,8 +106,8 @@ size_t Workspace::num_tensors() const {
   return count;
 }
 
-WorkspaceScope::WorkspaceScope(Workspace& workspace)
-    : before_(std::exchange(current, &workspace)) {}
+WorkspaceScope::WorkspaceScope(Workspace* workspace)
+    : before_(std::exchange(current, at::GradMode::is_enabled() ? nullptr : workspace)) {}
 
 WorkspaceScope::~WorkspaceScope() {
   current = before_;
@@ -110,8 +135,42 @@ at::Tensor strided(const at::Tensor& x, at::IntArrayRef sizes, at::IntArrayRef s
                             : x.as_strided(sizes, strides, from);
 }
 
+at::Tensor new_filled(at::IntArrayRef sizes, double value, const at::Tensor& like) {
+  if (current == nullptr || !like.is_cpu() || like.scalar_type() != at::kFloat) {
+    return at::full(sizes, value, like.options());
+  }
+  auto filled = current->tensor(sizes, at::kFloat);
+  std::fill_n(filled.data_ptr<float>(), filled.numel(), static_cast<float>(value));
+  return filled;
+}
+
+at::Tensor stacked(at::TensorList parts) {
+  const auto like_first = [&](const at::Tensor& part) {
+    return is_dense_fp32(part) && part.sizes() == parts.front().sizes();
+  };
+  if (current == nullptr || !std::all_of(parts.begin(), parts.end(), like_first)) {
+    return at::stack(parts);
+  }
+  c10::DimVector sizes = {static_cast<int64_t>(parts.size())};
+  sizes.append(parts.front().sizes().begin(), parts.front().sizes().end());
+  auto whole = current->tensor(sizes, at::kFloat);
+  auto* to = whole.data_ptr<float>();
+  for (const auto& part : parts) {
+    to = std::copy_n(part.data_ptr<float>(), part.numel(), to);
+  }
+  return whole;
+}
+
 at::Tensor in_type(const at::Tensor& x, at::ScalarType type) {
-  return x.scalar_type() == type ? x : x.to(type);
+  if (x.scalar_type() == type) {
+    return x;
+  }
+  if (current == nullptr || !x.is_cpu()) {
+    return x.to(type);
+  }
+  auto y = current->tensor(x.sizes(), type);
+  copy_into(y, x);
+  return y;
 }
 
 }  // namespace loopbank::ops

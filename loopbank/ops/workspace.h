@@ -11,7 +11,6 @@
 /// and nothing tells who forgot to).
 
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 
 #include <array>
 #include <cstddef>
@@ -24,7 +23,7 @@ class Workspace {
  public:
   /// A dense tensor on the CPU with whatever its memory last held.
   /// @param sizes  at most 2^18 bytes are kept; larger ones come from at::empty
-  /// @param type   fp32 or bf16 are kept; others come from at::empty
+  /// @param type   fp32, bf16 and int64 are kept; others come from at::empty
   [[nodiscard]] at::Tensor tensor(at::IntArrayRef sizes, at::ScalarType type);
 
   /// The memory of x under other sizes and strides, from a value of its storage on.
@@ -43,21 +42,21 @@ class Workspace {
   static constexpr size_t kSmallestBits = 8;
   static constexpr size_t kLargestBits = 18;
   using Shelves = std::array<Shelf, kLargestBits - kSmallestBits + 1>;
-  std::array<Shelves, 2> shelves_;                // fp32, bf16
-  std::array<std::vector<at::Tensor>, 2> views_;  // likewise; those that nobody holds hold nothing
+  static constexpr size_t kTypes = 3;  // fp32, bf16, int64
+  std::array<Shelves, kTypes> shelves_;
+  std::array<std::vector<at::Tensor>, kTypes> views_;  // those that nobody holds look at nothing
 };
 
-/// Until its end the results of this thread's ops come from a workspace, and no graph is built.
+/// Until its end the results of this thread's ops come from a workspace.
 class WorkspaceScope {
  public:
-  /// @param workspace  outlives the scope
-  explicit WorkspaceScope(Workspace& workspace);
+  /// @param workspace  outlives the scope; null, or where graphs are built: as without the scope
+  explicit WorkspaceScope(Workspace* workspace);
   ~WorkspaceScope();
   WorkspaceScope(const WorkspaceScope&) = delete;
   WorkspaceScope& operator=(const WorkspaceScope&) = delete;
 
  private:
-  at::NoGradGuard no_grad_;
   Workspace* before_;
 };
 
@@ -65,12 +64,18 @@ class WorkspaceScope {
 /// by at::empty.
 [[nodiscard]] at::Tensor new_tensor(at::IntArrayRef sizes, at::ScalarType type);
 
+/// A tensor like x in device and dtype, each value the same.
+[[nodiscard]] at::Tensor new_filled(at::IntArrayRef sizes, double value, const at::Tensor& like);
+
 /// The memory of a dense x under other sizes: x.view(sizes).
 [[nodiscard]] at::Tensor reshaped(const at::Tensor& x, at::IntArrayRef sizes);
 
 /// Values of x from `offset` of its own on: x.as_strided(sizes, strides, x's offset + offset).
 [[nodiscard]] at::Tensor strided(const at::Tensor& x, at::IntArrayRef sizes,
                                  at::IntArrayRef strides, int64_t offset);
+
+/// [n, ...]: at::stack(parts).
+[[nodiscard]] at::Tensor stacked(at::TensorList parts);
 
 /// x in `type`: x itself where it is in it.
 [[nodiscard]] at::Tensor in_type(const at::Tensor& x, at::ScalarType type);

@@ -65,7 +65,8 @@ GatheredTokens gather(const PagedRow& row, const PageLayout& layout, const at::T
   auto* keys = static_cast<char*>(tokens.keys.data_ptr());
   auto* values = static_cast<char*>(tokens.values.data_ptr());
   for (int64_t token = 0; token < row.length; ++token, keys += bytes, values += bytes) {
-    load_token(layout, row.blocks[token / kPageTokens], token % kPageTokens, keys, values);
+    const auto* const page = static_cast<const std::byte*>(row.blocks[token / kPageTokens]);
+    load_token(layout, page + row.offset, token % kPageTokens, keys, values);
   }
   if (row.own_key != nullptr) {
     std::memcpy(keys, row.own_key, bytes);

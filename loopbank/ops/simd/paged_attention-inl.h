@@ -60,7 +60,7 @@ template <typename T>
 struct Pages {
   const void* const* blocks;
   size_t first;   // token of the step
-  size_t offset;  // of the head in a block, in values
+  size_t offset;  // of the head from the start of a page, in values
   size_t width;
   size_t next;  // blocks from a block to that of the next step, 0 where there is none
 

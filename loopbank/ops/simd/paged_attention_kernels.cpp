@@ -48,9 +48,11 @@ class PagedRun {
       stored = std::max(stored, static_cast<size_t>(row_of(q).length));
       total = std::max(total, static_cast<size_t>(row_of(q).total()));
     }
+    const size_t head = static_cast<size_t>(row_of(0).offset) / sizeof(T) +
+                        key_head_ * 2 * kTokens * all_.width;
     for (size_t first = 0; first < total; first += kPagedStepTokens) {
-      const Pages<T> pages = {row_of(0).blocks, first, key_head_ * 2 * kTokens * all_.width,
-                              all_.width, first + 2 * kPagedStepTokens <= stored ? kStepBlocks : 0};
+      const Pages<T> pages = {row_of(0).blocks, first, head, all_.width,
+                              first + 2 * kPagedStepTokens <= stored ? kStepBlocks : 0};
       size_t q = 0;
       for (; q + 4 <= num_queries_; q += 4) {
         step<4>(pages, q);
@@ -171,6 +173,10 @@ class PagedRun {
   QueryState state_ = {};
 };
 
+bool sees_blocks_of(const PagedRow& a, const PagedRow& b) {
+  return a.blocks == b.blocks && a.offset == b.offset;
+}
+
 void PagedAttentionOfHead(const PagedQueries& queries, size_t first, size_t last, size_t key_head,
                           float* scratch) {
   with_type(queries.query, [&](const auto* typed) HWY_ATTR {
@@ -178,7 +184,7 @@ void PagedAttentionOfHead(const PagedQueries& queries, size_t first, size_t last
     while (first < last) {
       const size_t most = std::min(last, first + queries.rows_together());
       size_t end = first + 1;
-      while (end < most && queries.rows[end].blocks == queries.rows[first].blocks) {
+      while (end < most && sees_blocks_of(queries.rows[first], queries.rows[end])) {
         ++end;
       }
       PagedRun<T>(queries, first, end, key_head, scratch).run();
