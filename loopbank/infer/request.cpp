@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "loopbank/model/config.h"
+#include "loopbank/support/error.h"
 
 namespace loopbank {
 
@@ -23,6 +26,25 @@ InferenceOptions InferenceSettings::options(std::string_view where) const {
           .policy = &key_value_policy(kv, fmt::format("{}: \"kv\"", where)),
           .policy_in_prompt = kv_prefill,
           .max_loops = max_loops};
+}
+
+InferenceOptions InferenceSettings::scoring_options(std::string_view where) const {
+  if (!kv_prefill && kv != full_policy().name()) {
+    fail(ErrorCode::kConfig,
+         "{}: \"kv\" {} holds for decoded tokens alone, and here a text is scored: give kv_prefill "
+         "too, "
+         "or leave kv out.",
+         where, kv);
+  }
+  return options(where);
+}
+
+Request Request::scoring(std::vector<TokenId> text, int64_t from) {
+  Request request;
+  request.prompt = std::move(text);
+  request.max_tokens = 0;
+  request.score_from = from;
+  return request;
 }
 
 std::string_view stop_reason_name(StopReason reason) {

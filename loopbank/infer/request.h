@@ -39,9 +39,15 @@ struct InferenceSettings {
   [[nodiscard]] std::vector<Field> fields();
   /// @throws Error kConfig, beginning with `where`, for a rule or policy that there is not
   [[nodiscard]] InferenceOptions options(std::string_view where) const;
+  /// The same for a text that is scored and not continued.
+  /// @throws Error kConfig as well for a policy that would hold for decoded tokens alone
+  [[nodiscard]] InferenceOptions scoring_options(std::string_view where) const;
 };
 
 struct Request {
+  /// One that scores the tokens of a text from `from` on, and writes nothing.
+  static Request scoring(std::vector<TokenId> text, int64_t from);
+
   std::vector<TokenId> prompt{};  ///< at least one
   /// Of each completion. 0 reads the prompt alone, but for its last token, behind which nothing is
   /// asked: such a prompt may hold T + 1 tokens.

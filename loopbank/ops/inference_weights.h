@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "loopbank/ops/gemm.h"
+#include "loopbank/ops/quantization.h"
 
 namespace loopbank::ops {
 
@@ -39,6 +40,15 @@ class InferenceWeights {
   /// for weights elsewhere, and what quantize throws
   InferenceWeights(const std::vector<at::Tensor>& masters, WeightFormat format);
 
+  /// The same of codes as quantize gives them and a quantized model stores them, without a detour
+  /// by their values: kInt8 or kInt4, whichever they are.
+  ///
+  /// @param layers  one [out_k, in] per layer of the same input, on the CPU, with the same bits, of
+  ///                which a copy is made
+  /// @throws Error kShape when `in` differs or there is no weight, kConfig when the bits differ, and
+  /// what dequantize throws
+  explicit InferenceWeights(const std::vector<Quantized>& layers);
+
   [[nodiscard]] WeightFormat format() const { return format_; }
   [[nodiscard]] int64_t in() const { return in_; }
   [[nodiscard]] int64_t out() const { return out_; }
@@ -53,8 +63,8 @@ class InferenceWeights {
   /// @return [..., out] in the dtype of x
   /// @throws Error kShape when the last axis differs, kDtype for another dtype, kDevice for a GPU
   /// Numerics: sums in fp32, one rounding at the end. With weights of fp32 x is widened, with bf16
-  /// it is rounded to bf16 first, with codes it stays as it is. Bit for bit the same for a row by itself and among others, for
-  /// one machine and one dtype of x.
+  /// it is rounded to bf16 first, with codes it stays as it is. Bit for bit the same for a row by
+  /// itself and among others, for one machine and one dtype of x.
   [[nodiscard]] at::Tensor multiply(const at::Tensor& x) const;
 
   /// The same on memory of the caller: no allocation once a thread has seen the largest number of
@@ -64,6 +74,7 @@ class InferenceWeights {
   void multiply(const Matrix& x, const Matrix& y) const;
 
  private:
+  void take_outputs(const std::vector<int64_t>& outs, int64_t in);
   void multiply_prepared(const Matrix& x, const Matrix& y) const;
   void multiply_panel_of_rows(const Matrix& x, const Matrix& y, int64_t panel) const;
 

@@ -4,8 +4,11 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <fstream>
 #include <limits>
 #include <map>
+#include <sstream>
 #include <string>
 
 #include "loopbank/model/prepared_model.h"
@@ -165,6 +168,24 @@ TEST(QuantizedModel, WeightsThatAreNotFiniteAreNamed) {
   EXPECT_TRUE(fs::is_empty(directory.path()));
 }
 
+/// The file that an address of this process is mapped from; empty for memory of its own.
+std::string mapped_file_of(const void* address) {
+  const auto wanted = reinterpret_cast<uintptr_t>(address);
+  std::ifstream maps("/proc/self/maps");  // begin-end permissions offset device inode path
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream words(line);
+    uintptr_t begin = 0;
+    uintptr_t end = 0;
+    char dash = 0;
+    std::string permissions, offset, device, inode, path;
+    words >> std::hex >> begin >> dash >> end >> permissions >> offset >> device >> inode >> path;
+    if (begin <= wanted && wanted < end) {
+      return path;
+    }
+  }
+  return "";
+}
+
 TEST(LoadModel, LeavesFp32WeightsInTheFileUntilTheyAreChangedWhichTheFileDoesNotSee) {
   const TestDirectory directory;
   const auto model = model_to_store();
@@ -174,6 +195,8 @@ TEST(LoadModel, LeavesFp32WeightsInTheFileUntilTheyAreChangedWhichTheFileDoesNot
   for (const auto& parameter : loaded.parameters().all()) {
     EXPECT_TRUE(parameter.value.equal(model.parameters().get(parameter.name).value));
     EXPECT_TRUE(parameter.value.requires_grad() && parameter.value.is_leaf()) << parameter.name;
+    EXPECT_TRUE(mapped_file_of(parameter.value.data_ptr()).ends_with("model.safetensors"))
+        << parameter.name;
   }
   // Another file under the name: the one that was loaded stays.
   const auto other = LanguageModel(model.config());

@@ -116,6 +116,44 @@ TEST(InferenceWeights, HoldTheCodesOfTheirMasters) {
   }
 }
 
+TEST(InferenceWeights, AreMadeOfStoredCodes) {
+  RandomTensors random;
+  for (const int64_t in : {1, 31, 77, 200}) {
+    const auto first = random.normal({83, in}, at::kFloat);
+    const auto second = random.normal({3, in}, at::kFloat);
+    const auto x = random.normal({20, in}, at::kBFloat16);
+    for (const int64_t bits : {8, 4}) {
+      const auto format = bits == 8 ? WeightFormat::kInt8 : WeightFormat::kInt4;
+      const InferenceWeights stored({quantize(first, bits), quantize(second, bits)});
+      EXPECT_EQ(stored.format(), format);
+      EXPECT_EQ(stored.outs(), std::vector<int64_t>({83, 3}));
+      EXPECT_TRUE(stored.multiply(x).equal(InferenceWeights({first, second}, format).multiply(x)))
+          << bits << " bit, " << in << " inputs";
+    }
+  }
+}
+
+TEST(InferenceWeights, RefuseCodesThatDoNotFit) {
+  const auto of = [](int64_t out, int64_t in, int64_t bits) {
+    return quantize(at::zeros({out, in}, at::kFloat), bits);
+  };
+  const auto make = [](const std::vector<Quantized>& layers) {
+    const InferenceWeights made(layers);
+  };
+  expect_error(ErrorCode::kShape, "inference weights: expected at least one weight, got none.",
+               [&] { make({}); });
+  expect_error(ErrorCode::kConfig, "inference weights: expected codes of 8 bits, got 4.", [&] {
+    make({of(2, 3, 8), of(2, 3, 4)});
+  });
+  expect_error(ErrorCode::kShape, "inference weights: expected codes of 3 inputs, got 4.", [&] {
+    make({of(2, 3, 8), of(2, 4, 8)});
+  });
+  auto spoiled = of(2, 40, 8);
+  spoiled.scales = spoiled.scales.narrow(1, 0, 1);
+  expect_error(ErrorCode::kShape, "inference weights: expected scales of shape [2, 2], got [2, 1].",
+               [&] { make({spoiled}); });
+}
+
 TEST(InferenceWeights, TakeRowsWithGaps) {
   RandomTensors random;
   const auto master = random.normal({70, 40}, at::kFloat);

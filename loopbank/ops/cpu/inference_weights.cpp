@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/inference_packing.h"
@@ -136,12 +137,23 @@ std::vector<Quantized> quantized(const std::vector<at::Tensor>& masters, int64_t
 
 }  // namespace
 
+void InferenceWeights::take_outputs(const std::vector<int64_t>& outs, int64_t in) {
+  outs_ = outs;
+  out_ = std::accumulate(outs.begin(), outs.end(), int64_t{0});
+  in_ = in;
+  if (in_ == 0 || out_ == 0) {
+    fail(ErrorCode::kShape, "inference weights: expected inputs and outputs, got {}.",
+         format_shape({out_, in_}));
+  }
+}
+
 InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, WeightFormat format)
     : format_(format) {
   if (masters.empty()) {
     fail(ErrorCode::kShape, "inference weights: expected at least one weight, got none.");
   }
   std::vector<at::Tensor> rows;
+  std::vector<int64_t> outs;
   for (const auto& master : masters) {
     expect_rows("inference weights", "weight", master);
     expect_dimensions("inference weights", "weight", master, 2);
@@ -155,16 +167,36 @@ InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, Weigh
            c10::toString(master.scalar_type()));
     }
     rows.push_back(dense(master));
-    outs_.push_back(master.size(0));
-    out_ += master.size(0);
+    outs.push_back(master.size(0));
   }
-  in_ = masters.front().size(1);
-  if (in_ == 0 || out_ == 0) {
-    fail(ErrorCode::kShape, "inference weights: expected inputs and outputs, got {}.",
-         format_shape({out_, in_}));
-  }
+  take_outputs(outs, masters.front().size(1));
   packed_ = is_of_codes(format) ? pack_codes(quantized(rows, format == WeightFormat::kInt8 ? 8 : 4))
                                 : pack_panels(rows, format);
+}
+
+InferenceWeights::InferenceWeights(const std::vector<Quantized>& layers)
+    : format_(!layers.empty() && layers.front().bits == 4 ? WeightFormat::kInt4
+                                                          : WeightFormat::kInt8) {
+  if (layers.empty()) {
+    fail(ErrorCode::kShape, "inference weights: expected at least one weight, got none.");
+  }
+  std::vector<Quantized> rows;
+  std::vector<int64_t> outs;
+  for (const auto& layer : layers) {
+    expect_quantized("inference weights", layer);
+    if (layer.bits != layers.front().bits) {
+      fail(ErrorCode::kConfig, "inference weights: expected codes of {} bits, got {}.",
+           layers.front().bits, layer.bits);
+    }
+    if (layer.in != layers.front().in) {
+      fail(ErrorCode::kShape, "inference weights: expected codes of {} inputs, got {}.",
+           layers.front().in, layer.in);
+    }
+    rows.push_back({layer.codes.contiguous(), layer.scales.contiguous(), layer.bits, layer.in});
+    outs.push_back(layer.out());
+  }
+  take_outputs(outs, layers.front().in);
+  packed_ = pack_codes(rows);
 }
 
 at::Tensor InferenceWeights::multiply(const at::Tensor& x) const {

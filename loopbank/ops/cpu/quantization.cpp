@@ -197,19 +197,6 @@ void expect_matrix_on_cpu(const char* op, const char* name, const at::Tensor& ma
   }
 }
 
-void expect_quantized(const Quantized& quantized) {
-  constexpr const char* kName = "dequantize";
-  expect_bits(kName, quantized.bits);
-  expect_matrix_on_cpu(kName, "codes", quantized.codes);
-  expect_matrix_on_cpu(kName, "scales", quantized.scales);
-  expect_dtype(kName, "codes", quantized.codes, quantized.bits == 8 ? at::kChar : at::kByte);
-  expect_dtype(kName, "scales", quantized.scales, at::kBFloat16);
-  expect_shape(kName, "codes", quantized.codes,
-               {quantized.out(), bytes_of_row(quantized.in, quantized.bits)});
-  expect_shape(kName, "scales", quantized.scales,
-               {quantized.out(), ceil_divided(quantized.in, kQuantizationGroup)});
-}
-
 /// Codes times scales of one row.
 void dequantize_row(const uint8_t* codes, const uint16_t* scales, size_t in, int64_t bits,
                     float* to) {
@@ -283,15 +270,27 @@ Quantized quantize(const at::Tensor& master, int64_t bits) {
   return result;
 }
 
+void expect_quantized(const char* op, const Quantized& quantized) {
+  expect_bits(op, quantized.bits);
+  expect_matrix_on_cpu(op, "codes", quantized.codes);
+  expect_matrix_on_cpu(op, "scales", quantized.scales);
+  expect_dtype(op, "codes", quantized.codes, quantized.bits == 8 ? at::kChar : at::kByte);
+  expect_dtype(op, "scales", quantized.scales, at::kBFloat16);
+  expect_shape(op, "codes", quantized.codes,
+               {quantized.out(), bytes_of_row(quantized.in, quantized.bits)});
+  expect_shape(op, "scales", quantized.scales,
+               {quantized.out(), ceil_divided(quantized.in, kQuantizationGroup)});
+}
+
 at::Tensor dequantize(const Quantized& quantized) {
-  expect_quantized(quantized);
+  expect_quantized("dequantize", quantized);
   auto to = at::empty({quantized.out(), quantized.in}, at::dtype(at::kFloat));
   dequantize_into(quantized, to);
   return to;
 }
 
 void dequantize_into(const Quantized& quantized, const at::Tensor& to) {
-  expect_quantized(quantized);
+  expect_quantized("dequantize", quantized);
   const int64_t out = quantized.out();
   const int64_t in = quantized.in;
   expect_matrix_on_cpu("dequantize", "the result", to);
