@@ -53,8 +53,7 @@ class BatchContext::Slots final : public TokenSlots {
                    reinterpret_cast<const std::byte*>(sum_ + n)});
       return;
     }
-    std::vector<at::BFloat16> rounded(static_cast<size_t>(2 * n));
-    std::copy(sum_, sum_ + 2 * n, rounded.begin());
+    c10::SmallVector<at::BFloat16, 2048> rounded(sum_, sum_ + 2 * n);
     write(slot, {reinterpret_cast<const std::byte*>(rounded.data()),
                  reinterpret_cast<const std::byte*>(rounded.data() + n)});
   }

@@ -5,8 +5,8 @@
 #include <c10/util/FunctionRef.h>
 
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -55,7 +55,7 @@ class LayerWeights {
     std::vector<const void*> masters;
     std::shared_ptr<ops::LinearWeights> weights;
   };
-  std::deque<Product> products_;  // whose elements stay where they are
+  std::list<Product> products_;  // whose elements stay where they are
   std::optional<OpenBank> bank_;
   std::vector<at::Tensor> scales_;  // by loop, from 1
 };

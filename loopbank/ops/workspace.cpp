@@ -113,6 +113,10 @@ WorkspaceScope::~WorkspaceScope() {
   current = before_;
 }
 
+bool has_workspace() {
+  return current != nullptr;
+}
+
 at::Tensor new_tensor(at::IntArrayRef sizes, at::ScalarType type) {
   return current != nullptr ? current->tensor(sizes, type) : at::empty(sizes, type);
 }

@@ -60,6 +60,9 @@ class WorkspaceScope {
   Workspace* before_;
 };
 
+/// Whether results of this thread come from a workspace, so that no graph is built.
+[[nodiscard]] bool has_workspace();
+
 /// What an op writes its result to, on the CPU, values undefined: from this thread's workspace, else
 /// by at::empty.
 [[nodiscard]] at::Tensor new_tensor(at::IntArrayRef sizes, at::ScalarType type);

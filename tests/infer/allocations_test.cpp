@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <execinfo.h>
+#include <unistd.h>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -23,6 +25,7 @@ std::atomic<int64_t> allocations{0};
 void note_allocation() {
   if (is_counting.load(std::memory_order_relaxed)) {
     allocations.fetch_add(1, std::memory_order_relaxed);
+    if (getenv("BT")) { is_counting = false; void* b[24]; int n = backtrace(b, 24); backtrace_symbols_fd(b, n, 1); write(1, "--\n", 3); is_counting = true; }
   }
 }
 
