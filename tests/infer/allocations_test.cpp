@@ -1,19 +1,20 @@
-/// A step of decoding neither allocates nor goes through LibTorch's dispatcher, whose costs are
-/// those of a small product each: counted here, by functions of the C library's names in front of
+/// A step of decoding hardly allocates and never goes through LibTorch's dispatcher, either of which
+/// costs as much as a small product: counted here, by functions of the C library's names in front of
 /// its own, and by LibTorch's observers.
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <ATen/record_function.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <execinfo.h>
-#include <unistd.h>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
-#include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/infer/looping_model.h"
 
@@ -25,7 +26,6 @@ std::atomic<int64_t> allocations{0};
 void note_allocation() {
   if (is_counting.load(std::memory_order_relaxed)) {
     allocations.fetch_add(1, std::memory_order_relaxed);
-    if (getenv("BT")) { is_counting = false; void* b[24]; int n = backtrace(b, 24); backtrace_symbols_fd(b, n, 1); write(1, "--\n", 3); is_counting = true; }
   }
 }
 
@@ -71,53 +71,109 @@ using testing::looping_model;
 using testing::request_of;
 using testing::some_prompt;
 
-std::map<std::string, int64_t>& dispatched() {
-  static std::map<std::string, int64_t> calls;
-  return calls;
-}
+constexpr int64_t kLayers = 2;  // of the model
+constexpr int64_t kLoops = 3;
 
-std::unique_ptr<at::ObserverContext> note_call(const at::RecordFunction& call) {
-  const std::string name = call.name();
-  if (!name.starts_with("loopbank::")) {
-    ++dispatched()[name];
+/// The lists that a GatedSum makes of its terms in each loop: the terms, their gates (two banks, one
+/// after the other), biases and memories likewise.
+constexpr int64_t kOfGatedSum = 7;
+/// The list of tokens that step() returns.
+constexpr int64_t kOfAnswer = 1;
+
+/// An engine whose text has passed all that a step may ask for.
+Engine& warmed_up(Engine& engine, const std::string& exit, const KeyValuePolicy& policy) {
+  engine.add(request_of(some_prompt(8, 1), 80, exit, std::string(policy.name())));
+  while (engine.counts().tokens < 8 + 56) {
+    engine.step();
   }
-  return nullptr;
+  return engine;
 }
 
-/// The most allocations of a step within a page of sixteen tokens.
-int64_t most_allocations(Engine& engine, int64_t steps) {
+/// visit(engine, what it is) for every rule, policy and dtype.
+template <typename Visit>
+void for_each_engine(int64_t slots, const Visit& visit) {
+  const auto model = looping_model(kLoops, slots);
+  for (const std::string exit : {"all", "cdf:0.5", "change:0.3", "accel:0.5,hard", "budget:2"}) {
+    for (const auto* policy : key_value_policies()) {
+      for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+        Engine engine(model, {.compute_dtype = dtype});
+        visit(warmed_up(engine, exit, *policy),
+              fmt::format("{} {} {}", exit, policy->name(), c10::toString(dtype)));
+      }
+    }
+  }
+}
+
+/// The most of a few steps within a page of sixteen tokens.
+int64_t most_allocations(Engine& engine) {
   int64_t most = 0;
-  for (int64_t i = 0; i < steps; ++i) {
+  for (int64_t i = 0; i < 8; ++i) {
     allocations = 0;
     is_counting = true;
-    { const auto output = engine.step(); }
+    const auto output = engine.step();
     is_counting = false;
+    EXPECT_EQ(output.generated.size(), 1U);
     most = std::max<int64_t>(most, allocations);
   }
   return most;
 }
 
-TEST(DecodingStep, Temporary) {
-  for (const std::string exit : {"all", "cdf:0.5", "change:0.3", "accel:0.5", "budget:2"}) {
-    for (const auto* policy : key_value_policies()) {
-      for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-        for (int64_t slots : {0, 5}) {
-          const auto model = looping_model(3, slots);
-          Engine engine(model, {.compute_dtype = dtype});
-          engine.add(request_of(some_prompt(20, 1), 70, exit, std::string(policy->name())));
-          for (int i = 0; i < 30; ++i) engine.step();
-          const auto most = most_allocations(engine, 10);
-          dispatched().clear();
-          const auto handle = at::addGlobalCallback(at::RecordFunctionCallback(&note_call));
-          engine.step();
-          at::removeCallback(handle);
-          std::printf("%s %s %s %ld: %ld;", exit.c_str(), std::string(policy->name()).c_str(), c10::toString(dtype), slots, most);
-          for (auto& [name, n] : dispatched()) std::printf(" %s %ld", name.c_str(), n);
-          std::printf("\n");
-        }
-      }
-    }
+#ifdef LOOPBANK_COUNTS_ALLOCATIONS
+TEST(DecodingStep, AllocatesTheListThatItReturns) {
+  for_each_engine(/*slots=*/0, [](Engine& engine, const std::string& what) {
+    EXPECT_LE(most_allocations(engine), kOfAnswer) << what;
+  });
+}
+
+TEST(DecodingStep, AllocatesTheListsOfAGatedSumWithMemoryBanks) {
+  for_each_engine(/*slots=*/5, [](Engine& engine, const std::string& what) {
+    EXPECT_LE(most_allocations(engine), kOfAnswer + kLayers * kLoops * kOfGatedSum) << what;
+  });
+}
+
+TEST(DecodingStep, TheCountSeesAnAllocation) {
+  allocations = 0;
+  is_counting = true;
+  const auto some = std::make_unique<std::vector<int>>(100);
+  is_counting = false;
+  EXPECT_EQ(allocations, 2);
+  EXPECT_EQ(some->size(), 100U);
+}
+#endif
+
+std::vector<std::string>& dispatched() {
+  static std::vector<std::string> calls;
+  return calls;
+}
+
+std::unique_ptr<at::ObserverContext> note_call(const at::RecordFunction& call) {
+  const std::string name = call.name();
+  if (!name.starts_with("loopbank::")) {  // ours, which announce themselves
+    dispatched().push_back(name);
   }
+  return nullptr;
+}
+
+/// Names of LibTorch's ops that a function calls through the dispatcher.
+template <typename Function>
+std::vector<std::string> calls_of(const Function& function) {
+  dispatched().clear();
+  const auto handle = at::addGlobalCallback(at::RecordFunctionCallback(&note_call));
+  function();
+  at::removeCallback(handle);
+  return dispatched();
+}
+
+TEST(DecodingStep, CallsNothingThroughTheDispatcher) {
+  for (const int64_t slots : {0, 5}) {
+    for_each_engine(slots, [](Engine& engine, const std::string& what) {
+      EXPECT_EQ(calls_of([&] { engine.step(); }), std::vector<std::string>()) << what;
+    });
+  }
+}
+
+TEST(DecodingStep, TheCountSeesACall) {
+  EXPECT_EQ(calls_of([] { (void)at::empty({2}).sum(); }).front(), "aten::empty");
 }
 
 }  // namespace
