@@ -197,9 +197,8 @@ void BatchContext::after_loop(const LoopOutcome& outcome) {
   int64_t next_left = 0;
   for (int64_t i = 0; i < outcome.num_rows; ++i) {
     const auto& token = this->token(at, static_cast<size_t>(i));
-    const bool left = outcome.together ||
-                      (next_left < std::ssize(outcome.left) &&
-                       outcome.left[static_cast<size_t>(next_left)] == i);
+    const bool left = outcome.together || (next_left < std::ssize(outcome.left) &&
+                                           outcome.left[static_cast<size_t>(next_left)] == i);
     const auto place_of_left = left ? next_left++ : int64_t{-1};
     fill(*token.policy, outcome, late, i, place_of_left);
     if (token.text->slots() == PageSlots::kBoth) {

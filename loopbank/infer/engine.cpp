@@ -243,7 +243,7 @@ bool Engine::is_being_read(Batch& batch, EngineText& text) {
   return false;
 }
 
-void Engine::make_room_until(const std::function<bool()>& fits) {
+void Engine::make_room_until(c10::function_ref<bool()> fits) {
   while (!fits()) {
     if (!beginnings_.drop_oldest()) {
       throw std::logic_error("Engine: a request holds more than it reserved");
@@ -272,9 +272,8 @@ void Engine::add_tokens(Batch& batch, EngineText& text, int64_t count) {
 }
 
 ForwardOptions Engine::options_of(Batch& batch) {
-  return {.compute_dtype = options_.compute_dtype,
-          .context = &batch.context,
-          .prepared = &prepared_};
+  return {
+      .compute_dtype = options_.compute_dtype, .context = &batch.context, .prepared = &prepared_};
 }
 
 LanguageModel::Hidden Engine::hidden_of(Batch& batch) {
@@ -294,8 +293,7 @@ void Engine::count(Batch& batch, const at::Tensor& loops) {
     for (int64_t l = 0; l < num_layers; ++l) {
       sum += static_cast<double>(of_layers[l * num_rows + r]);
     }
-    batch.rows[static_cast<size_t>(r)].text->loops.push_back(sum /
-                                                             static_cast<double>(num_layers));
+    batch.rows[static_cast<size_t>(r)].text->loops.push_back(sum / static_cast<double>(num_layers));
   }
   counts_.tokens += num_rows;
   const auto& counts = batch.context.counts();

@@ -13,10 +13,10 @@
 /// not depend on the batch, bit for bit.
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/FunctionRef.h>
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -116,7 +116,7 @@ class Engine {
   void draw(EngineText& text, const float* logits, StepOutput& output);
   void finish(EngineText& text, StopReason reason, StepOutput& output);
   /// Forgets shared beginnings, the oldest first, until there is room for what `fits` tries.
-  void make_room_until(const std::function<bool()>& fits);
+  void make_room_until(c10::function_ref<bool()> fits);
   /// Gives a prompt what others have read of it; whether the next page of it is in the batch.
   [[nodiscard]] bool is_being_read(Batch& batch, EngineText& text);
   void sweep();

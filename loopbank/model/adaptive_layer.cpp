@@ -50,7 +50,8 @@ LayerOutput AdaptiveLayer::forward(const at::Tensor& x, const Place& place) cons
 
 at::Tensor AdaptiveLayer::loop(const at::Tensor& h, const OpenBank& bank,
                                const Place& place) const {
-  const auto s = place.weights.scale(place.loop, [&] { return at::softplus(alpha_[place.loop - 1]); });
+  const auto s =
+      place.weights.scale(place.loop, [&] { return at::softplus(alpha_[place.loop - 1]); });
   const auto e = h + memory(h, bank, place);  // [B, T, D]
   return f_(e, s, place);                     // [B, T, D]
 }

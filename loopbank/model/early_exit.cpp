@@ -126,9 +126,8 @@ void EarlyExit::decide(int64_t t, const at::Tensor& h) {
                       .cumulative = 1.0 - static_cast<double>(rest[i])};
       if (reads_changes_) {
         token.change = moved.change.data_ptr<float>()[i];
-        token.acceleration = moved.acceleration.defined()
-                                 ? moved.acceleration.data_ptr<float>()[i]
-                                 : std::numeric_limits<double>::infinity();
+        token.acceleration = moved.acceleration.defined() ? moved.acceleration.data_ptr<float>()[i]
+                                                          : std::numeric_limits<double>::infinity();
       }
       leaves = exit.rule->leaves(token);
     }

@@ -28,13 +28,12 @@ at::Tensor FeedForward::OfNorm::added_to(const at::Tensor& h, const at::Tensor& 
   if (!h.is_same(x.of)) {
     return h + s * f(x.in(place.pass.compute_dtype()), place);
   }
-  return ops::feed_forward(
-      h,
-      {.norm = x.weight,
-       .eps = x.eps,
-       .gate_up = place.weights.prepared({f.gate_.weight(), f.up_.weight()}),
-       .down = place.weights.prepared({f.down_.weight()})},
-      s);
+  return ops::feed_forward(h,
+                           {.norm = x.weight,
+                            .eps = x.eps,
+                            .gate_up = place.weights.prepared({f.gate_.weight(), f.up_.weight()}),
+                            .down = place.weights.prepared({f.down_.weight()})},
+                           s);
 }
 
 }  // namespace loopbank

@@ -33,7 +33,7 @@ enum class LateOf { kState, kOutput };
 /// What has become of the tokens that ran a loop.
 struct LoopOutcome {
   LoopRows at;
-  int64_t num_rows = 0;  ///< r
+  int64_t num_rows = 0;   ///< r
   bool together = false;  ///< all leave here, each weighing 1: the one loop of a dense layer
   std::span<const float> weights = {};  ///< else [r] of h^(t) in the mixture: P_t, or the rest of
                                         ///< who leaves

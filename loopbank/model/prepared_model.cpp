@@ -44,8 +44,8 @@ ops::RotaryTable PreparedModel::angles(std::span<const int64_t> positions) {
   constexpr int64_t kFewest = 256;
   const auto length = *std::max_element(positions.begin(), positions.end()) + 1;
   if (!angles_.cosines.defined() || angles_.cosines.size(0) < length) {
-    const auto rows = std::max(kFewest, static_cast<int64_t>(std::bit_ceil(
-                                            static_cast<uint64_t>(length))));
+    const auto rows =
+        std::max(kFewest, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(length))));
     angles_ = ops::rotary_table(0, rows, head_size_, rope_theta_, at::kCPU);
   }
   return {.cosines = ops::gather_rows(angles_.cosines, positions),

@@ -4,7 +4,9 @@
 ///
 /// A block holds for each of H_kv key heads the keys [d, 16], then the values [16, d], fp32 or
 /// bf16: the scores of sixteen tokens are one vector, whatever d is, and a token's values are one
-/// run. A head's part is contiguous, so a thread that takes a key head reads whole pages.
+/// run. In bf16 two rows of keys lie between each other, [d/2, 16, 2]: a vector then brings a pair
+/// of each token, as dot products of bf16 take them. A head's part is contiguous, so a thread that
+/// takes a key head reads whole pages.
 /// Rejected: keys [16, d], whose scores end in a sum over lanes for each token.
 
 #include <cstddef>
@@ -18,7 +20,7 @@ inline constexpr int64_t kPageTokens = 16;
 /// What all blocks of a cache have in common.
 struct PageLayout {
   int64_t key_heads = 0;  ///< H_kv
-  int64_t width = 0;      ///< d
+  int64_t width = 0;      ///< d, even
   bool is_bf16 = false;   ///< else fp32
 
   /// Of a block: 2 * 16 * H_kv * d.

@@ -83,8 +83,8 @@ at::Tensor Workspace::view(const at::Tensor& x, at::IntArrayRef sizes, at::IntAr
   for (auto& view : views) {
     if (view.use_count() == 1) {
       // What a dropped view looked at is free again.
-      view.unsafeGetTensorImpl()->set_storage_keep_dtype(
-          found.defined() ? nothing().storage() : x.storage());
+      view.unsafeGetTensorImpl()->set_storage_keep_dtype(found.defined() ? nothing().storage()
+                                                                         : x.storage());
       found = found.defined() ? found : view;
     }
   }
@@ -169,7 +169,7 @@ at::Tensor in_type(const at::Tensor& x, at::ScalarType type) {
   if (x.scalar_type() == type) {
     return x;
   }
-  if (current == nullptr || !x.is_cpu()) {
+  if (current == nullptr || !x.is_cpu() || !x.is_contiguous()) {
     return x.to(type);
   }
   auto y = current->tensor(x.sizes(), type);

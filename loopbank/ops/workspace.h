@@ -27,8 +27,8 @@ class Workspace {
   [[nodiscard]] at::Tensor tensor(at::IntArrayRef sizes, at::ScalarType type);
 
   /// The memory of x under other sizes and strides, from a value of its storage on.
-  [[nodiscard]] at::Tensor view(const at::Tensor& x, at::IntArrayRef sizes,
-                                at::IntArrayRef strides, int64_t offset);
+  [[nodiscard]] at::Tensor view(const at::Tensor& x, at::IntArrayRef sizes, at::IntArrayRef strides,
+                                int64_t offset);
 
   /// Tensors that are kept, in use or not, views left out.
   [[nodiscard]] size_t num_tensors() const;

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <vector>
 
 namespace loopbank::ops {
 namespace {
@@ -16,7 +17,8 @@ TEST(Workspace, ADroppedTensorIsHandedOutAgainInOtherSizes) {
   Workspace workspace;
   for (const auto type : {at::kFloat, at::kBFloat16, at::kLong}) {
     const void* first = nullptr;
-    for (const at::IntArrayRef sizes : {at::IntArrayRef({3, 5}), {1, 2, 6}, {16}}) {
+    for (const auto& list : std::vector<std::vector<int64_t>>{{3, 5}, {1, 2, 6}, {16}}) {
+      const at::IntArrayRef sizes(list);
       const auto x = workspace.tensor(sizes, type);
       EXPECT_EQ(x.sizes(), sizes);
       EXPECT_EQ(x.scalar_type(), type);
@@ -97,16 +99,11 @@ TEST(WorkspaceScope, ChangesNoValue) {
   const auto x = at::arange(24, at::kFloat).view({1, 4, 6});
   const auto transposed = x.transpose(1, 2);
   const auto results = [&] {
-    return std::vector{reshaped(x, {4, 6}),
-                       reshaped(x, {2, 3, 4}),
-                       strided(x, {4, 2}, {6, 1}, 3),
-                       strided(x.narrow(1, 1, 3), {3, 2}, {6, 1}, 2),
-                       stacked({x[0], x[0] + 1.0}),
-                       stacked({transposed, transposed}),
-                       new_filled({2, 3}, 0.5, x),
-                       new_filled({2}, 2.0, x.to(at::kDouble)),
-                       in_type(x, at::kBFloat16),
-                       in_type(transposed, at::kBFloat16),
+    return std::vector{reshaped(x, {4, 6}),           reshaped(x, {2, 3, 4}),
+                       strided(x, {4, 2}, {6, 1}, 3), strided(x.narrow(1, 1, 3), {3, 2}, {6, 1}, 2),
+                       stacked({x[0], x[0] + 1.0}),   stacked({transposed, transposed}),
+                       new_filled({2, 3}, 0.5, x),    new_filled({2}, 2.0, x.to(at::kDouble)),
+                       in_type(x, at::kBFloat16),     in_type(transposed, at::kBFloat16),
                        in_type(x, at::kDouble)};
   };
   const auto plain = results();

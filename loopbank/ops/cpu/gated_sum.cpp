@@ -100,8 +100,8 @@ class GatedSum : public torch::autograd::Function<GatedSum> {
 
 }  // namespace
 
-at::Tensor cpu::gated_sum(const at::Tensor& state, const at::Tensor& logits,
-                          at::TensorList biases, at::TensorList memories) {
+at::Tensor cpu::gated_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
+                          at::TensorList memories) {
   const ProfiledOp op("loopbank::gated_sum");
   return at::GradMode::is_enabled()
              ? GatedSum::apply(state, logits, biases, memories)

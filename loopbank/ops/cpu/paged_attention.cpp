@@ -46,12 +46,14 @@ void paged_attention(const PagedAttention& call) {
   if (rows == 0) {
     return;
   }
+  static const auto* const dots = is_limited_to_avx2() ? nullptr : paged_dots();
   const PagedQueries queries{.query = {call.q, call.is_bf16},
                              .rows = call.rows.data(),
                              .key_heads = static_cast<size_t>(call.heads.key),
                              .group = static_cast<size_t>(call.heads.query / call.heads.key),
                              .width = static_cast<size_t>(call.width),
-                             .out = {call.out, call.is_bf16}};
+                             .out = {call.out, call.is_bf16},
+                             .dots = dots};
   const auto rows_each =
       rows_of_item(rows, call.heads.key, static_cast<int64_t>(queries.rows_together()));
   const auto items_of_head = divide_up<int64_t>(rows, rows_each);

@@ -16,8 +16,7 @@ namespace loopbank::ops {
 namespace {
 
 void check_gated_sum_shapes(const at::Tensor& state, const at::Tensor& logits,
-                            at::TensorList biases,
-                            at::TensorList memories) {
+                            at::TensorList biases, at::TensorList memories) {
   if (biases.empty() || memories.size() != biases.size()) {
     fail(ErrorCode::kShape,
          "gated_sum: expected a bias and a memory for each of at least one bank, got {} and {}.",
@@ -36,8 +35,7 @@ void check_gated_sum_shapes(const at::Tensor& state, const at::Tensor& logits,
   }
 }
 
-bool takes_fused_sum(const at::Tensor& state, const at::Tensor& logits,
-                     at::TensorList biases,
+bool takes_fused_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
                      at::TensorList memories) {
   const auto is_like_logits = [&](const at::Tensor& x) {
     return x.is_cpu() && x.scalar_type() == logits.scalar_type();
@@ -49,8 +47,7 @@ bool takes_fused_sum(const at::Tensor& state, const at::Tensor& logits,
 
 }  // namespace
 
-at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
-                     at::TensorList biases,
+at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
                      at::TensorList memories) {
   check_gated_sum_shapes(state, logits, biases, memories);
   if (takes_fused_sum(state, logits, biases, memories)) {

@@ -24,6 +24,10 @@ void check_paged_inputs(const at::Tensor& q, std::span<const PagedRow> rows,
   }
   expect_shape("paged_attention", "q", q,
                {static_cast<int64_t>(rows.size()), heads.query, q.size(2)});
+  if (q.size(2) % 2 != 0) {
+    fail(ErrorCode::kShape, "paged_attention: expected heads of even width (pairs), got {}.",
+         q.size(2));
+  }
   if (q.scalar_type() != at::kFloat && q.scalar_type() != at::kBFloat16) {
     fail(ErrorCode::kDtype, "paged_attention: expected q in fp32 or bf16, got {}.",
          c10::toString(q.scalar_type()));
