@@ -5,6 +5,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/stack.h>
+#include <c10/util/DimVector.h>
+#include <c10/util/accumulate.h>
 
 #include <algorithm>
 #include <bit>
@@ -53,10 +55,10 @@ at::Tensor Workspace::tensor(at::IntArrayRef sizes, at::ScalarType type) {
   const auto kept = kept_type(type);
   const auto value_bytes = c10::elementSize(type);
   const auto bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * value_bytes;
-  if (!kept || bytes == 0 || bytes > (size_t{1} << kLargestBits)) {
+  if (!kept || bytes > (size_t{1} << kLargestBits)) {
     return at::empty(sizes, type);
   }
-  const auto bits = std::max<size_t>(std::bit_width(bytes - 1), kSmallestBits);
+  const auto bits = std::max<size_t>(std::bit_width(std::max<size_t>(bytes, 1) - 1), kSmallestBits);
   auto& shelf = shelves_[*kept][bits - kSmallestBits];
   auto& tensors = shelf.tensors;
   for (size_t i = 0; i < tensors.size(); ++i) {

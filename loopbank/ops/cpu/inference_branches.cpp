@@ -3,6 +3,7 @@
 /// Each step treats a row by itself, so the rows at a time decide nothing but the speed.
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/DimVector.h>
 
 #include <algorithm>
 #include <cmath>

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/sigmoid.h>
+#include <c10/util/DimVector.h>
 
 #include <algorithm>
 
