@@ -147,7 +147,7 @@ def write_gguf(path: Path, weights: dict, sizes: Sizes, loops: int, dtype: str) 
 class Peer:
     """A model in llama.cpp that decodes single tokens."""
 
-    def __init__(self, path: Path, vocabulary: int, threads: int):
+    def __init__(self, path: Path, vocabulary: int, threads: int, exact: bool = False):
         self._silent = llama_cpp.llama_log_callback(lambda level, text, data: None)
         llama_cpp.llama_log_set(self._silent, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
@@ -160,6 +160,9 @@ class Peer:
         options = llama_cpp.llama_context_default_params()
         options.n_ctx = 512
         options.n_threads = options.n_threads_batch = threads
+        if exact:  # keys and values in fp32, where fp16 is its own choice
+            options.type_k = options.type_v = gguf.GGMLQuantizationType.F32.value
+            options.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED  # it rounds to fp16
         self.context = llama_cpp.llama_init_from_model(self.model, options)
 
     def read(self, tokens: list) -> np.ndarray:
@@ -208,7 +211,7 @@ def largest_difference(program: str, folder: Path, path: Path, sizes: Sizes, che
         stdout=subprocess.DEVNULL,
     )
     ours = load_file(str(probed))["logits"][0]
-    peer = Peer(path, sizes.vocabulary, 1)
+    peer = Peer(path, sizes.vocabulary, 1, exact=True)
     theirs = np.stack([peer.read([token]).copy() for token in tokens])
     difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
     return difference, float((ours.argmax(-1) == theirs.argmax(-1)).mean())

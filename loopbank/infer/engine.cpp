@@ -45,7 +45,7 @@ at::Tensor on_cpu(const at::Tensor& x) {
 Engine::Engine(const LanguageModel& model, const EngineOptions& options)
     : model_(model),
       options_(options),
-      prepared_(model.config(), options.compute_dtype, options.weight_bits) {
+      prepared_(model.config(), model.parameters(), options.compute_dtype, options.weight_bits) {
   if (options.compute_dtype != at::kFloat && options.compute_dtype != at::kBFloat16) {
     fail(ErrorCode::kDtype, "Engine: expected compute in Float or BFloat16, got {}.",
          c10::toString(options.compute_dtype));

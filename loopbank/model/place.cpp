@@ -36,8 +36,24 @@ std::shared_ptr<ops::LinearWeights> LayerWeights::prepare(Masters masters) const
   if (!stay_prepared(list.front())) {
     return std::make_shared<ops::LinearWeights>(std::move(list), compute_);
   }
-  return std::make_shared<ops::LinearWeights>(
-      std::make_shared<ops::InferenceWeights>(list, *format_), compute_);
+  return std::make_shared<ops::LinearWeights>(lay_out(list), compute_);
+}
+
+std::shared_ptr<ops::InferenceWeights> LayerWeights::lay_out(
+    const std::vector<at::Tensor>& masters) const {
+  const int64_t bits = *format_ == ops::WeightFormat::kInt8   ? 8
+                       : *format_ == ops::WeightFormat::kInt4 ? 4
+                                                              : 0;
+  std::vector<ops::Quantized> stored;
+  for (const auto& master : masters) {
+    const auto* const codes =
+        parameters_ != nullptr ? parameters_->codes_of(master, bits) : nullptr;
+    if (codes == nullptr) {
+      return std::make_shared<ops::InferenceWeights>(masters, *format_);
+    }
+    stored.push_back(*codes);
+  }
+  return std::make_shared<ops::InferenceWeights>(stored);
 }
 
 at::Tensor LayerWeights::scale(int64_t t, c10::function_ref<at::Tensor()> make) {

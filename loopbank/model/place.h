@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "loopbank/model/parameters.h"
 #include "loopbank/model/pass.h"
 #include "loopbank/ops/linear.h"
 
@@ -24,8 +25,10 @@ class LayerWeights {
   /// @param compute  dtype of the products
   /// @param format   for passes of inference without end: laid out in it for products of one row and
   ///                 of many alike, which do not depend on the company of a row
-  explicit LayerWeights(at::ScalarType compute, std::optional<ops::WeightFormat> format = {})
-      : compute_(compute), format_(format) {}
+  /// @param parameters  of the model, where their stored codes are to be used; outlive this
+  explicit LayerWeights(at::ScalarType compute, std::optional<ops::WeightFormat> format = {},
+                        const Parameters* parameters = nullptr)
+      : compute_(compute), format_(format), parameters_(parameters) {}
   LayerWeights(const LayerWeights&) = delete;
   LayerWeights& operator=(const LayerWeights&) = delete;
   ~LayerWeights();
@@ -45,11 +48,14 @@ class LayerWeights {
 
  private:
   [[nodiscard]] std::shared_ptr<ops::LinearWeights> prepare(Masters masters) const;
+  [[nodiscard]] std::shared_ptr<ops::InferenceWeights> lay_out(
+      const std::vector<at::Tensor>& masters) const;
   /// Whether the ops for inference take them.
   [[nodiscard]] bool stay_prepared(const at::Tensor& example) const;
 
   at::ScalarType compute_;
   std::optional<ops::WeightFormat> format_;
+  const Parameters* parameters_;
   /// A product that was prepared; few enough to look through.
   struct Product {
     std::vector<const void*> masters;

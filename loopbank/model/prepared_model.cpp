@@ -28,13 +28,14 @@ ops::WeightFormat format_of(at::ScalarType compute, int64_t bits) {
 
 }  // namespace
 
-PreparedModel::PreparedModel(const ModelConfig& config, at::ScalarType compute, int64_t bits)
+PreparedModel::PreparedModel(const ModelConfig& config, const Parameters& parameters,
+                             at::ScalarType compute, int64_t bits)
     : head_size_(config.head_size()),
       rope_theta_(config.rope_theta),
       early_exit_(std::make_unique<EarlyExit>()) {
   const auto format = format_of(compute, bits != 0 ? bits : config.quantization_bits);
   for (int64_t l = 0; l <= config.num_hidden_layers; ++l) {
-    layers_.push_back(std::make_unique<LayerWeights>(compute, format));
+    layers_.push_back(std::make_unique<LayerWeights>(compute, format, &parameters));
   }
 }
 

@@ -23,7 +23,9 @@ class PreparedModel {
   /// @param bits  of the weights in products: 8 or 4, quantized as in ops/quantization.h, of which a
   ///              model that was stored so has the very codes; 0: those of the config
   /// @throws Error kConfig for other bits
-  PreparedModel(const ModelConfig& config, at::ScalarType compute, int64_t bits = 0);
+  /// @param parameters  of the model, which outlive this
+  PreparedModel(const ModelConfig& config, const Parameters& parameters, at::ScalarType compute,
+                int64_t bits = 0);
   PreparedModel(const PreparedModel&) = delete;
   PreparedModel& operator=(const PreparedModel&) = delete;
   ~PreparedModel();

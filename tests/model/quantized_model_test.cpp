@@ -109,12 +109,31 @@ TEST(QuantizedModel, HasProductsInItsOwnFormatInPassesOfInference) {
     config.quantization_bits = bits;
     LanguageModel model(config);
     model.parameters().initialize(/*seed=*/1);
-    PreparedModel prepared(config, at::kBFloat16);
+    PreparedModel prepared(config, model.parameters(), at::kBFloat16);
     const auto weight = model.parameters().get("head.weight").value.detach();
     const auto& weights = prepared.shared().prepared({weight});
     ASSERT_NE(weights->prepared(), nullptr);
     EXPECT_EQ(weights->prepared()->format(), format) << bits;
   }
+}
+
+TEST(QuantizedModel, KeepsItsStoredCodesUntilAValueIsChanged) {
+  const TestDirectory directory;
+  const auto model = model_to_store();
+  save_model(model, directory.path(), 8);
+  const auto loaded = load_model(directory.path());
+  const auto& head = loaded.parameters().get("head.weight").value;
+  const auto* const codes = loaded.parameters().codes_of(head, 8);
+  ASSERT_NE(codes, nullptr);
+  const auto anew = ops::quantize(model.parameters().get("head.weight").value.detach(), 8);
+  EXPECT_TRUE(codes->codes.equal(anew.codes) && codes->scales.equal(anew.scales));
+  EXPECT_EQ(loaded.parameters().codes_of(head, 4), nullptr);
+  EXPECT_EQ(loaded.parameters().codes_of(head.detach(), 8), nullptr);
+  EXPECT_EQ(loaded.parameters().codes_of(loaded.parameters().get("embedding.weight").value, 8),
+            nullptr);
+  const at::NoGradGuard no_grad;
+  head.detach().fill_(1.0);
+  EXPECT_EQ(loaded.parameters().codes_of(head, 8), nullptr);
 }
 
 TEST(QuantizedModel, WeightsThatDoNotBelongToTheConfigAreRefused) {

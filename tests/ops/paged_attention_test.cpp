@@ -257,9 +257,10 @@ TEST(PagedAttention, RefusesWhatDoesNotFit) {
                "paged_attention: expected q of shape [1, 4, 16], got [2, 4, 16].", [&] {
                  attend_to(at::zeros({2, 4, 16}), row, {4, 2});
                });
-  expect_error(ErrorCode::kShape,
-               "paged_attention: expected heads of even width (pairs), got 15.",
-               [&] { attend_to(at::zeros({1, 4, 15}), row, {4, 2}); });
+  expect_error(ErrorCode::kShape, "paged_attention: expected heads of even width (pairs), got 15.",
+               [&] {
+                 attend_to(at::zeros({1, 4, 15}), row, {4, 2});
+               });
   expect_error(ErrorCode::kDtype, "paged_attention: expected q in fp32 or bf16, got Double.", [&] {
     attend_to(q.to(at::kDouble), row, {4, 2});
   });
