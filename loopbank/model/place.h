@@ -2,10 +2,11 @@
 /// Where a block runs: loop t of layer l of a pass, with the layer's prepared weights.
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/FunctionRef.h>
 
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <list>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -32,17 +33,21 @@ class LayerWeights {
   LayerWeights& operator=(const LayerWeights&) = delete;
   ~LayerWeights();
 
+  /// Weights of linear layers that read one input.
+  using Masters = c10::ArrayRef<std::reference_wrapper<const at::Tensor>>;
   /// The weights of linear layers that read one input, as one product. The key is the whole list of
   /// masters: lists that share some of them are different products.
-  [[nodiscard]] const std::shared_ptr<ops::LinearWeights>& prepared(
-      const std::vector<at::Tensor>& masters);
+  [[nodiscard]] const std::shared_ptr<ops::LinearWeights>& prepared(Masters masters);
 
   /// What `open` gave when it was first called.
-  [[nodiscard]] const OpenBank& opened(const std::function<OpenBank()>& open);
+  [[nodiscard]] const OpenBank& opened(c10::function_ref<OpenBank()> open);
+
+  /// s_t of a layer: what `make` gave when it was first called for the loop, where the weights stay
+  /// prepared, so that no pass is differentiated; else what it gives.
+  [[nodiscard]] at::Tensor scale(int64_t t, c10::function_ref<at::Tensor()> make);
 
  private:
-  [[nodiscard]] std::shared_ptr<ops::LinearWeights> prepare(
-      const std::vector<at::Tensor>& masters) const;
+  [[nodiscard]] std::shared_ptr<ops::LinearWeights> prepare(Masters masters) const;
   [[nodiscard]] std::shared_ptr<ops::InferenceWeights> lay_out(
       const std::vector<at::Tensor>& masters) const;
   /// Whether the ops for inference take them.
@@ -51,8 +56,14 @@ class LayerWeights {
   at::ScalarType compute_;
   std::optional<ops::WeightFormat> format_;
   const Parameters* parameters_;
-  std::map<std::vector<const void*>, std::shared_ptr<ops::LinearWeights>> by_masters_;
+  /// A product that was prepared; few enough to look through.
+  struct Product {
+    std::vector<const void*> masters;
+    std::shared_ptr<ops::LinearWeights> weights;
+  };
+  std::list<Product> products_;  // whose elements stay where they are
   std::optional<OpenBank> bank_;
+  std::vector<at::Tensor> scales_;  // by loop, from 1
 };
 
 /// Those tokens of a pass of inference that a loop is run for.
