@@ -60,9 +60,9 @@ struct CodeProduct {
   int64_t panel_bytes = 0;  ///< from a panel to the next
   float* sums = nullptr;    ///< [rows, 64]
   int64_t rows = 0;
-  int64_t depth = 0;  ///< a multiple of 64
-  bool add = false;   ///< to the sums that are there; else they begin at 0
-  MemoryAhead ahead;  ///< read with one row by AVX-512 VNNI
+  int64_t depth = 0;       ///< a multiple of 64
+  bool add = false;        ///< to the sums that are there; else they begin at 0
+  MemoryAhead ahead = {};  ///< read with one row by AVX-512 VNNI
 };
 
 using MultiplyCodes = void (*)(const CodeProduct& product);

@@ -41,9 +41,9 @@ struct PanelProduct {
   int64_t panel_bytes = 0;  ///< from a panel to the next
   float* sums = nullptr;    ///< [rows, 64]
   int64_t rows = 0;
-  int64_t depth = 0;  ///< a multiple of what the format stores side by side
-  bool add = false;   ///< to the sums that are there; else they begin at 0
-  MemoryAhead ahead;  ///< read with one row by dot products
+  int64_t depth = 0;       ///< a multiple of what the format stores side by side
+  bool add = false;        ///< to the sums that are there; else they begin at 0
+  MemoryAhead ahead = {};  ///< read with one row by dot products
 };
 
 /// multiply(product with one panel) for each panel.
