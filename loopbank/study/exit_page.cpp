@@ -8,6 +8,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "loopbank/study/exit_conclusions.h"
+#include "loopbank/study/exit_words.h"
 #include "loopbank/study/page_data.h"
 #include "loopbank/study/page_files.h"
 #include "loopbank/study/page_template.h"
@@ -18,9 +20,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kHalfPercent = 0.005;
-constexpr double kSamePerplexity = 0.001;
-constexpr std::array kPlaces = {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring};
+constexpr std::array kPagePlaces = {ExitWhere::kDecode, ExitWhere::kEverywhere,
+                                    ExitWhere::kScoring};
 
 /// The curve that a result is a point of: its rule without the threshold, and what differs from a
 /// soft exit with `full`.
@@ -38,11 +39,6 @@ std::string color_of(const ExitResult& result) {
   return color == colors.end() ? "other-2" : color->second;
 }
 
-const ExitResult& all_of(const ExitStudy& study, ExitWhere where) {
-  return *std::find_if(study.results.begin(), study.results.end(),
-                       [&](const auto& result) { return result.where == where; });
-}
-
 /// The points of a picture by curve, from little to much saved.
 std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
                                     double ExitResult::*saved, bool ExitResult::*on_front) {
@@ -54,7 +50,7 @@ std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
   }
   std::stable_sort(sorted.begin(), sorted.end(),
                    [&](const auto* a, const auto* b) { return a->*saved < b->*saved; });
-  const double of_all = all_of(study, where).bpb;
+  const double of_all = all_of(study, where)->bpb;
   std::vector<FigureSeries> curves;
   for (const auto* result : sorted) {
     const auto name = curve_of(*result);
@@ -75,106 +71,114 @@ std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
   return curves;
 }
 
-std::string percent(double share) {
-  return fmt::format("{:.1f} %", 100 * share);
-}
-
-std::string interval_of(const PairedDifference& difference) {
+std::string interval_cell(const Difference& difference) {
   return fmt::format("{:+.4f} to {:+.4f}", difference.low, difference.high);
-}
-
-Json answer(std::string headline, std::string text) {
-  return {{"headline", std::move(headline)}, {"text", std::move(text)}};
-}
-
-std::string saving_text(const ExitResult& result) {
-  return fmt::format(
-      "{} with {} saves {} of the FLOPs and {} of the time, for {:+.4f} bits per byte "
-      "(95 % interval over documents {})",
-      result.rule, result.kv, percent(result.flops_saved_share), percent(result.time_saved_share),
-      result.bpb_difference.difference, interval_of(result.bpb_difference));
-}
-
-/// How many comparisons of a kind came out which way, and the largest difference.
-std::string compared_text(const ExitStudy& study, const std::string& question) {
-  int better = 0, worse = 0, open = 0;
-  const ExitComparison* largest = nullptr;
-  for (const auto& comparison : study.comparisons) {
-    if (comparison.question != question) {
-      continue;
-    }
-    const auto& difference = comparison.bpb_difference;
-    (!difference.excludes_zero() ? open : difference.difference > 0 ? better : worse) += 1;
-    if (largest == nullptr ||
-        std::abs(difference.difference) > std::abs(largest->bpb_difference.difference)) {
-      largest = &comparison;
-    }
-  }
-  if (largest == nullptr) {
-    return "";
-  }
-  return fmt::format(
-             "{} clearly better than {} in {} of {} comparisons, clearly worse in {}. The "
-             "largest difference: {} against {} when {}, {:+.4f} bits per byte ({})",
-             question == "gate" ? "cdf is" : "The mixture is",
-             question == "gate" ? "change or accel" : "the last state", better,
-             better + worse + open, worse, largest->b, largest->a,
-             largest->where == ExitWhere::kDecode ? "decoding" : "scoring",
-             largest->bpb_difference.difference, interval_of(largest->bpb_difference)) +
-         ".";
 }
 
 Json answers_of(const ExitStudy& study) {
   auto list = Json::array();
-  for (const auto where : kPlaces) {
-    const auto* cheapest = most_saved(study, where, kHalfPercent, &ExitResult::flops_saved_share);
-    const auto* equal = most_saved(study, where, kSamePerplexity, &ExitResult::flops_saved_share);
-    list.push_back(answer(fmt::format("Within half a percent, {}", name_of(where)),
-                          saving_text(*cheapest) + "."));
-    list.push_back(answer(fmt::format("At equal perplexity (0.1 %), {}", name_of(where)),
-                          saving_text(*equal) + "."));
-  }
-  for (const std::string question : {"gate", "hard"}) {
-    const auto text = compared_text(study, question);
-    if (!text.empty()) {
-      list.push_back(answer(question == "gate" ? "The trained gate at equal FLOPs"
-                                               : "The hard exit in place of the mixture",
-                            text));
-    }
+  for (const auto& answer : exit_answers(study)) {
+    list.push_back({{"headline", answer.headline}, {"sentences", answer.sentences}});
   }
   return list;
+}
+
+/// Tasks that rows were scored on.
+std::vector<std::string> tasks_in(const ExitStudy& study) {
+  std::vector<std::string> names;
+  const auto* scored = all_of(study, ExitWhere::kScoring);
+  for (const auto& task : scored != nullptr ? scored->tasks : std::vector<ExitTask>()) {
+    names.push_back(task.task);
+  }
+  return names;
+}
+
+Json columns_of(const ExitStudy& study) {
+  Json columns = {"BPB", "to all", "95 % over documents"};
+  if (study.models > 1) {
+    columns.push_back("95 % over models");
+  }
+  for (const char* name : {"KL to all", "top 1", "loops", "FLOPs saved", "time saved",
+                           "keys and values a token"}) {
+    columns.push_back(name);
+  }
+  for (const auto& task : tasks_in(study)) {
+    columns.push_back(task);
+  }
+  return columns;
+}
+
+std::string task_cell(const ExitTask& task) {
+  return fmt::format("{:.3f} ({:+.3f}, {:+.3f} to {:+.3f})", task.value,
+                     task.difference.difference, task.difference.low, task.difference.high);
+}
+
+Json cells_of(const ExitStudy& study, const ExitResult& result) {
+  const double bpb_of_all = all_of(study, result.where)->bpb;
+  Json cells = {fmt::format("{:.4f}", result.bpb),
+                fmt::format("{:+.2f} %", 100 * (result.bpb / bpb_of_all - 1)),
+                interval_cell(result.bpb_difference)};
+  if (study.models > 1) {
+    cells.push_back(result.bpb_over_seeds ? interval_cell(*result.bpb_over_seeds) : "");
+  }
+  for (const auto& text :
+       {fmt::format("{:.4f}", result.kl), percent_of(result.top1_agreement),
+        fmt::format("{:.2f}", result.mean_loops), percent_of(result.flops_saved_share),
+        percent_of(result.time_saved_share),
+        format_bytes(static_cast<double>(result.kv_bytes_per_token))}) {
+    cells.push_back(text);
+  }
+  for (const auto& task : result.tasks) {
+    cells.push_back(task_cell(task));
+  }
+  return cells;
 }
 
 Json rows_of(const ExitStudy& study) {
   auto list = Json::array();
   for (const auto& result : study.results) {
-    const double of_all = all_of(study, result.where).bpb;
     list.push_back({{"where", name_of(result.where)},
                     {"rule", result.rule},
                     {"kv", result.kv},
-                    {"cells",
-                     {fmt::format("{:.4f}", result.bpb),
-                      fmt::format("{:+.2f} %", 100 * (result.bpb / of_all - 1)),
-                      interval_of(result.bpb_difference), fmt::format("{:.4f}", result.kl),
-                      percent(result.top1_agreement), fmt::format("{:.2f}", result.mean_loops),
-                      percent(result.flops_saved_share), percent(result.time_saved_share),
-                      format_bytes(static_cast<double>(result.kv_bytes_per_token))}}});
+                    {"front", result.on_front_of_time || result.on_front_of_flops},
+                    {"cells", cells_of(study, result)}});
   }
   return list;
+}
+
+std::string verdict_cell(const ExitComparison& comparison) {
+  return comparison.verdict == Verdict::kOpen      ? "too near to tell"
+         : comparison.verdict == Verdict::kBetter ? "better"
+                                                  : "worse";
 }
 
 Json comparisons_of(const ExitStudy& study) {
   auto list = Json::array();
   for (const auto& comparison : study.comparisons) {
-    list.push_back(
-        {{"a", comparison.a},
-         {"b", comparison.b},
-         {"cells",
-          {name_of(comparison.where), fmt::format("{:+.4f}", comparison.bpb_difference.difference),
-           interval_of(comparison.bpb_difference),
-           fmt::format("{:+.1f} %", 100 * (comparison.flops_b / comparison.flops_a - 1))}}});
+    Json cells = {name_of(comparison.where),
+                  fmt::format("{:+.4f}", comparison.bpb_difference.difference),
+                  interval_cell(comparison.bpb_difference)};
+    if (study.models > 1) {
+      cells.push_back(comparison.over_seeds ? interval_cell(*comparison.over_seeds) : "");
+    }
+    cells.push_back(verdict_cell(comparison));
+    const bool in_prompt = comparison.question == "prefill";
+    const auto kv = in_prompt ? comparison.kv + " " : "";
+    list.push_back({{"question", comparison.question},
+                    {"a", in_prompt ? kv + "for decoding alone" : comparison.a},
+                    {"b", in_prompt ? kv + "in the prompt too, " + comparison.b : comparison.b},
+                    {"cells", std::move(cells)}});
   }
   return list;
+}
+
+Json compared_columns(const ExitStudy& study) {
+  Json columns = {"where", "BPB", "95 % over documents"};
+  if (study.models > 1) {
+    columns.push_back("95 % over models");
+  }
+  columns.push_back("verdict");
+  return columns;
 }
 
 }  // namespace
@@ -196,7 +200,7 @@ std::vector<Figure> exit_figures(const ExitStudy& study) {
   flops.title = "Quality lost for FLOPs saved";
   flops.caption = "The same against the FLOPs that the skipped loops would have taken.";
   flops.x_title = "FLOPs saved, %";
-  for (const auto where : kPlaces) {
+  for (const auto where : kPagePlaces) {
     auto by_time =
         curves_of(study, where, &ExitResult::time_saved_share, &ExitResult::on_front_of_time);
     auto by_flops =
@@ -213,16 +217,17 @@ std::string exit_page(const ExitStudy& study, const std::string& title, const st
                {"answers", answers_of(study)},
                {"figures", Json::array()},
                {"comparisons", comparisons_of(study)},
-               {"columns",
-                {"BPB", "to all", "95 % interval", "KL to all", "top 1", "loops", "FLOPs saved",
-                 "time saved", "keys and values a token"}},
+               {"compared_columns", compared_columns(study)},
+               {"columns", columns_of(study)},
                {"rows", rows_of(study)}};
   for (const auto& figure : exit_figures(study)) {
     data["figures"].push_back(figure_json(figure, ""));
   }
   const auto text = script_json(data);
-  return fill_template(
-      kExitHtml, {{"css", kPageCss}, {"data", text}, {"chart_js", kChartJs}, {"page_js", kExitJs}});
+  return fill_template(kExitHtml, {{"head", page_head("loopbank exits")},
+                                   {"data", text},
+                                   {"chart_js", kChartJs},
+                                   {"page_js", kExitJs}});
 }
 
 }  // namespace loopbank

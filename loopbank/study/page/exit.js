@@ -24,23 +24,36 @@
     return table("exits", head, element("tbody", {}, ...rows));
   }
 
-  function compared() {
-    if (data.comparisons.length === 0) return element("p", { textContent: "Not measured." });
-    const columns = ["where", "BPB", "95 % interval", "FLOPs"];
-    const rows = data.comparisons.map((one) => element("tr", {},
-      rowHeading(one.b, element("small", { textContent: "against " + one.a })),
-      ...one.cells.map((text, i) => cell(columns[i], sentence(text)))));
-    return table("exits", ["rule", ...columns].map((title) => heading(title)),
-      element("tbody", {}, ...rows));
+  const kQuestions = {
+    gate: "A rule without the trained gate in place of the gate, at equal FLOPs",
+    hard: "The hard exit in place of the mixture",
+    prefill: "A policy in the prompt too in place of decoding alone",
+  };
+
+  function compared(question) {
+    const rows = data.comparisons.filter((one) => one.question === question)
+      .map((one) => element("tr", {},
+        rowHeading(one.b, element("small", { textContent: "against " + one.a })),
+        ...one.cells.map((text, i) => cell(data.compared_columns[i], sentence(text)))));
+    if (rows.length === 0) return null;
+    const head = ["rule", ...data.compared_columns].map((title) => heading(title));
+    return details(kQuestions[question], false, table("exits", head, element("tbody", {}, ...rows)));
+  }
+
+  function answerElement(answer) {
+    const sentences = answer.sentences.map((text) => element("li", {}, sentence(text)));
+    return element("div", { className: "answer" },
+      element("h3", { textContent: answer.headline }), element("ul", {}, ...sentences));
   }
 
   document.title = data.title;
   document.querySelector(".lead").textContent = sentence(data.lead);
-  section("answers").append(...data.answers.map((answer) => element("p", {},
-    element("b", { textContent: answer.headline + ". " }), sentence(answer.text))));
+  section("answers").append(...data.answers.map(answerElement));
   section("figures").append(element("div", { className: "figures" }, ...data.figures.map(figureElement)));
   for (const figure of data.figures) figureViews.add(section(figure.id), figure);
-  section("compared").append(compared());
+  const pairs = Object.keys(kQuestions).map(compared).filter((shown) => shown !== null);
+  section("compared").append(...(pairs.length > 0 ? pairs
+    : [element("p", { textContent: "No two rules were measured that differ in one respect." })]));
   section("rules").append(...places.map((where, i) => details(where, i === 0, rowsOf(where))));
   document.documentElement.dataset.ready = "true";
 })();
