@@ -187,7 +187,7 @@ int64_t default_length(const InsideFlags& flags, const ModelConfig& config) {
 }
 
 void run_inside(InsideFlags flags) {
-  flags.options.inference = flags.inference.options("inside");
+  flags.options.inference = flags.inference.options("inside", ExitUse::kAnalysis);
   const auto loaded = load_inference_model(flags.model);
   const int64_t length = flags.sequence_length > 0 ? flags.sequence_length
                                                    : default_length(flags, loaded.model.config());

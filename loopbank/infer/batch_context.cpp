@@ -187,6 +187,7 @@ void BatchContext::fill(const KeyValuePolicy& policy, const LoopOutcome& outcome
 void BatchContext::after_loop(const LoopOutcome& outcome) {
   const auto& at = outcome.at;
   counts_.run[static_cast<size_t>(at.layer)] += static_cast<int64_t>(outcome.weights.size());
+  counts_.head += outcome.head_reads;
   if (at.loop == 1 && has_sums_) {
     sums_.assign(tokens_.size() * sum_size(), 0.0F);
   }

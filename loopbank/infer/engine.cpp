@@ -285,6 +285,7 @@ void Engine::run(Batch& batch, StepOutput& output) {
   }
   counts_.tokens += num_rows;
   counts_.head_rows += static_cast<int64_t>(wanted.size());
+  counts_.loops.head += context.counts().head;
   for (size_t l = 0; l < counts_.loops.run.size(); ++l) {
     counts_.loops.run[l] += context.counts().run[l];
     counts_.loops.late[l] += context.counts().late[l];

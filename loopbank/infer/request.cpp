@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "loopbank/model/config.h"
+#include "loopbank/support/error.h"
 
 namespace loopbank {
 
@@ -18,8 +21,15 @@ std::vector<Field> InferenceSettings::fields() {
               .range(0.0, kMaxLoops)};
 }
 
-InferenceOptions InferenceSettings::options(std::string_view where) const {
-  return {.exit = ExitChoice::parse(exit, fmt::format("{}: \"exit\"", where)),
+InferenceOptions InferenceSettings::options(std::string_view where, ExitUse use) const {
+  auto choice = ExitChoice::parse(exit, fmt::format("{}: \"exit\"", where));
+  if (choice.reads_head() && use != ExitUse::kAnalysis) {
+    fail(ErrorCode::kConfig,
+         "{}: \"exit\": expected a rule that does without the head, got \"{}\": entropy, kl and "
+         "argmax read it after every loop and serve analysis alone, in bench exit and inside.",
+         where, exit);
+  }
+  return {.exit = std::move(choice),
           .policy = &key_value_policy(kv, fmt::format("{}: \"kv\"", where)),
           .policy_in_prompt = kv_prefill,
           .max_loops = max_loops};

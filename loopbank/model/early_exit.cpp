@@ -94,6 +94,7 @@ EarlyExit::Decision EarlyExit::decide(int64_t t, const at::Tensor& h) {
   const auto* last_logit = logit.data_ptr<float>();
   const auto moved = reads_changes_ ? changes(h) : Changes{};
   const auto& exits = place_.pass.context()->exits();
+  head_.read(place_.pass, t, h[0], exits, thinking_.rows, here, rest, num_loops_);
   Decision decision;
   decision.weights.resize(r);
   for (size_t i = 0; i < r; ++i) {
@@ -108,6 +109,7 @@ EarlyExit::Decision EarlyExit::decide(int64_t t, const at::Tensor& h) {
         token.change = moved.change[i];
         token.acceleration = moved.acceleration[i];
       }
+      head_.tell(i, token);
       leaves = exit.rule->leaves(token);
     }
     decision.weights[i] = leaves ? here[i] + rest[i] : here[i];
@@ -176,6 +178,7 @@ void EarlyExit::tell_context(int64_t t, const Decision& decision, const at::Tens
   LoopOutcome outcome{.at = {.layer = place_.layer, .loop = t, .rows = &thinking_.rows},
                       .weights = decision.weights,
                       .left = decision.left};
+  outcome.head_reads = head_.num_read();
   Thinking leaving;
   auto leaving_at = place_.at_loop(t);
   if (!decision.left.empty()) {
@@ -192,6 +195,7 @@ void EarlyExit::tell_context(int64_t t, const Decision& decision, const at::Tens
 }
 
 void EarlyExit::keep(const std::vector<int64_t>& stayed) {
+  head_.keep(stayed);
   thinking_.rows = at_places(thinking_.rows, stayed);
   thinking_.angles = angles_at(thinking_.angles, stayed);
   for (auto& logit : logits_) {

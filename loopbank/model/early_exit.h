@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "loopbank/model/head_reader.h"
 #include "loopbank/model/loop_mix.h"
 
 namespace loopbank {
@@ -58,6 +59,7 @@ class EarlyExit final : public LoopMix {
   std::vector<at::Tensor> logits_;  // of theirs, p_1 to p_t [1, r]
   at::Tensor before_;               // [1, r, D] h^(t-1), where changes are read
   at::Tensor earlier_;              // [1, r, D] h^(t-2)
+  HeadReader head_;
   at::Tensor y_;                    // [R, D]
   at::Tensor n_;                    // [R]
 };

@@ -36,6 +36,7 @@ struct LoopOutcome {
   /// Keys and values of the layer's block made from hidden states of those that leave:
   /// [left, D] to r = left.
   std::function<KeysValues(const at::Tensor& states)> project = {};
+  int64_t head_reads = 0;  ///< tokens of the r whose rule read the head
 };
 
 class InferenceContext {

@@ -21,6 +21,7 @@ EngineCounts counts_between(const EngineCounts& before, const EngineCounts& afte
   auto counts = after;
   counts.tokens -= before.tokens;
   counts.head_rows -= before.head_rows;
+  counts.loops.head -= before.loops.head;
   for (size_t l = 0; l < counts.loops.run.size(); ++l) {
     counts.loops.run[l] -= before.loops.run[l];
     counts.loops.late[l] -= before.loops.late[l];
@@ -28,7 +29,8 @@ EngineCounts counts_between(const EngineCounts& before, const EngineCounts& afte
   return counts;
 }
 
-/// FLOPs of a token read: the loops that ran, keys and values made late, the head where it was asked.
+/// FLOPs of a token read: the loops that ran, keys and values made late, the head where it was
+/// asked, by exit rules too.
 double flops_of(const ModelConfig& config, const ExitRun& run) {
   const auto tokens = static_cast<double>(run.counts.tokens);
   const auto sum = [](const std::vector<int64_t>& counts) {
@@ -42,7 +44,7 @@ double flops_of(const ModelConfig& config, const ExitRun& run) {
   const double late = 4.0 * static_cast<double>(config.hidden_size * config.num_key_value_heads *
                                                 config.head_size());
   return expected_forward_flops(config, length, mean_loops) - head +
-         (static_cast<double>(run.counts.head_rows) * head + sum(run.counts.loops.late) * late) /
+         (static_cast<double>(run.counts.head_rows + run.counts.loops.head) * head + sum(run.counts.loops.late) * late) /
              tokens;
 }
 

@@ -34,7 +34,8 @@ std::string curve_of(const ExitResult& result) {
 std::string color_of(const ExitResult& result) {
   static const std::map<std::string, std::string> colors = {
       {"all", "dense-0"},    {"budget", "dense-1"},  {"cdf", "loops-1"},
-      {"router", "other-0"}, {"change", "memory-1"}, {"accel", "other-1"}};
+      {"router", "other-0"}, {"change", "memory-1"}, {"accel", "other-1"},
+      {"entropy", "memory-0"}, {"kl", "loops-0"},    {"argmax", "other-3"}};
   const auto color = colors.find(result.rule.substr(0, result.rule.find_first_of(":,")));
   return color == colors.end() ? "other-2" : color->second;
 }

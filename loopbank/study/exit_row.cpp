@@ -58,9 +58,9 @@ nlohmann::ordered_json row_json(const ExitResult& row) {
 nlohmann::ordered_json stored_row_json(const ExitResult& row) {
   auto json = row_json(row);
   json["document_bpb"] = row.document_bpb;
-  auto& tasks = json["questions"] = Json::object();
+  auto& tasks = json["tasks"] = Json::array();
   for (const auto& task : row.tasks) {
-    tasks[task.task] = task.questions;
+    tasks.push_back({{"task", task.task}, {"questions", task.questions}});
   }
   return json;
 }
@@ -82,9 +82,10 @@ ExitResult read_stored_row(const nlohmann::json& json, const std::string& where)
       numbers_in(values.list("mean_loops_by_layer"), values, "mean_loops_by_layer");
   row.kv_bytes_per_token = values.count("kv_bytes_per_token");
   row.document_bpb = numbers_in(values.list("document_bpb"), values, "document_bpb");
-  for (const auto& [task, questions] : values.object("questions").items()) {
-    ExitTask one{.task = task};
-    one.questions = numbers_in(questions, values, "questions");
+  for (const auto& stored : values.list("tasks")) {
+    const JsonValues task(stored, where, {.expected = "a task of a row"});
+    ExitTask one{.task = task.text("task")};
+    one.questions = numbers_in(task.list("questions"), task, "questions");
     one.value = mean_of(one.questions);
     row.tasks.push_back(std::move(one));
   }

@@ -121,7 +121,9 @@ ExitAnswer answer_to(const ExitStudy& study, std::string headline, std::string_v
   if (asked.empty()) {
     return answer;
   }
-  answer.sentences.push_back(count_text(asked, worse, better));
+  if (asked.size() > 1) {
+    answer.sentences.push_back(count_text(asked, worse, better));
+  }
   for (const auto* one : asked) {
     auto text = sentence_of(study, *one);
     text[0] = static_cast<char>(std::toupper(text[0]));

@@ -75,5 +75,34 @@ TEST(ExitPage, HoldsItsDataAsTextAlone) {
   EXPECT_EQ(data.at("comparisons").size(), 1U);
 }
 
+/// What the page's script reads.
+nlohmann::json data_of(const std::string& page) {
+  const std::string open = "<script type=\"application/json\" id=\"data\">";
+  const auto begin = page.find(open) + open.size();
+  return nlohmann::json::parse(page.substr(begin, page.find("</script>", begin) - begin));
+}
+
+TEST(ExitPage, ShowsTasksAndIntervalsOverModelsWhereThereAreSome) {
+  auto study = study_for_page();
+  const auto columns = data_of(exit_page(study, "", "")).at("columns").size();
+  study.models = 3;
+  for (auto& result : study.results) {
+    result.bpb_over_seeds = Difference{.difference = 0.1, .low = -0.0503, .high = 0.25};
+    if (result.where == ExitWhere::kScoring) {
+      result.tasks = {{.task = "facts", .value = 0.625, .difference = {}, .questions = {}}};
+      result.tasks[0].difference.low = -0.125;
+    }
+  }
+  const auto data = data_of(exit_page(study, "", ""));
+  EXPECT_EQ(data.at("columns").size(), columns + 2);
+  EXPECT_EQ(data.at("columns").back(), "facts");
+  const auto& row = data.at("rows").back();
+  EXPECT_EQ(row.at("where"), "scoring");
+  EXPECT_EQ(row.at("cells").size(), columns + 2);
+  EXPECT_EQ(row.at("cells")[3], "-0.0503 to +0.2500");
+  EXPECT_EQ(row.at("cells").back(), "0.625 (+0.000, -0.125 to +0.000)");
+  EXPECT_EQ(data.at("rows")[0].at("cells").size(), columns + 1);  // decoding: no tasks
+}
+
 }  // namespace
 }  // namespace loopbank
