@@ -117,7 +117,7 @@ nlohmann::ordered_json settings_of(const ExitFlags& flags, const std::vector<std
   const auto& options = flags.options;
   return {{"models", hashes},
           {"text", hash_of_documents(documents)},
-          {"tasks", tasks.empty() ? nlohmann::ordered_json() : hash_of_tasks(tasks)},
+          {"tasks", tasks.empty() ? "" : hash_of_tasks(tasks)},
           {"rules", options.rules},
           {"policies", options.policies},
           {"dtype", options.compute_dtype == at::kBFloat16 ? "bf16" : "fp32"},
@@ -158,8 +158,7 @@ std::vector<ExitStudy> measure_models(const ExitFlags& flags, InferenceModel fir
                                     done + 1, total));
       };
     }
-    studies.push_back(
-        measure_exits(loaded->model, loaded->tokenizer, documents, tasks, options));
+    studies.push_back(measure_exits(loaded->model, loaded->tokenizer, documents, tasks, options));
   }
   progress.finish();
   return studies;
@@ -193,8 +192,7 @@ void run_exit(ExitFlags flags) {
   const FolderLock lock(flags.out, "measures", ErrorCode::kData);
   ExitLog log(std::filesystem::path(flags.out) / "rows.jsonl",
               settings_of(flags, hashes, documents, tasks));
-  const auto study =
-      combine_exits(measure_models(flags, std::move(first), documents, tasks, log));
+  const auto study = combine_exits(measure_models(flags, std::move(first), documents, tasks, log));
   nlohmann::ordered_json json = {
       {"model_folders", flags.models},
       {"text", flags.text},
@@ -206,9 +204,8 @@ void run_exit(ExitFlags flags) {
       {"turns", flags.options.turns}};
   json.update(to_json(study));
   write_files_atomically(
-      flags.out,
-      {{"results.json", json.dump(1) + "\n"},
-       {"exit.html", exit_page(study, "loopbank exits", lead_of(flags, study, json))}});
+      flags.out, {{"results.json", json.dump(1) + "\n"},
+                  {"exit.html", exit_page(study, "loopbank exits", lead_of(flags, study, json))}});
   log_info("results in {}", flags.out);
   fmt::print("{}", flags.json ? json.dump() + "\n" : describe(study));
 }
@@ -229,7 +226,10 @@ void add_bench_exit(CLI::App& bench) {
       ->add_option("--text", flags->text,
                    "Held-out documents: .jsonl (field text) or .txt, .gz, .zst")
       ->required();
-  command->add_option("--out", flags->out, "Folder for rows.jsonl, results.json and exit.html; continued where it stopped")->required();
+  command
+      ->add_option("--out", flags->out,
+                   "Folder for rows.jsonl, results.json and exit.html; continued where it stopped")
+      ->required();
   comma_separated(
       command->add_option("--tasks", flags->tasks, "Tasks and suites to be scored by each rule"));
   command

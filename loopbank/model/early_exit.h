@@ -60,8 +60,8 @@ class EarlyExit final : public LoopMix {
   at::Tensor before_;               // [1, r, D] h^(t-1), where changes are read
   at::Tensor earlier_;              // [1, r, D] h^(t-2)
   HeadReader head_;
-  at::Tensor y_;                    // [R, D]
-  at::Tensor n_;                    // [R]
+  at::Tensor y_;  // [R, D]
+  at::Tensor n_;  // [R]
 };
 
 }  // namespace loopbank

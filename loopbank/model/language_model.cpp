@@ -136,9 +136,9 @@ struct LanguageModel::Parts {
       pass.global_bank =
           options.prepared != nullptr ? options.prepared->shared().opened(open_bank) : open_bank();
     }
-    const bool reads = options.context != nullptr &&
-                       std::any_of(options.context->exits().begin(),
-                                   options.context->exits().end(), reads_head);
+    const bool reads =
+        options.context != nullptr &&
+        std::any_of(options.context->exits().begin(), options.context->exits().end(), reads_head);
     if (reads) {
       pass.read_out = [this](const at::Tensor& y, const Pass& in) {
         return logits(rms_norm(y.unsqueeze(0), *final_norm).in(in.compute_dtype()), in)[0];

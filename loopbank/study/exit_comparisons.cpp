@@ -142,7 +142,10 @@ class Questions {
           const auto a = point_of(result);
           if (const auto b = at_flops_of(a, curve, other, curve.front());
               b && has_kind(where, other)) {
-            asked_.push_back({{.question = "gate", .where = where, .a = a.rule, .b = b->rule,
+            asked_.push_back({{.question = "gate",
+                               .where = where,
+                               .a = a.rule,
+                               .b = b->rule,
                                .bpb_difference = {}},
                               {a, *b}});
           }
@@ -155,7 +158,10 @@ class Questions {
     for_each_soft(where, [&](const ExitResult& soft) {
       for (const auto& hard : study_.results) {
         if (hard.where == where && hard.kv == "full" && hard.rule == soft.rule + ",hard") {
-          asked_.push_back({{.question = "hard", .where = where, .a = soft.rule, .b = hard.rule,
+          asked_.push_back({{.question = "hard",
+                             .where = where,
+                             .a = soft.rule,
+                             .b = hard.rule,
                              .bpb_difference = {}},
                             {point_of(soft), point_of(hard)}});
         }
@@ -166,10 +172,14 @@ class Questions {
   void ask_prefill() {
     for (const auto& a : study_.results) {
       for (const auto& b : study_.results) {
-        if (a.where == ExitWhere::kDecode && b.where == ExitWhere::kEverywhere &&
-            a.kv != "full" && a.kv == b.kv && a.rule == b.rule) {
-          asked_.push_back({{.question = "prefill", .where = b.where, .a = a.rule, .b = b.rule,
-                             .bpb_difference = {}, .kv = a.kv},
+        if (a.where == ExitWhere::kDecode && b.where == ExitWhere::kEverywhere && a.kv != "full" &&
+            a.kv == b.kv && a.rule == b.rule) {
+          asked_.push_back({{.question = "prefill",
+                             .where = b.where,
+                             .a = a.rule,
+                             .b = b.rule,
+                             .bpb_difference = {},
+                             .kv = a.kv},
                             {point_of(a), point_of(b)}});
         }
       }
@@ -185,8 +195,8 @@ class Questions {
     for (size_t i = 0; i < asked_.size(); ++i) {
       const auto& what = asked_[i].what;
       study_.comparisons.push_back(judged(what, asked_[i].points));
-      auto& group = groups[{what.question, what.where, kind(what, what.a), kind(what, what.b),
-                            what.kv}];
+      auto& group =
+          groups[{what.question, what.where, kind(what, what.a), kind(what, what.b), what.kv}];
       if (group.empty()) {
         in_order.push_back(&group);
       }

@@ -10,7 +10,6 @@ namespace {
 constexpr double kFewestFlopsSaved = 0.01;  // of which the returned share is a figure
 constexpr uint64_t kExitSeed = 1;
 constexpr int64_t kExitResamples = 2000;
-constexpr size_t kRowsOfQuantile = 20;  // from which 95 of 100 are fewer than all
 constexpr double kNoiseQuantile = 0.95;
 
 bool beats(const ExitResult& one, const ExitResult& other, double ExitResult::*saved) {
@@ -37,8 +36,8 @@ void compare_with_all(const ExitResult& all, ExitResult& row) {
       resample_pairs(all.document_bpb, row.document_bpb, kExitSeed, kExitResamples));
   row.bpb_over_seeds = difference_over_models(bpb_of_models(all), bpb_of_models(row));
   for (size_t t = 0; t < row.tasks.size(); ++t) {
-    row.tasks[t].difference = describe_difference(resample_pairs(
-        all.tasks[t].questions, row.tasks[t].questions, kExitSeed, kExitResamples));
+    row.tasks[t].difference = describe_difference(
+        resample_pairs(all.tasks[t].questions, row.tasks[t].questions, kExitSeed, kExitResamples));
   }
 }
 
@@ -56,7 +55,7 @@ ExitNoise noise_of(const ExitStudy& study, ExitWhere where) {
   }
   std::sort(shares.begin(), shares.end());
   auto last = shares.size() - 1;
-  if (shares.size() >= kRowsOfQuantile) {
+  if (noise.rows >= kRowsOfQuantile) {
     last = static_cast<size_t>(std::ceil(kNoiseQuantile * static_cast<double>(shares.size()))) - 1;
   }
   noise.half_width = shares[last];
@@ -90,10 +89,9 @@ std::vector<double> pooled_documents(const std::vector<std::vector<double>>& of_
     }
     return pooled;
   }
-  const auto total = std::accumulate(of_models.begin(), of_models.end(), 0.0,
-                                     [](double sum, const auto& values) {
-                                       return sum + static_cast<double>(values.size());
-                                     });
+  const auto total = std::accumulate(
+      of_models.begin(), of_models.end(), 0.0,
+      [](double sum, const auto& values) { return sum + static_cast<double>(values.size()); });
   for (const auto& values : of_models) {
     for (const double value : values) {
       pooled.push_back(value * total / (models * static_cast<double>(values.size())));

@@ -11,6 +11,9 @@
 
 namespace loopbank {
 
+/// Rows from which the noise is a quantile, since 95 of 100 are fewer than all.
+constexpr int64_t kRowsOfQuantile = 20;
+
 /// Fills in everything that follows from the rows: their shares saved and differences to `all`, the
 /// fronts, comparisons, answers and the noise.
 void conclude_exits(ExitStudy& study);

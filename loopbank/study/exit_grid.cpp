@@ -25,12 +25,9 @@ struct RuleKind {
 
 // A larger value means fewer loops.
 constexpr std::array kKinds = {
-    RuleKind{"cdf", 1e-6, 1.0, true, true},
-    RuleKind{"router", 1e-6, 1.0, true, true},
-    RuleKind{"change", 1e-3, 100.0, false, true},
-    RuleKind{"accel", 1e-3, 100.0, false, true},
-    RuleKind{"entropy", 1e-3, 100.0, false, false},
-    RuleKind{"kl", 1e-7, 100.0, false, false}};
+    RuleKind{"cdf", 1e-6, 1.0, true, true},         RuleKind{"router", 1e-6, 1.0, true, true},
+    RuleKind{"change", 1e-3, 100.0, false, true},   RuleKind{"accel", 1e-3, 100.0, false, true},
+    RuleKind{"entropy", 1e-3, 100.0, false, false}, RuleKind{"kl", 1e-7, 100.0, false, false}};
 
 std::string rule_of(const RuleKind& kind, double value) {
   const double rounded = std::stod(fmt::format("{:.3g}", value));

@@ -44,7 +44,8 @@ double flops_of(const ModelConfig& config, const ExitRun& run) {
   const double late = 4.0 * static_cast<double>(config.hidden_size * config.num_key_value_heads *
                                                 config.head_size());
   return expected_forward_flops(config, length, mean_loops) - head +
-         (static_cast<double>(run.counts.head_rows + run.counts.loops.head) * head + sum(run.counts.loops.late) * late) /
+         (static_cast<double>(run.counts.head_rows + run.counts.loops.head) * head +
+          sum(run.counts.loops.late) * late) /
              tokens;
 }
 

@@ -33,9 +33,9 @@ std::string curve_of(const ExitResult& result) {
 
 std::string color_of(const ExitResult& result) {
   static const std::map<std::string, std::string> colors = {
-      {"all", "dense-0"},    {"budget", "dense-1"},  {"cdf", "loops-1"},
-      {"router", "other-0"}, {"change", "memory-1"}, {"accel", "other-1"},
-      {"entropy", "memory-0"}, {"kl", "loops-0"},    {"argmax", "other-3"}};
+      {"all", "dense-0"},      {"budget", "dense-1"},  {"cdf", "loops-1"},
+      {"router", "other-0"},   {"change", "memory-1"}, {"accel", "other-1"},
+      {"entropy", "memory-0"}, {"kl", "loops-0"},      {"argmax", "other-3"}};
   const auto color = colors.find(result.rule.substr(0, result.rule.find_first_of(":,")));
   return color == colors.end() ? "other-2" : color->second;
 }
@@ -99,8 +99,8 @@ Json columns_of(const ExitStudy& study) {
   if (study.models > 1) {
     columns.push_back("95 % over models");
   }
-  for (const char* name : {"KL to all", "top 1", "loops", "FLOPs saved", "time saved",
-                           "keys and values a token"}) {
+  for (const char* name :
+       {"KL to all", "top 1", "loops", "FLOPs saved", "time saved", "keys and values a token"}) {
     columns.push_back(name);
   }
   for (const auto& task : tasks_in(study)) {
@@ -109,9 +109,21 @@ Json columns_of(const ExitStudy& study) {
   return columns;
 }
 
+/// What the times of each place are worth.
+Json notes_of(const ExitStudy& study) {
+  auto notes = Json::object();
+  for (const auto& noise : study.noise) {
+    notes[std::string(name_of(noise.where))] = fmt::format(
+        "Times saved are good to +- {}: what all loops in turns with themselves do not "
+        "exceed in {} rows.",
+        percent_of(noise.half_width), noise.rows < kRowsOfQuantile ? "any of the" : "95 of 100");
+  }
+  return notes;
+}
+
 std::string task_cell(const ExitTask& task) {
-  return fmt::format("{:.3f} ({:+.3f}, {:+.3f} to {:+.3f})", task.value,
-                     task.difference.difference, task.difference.low, task.difference.high);
+  return fmt::format("{:.3f} ({:+.3f}, {:+.3f} to {:+.3f})", task.value, task.difference.difference,
+                     task.difference.low, task.difference.high);
 }
 
 Json cells_of(const ExitStudy& study, const ExitResult& result) {
@@ -148,7 +160,7 @@ Json rows_of(const ExitStudy& study) {
 }
 
 std::string verdict_cell(const ExitComparison& comparison) {
-  return comparison.verdict == Verdict::kOpen      ? "too near to tell"
+  return comparison.verdict == Verdict::kOpen     ? "too near to tell"
          : comparison.verdict == Verdict::kBetter ? "better"
                                                   : "worse";
 }
@@ -220,6 +232,7 @@ std::string exit_page(const ExitStudy& study, const std::string& title, const st
                {"comparisons", comparisons_of(study)},
                {"compared_columns", compared_columns(study)},
                {"columns", columns_of(study)},
+               {"notes", notes_of(study)},
                {"rows", rows_of(study)}};
   for (const auto& figure : exit_figures(study)) {
     data["figures"].push_back(figure_json(figure, ""));

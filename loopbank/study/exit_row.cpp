@@ -16,16 +16,15 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// Numbers of a row under their keys.
-constexpr std::array kRowNumbers = {
-    std::pair{"bpb", &ExitResult::bpb},
-    std::pair{"kl", &ExitResult::kl},
-    std::pair{"top1_agreement", &ExitResult::top1_agreement},
-    std::pair{"mean_loops", &ExitResult::mean_loops},
-    std::pair{"flops_per_token", &ExitResult::flops_per_token},
-    std::pair{"seconds", &ExitResult::seconds},
-    std::pair{"seconds_of_all", &ExitResult::seconds_of_all},
-    std::pair{"time_saved_share", &ExitResult::time_saved_share},
-    std::pair{"noise_share", &ExitResult::noise_share}};
+constexpr std::array kRowNumbers = {std::pair{"bpb", &ExitResult::bpb},
+                                    std::pair{"kl", &ExitResult::kl},
+                                    std::pair{"top1_agreement", &ExitResult::top1_agreement},
+                                    std::pair{"mean_loops", &ExitResult::mean_loops},
+                                    std::pair{"flops_per_token", &ExitResult::flops_per_token},
+                                    std::pair{"seconds", &ExitResult::seconds},
+                                    std::pair{"seconds_of_all", &ExitResult::seconds_of_all},
+                                    std::pair{"time_saved_share", &ExitResult::time_saved_share},
+                                    std::pair{"noise_share", &ExitResult::noise_share}};
 constexpr std::array kPlaces = {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring};
 
 std::vector<double> numbers_in(const nlohmann::json& list, const JsonValues& values,
@@ -43,10 +42,8 @@ std::vector<double> numbers_in(const nlohmann::json& list, const JsonValues& val
 }  // namespace
 
 nlohmann::ordered_json row_json(const ExitResult& row) {
-  Json json = {{"rule", row.rule},
-               {"hard", row.hard},
-               {"kv", row.kv},
-               {"where", name_of(row.where)}};
+  Json json = {
+      {"rule", row.rule}, {"hard", row.hard}, {"kv", row.kv}, {"where", name_of(row.where)}};
   for (const auto& [key, number] : kRowNumbers) {
     json[key] = row.*number;
   }

@@ -74,11 +74,11 @@ struct ExitResult {
   std::optional<double> share_returned = {};  ///< time saved / FLOPs saved, from 1 % of FLOPs on
   PairedDifference bpb_difference = {};       ///< to `all`, over documents
   std::optional<Difference> bpb_over_seeds = {};  ///< the same over models, from two on
-  bool on_front_of_time = false;           ///< no other of the same place is as good and takes less
-  bool on_front_of_flops = false;          ///< likewise of FLOPs
-  std::vector<ExitTask> tasks = {};        ///< for `scoring`
-  std::vector<double> document_bpb = {};   ///< nats of each, over the mean bytes of a document
-  std::vector<ExitResult> by_model = {};   ///< of which this is the mean; empty for one model
+  bool on_front_of_time = false;          ///< no other of the same place is as good and takes less
+  bool on_front_of_flops = false;         ///< likewise of FLOPs
+  std::vector<ExitTask> tasks = {};       ///< for `scoring`
+  std::vector<double> document_bpb = {};  ///< nats of each, over the mean bytes of a document
+  std::vector<ExitResult> by_model = {};  ///< of which this is the mean; empty for one model
 };
 
 struct ExitStudyOptions {
@@ -125,9 +125,9 @@ struct ExitComparison {
   std::string a, b;  ///< rules; their kinds where several are averaged
   double flops_a = 0.0;
   double flops_b = 0.0;
-  PairedDifference bpb_difference;          ///< over documents
+  PairedDifference bpb_difference;            ///< over documents
   std::optional<Difference> over_seeds = {};  ///< over models, from two on
-  Verdict verdict = Verdict::kOpen;         ///< on b, by the rule of verdict.h
+  Verdict verdict = Verdict::kOpen;           ///< on b, by the rule of verdict.h
   std::string kv = "full";
   int64_t points = 1;  ///< pairs that it is the mean of
 };

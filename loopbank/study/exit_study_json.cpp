@@ -115,9 +115,8 @@ nlohmann::ordered_json to_json(const ExitStudy& study) {
                {"findings", findings_json(study)},
                {"said", Json::array()}};
   for (const auto& noise : study.noise) {
-    json["noise"][std::string(name_of(noise.where))] = {{"rows", noise.rows},
-                                                        {"median", noise.median},
-                                                        {"half_width", noise.half_width}};
+    json["noise"][std::string(name_of(noise.where))] = {
+        {"rows", noise.rows}, {"median", noise.median}, {"half_width", noise.half_width}};
   }
   for (const auto& result : study.results) {
     json["results"].push_back(concluded_json(result));

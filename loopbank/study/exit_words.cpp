@@ -71,7 +71,7 @@ std::string verdict_text(const ExitStudy& study, const ExitComparison& compariso
   const double change = comparison.bpb_difference.difference;
   const auto intervals =
       intervals_of(comparison.bpb_difference, comparison.over_seeds, study.models);
-  const auto* const said = comparison.verdict == Verdict::kOpen      ? "too near to tell"
+  const auto* const said = comparison.verdict == Verdict::kOpen     ? "too near to tell"
                            : comparison.verdict == Verdict::kBetter ? "better"
                                                                     : "worse";
   return fmt::format("{:+.4f} bits per byte ({}), {}", change, intervals, said);
@@ -85,13 +85,13 @@ std::string points_text(const ExitComparison& comparison, std::string_view what)
 std::string sentence_of(const ExitStudy& study, const ExitComparison& answer) {
   const auto verdict = verdict_text(study, answer);
   if (answer.question == "gate") {
-    return fmt::format("{}: {} in place of {} at equal FLOPs, {}: {}.", words_for(answer.where),
+    return fmt::format("{} in place of {} at equal FLOPs, {}: {}.",
                        answer.b == "budget" ? "budgets drawn at random" : answer.b, answer.a,
                        points_text(answer, "threshold"), verdict);
   }
   if (answer.question == "hard") {
-    return fmt::format("{}: {} hard in place of soft, {}: {}.", words_for(answer.where), answer.a,
-                       points_text(answer, "rule"), verdict);
+    return fmt::format("{} hard in place of soft, {}: {}.", answer.a, points_text(answer, "rule"),
+                       verdict);
   }
   return fmt::format("{}: in the prompt too in place of decoding alone, {}: {}.", answer.kv,
                      points_text(answer, "rule"), verdict);
@@ -110,11 +110,14 @@ std::string count_text(const std::vector<const ExitComparison*>& answers, std::s
 }
 
 ExitAnswer answer_to(const ExitStudy& study, std::string headline, std::string_view question,
-                    std::string_view worse, std::string_view better) {
+                     std::string_view worse, std::string_view better) {
   std::vector<const ExitComparison*> asked;
   ExitAnswer answer{.headline = std::move(headline), .sentences = {}};
   for (const auto& one : study.answers) {
-    if (one.question == question) {
+    // With `full` a token sees the same in scoring as where it is decoded: said once.
+    const bool is_said = one.where == ExitWhere::kScoring && !asked.empty() &&
+                         asked.front()->where == ExitWhere::kDecode;
+    if (one.question == question && !is_said) {
       asked.push_back(&one);
     }
   }
@@ -125,9 +128,7 @@ ExitAnswer answer_to(const ExitStudy& study, std::string headline, std::string_v
     answer.sentences.push_back(count_text(asked, worse, better));
   }
   for (const auto* one : asked) {
-    auto text = sentence_of(study, *one);
-    text[0] = static_cast<char>(std::toupper(text[0]));
-    answer.sentences.push_back(std::move(text));
+    answer.sentences.push_back(sentence_of(study, *one));
   }
   return answer;
 }
@@ -139,7 +140,7 @@ ExitAnswer answer_on_times(const ExitStudy& study) {
         "{}: all loops in turns with themselves, in the turns of {} rows, save {} by the median, "
         "and {} or less either way in {}.",
         words_for(noise.where), noise.rows, percent_of(noise.median), percent_of(noise.half_width),
-        noise.rows < 20 ? "all of them" : "95 of 100");
+        noise.rows < kRowsOfQuantile ? "all of them" : "95 of 100");
     text[0] = static_cast<char>(std::toupper(text[0]));
     answer.sentences.push_back(std::move(text));
   }
@@ -148,7 +149,8 @@ ExitAnswer answer_on_times(const ExitStudy& study) {
 
 std::string line_of(const ExitResult& result, double bpb_of_all) {
   auto line = fmt::format(
-      "  {:<18} {:<10} {:>8.4f} {:>+7.2f} % {:>8.4f} {:>6.1f} % {:>6.2f} {:>9} {:>6.1f} % {:>6.1f} %",
+      "  {:<18} {:<10} {:>8.4f} {:>+7.2f} % {:>8.4f} {:>6.1f} % {:>6.2f} {:>9} {:>6.1f} % {:>6.1f} "
+      "%",
       result.rule, result.kv, result.bpb, 100 * (result.bpb / bpb_of_all - 1), result.kl,
       100 * result.top1_agreement, result.mean_loops, format_count(result.flops_per_token),
       100 * result.flops_saved_share, 100 * result.time_saved_share);
@@ -178,13 +180,14 @@ std::string intervals_of(const PairedDifference& documents, const std::optional<
 std::vector<ExitAnswer> exit_answers(const ExitStudy& study) {
   std::vector<ExitAnswer> answers = {
       answer_within(study, "What is saved at equal perplexity (within 0.1 % of the bits per byte)?",
-               kEqualBpb),
+                    kEqualBpb),
       answer_within(study, "What is saved within half a percent?", kCloseBpb),
-      answer_to(study, "Does the trained gate beat a rule without one?", "gate",
-               "for the gate", "for the rule without one"),
-      answer_to(study, "Soft mixture or hard exit?", "hard", "for the mixture", "for the hard exit"),
-      answer_to(study, "May a policy of keys and values hold in the prompt too?",
-               "prefill", "for decoding alone", "for the prompt too"),
+      answer_to(study, "Does the trained gate beat a rule without one?", "gate", "for the gate",
+                "for the rule without one"),
+      answer_to(study, "Soft mixture or hard exit?", "hard", "for the mixture",
+                "for the hard exit"),
+      answer_to(study, "May a policy of keys and values hold in the prompt too?", "prefill",
+                "for decoding alone", "for the prompt too"),
       answer_on_times(study)};
   std::erase_if(answers, [](const auto& answer) { return answer.sentences.empty(); });
   return answers;

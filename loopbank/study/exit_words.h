@@ -22,8 +22,7 @@ struct ExitAnswer {
 
 /// `95 % interval over documents +0.001 to +0.003, over 3 models -0.010 to +0.014`.
 [[nodiscard]] std::string intervals_of(const PairedDifference& documents,
-                                       const std::optional<Difference>& models,
-                                       int64_t num_models);
+                                       const std::optional<Difference>& models, int64_t num_models);
 
 /// `43.1 %`.
 [[nodiscard]] std::string percent_of(double share);

@@ -95,9 +95,9 @@ TEST_F(BenchExit, WritesResultsAndAPage) {
   EXPECT_EQ(json.at("models"), 1);
   // All and the rule by full and copy, the hard one by full; everywhere without what decode has.
   EXPECT_EQ(json.at("results").size(), 5U + 3U + 5U);
-  for (const char* key : {"rule", "kv", "where", "bpb", "kl", "top1_agreement", "mean_loops",
-                          "flops_per_token", "seconds", "kv_bytes_per_token", "share_returned",
-                          "noise_share"}) {
+  for (const char* key :
+       {"rule", "kv", "where", "bpb", "kl", "top1_agreement", "mean_loops", "flops_per_token",
+        "seconds", "kv_bytes_per_token", "share_returned", "noise_share"}) {
     EXPECT_TRUE(json.at("results")[0].contains(key)) << key;
   }
   EXPECT_TRUE(json.at("results")[0].at("bpb_over_seeds").is_null());
@@ -130,7 +130,9 @@ TEST_F(BenchExit, GoesOnWhereItWasKilledAndSetsSeedsTogether) {
   ASSERT_EQ(row.at("by_model").size(), 2U);
   EXPECT_NEAR(row.at("bpb"),
               (row.at("by_model")[0].at("bpb").get<double>() +
-               row.at("by_model")[1].at("bpb").get<double>()) / 2, 1e-12);
+               row.at("by_model")[1].at("bpb").get<double>()) /
+                  2,
+              1e-12);
   EXPECT_NE(row.at("by_model")[0].at("bpb"), row.at("by_model")[1].at("bpb"));
   EXPECT_FALSE(row.at("bpb_over_seeds").is_null());
   EXPECT_EQ(Json::parse(read_file(directory_.path() / "exits/results.json")), json);
@@ -155,8 +157,9 @@ TEST_F(BenchExit, RefusesOtherSettingsAndModelsThatDoNotBelongTogether) {
                 .err.find("bench exit: expected models of one config, got vocab_size 257 in model "
                           "and 300 in wide."),
             std::string::npos);
-  EXPECT_NE(exits({"model", "model"}, kRules).err.find("expected models that differ, got model twice"),
-            std::string::npos);
+  EXPECT_NE(
+      exits({"model", "model"}, kRules).err.find("expected models that differ, got model twice"),
+      std::string::npos);
 }
 
 TEST_F(BenchExit, ScoresTasksByEachRule) {
@@ -169,8 +172,8 @@ TEST_F(BenchExit, ScoresTasksByEachRule) {
             "\n";
   }
   write_text(directory_.path() / "tasks/odd.jsonl", rows);
-  const auto result = exits({"model", "other"}, {"--rules", "budget:1", "--tasks", "odd", "--data",
-                                                 "tasks"});
+  const auto result =
+      exits({"model", "other"}, {"--rules", "budget:1", "--tasks", "odd", "--data", "tasks"});
   ASSERT_EQ(result.status, 0) << result.err;
   const auto json = Json::parse(result.out);
   for (const auto& row : json.at("results")) {
@@ -184,13 +187,13 @@ TEST_F(BenchExit, ScoresTasksByEachRule) {
     }
   }
   // What eval says of the same model.
-  const auto eval = run_program({"eval", "model", "--tasks", "odd", "--data", "tasks", "--exit",
-                                 "budget:1", "--json"}, "", directory_.path());
+  const auto eval = run_program(
+      {"eval", "model", "--tasks", "odd", "--data", "tasks", "--exit", "budget:1", "--json"}, "",
+      directory_.path());
   ASSERT_EQ(eval.status, 0) << eval.err;
   const auto scored = std::find_if(
-      json.at("results").begin(), json.at("results").end(), [](const Json& row) {
-        return row.at("where") == "scoring" && row.at("rule") == "budget:1";
-      });
+      json.at("results").begin(), json.at("results").end(),
+      [](const Json& row) { return row.at("where") == "scoring" && row.at("rule") == "budget:1"; });
   EXPECT_EQ(scored->at("by_model")[0].at("tasks").at("odd"),
             Json::parse(eval.out).at("results")[0].at("value"));
 }
@@ -208,8 +211,9 @@ TEST_F(BenchExit, RulesThatReadTheHeadServeAnalysisAlone) {
               std::string::npos)
         << refused.err;
   }
-  const auto inside = run_program({"inside", "model", "--text", "corpus.jsonl", "--exit",
-                                   "entropy:5", "--json"}, "", directory_.path());
+  const auto inside =
+      run_program({"inside", "model", "--text", "corpus.jsonl", "--exit", "entropy:5", "--json"},
+                  "", directory_.path());
   ASSERT_EQ(inside.status, 0) << inside.err;
   EXPECT_EQ(Json::parse(inside.out).at("exit").at("exit"), "entropy:5");
 }

@@ -77,8 +77,8 @@ std::vector<PlainReading> plain_readings(const LanguageModel& model, TokenId tok
   int64_t agreeing = 0;
   for (int64_t t = 1; t < kReadLoops; ++t) {
     const auto log_q = logits_after(model, token, t, hard).to(at::kDouble).log_softmax(0);
-    const bool same = before.defined() &&
-                      log_q.argmax(0).item<int64_t>() == before.argmax(0).item<int64_t>();
+    const bool same =
+        before.defined() && log_q.argmax(0).item<int64_t>() == before.argmax(0).item<int64_t>();
     agreeing = same ? agreeing + 1 : 1;
     readings.push_back({.entropy = -(log_q.exp() * log_q).sum().item<double>(),
                         .kl = before.defined()
@@ -140,9 +140,14 @@ TEST_P(HeadRules, LeaveAfterTheLoopOfTheirDefinition) {
              first_loop(readings, [&](const auto& read) { return read.agreeing >= k; }));
     }
   }
-  for (const auto& [kind, tau] : std::set<std::pair<std::string, int64_t>>{
-           {"entropy", 1}, {"entropy", 4}, {"kl", 2}, {"kl", 3}, {"kl", 4}, {"argmax", 2},
-           {"argmax", 3}, {"argmax", 4}}) {
+  for (const auto& [kind, tau] : std::set<std::pair<std::string, int64_t>>{{"entropy", 1},
+                                                                           {"entropy", 4},
+                                                                           {"kl", 2},
+                                                                           {"kl", 3},
+                                                                           {"kl", 4},
+                                                                           {"argmax", 2},
+                                                                           {"argmax", 3},
+                                                                           {"argmax", 4}}) {
     EXPECT_TRUE(seen.contains({kind, tau})) << kind << " never left after " << tau;
   }
 }

@@ -43,16 +43,16 @@ const std::vector<double> kDocuments = {1.0, 1.5, 1.2, 1.9, 1.4};
 ExitStudy study_at_odds(double by = 0.0) {
   const auto of_all = shifted(kDocuments, by);
   ExitStudy study{.documents = 5, .scored_tokens = 100, .timed_documents = 2};
-  study.results = {row_of_exits("all", of_all, 100.0),
-                   row_of_exits("cdf:0.9", shifted(of_all, 0.02), 50.0),
-                   row_of_exits("cdf:0.9,hard", shifted(of_all, 0.12), 50.0),
-                   row_of_exits("change:0.5", shifted(of_all, 0.06), 48.0),
-                   row_of_exits("change:0.2", shifted(of_all, 0.02), 56.0),
-                   row_of_exits("budget:1", shifted(of_all, 0.09), 30.0),
-                   row_of_exits("cdf:0.9", shifted(of_all, 0.03), 50.0, ExitWhere::kDecode, "last"),
-                   row_of_exits("all", of_all, 100.0, ExitWhere::kEverywhere),
-                   row_of_exits("cdf:0.9", shifted(of_all, 0.07), 50.0, ExitWhere::kEverywhere,
-                                "last")};
+  study.results = {
+      row_of_exits("all", of_all, 100.0),
+      row_of_exits("cdf:0.9", shifted(of_all, 0.02), 50.0),
+      row_of_exits("cdf:0.9,hard", shifted(of_all, 0.12), 50.0),
+      row_of_exits("change:0.5", shifted(of_all, 0.06), 48.0),
+      row_of_exits("change:0.2", shifted(of_all, 0.02), 56.0),
+      row_of_exits("budget:1", shifted(of_all, 0.09), 30.0),
+      row_of_exits("cdf:0.9", shifted(of_all, 0.03), 50.0, ExitWhere::kDecode, "last"),
+      row_of_exits("all", of_all, 100.0, ExitWhere::kEverywhere),
+      row_of_exits("cdf:0.9", shifted(of_all, 0.07), 50.0, ExitWhere::kEverywhere, "last")};
   return study;
 }
 
@@ -113,8 +113,9 @@ TEST(ExitConclusions, AnswersAreMeansOverThresholds) {
       said += sentence + "\n";
     }
   }
-  expect_contains(said, "Soft mixture or hard exit?\nDecoding: cdf hard in place of soft, mean of 2 "
-                        "rules: +0.2000 bits per byte (95 % interval over documents");
+  expect_contains(said,
+                  "Soft mixture or hard exit?\ncdf hard in place of soft, mean of 2 rules: "
+                  "+0.2000 bits per byte (95 % interval over documents");
   expect_contains(said, "Of 2 comparisons, 2 for the gate, 0 for the rule without one, 0 too near");
 }
 
@@ -225,9 +226,10 @@ TEST(ExitLog, RefusesRowsOfOtherSettingsAndOtherTexts) {
     ExitLog log(path, settings_of_log(5));
     FAIL();
   } catch (const Error& error) {
-    EXPECT_EQ(error.what(), path.string() + ":1: expected rows measured with turns = 5, got 3. Ask "
-                                            "for what they were measured with, or give another "
-                                            "--out.");
+    EXPECT_EQ(error.what(), path.string() +
+                                ":1: expected rows measured with turns = 5, got 3. Ask "
+                                "for what they were measured with, or give another "
+                                "--out.");
   }
   write_file_atomically(path, "a diary\n");
   EXPECT_THROW(ExitLog(path, settings_of_log()), Error);

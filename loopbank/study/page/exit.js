@@ -21,7 +21,9 @@
     const rows = data.rows.filter((row) => row.where === where).map((row) => element("tr", {},
       rowHeading(row.rule, element("small", { textContent: row.kv })),
       ...row.cells.map((text, i) => cell(data.columns[i], sentence(text)))));
-    return table("exits", head, element("tbody", {}, ...rows));
+    const note = data.notes[where] ? element("p", {}, element("small", {}, sentence(data.notes[where])))
+      : null;
+    return element("div", {}, note, table("exits", head, element("tbody", {}, ...rows)));
   }
 
   const kQuestions = {
