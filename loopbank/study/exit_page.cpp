@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -20,6 +21,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr double kNearLoss = 0.05;  // of the bits per byte: what the first two pictures show
+constexpr double kAnyLoss = std::numeric_limits<double>::infinity();
 constexpr std::array kPagePlaces = {ExitWhere::kDecode, ExitWhere::kEverywhere,
                                     ExitWhere::kScoring};
 
@@ -42,16 +45,17 @@ std::string color_of(const ExitResult& result) {
 
 /// The points of a picture by curve, from little to much saved.
 std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
-                                    double ExitResult::*saved, bool ExitResult::*on_front) {
+                                    double ExitResult::*saved, bool ExitResult::*on_front,
+                                    double most_lost) {
+  const double of_all = all_of(study, where)->bpb;
   std::vector<const ExitResult*> sorted;
   for (const auto& result : study.results) {
-    if (result.where == where) {
+    if (result.where == where && result.bpb <= (1 + most_lost) * of_all) {
       sorted.push_back(&result);
     }
   }
   std::stable_sort(sorted.begin(), sorted.end(),
                    [&](const auto* a, const auto* b) { return a->*saved < b->*saved; });
-  const double of_all = all_of(study, where)->bpb;
   std::vector<FigureSeries> curves;
   for (const auto* result : sorted) {
     const auto name = curve_of(*result);
@@ -74,14 +78,6 @@ std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
 
 std::string interval_cell(const Difference& difference) {
   return fmt::format("{:+.4f} to {:+.4f}", difference.low, difference.high);
-}
-
-Json answers_of(const ExitStudy& study) {
-  auto list = Json::array();
-  for (const auto& answer : exit_answers(study)) {
-    list.push_back({{"headline", answer.headline}, {"sentences", answer.sentences}});
-  }
-  return list;
 }
 
 /// Tasks that rows were scored on.
@@ -165,22 +161,45 @@ std::string verdict_cell(const ExitComparison& comparison) {
                                                   : "worse";
 }
 
+Json comparison_of(const ExitStudy& study, const ExitComparison& comparison) {
+  Json cells = {name_of(comparison.where),
+                fmt::format("{:+.4f}", comparison.bpb_difference.difference),
+                interval_cell(comparison.bpb_difference)};
+  if (study.models > 1) {
+    cells.push_back(comparison.over_seeds ? interval_cell(*comparison.over_seeds) : "");
+  }
+  cells.push_back(verdict_cell(comparison));
+  auto a = comparison.a;
+  auto b = comparison.b == "budget" ? "budgets drawn at random" : comparison.b;
+  if (comparison.question == "prefill") {
+    a = comparison.kv + " for decoding alone";
+    b = comparison.kv + " in the prompt too" + (b.empty() ? "" : ", " + b);
+  }
+  if (comparison.points > 1) {
+    a += fmt::format(", mean of {}", comparison.points);
+  }
+  return {{"question", comparison.question}, {"a", a}, {"b", b}, {"cells", std::move(cells)}};
+}
+
 Json comparisons_of(const ExitStudy& study) {
   auto list = Json::array();
   for (const auto& comparison : study.comparisons) {
-    Json cells = {name_of(comparison.where),
-                  fmt::format("{:+.4f}", comparison.bpb_difference.difference),
-                  interval_cell(comparison.bpb_difference)};
-    if (study.models > 1) {
-      cells.push_back(comparison.over_seeds ? interval_cell(*comparison.over_seeds) : "");
+    list.push_back(comparison_of(study, comparison));
+  }
+  return list;
+}
+
+/// Answers of comparisons are a sentence and a table; of the others, sentences.
+Json answers_of(const ExitStudy& study) {
+  auto list = Json::array();
+  for (const auto& answer : exit_answers(study)) {
+    auto sentences = answer.sentences;
+    auto rows = Json::array();
+    for (const auto* comparison : answer.comparisons) {
+      rows.push_back(comparison_of(study, *comparison));
     }
-    cells.push_back(verdict_cell(comparison));
-    const bool in_prompt = comparison.question == "prefill";
-    const auto kv = in_prompt ? comparison.kv + " " : "";
-    list.push_back({{"question", comparison.question},
-                    {"a", in_prompt ? kv + "for decoding alone" : comparison.a},
-                    {"b", in_prompt ? kv + "in the prompt too, " + comparison.b : comparison.b},
-                    {"cells", std::move(cells)}});
+    sentences.resize(rows.empty() ? sentences.size() : 1);
+    list.push_back({{"headline", answer.headline}, {"sentences", sentences}, {"rows", rows}});
   }
   return list;
 }
@@ -197,31 +216,41 @@ Json compared_columns(const ExitStudy& study) {
 }  // namespace
 
 std::vector<Figure> exit_figures(const ExitStudy& study) {
-  Figure time{.id = "time",
-              .section = "figures",
-              .title = "Quality lost for time saved",
-              .caption =
-                  "Bits per byte above those of all loops against the wall-clock time saved, "
-                  "measured in turns with them. Lower and further right is better; what no "
-                  "other result beats in both bears its name.",
-              .x_title = "time saved, %",
-              .y_title = "bits per byte above all, %",
-              .kind = FigureKind::kPoints,
-              .error_label = "half of the 95 % interval over documents"};
-  auto flops = time;
-  flops.id = "flops";
-  flops.title = "Quality lost for FLOPs saved";
-  flops.caption = "The same against the FLOPs that the skipped loops would have taken.";
-  flops.x_title = "FLOPs saved, %";
-  for (const auto where : kPagePlaces) {
-    auto by_time =
-        curves_of(study, where, &ExitResult::time_saved_share, &ExitResult::on_front_of_time);
-    auto by_flops =
-        curves_of(study, where, &ExitResult::flops_saved_share, &ExitResult::on_front_of_flops);
-    time.series.insert(time.series.end(), by_time.begin(), by_time.end());
-    flops.series.insert(flops.series.end(), by_flops.begin(), by_flops.end());
+  std::vector<Figure> figures;
+  for (const double most_lost : {kNearLoss, kAnyLoss}) {
+    const bool near = most_lost == kNearLoss;
+    const auto within = near ? fmt::format(" within {:.0f} %", 100 * kNearLoss) : "";
+    Figure time{.id = near ? "time-near" : "time",
+                .section = "figures",
+                .title = "Quality lost for time saved" + within,
+                .caption =
+                    "Bits per byte above those of all loops against the wall-clock time saved, "
+                    "measured in turns with them. Lower and further right is better; what no "
+                    "other result beats in both bears its name.",
+                .x_title = "time saved, %",
+                .y_title = "bits per byte above all, %",
+                .kind = FigureKind::kPoints,
+                .error_label = "half of the 95 % interval over documents"};
+    auto flops = time;
+    flops.id = near ? "flops-near" : "flops";
+    flops.title = "Quality lost for FLOPs saved" + within;
+    flops.caption = "The same against the FLOPs that the skipped loops would have taken.";
+    flops.x_title = "FLOPs saved, %";
+    for (const auto where : kPagePlaces) {
+      if (all_of(study, where) == nullptr) {
+        continue;
+      }
+      auto by_time = curves_of(study, where, &ExitResult::time_saved_share,
+                               &ExitResult::on_front_of_time, most_lost);
+      auto by_flops = curves_of(study, where, &ExitResult::flops_saved_share,
+                                &ExitResult::on_front_of_flops, most_lost);
+      time.series.insert(time.series.end(), by_time.begin(), by_time.end());
+      flops.series.insert(flops.series.end(), by_flops.begin(), by_flops.end());
+    }
+    figures.push_back(std::move(time));
+    figures.push_back(std::move(flops));
   }
-  return {time, flops};
+  return figures;
 }
 
 std::string exit_page(const ExitStudy& study, const std::string& title, const std::string& lead) {

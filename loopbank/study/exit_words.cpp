@@ -32,33 +32,37 @@ const ExitNoise* noise_at(const ExitStudy& study, ExitWhere where) {
 }
 
 std::string time_text(const ExitStudy& study, const ExitResult& result) {
-  auto text = percent_of(result.time_saved_share);
+  const auto text = percent_of(result.time_saved_share);
   const auto* noise = noise_at(study, result.where);
-  return noise == nullptr ? text : text + " +- " + percent_of(noise->half_width);
+  if (noise == nullptr) {
+    return text + " of the time";
+  }
+  const bool is_noise = std::abs(result.time_saved_share) <= noise->half_width;
+  return fmt::format("{} +- {} of the time{}", text, percent_of(noise->half_width),
+                     is_noise ? " (within the noise)" : "");
 }
 
 std::string saving_text(const ExitStudy& study, const ExitResult& result) {
-  return fmt::format(
-      "{} with {} saves {} of the FLOPs and {} of the time, for {:+.4f} bits per byte ({})",
-      result.rule, result.kv, percent_of(result.flops_saved_share), time_text(study, result),
-      result.bpb_difference.difference,
-      intervals_of(result.bpb_difference, result.bpb_over_seeds, study.models));
+  return fmt::format("{} with {} saves {} of the FLOPs and {}, for {:+.4f} bits per byte ({})",
+                     result.rule, result.kv, percent_of(result.flops_saved_share),
+                     time_text(study, result), result.bpb_difference.difference,
+                     intervals_of(result.bpb_difference, result.bpb_over_seeds, study.models));
 }
 
 /// What may be lost at most: by FLOPs and by time, once where it is the same.
 ExitAnswer answer_within(const ExitStudy& study, std::string headline, double share) {
   ExitAnswer answer{.headline = std::move(headline), .sentences = {}};
   for (const auto where : kPlacesAsked) {
-    if (all_of(study, where) == nullptr) {
+    const auto* all = all_of(study, where);
+    if (all == nullptr) {
       continue;
     }
     const auto* flops = most_saved(study, where, share, &ExitResult::flops_saved_share);
     const auto* time = most_saved(study, where, share, &ExitResult::time_saved_share);
-    if (flops == nullptr) {
-      continue;
-    }
-    auto text = fmt::format("{}: {}", words_for(where), saving_text(study, *flops));
-    if (time != flops) {
+    auto text = std::string(words_for(where)) + ": ";
+    text += flops == all ? "nothing, no rule that saves is as near to all loops"
+                         : saving_text(study, *flops);
+    if (time != flops && time != all) {
       text += fmt::format("; most time: {}", saving_text(study, *time));
     }
     text[0] = static_cast<char>(std::toupper(text[0]));
@@ -104,15 +108,14 @@ std::string count_text(const std::vector<const ExitComparison*>& answers, std::s
     return std::count_if(answers.begin(), answers.end(),
                          [&](const auto* answer) { return answer->verdict == verdict; });
   };
-  return fmt::format("Of {} comparisons, {} {}, {} {}, {} too near to tell.", answers.size(),
-                     count(Verdict::kWorse), worse, count(Verdict::kBetter), better,
-                     count(Verdict::kOpen));
+  return fmt::format("{} {}, {} {}, {} too near to tell.", count(Verdict::kWorse), worse,
+                     count(Verdict::kBetter), better, count(Verdict::kOpen));
 }
 
 ExitAnswer answer_to(const ExitStudy& study, std::string headline, std::string_view question,
                      std::string_view worse, std::string_view better) {
-  std::vector<const ExitComparison*> asked;
   ExitAnswer answer{.headline = std::move(headline), .sentences = {}};
+  auto& asked = answer.comparisons;
   for (const auto& one : study.answers) {
     // With `full` a token sees the same in scoring as where it is decoded: said once.
     const bool is_said = one.where == ExitWhere::kScoring && !asked.empty() &&
@@ -124,9 +127,7 @@ ExitAnswer answer_to(const ExitStudy& study, std::string headline, std::string_v
   if (asked.empty()) {
     return answer;
   }
-  if (asked.size() > 1) {
-    answer.sentences.push_back(count_text(asked, worse, better));
-  }
+  answer.sentences.push_back(count_text(asked, worse, better));
   for (const auto* one : asked) {
     answer.sentences.push_back(sentence_of(study, *one));
   }

@@ -15,6 +15,8 @@ constexpr double kEqualBpb = 0.001;  ///< what counts as equal perplexity
 struct ExitAnswer {
   std::string headline;
   std::vector<std::string> sentences;
+  /// Where it is of comparisons: those of study.answers that the sentences behind the first tell.
+  std::vector<const ExitComparison*> comparisons = {};
 };
 
 /// Every question that the study has rows for.

@@ -180,8 +180,10 @@ TEST(HeadRule, ServeAnalysisAlone) {
     }
   }
   EXPECT_FALSE(ExitChoice::parse("change:0.1").reads_head());
-  for (const std::string bad : {"entropy", "entropy:-1", "kl:x", "argmax:1", "argmax:2.5",
-                                "argmax:" + std::to_string(kMaxLoops + 1)}) {
+  for (const std::string& bad :
+       {std::string("entropy"), std::string("entropy:-1"), std::string("kl:x"),
+        std::string("argmax:1"), std::string("argmax:2.5"),
+        "argmax:" + std::to_string(kMaxLoops + 1)}) {
     EXPECT_THROW((void)ExitChoice::parse(bad), Error) << bad;
   }
 }

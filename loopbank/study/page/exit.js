@@ -32,20 +32,29 @@
     prefill: "A policy in the prompt too in place of decoding alone",
   };
 
-  function compared(question) {
-    const rows = data.comparisons.filter((one) => one.question === question)
-      .map((one) => element("tr", {},
-        rowHeading(one.b, element("small", { textContent: "against " + one.a })),
-        ...one.cells.map((text, i) => cell(data.compared_columns[i], sentence(text)))));
-    if (rows.length === 0) return null;
+  const kMarks = { better: "yes", worse: "no", "too near to tell": "open" };
+
+  /** What b is against a; the last column is the verdict on b. */
+  function pairTable(pairs) {
+    const rows = pairs.map((one) => element("tr", {},
+      rowHeading(one.b, element("small", { textContent: "against " + one.a })),
+      ...one.cells.map((text, i) => cell(data.compared_columns[i], sentence(text),
+        i + 1 === one.cells.length ? "word " + kMarks[text] : i === 0 ? "word" : ""))));
     const head = ["rule", ...data.compared_columns].map((title) => heading(title));
-    return details(kQuestions[question], false, table("exits", head, element("tbody", {}, ...rows)));
+    return table("exits", head, element("tbody", {}, ...rows));
+  }
+
+  function compared(question) {
+    const pairs = data.comparisons.filter((one) => one.question === question);
+    return pairs.length === 0 ? null : details(kQuestions[question], false, pairTable(pairs));
   }
 
   function answerElement(answer) {
-    const sentences = answer.sentences.map((text) => element("li", {}, sentence(text)));
-    return element("div", { className: "answer" },
-      element("h3", { textContent: answer.headline }), element("ul", {}, ...sentences));
+    const said = answer.rows.length > 0
+      ? [element("p", {}, sentence(answer.sentences[0])), pairTable(answer.rows)]
+      : [element("ul", {}, ...answer.sentences.map((text) => element("li", {}, sentence(text))))];
+    return element("div", { className: "answer wide" },
+      element("h3", { textContent: answer.headline }), ...said);
   }
 
   document.title = data.title;
