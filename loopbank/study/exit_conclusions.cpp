@@ -41,25 +41,32 @@ void compare_with_all(const ExitResult& all, ExitResult& row) {
   }
 }
 
-ExitNoise noise_of(const ExitStudy& study, ExitWhere where) {
-  std::vector<double> shares;
-  for (const auto& result : study.results) {
-    if (result.where == where) {
-      shares.push_back(result.noise_share);
-    }
-  }
-  ExitNoise noise{.where = where, .rows = static_cast<int64_t>(shares.size())};
-  noise.median = median(shares);
+/// The largest of the sizes, or from kRowsOfQuantile rows on that which 95 of 100 do not exceed.
+double half_width_of(std::vector<double> shares) {
   for (auto& share : shares) {
     share = std::abs(share);
   }
   std::sort(shares.begin(), shares.end());
   auto last = shares.size() - 1;
-  if (noise.rows >= kRowsOfQuantile) {
+  if (static_cast<int64_t>(shares.size()) >= kRowsOfQuantile) {
     last = static_cast<size_t>(std::ceil(kNoiseQuantile * static_cast<double>(shares.size()))) - 1;
   }
-  noise.half_width = shares[last];
-  return noise;
+  return shares[last];
+}
+
+ExitNoise noise_of(const ExitStudy& study, ExitWhere where) {
+  std::vector<double> shares, of_cpu;
+  for (const auto& result : study.results) {
+    if (result.where == where) {
+      shares.push_back(result.noise_share);
+      of_cpu.push_back(result.cpu_noise_share);
+    }
+  }
+  return {.where = where,
+          .rows = static_cast<int64_t>(shares.size()),
+          .median = median(shares),
+          .half_width = half_width_of(shares),
+          .cpu_half_width = half_width_of(of_cpu)};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <ctime>
 #include <iterator>
 #include <map>
 #include <numbers>
@@ -79,6 +80,32 @@ bool is_worth_measuring(const ExitCase& exit_case) {
          (exit_case.where != ExitWhere::kScoring || exit_case.policy->reads_in_step());
 }
 
+/// Medians over turns.
+struct Turns {
+  double of_all = 0.0;
+  double of_rule = 0.0;
+  double saved = 0.0;  // share
+  double noise = 0.0;  // share that `all` saves against the `all` before it
+};
+
+/// @param of_all  one more than of_rule: before, between and behind those
+Turns turns_of(const std::vector<ExitRun>& of_all, const std::vector<ExitRun>& of_rule,
+               double ExitRun::*time) {
+  std::vector<double> all, rule, saved, noise;
+  for (const auto& run : of_all) {
+    all.push_back(run.*time);
+  }
+  for (size_t turn = 0; turn < of_rule.size(); ++turn) {
+    rule.push_back(of_rule[turn].*time);
+    saved.push_back(1.0 - 2 * rule.back() / (all[turn] + all[turn + 1]));
+    noise.push_back(1.0 - all[turn + 1] / all[turn]);
+  }
+  return {.of_all = median(all),
+          .of_rule = median(rule),
+          .saved = median(saved),
+          .noise = median(noise)};
+}
+
 }  // namespace
 
 std::vector<ExitCase> exit_cases(const std::vector<std::string>& rules,
@@ -126,12 +153,14 @@ ExitRun ExitMeasure::run(const ExitCase& exit_case, size_t num_documents, at::Te
     run.positions += read * (read - 1) / 2;
   }
   const Stopwatch watch;
+  const auto cpu_before = std::clock();
   while (!engine_.idle()) {
     for (const auto& scored : engine_.step().scored) {
       run.nats[document_of.at(scored.request)] -= scored.log_probability;
     }
   }
   run.seconds = watch.seconds();
+  run.cpu_seconds = static_cast<double>(std::clock() - cpu_before) / CLOCKS_PER_SEC;
   run.counts = counts_between(before, engine_.counts());
   return run;
 }
@@ -180,19 +209,20 @@ ExitResult ExitMeasure::describe(const ExitCase& exit_case, const ExitRun& run) 
 
 void ExitMeasure::time(const ExitCase& exit_case, ExitResult& result) {
   const ExitCase all{"all", &key_value_policy("full"), exit_case.where};
-  std::vector<double> of_all = {run(all, timed()).seconds};
-  std::vector<double> of_rule, saved, noise;
+  std::vector<ExitRun> of_all, of_rule;
+  of_all.push_back(run(all, timed()));
   for (int64_t turn = 0; turn < options_.turns; ++turn) {
-    const double before = of_all.back();
-    of_rule.push_back(run(exit_case, timed()).seconds);
-    of_all.push_back(run(all, timed()).seconds);
-    saved.push_back(1.0 - 2 * of_rule.back() / (before + of_all.back()));
-    noise.push_back(1.0 - of_all.back() / before);
+    of_rule.push_back(run(exit_case, timed()));
+    of_all.push_back(run(all, timed()));
   }
-  result.seconds = median(of_rule);
-  result.seconds_of_all = median(of_all);
-  result.time_saved_share = median(saved);
-  result.noise_share = median(noise);
+  const auto seconds = turns_of(of_all, of_rule, &ExitRun::seconds);
+  result.seconds = seconds.of_rule;
+  result.seconds_of_all = seconds.of_all;
+  result.time_saved_share = seconds.saved;
+  result.noise_share = seconds.noise;
+  const auto cpu = turns_of(of_all, of_rule, &ExitRun::cpu_seconds);
+  result.cpu_saved_share = cpu.saved;
+  result.cpu_noise_share = cpu.noise;
 }
 
 std::vector<double> ExitMeasure::document_bpb(const ExitRun& run) const {

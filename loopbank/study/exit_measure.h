@@ -32,6 +32,7 @@ struct ExitRun {
   EngineCounts counts;       ///< of this run alone
   double positions = 0.0;    ///< of the tokens read, summed
   double seconds = 0.0;
+  double cpu_seconds = 0.0;  ///< of all threads of the process
 };
 
 class ExitMeasure {

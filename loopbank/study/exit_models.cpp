@@ -40,7 +40,8 @@ ExitResult mean_result(std::vector<ExitResult> of_models) {
   for (const auto figure :
        {&ExitResult::bpb, &ExitResult::kl, &ExitResult::top1_agreement, &ExitResult::mean_loops,
         &ExitResult::flops_per_token, &ExitResult::seconds, &ExitResult::seconds_of_all,
-        &ExitResult::time_saved_share, &ExitResult::noise_share}) {
+        &ExitResult::time_saved_share, &ExitResult::noise_share, &ExitResult::cpu_saved_share,
+        &ExitResult::cpu_noise_share}) {
     double sum = 0.0;
     for (const auto& result : of_models) {
       sum += result.*figure;

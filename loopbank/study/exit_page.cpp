@@ -43,6 +43,14 @@ std::string color_of(const ExitResult& result) {
   return color == colors.end() ? "other-2" : color->second;
 }
 
+/// Whether a curve is shown only when the reader asks for it: what is not a soft exit with `full` by
+/// a rule that does without the head.
+bool is_folded(const ExitResult& result) {
+  const auto kind = kind_of_rule(result.rule);
+  return result.hard || result.kv != "full" || kind == "entropy" || kind == "kl" ||
+         kind == "argmax";
+}
+
 /// The points of a picture by curve, from little to much saved.
 std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
                                     double ExitResult::*saved, bool ExitResult::*on_front,
@@ -65,7 +73,7 @@ std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
       curves.push_back({.label = name,
                         .panel = std::string(name_of(where)),
                         .color = color_of(*result),
-                        .hidden = result->hard || result->kv != "full"});
+                        .hidden = is_folded(*result)});
       curve = curves.end() - 1;
     }
     curve->add(100 * result->*saved, 100 * (result->bpb / of_all - 1));
@@ -95,8 +103,8 @@ Json columns_of(const ExitStudy& study) {
   if (study.models > 1) {
     columns.push_back("95 % over models");
   }
-  for (const char* name :
-       {"KL to all", "top 1", "loops", "FLOPs saved", "time saved", "keys and values a token"}) {
+  for (const char* name : {"KL to all", "top 1", "loops", "FLOPs saved", "time saved",
+                           "CPU time saved", "keys and values a token"}) {
     columns.push_back(name);
   }
   for (const auto& task : tasks_in(study)) {
@@ -110,9 +118,10 @@ Json notes_of(const ExitStudy& study) {
   auto notes = Json::object();
   for (const auto& noise : study.noise) {
     notes[std::string(name_of(noise.where))] = fmt::format(
-        "Times saved are good to +- {}: what all loops in turns with themselves do not "
-        "exceed in {} rows.",
-        percent_of(noise.half_width), noise.rows < kRowsOfQuantile ? "any of the" : "95 of 100");
+        "Times saved are good to +- {}, those of the processor to +- {}: what all loops in turns "
+        "with themselves do not exceed in {} rows.",
+        percent_of(noise.half_width), percent_of(noise.cpu_half_width),
+        noise.rows < kRowsOfQuantile ? "any of the" : "95 of 100");
   }
   return notes;
 }
@@ -133,7 +142,7 @@ Json cells_of(const ExitStudy& study, const ExitResult& result) {
   for (const auto& text :
        {fmt::format("{:.4f}", result.kl), percent_of(result.top1_agreement),
         fmt::format("{:.2f}", result.mean_loops), percent_of(result.flops_saved_share),
-        percent_of(result.time_saved_share),
+        percent_of(result.time_saved_share), percent_of(result.cpu_saved_share),
         format_bytes(static_cast<double>(result.kv_bytes_per_token))}) {
     cells.push_back(text);
   }

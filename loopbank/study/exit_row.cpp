@@ -24,7 +24,9 @@ constexpr std::array kRowNumbers = {std::pair{"bpb", &ExitResult::bpb},
                                     std::pair{"seconds", &ExitResult::seconds},
                                     std::pair{"seconds_of_all", &ExitResult::seconds_of_all},
                                     std::pair{"time_saved_share", &ExitResult::time_saved_share},
-                                    std::pair{"noise_share", &ExitResult::noise_share}};
+                                    std::pair{"noise_share", &ExitResult::noise_share},
+                                    std::pair{"cpu_saved_share", &ExitResult::cpu_saved_share},
+                                    std::pair{"cpu_noise_share", &ExitResult::cpu_noise_share}};
 constexpr std::array kPlaces = {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring};
 
 std::vector<double> numbers_in(const nlohmann::json& list, const JsonValues& values,

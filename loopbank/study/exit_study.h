@@ -71,6 +71,9 @@ struct ExitResult {
   double flops_saved_share = 0.0;
   double time_saved_share = 0.0;
   double noise_share = 0.0;  ///< the time that `all` saves against itself in the same turns
+  /// Both of the processor's time, of all threads: other work on the machine moves it less.
+  double cpu_saved_share = 0.0;
+  double cpu_noise_share = 0.0;
   std::optional<double> share_returned = {};  ///< time saved / FLOPs saved, from 1 % of FLOPs on
   PairedDifference bpb_difference = {};       ///< to `all`, over documents
   std::optional<Difference> bpb_over_seeds = {};  ///< the same over models, from two on
@@ -135,9 +138,10 @@ struct ExitComparison {
 /// What the seconds are worth: `all` in turns with itself.
 struct ExitNoise {
   ExitWhere where = ExitWhere::kDecode;
-  int64_t rows = 0;         ///< in whose turns it was measured
-  double median = 0.0;      ///< share of its time that `all` saves against itself
-  double half_width = 0.0;  ///< which 95 of 100 rows do not exceed; of fewer than 20, none
+  int64_t rows = 0;             ///< in whose turns it was measured
+  double median = 0.0;          ///< share of its time that `all` saves against itself
+  double half_width = 0.0;      ///< which 95 of 100 rows do not exceed; of fewer than 20, none
+  double cpu_half_width = 0.0;  ///< the same of the processor's time
 };
 
 struct ExitStudy {

@@ -31,7 +31,8 @@ Json model_json(const ExitResult& of_model) {
                {"flops_per_token", of_model.flops_per_token},
                {"seconds", of_model.seconds},
                {"seconds_of_all", of_model.seconds_of_all},
-               {"time_saved_share", of_model.time_saved_share}};
+               {"time_saved_share", of_model.time_saved_share},
+               {"cpu_saved_share", of_model.cpu_saved_share}};
   for (const auto& task : of_model.tasks) {
     json["tasks"][task.task] = task.value;
   }
@@ -115,8 +116,10 @@ nlohmann::ordered_json to_json(const ExitStudy& study) {
                {"findings", findings_json(study)},
                {"said", Json::array()}};
   for (const auto& noise : study.noise) {
-    json["noise"][std::string(name_of(noise.where))] = {
-        {"rows", noise.rows}, {"median", noise.median}, {"half_width", noise.half_width}};
+    json["noise"][std::string(name_of(noise.where))] = {{"rows", noise.rows},
+                                                        {"median", noise.median},
+                                                        {"half_width", noise.half_width},
+                                                        {"cpu_half_width", noise.cpu_half_width}};
   }
   for (const auto& result : study.results) {
     json["results"].push_back(concluded_json(result));

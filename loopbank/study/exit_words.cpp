@@ -38,8 +38,9 @@ std::string time_text(const ExitStudy& study, const ExitResult& result) {
     return text + " of the time";
   }
   const bool is_noise = std::abs(result.time_saved_share) <= noise->half_width;
-  return fmt::format("{} +- {} of the time{}", text, percent_of(noise->half_width),
-                     is_noise ? " (within the noise)" : "");
+  return fmt::format("{} +- {} of the time{}, {} +- {} of the processor's", text,
+                     percent_of(noise->half_width), is_noise ? " (within the noise)" : "",
+                     percent_of(result.cpu_saved_share), percent_of(noise->cpu_half_width));
 }
 
 std::string saving_text(const ExitStudy& study, const ExitResult& result) {
@@ -139,9 +140,10 @@ ExitAnswer answer_on_times(const ExitStudy& study) {
   for (const auto& noise : study.noise) {
     auto text = fmt::format(
         "{}: all loops in turns with themselves, in the turns of {} rows, save {} by the median, "
-        "and {} or less either way in {}.",
+        "and {} or less either way in {}; of the processor's time, {} or less.",
         words_for(noise.where), noise.rows, percent_of(noise.median), percent_of(noise.half_width),
-        noise.rows < kRowsOfQuantile ? "all of them" : "95 of 100");
+        noise.rows < kRowsOfQuantile ? "all of them" : "95 of 100",
+        percent_of(noise.cpu_half_width));
     text[0] = static_cast<char>(std::toupper(text[0]));
     answer.sentences.push_back(std::move(text));
   }
@@ -151,10 +153,11 @@ ExitAnswer answer_on_times(const ExitStudy& study) {
 std::string line_of(const ExitResult& result, double bpb_of_all) {
   auto line = fmt::format(
       "  {:<18} {:<10} {:>8.4f} {:>+7.2f} % {:>8.4f} {:>6.1f} % {:>6.2f} {:>9} {:>6.1f} % {:>6.1f} "
-      "%",
+      "% "
+      "{:>6.1f} %",
       result.rule, result.kv, result.bpb, 100 * (result.bpb / bpb_of_all - 1), result.kl,
       100 * result.top1_agreement, result.mean_loops, format_count(result.flops_per_token),
-      100 * result.flops_saved_share, 100 * result.time_saved_share);
+      100 * result.flops_saved_share, 100 * result.time_saved_share, 100 * result.cpu_saved_share);
   for (const auto& task : result.tasks) {
     line += fmt::format("  {} {:.4f}", task.task, task.value);
   }
@@ -203,9 +206,10 @@ std::string describe(const ExitStudy& study) {
   for (const auto& result : study.results) {
     if (all == nullptr || all->where != result.where) {
       all = &result;
-      text += fmt::format("\n{}\n  {:<18} {:<10} {:>8} {:>9} {:>8} {:>8} {:>6} {:>9} {:>8} {:>8}\n",
-                          name_of(result.where), "rule", "kv", "BPB", "to all", "KL", "top 1",
-                          "loops", "FLOPs", "saved", "time");
+      text += fmt::format(
+          "\n{}\n  {:<18} {:<10} {:>8} {:>9} {:>8} {:>8} {:>6} {:>9} {:>8} {:>8} {:>8}\n",
+          name_of(result.where), "rule", "kv", "BPB", "to all", "KL", "top 1", "loops", "FLOPs",
+          "saved", "time", "CPU");
     }
     text += line_of(result, all->bpb);
   }

@@ -206,7 +206,7 @@ TEST_F(BenchExit, RulesThatReadTheHeadServeAnalysisAlone) {
            {"eval", "model", "--tasks", "odd", "--data", ".", "--exit", "kl:0.01"},
            {"bench", "decode", "model", "--exit", "argmax:2"}}) {
     const auto refused = run_program(words, "", directory_.path());
-    EXPECT_EQ(refused.status, 3);
+    EXPECT_EQ(refused.status, 2);
     EXPECT_NE(refused.err.find("serve analysis alone, in bench exit and inside."),
               std::string::npos)
         << refused.err;

@@ -192,6 +192,7 @@ TEST(ExitLog, GoesOnWhereItStopped) {
   const auto path = directory.path() / "rows.jsonl";
   auto row = row_of_exits("cdf:0.9,hard", {1.25, 0.1}, 12.5, ExitWhere::kScoring, "copy");
   row.noise_share = -0.125;
+  row.cpu_saved_share = 0.375;
   row.tasks = {{.task = "facts", .value = 0.5, .difference = {}, .questions = {1.0, 0.0}}};
   {
     ExitLog log(path, settings_of_log());
@@ -213,6 +214,7 @@ TEST(ExitLog, GoesOnWhereItStopped) {
   EXPECT_EQ(read[0].where, ExitWhere::kScoring);
   EXPECT_EQ(read[0].bpb, row.bpb);
   EXPECT_EQ(read[0].noise_share, -0.125);
+  EXPECT_EQ(read[0].cpu_saved_share, 0.375);
   EXPECT_EQ(read[0].document_bpb, row.document_bpb);
   EXPECT_EQ(read[0].mean_loops_by_layer, row.mean_loops_by_layer);
   ASSERT_EQ(read[0].tasks.size(), 1U);

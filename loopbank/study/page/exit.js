@@ -17,8 +17,10 @@
     element("summary", { textContent: summary }), content);
 
   function rowsOf(where) {
-    const head = ["rule", ...data.columns].map((title) => heading(title));
-    const rows = data.rows.filter((row) => row.where === where).map((row) => element("tr", {},
+    const those = data.rows.filter((row) => row.where === where);
+    const filled = Math.max(...those.map((row) => row.cells.length));  // tasks are of one place
+    const head = ["rule", ...data.columns.slice(0, filled)].map((title) => heading(title));
+    const rows = those.map((row) => element("tr", {},
       rowHeading(row.rule, element("small", { textContent: row.kv })),
       ...row.cells.map((text, i) => cell(data.columns[i], sentence(text)))));
     const note = data.notes[where] ? element("p", {}, element("small", {}, sentence(data.notes[where])))
@@ -40,7 +42,8 @@
       rowHeading(one.b, element("small", { textContent: "against " + one.a })),
       ...one.cells.map((text, i) => cell(data.compared_columns[i], sentence(text),
         i + 1 === one.cells.length ? "word " + kMarks[text] : i === 0 ? "word" : ""))));
-    const head = ["rule", ...data.compared_columns].map((title) => heading(title));
+    const head = ["rule", ...data.compared_columns].map((title) =>
+      heading(title, null, ["where", "verdict"].includes(title) ? "word" : ""));
     return table("exits", head, element("tbody", {}, ...rows));
   }
 
