@@ -208,6 +208,9 @@ ExitResult ExitMeasure::describe(const ExitCase& exit_case, const ExitRun& run) 
 }
 
 void ExitMeasure::time(const ExitCase& exit_case, ExitResult& result) {
+  if (options_.turns < 1) {
+    return;
+  }
   const ExitCase all{"all", &key_value_policy("full"), exit_case.where};
   std::vector<ExitRun> of_all, of_rule;
   of_all.push_back(run(all, timed()));

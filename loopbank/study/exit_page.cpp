@@ -98,7 +98,7 @@ std::vector<std::string> tasks_in(const ExitStudy& study) {
   return names;
 }
 
-Json columns_of(const ExitStudy& study) {
+Json row_columns_of(const ExitStudy& study) {
   Json columns = {"BPB", "to all", "95 % over documents"};
   if (study.models > 1) {
     columns.push_back("95 % over models");
@@ -170,7 +170,7 @@ std::string verdict_cell(const ExitComparison& comparison) {
                                                   : "worse";
 }
 
-Json comparison_of(const ExitStudy& study, const ExitComparison& comparison) {
+Json pair_json(const ExitStudy& study, const ExitComparison& comparison) {
   Json cells = {name_of(comparison.where),
                 fmt::format("{:+.4f}", comparison.bpb_difference.difference),
                 interval_cell(comparison.bpb_difference)};
@@ -190,10 +190,10 @@ Json comparison_of(const ExitStudy& study, const ExitComparison& comparison) {
   return {{"question", comparison.question}, {"a", a}, {"b", b}, {"cells", std::move(cells)}};
 }
 
-Json comparisons_of(const ExitStudy& study) {
+Json pairs_json(const ExitStudy& study) {
   auto list = Json::array();
   for (const auto& comparison : study.comparisons) {
-    list.push_back(comparison_of(study, comparison));
+    list.push_back(pair_json(study, comparison));
   }
   return list;
 }
@@ -205,7 +205,7 @@ Json answers_of(const ExitStudy& study) {
     auto sentences = answer.sentences;
     auto rows = Json::array();
     for (const auto* comparison : answer.comparisons) {
-      rows.push_back(comparison_of(study, *comparison));
+      rows.push_back(pair_json(study, *comparison));
     }
     sentences.resize(rows.empty() ? sentences.size() : 1);
     list.push_back({{"headline", answer.headline}, {"sentences", sentences}, {"rows", rows}});
@@ -267,9 +267,9 @@ std::string exit_page(const ExitStudy& study, const std::string& title, const st
                {"lead", lead},
                {"answers", answers_of(study)},
                {"figures", Json::array()},
-               {"comparisons", comparisons_of(study)},
+               {"comparisons", pairs_json(study)},
                {"compared_columns", compared_columns(study)},
-               {"columns", columns_of(study)},
+               {"columns", row_columns_of(study)},
                {"notes", notes_of(study)},
                {"rows", rows_of(study)}};
   for (const auto& figure : exit_figures(study)) {

@@ -80,7 +80,7 @@ const ExitResult* measured_row(const ExitStudyOptions& options, const ExitCase& 
   return found == options.measured.end() ? nullptr : &*found;
 }
 
-bool is_reference(const ExitCase& exit_case) {
+bool is_own_reference(const ExitCase& exit_case) {
   return exit_case.rule == "all" && exit_case.policy->name() == "full";
 }
 
@@ -101,7 +101,7 @@ class RowMaker {
 
   ExitResult make(const ExitCase& exit_case) {
     read_reference(exit_case.where);
-    const auto of_rule = is_reference(exit_case) ? of_all_ : of_rule_;
+    const auto of_rule = is_own_reference(exit_case) ? of_all_ : of_rule_;
     const auto run = measure_.run(exit_case, num_documents_, of_rule);
     auto result = measure_.describe(exit_case, run);
     result.document_bpb = measure_.document_bpb(run);

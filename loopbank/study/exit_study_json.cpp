@@ -57,7 +57,7 @@ Json concluded_json(const ExitResult& result) {
   return json;
 }
 
-std::string_view name_of(Verdict verdict) {
+std::string_view verdict_key(Verdict verdict) {
   return verdict == Verdict::kBetter ? "better" : verdict == Verdict::kWorse ? "worse" : "open";
 }
 
@@ -72,10 +72,10 @@ Json comparison_json(const ExitComparison& comparison) {
           {"flops_b", comparison.flops_b},
           {"bpb_difference", difference_json(comparison.bpb_difference)},
           {"bpb_over_seeds", difference_json(comparison.over_seeds)},
-          {"verdict", name_of(comparison.verdict)}};
+          {"verdict", verdict_key(comparison.verdict)}};
 }
 
-Json found(const ExitResult* result) {
+Json found_json(const ExitResult* result) {
   return result == nullptr ? Json()
                            : Json({{"rule", result->rule},
                                    {"kv", result->kv},
@@ -89,7 +89,7 @@ Json findings_json(const ExitStudy& study) {
   auto json = Json::object();
   for (const auto where : {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring}) {
     const auto saved = [&](double share, double ExitResult::*what) {
-      return found(all_of(study, where) == nullptr ? nullptr
+      return found_json(all_of(study, where) == nullptr ? nullptr
                                                    : most_saved(study, where, share, what));
     };
     json[std::string(name_of(where))] = {

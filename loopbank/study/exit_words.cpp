@@ -21,7 +21,7 @@ std::string_view words_for(ExitWhere where) {
                                            : "scoring";
 }
 
-std::string interval_text(const Difference& difference) {
+std::string interval_words(const Difference& difference) {
   return fmt::format("{:+.4f} to {:+.4f}", difference.low, difference.high);
 }
 
@@ -103,7 +103,7 @@ std::string sentence_of(const ExitStudy& study, const ExitComparison& answer) {
 }
 
 /// The headline's own answer: how often b came out worse, better, or open.
-std::string count_text(const std::vector<const ExitComparison*>& answers, std::string_view worse,
+std::string verdict_counts(const std::vector<const ExitComparison*>& answers, std::string_view worse,
                        std::string_view better) {
   const auto count = [&](Verdict verdict) {
     return std::count_if(answers.begin(), answers.end(),
@@ -128,7 +128,7 @@ ExitAnswer answer_to(const ExitStudy& study, std::string headline, std::string_v
   if (asked.empty()) {
     return answer;
   }
-  answer.sentences.push_back(count_text(asked, worse, better));
+  answer.sentences.push_back(verdict_counts(asked, worse, better));
   for (const auto* one : asked) {
     answer.sentences.push_back(sentence_of(study, *one));
   }
@@ -174,9 +174,9 @@ std::string percent_of(double share) {
 
 std::string intervals_of(const PairedDifference& documents, const std::optional<Difference>& models,
                          int64_t num_models) {
-  auto text = "95 % interval over documents " + interval_text(documents);
+  auto text = "95 % interval over documents " + interval_words(documents);
   if (models) {
-    text += fmt::format(", over {} models {}", num_models, interval_text(*models));
+    text += fmt::format(", over {} models {}", num_models, interval_words(*models));
   }
   return text;
 }
