@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -44,6 +45,14 @@ LanguageModel model_to_decode(const DecodeFlags& flags) {
   return model;
 }
 
+/// Whether weights may lie in the caches from step to step, so that the memory bounds nothing.
+bool fits_caches(double bytes) {
+  constexpr double kKibibyte = 1024.0;
+  std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");  // such as 32768K
+  double kibibytes = 0.0;
+  return file >> kibibytes && bytes <= kibibytes * kKibibyte;
+}
+
 nlohmann::ordered_json measure(const DecodeFlags& flags) {
   const Stopwatch of_load;
   const auto model = model_to_decode(flags);
@@ -52,22 +61,25 @@ nlohmann::ordered_json measure(const DecodeFlags& flags) {
   const auto speed = measure_decoding(model, settings);
   const double bandwidth = ops::measure_read_bandwidth(at::get_num_threads());
   const double bytes = speed.bytes_per_token(settings.batch);
-  return {{"model", flags.model.empty() ? flags.config : flags.model},
-          {"dtype", flags.dtype},
-          {"threads", at::get_num_threads()},
-          {"exit", settings.inference.exit.name()},
-          {"kv", settings.inference.policy->name()},
-          {"batch", settings.batch},
-          {"prompt_tokens", settings.prompt_tokens},
-          {"tokens", settings.tokens},
-          {"tokens_per_second", speed.tokens_per_second},
-          {"bytes_per_token", bytes},
-          {"bandwidth_bytes_per_second", bandwidth},
-          {"share_of_bound", speed.tokens_per_second * bytes / bandwidth},
-          {"mean_loops", speed.mean_loops},
-          {"kv_bytes_per_token", speed.kv_bytes_per_token},
-          {"first_token_seconds", speed.first_token_seconds},
-          {"load_seconds", load_seconds}};
+  return {
+      {"model", flags.model.empty() ? flags.config : flags.model},
+      {"dtype", flags.dtype},
+      {"threads", at::get_num_threads()},
+      {"exit", settings.inference.exit.name()},
+      {"kv", settings.inference.policy->name()},
+      {"batch", settings.batch},
+      {"prompt_tokens", settings.prompt_tokens},
+      {"tokens", settings.tokens},
+      {"tokens_per_second", speed.tokens_per_second},
+      {"bytes_per_token", bytes},
+      {"bandwidth_bytes_per_second", bandwidth},
+      {"share_of_bound", fits_caches(speed.weight_bytes)
+                             ? nlohmann::ordered_json()
+                             : nlohmann::ordered_json(speed.tokens_per_second * bytes / bandwidth)},
+      {"mean_loops", speed.mean_loops},
+      {"kv_bytes_per_token", speed.kv_bytes_per_token},
+      {"first_token_seconds", speed.first_token_seconds},
+      {"load_seconds", load_seconds}};
 }
 
 void print_decoding(const nlohmann::ordered_json& json) {
@@ -80,7 +92,11 @@ void print_decoding(const nlohmann::ordered_json& json) {
   fmt::print("  loops a token      {:>10.2f}\n", number("mean_loops"));
   fmt::print("  read a token       {:>10}\n", format_bytes(number("bytes_per_token")));
   fmt::print("  memory             {:>10.1f} GB/s\n", number("bandwidth_bytes_per_second") / 1e9);
-  fmt::print("  share of its bound {:>10.2f}\n", number("share_of_bound"));
+  if (json.at("share_of_bound").is_null()) {
+    fmt::print("  share of its bound {:>10} (the weights fit the caches)\n", "-");
+  } else {
+    fmt::print("  share of its bound {:>10.2f}\n", number("share_of_bound"));
+  }
   fmt::print("  keys and values    {:>10} a token\n", format_bytes(number("kv_bytes_per_token")));
   fmt::print("  first token after  {:>10.3f} s\n", number("first_token_seconds"));
   fmt::print("  loaded in          {:>10.3f} s\n", number("load_seconds"));

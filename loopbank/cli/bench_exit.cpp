@@ -26,7 +26,6 @@
 #include "loopbank/support/hash.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
-#include "loopbank/train/run_config.h"
 
 namespace loopbank::cli {
 namespace {
@@ -42,14 +41,6 @@ struct ExitFlags {
   ExitStudyOptions options;
   bool json = false;
 };
-
-/// As long as the rows that the model was trained on, where its folder tells.
-int64_t trained_length(const std::string& directory, const ModelConfig& config) {
-  const auto run = std::filesystem::path(directory) / "run.toml";
-  return std::filesystem::exists(run) ? std::min(load_run_config(run, {}).training.sequence_length,
-                                                 config.max_position_embeddings)
-                                      : config.max_position_embeddings;
-}
 
 std::vector<Task> tasks_of(ExitFlags& flags) {
   if (flags.tasks.empty()) {

@@ -55,7 +55,7 @@ void run_eval(EvalFlags flags) {
     flags.source.shots = flags.shots;
   }
   flags.options.max_loops = flags.max_loops.values;
-  flags.options.inference = flags.inference.options("eval");
+  flags.options.inference = flags.inference.scoring_options("eval");
   if (!flags.requests.empty()) {
     run_request_check(flags.requests,
                       {.data = {flags.data.begin(), flags.data.end()},

@@ -1,5 +1,7 @@
 #include "loopbank/cli/inference_flags.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <string>
 
 #include "loopbank/cli/setting_flags.h"
@@ -37,6 +39,13 @@ void add_max_loops_flag(CLI::App& command, FieldTarget budget) {
   if (is_list) {
     comma_separated(option);
   }
+}
+
+int64_t trained_length(const std::string& directory, const ModelConfig& config) {
+  const auto run = std::filesystem::path(directory) / "run.toml";
+  return std::filesystem::exists(run) ? std::min(load_run_config(run, {}).training.sequence_length,
+                                                 config.max_position_embeddings)
+                                      : config.max_position_embeddings;
 }
 
 void add_exit_flags(CLI::App& command, InferenceSettings& settings) {

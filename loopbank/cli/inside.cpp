@@ -177,20 +177,12 @@ void print_inside(const InsideFlags& flags, const Batch& rows, const Inside& ins
   }
 }
 
-/// As long as the rows that the model was trained on, where its folder tells: behind them its loss
-/// may rise steeply. Else as long as it reads.
-int64_t default_length(const InsideFlags& flags, const ModelConfig& config) {
-  const auto run = std::filesystem::path(flags.model) / "run.toml";
-  return std::filesystem::exists(run) ? std::min(load_run_config(run, {}).training.sequence_length,
-                                                 config.max_position_embeddings)
-                                      : config.max_position_embeddings;
-}
-
 void run_inside(InsideFlags flags) {
-  flags.options.inference = flags.inference.options("inside", ExitUse::kAnalysis);
+  flags.options.inference = flags.inference.scoring_options("inside", ExitUse::kAnalysis);
   const auto loaded = load_inference_model(flags.model);
-  const int64_t length = flags.sequence_length > 0 ? flags.sequence_length
-                                                   : default_length(flags, loaded.model.config());
+  const int64_t length = flags.sequence_length > 0
+                             ? flags.sequence_length
+                             : trained_length(flags.model, loaded.model.config());
   const int64_t num_rows =
       flags.rows > 0 ? flags.rows : std::max<int64_t>(1, kDefaultTokens / length);
   const auto text = read_text_rows(flags.text, loaded.tokenizer, num_rows, length);

@@ -2,13 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/inference_flags.h"
+#include "loopbank/cli/setting_flags.h"
+#include "loopbank/dissect/quantization_error.h"
+#include "loopbank/dissect/text_rows.h"
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/model/weights.h"
 #include "loopbank/support/error.h"
@@ -24,6 +29,9 @@ struct QuantizeFlags {
   std::string model;
   int64_t bits = 0;
   std::string out;
+  std::string text;
+  int64_t limit_tokens = 8192;
+  bool json = false;
 };
 
 void check_out(const fs::path& out) {
@@ -31,6 +39,25 @@ void check_out(const fs::path& out) {
     fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got {}, which {}.",
          out.string(), fs::is_directory(out) ? "holds files" : "is no folder");
   }
+}
+
+/// What the bits cost on the text that was given.
+void report_error(const QuantizeFlags& flags, const InferenceModel& loaded) {
+  const auto length = trained_length(flags.model, loaded.model.config());
+  const auto text = read_text_rows(flags.text, loaded.tokenizer,
+                                   std::max<int64_t>(1, flags.limit_tokens / length),
+                                   std::min(length, flags.limit_tokens));
+  const auto error = measure_quantization(
+      loaded.model, text.rows, bytes_of_targets(text.rows, loaded.tokenizer), flags.bits);
+  if (flags.json) {
+    fmt::print("{}\n", to_json(error).dump());
+    return;
+  }
+  fmt::print("{} tokens, {} bit against bf16\n", error.tokens, error.bits);
+  fmt::print("  BPB               {:.4f}, {:.4f} in bf16 ({:+.3f} %)\n", error.bpb, error.bpb_bf16,
+             100.0 * (error.bpb / error.bpb_bf16 - 1.0));
+  fmt::print("  KL                {:.2e} nats\n", error.kl);
+  fmt::print("  top-1 agreement   {:.2f} %\n", 100.0 * error.top1_agreement);
 }
 
 void run_quantize(const QuantizeFlags& flags) {
@@ -57,6 +84,9 @@ void run_quantize(const QuantizeFlags& flags) {
   };
   log_info("{}: {} bit, {:.1f} MB of weights ({:.1f} MB before)", flags.out, flags.bits,
            weights(out), weights(flags.model));
+  if (!flags.text.empty()) {
+    report_error(flags, loaded);
+  }
 }
 
 }  // namespace
@@ -69,6 +99,16 @@ void add_quantize(CLI::App& app) {
       ->check(CLI::IsMember(std::vector<int64_t>{8, 4}))
       ->required();
   command->add_option("--out", flags->out, "A new folder for the model")->required();
+  auto* text =
+      command->add_option("--text", flags->text,
+                          "A text to measure on what the bits cost: .jsonl (field text) or "
+                          ".txt, plain, .gz or .zst");
+  add_setting_flag(*command,
+                   Field("limit_tokens", &flags->limit_tokens, "tokens of the text").minimum(2))
+      ->capture_default_str()
+      ->needs(text);
+  command->add_flag("--json", flags->json, "What was measured as one line of JSON on stdout")
+      ->needs(text);
   command->callback([flags] { run_quantize(*flags); });
 }
 

@@ -1,37 +1,20 @@
 #include "loopbank/dissect/inside_exit.h"
 
-#include <ATen/core/Tensor.h>
-
 #include <numbers>
 #include <numeric>
 
+#include "loopbank/dissect/text_rows.h"
 #include "loopbank/infer/engine.h"
 #include "loopbank/model/cost.h"
 
 namespace loopbank {
-namespace {
-
-/// A row and the target of its last token.
-std::vector<TokenId> text_of(const Batch& rows, int64_t row) {
-  const auto tokens = rows.tokens[row].to(at::kCPU).contiguous();
-  const auto* const first = tokens.data_ptr<int64_t>();
-  std::vector<TokenId> text(first, first + tokens.numel());
-  text.push_back(static_cast<TokenId>(rows.targets[row][-1].item<int64_t>()));
-  return text;
-}
-
-}  // namespace
-
 InsideOfExit measure_exit(const LanguageModel& model, const Batch& rows, int64_t num_bytes,
                           const InsideOptions& options) {
   Engine engine(model, {.compute_dtype = options.compute_dtype,
                         .batch_tokens = options.batch_tokens,
                         .share_beginnings = false});
   for (int64_t row = 0; row < rows.tokens.size(0); ++row) {
-    Request request;
-    request.prompt = text_of(rows, row);
-    request.max_tokens = 0;
-    request.score_from = 1;
+    auto request = Request::scoring(text_of_row(rows, row), 1);
     request.inference = options.inference;
     engine.add(std::move(request));
   }
@@ -51,7 +34,11 @@ InsideOfExit measure_exit(const LanguageModel& model, const Batch& rows, int64_t
   }
   const double mean = std::accumulate(exit.loops.begin(), exit.loops.end(), 0.0) /
                       static_cast<double>(exit.loops.size());
-  exit.flops_per_token = expected_forward_flops(model.config(), rows.tokens.size(1), mean);
+  const auto& late = engine.counts().loops.late;
+  exit.flops_per_token =
+      expected_forward_flops(model.config(), rows.tokens.size(1), mean) +
+      late_key_flops(model.config()) *
+          static_cast<double>(std::accumulate(late.begin(), late.end(), int64_t{0})) / num_tokens;
   return exit;
 }
 

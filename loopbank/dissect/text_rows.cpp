@@ -8,6 +8,7 @@
 
 #include "loopbank/dissect/text_ids.h"
 #include "loopbank/support/error.h"
+#include "loopbank/train/validation.h"
 
 namespace loopbank {
 
@@ -29,6 +30,20 @@ TextRows read_text_rows(const std::filesystem::path& path, const Tokenizer& toke
   return {.rows = {.tokens = all.narrow(0, 0, rows * length).view({rows, length}),
                    .targets = all.narrow(0, 1, rows * length).view({rows, length})},
           .reading = text.reading};
+}
+
+std::vector<TokenId> text_of_row(const Batch& rows, int64_t row) {
+  const auto tokens = rows.tokens[row].to(at::kCPU).contiguous();
+  const auto* const first = tokens.data_ptr<int64_t>();
+  std::vector<TokenId> text(first, first + tokens.numel());
+  text.push_back(static_cast<TokenId>(rows.targets[row][-1].item<int64_t>()));
+  return text;
+}
+
+int64_t bytes_of_targets(const Batch& rows, const Tokenizer& tokenizer) {
+  const auto of_targets =
+      bytes_of_tokens(tokenizer).index_select(0, rows.targets.to(at::kCPU).reshape({-1}));
+  return std::max<int64_t>(of_targets.sum().item<int64_t>(), 1);
 }
 
 }  // namespace loopbank

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <vector>
 
 #include "loopbank/data/sampler.h"
 #include "loopbank/data/text_reader.h"
@@ -24,5 +25,11 @@ struct TextRows {
 /// @throws Error kData when the file cannot be read or holds fewer than two tokens
 [[nodiscard]] TextRows read_text_rows(const std::filesystem::path& path, const Tokenizer& tokenizer,
                                       int64_t num_rows, int64_t sequence_length);
+
+/// Row `row` and the target of its last token, T + 1 tokens.
+[[nodiscard]] std::vector<TokenId> text_of_row(const Batch& rows, int64_t row);
+
+/// What the targets of the rows stand for, at least 1.
+[[nodiscard]] int64_t bytes_of_targets(const Batch& rows, const Tokenizer& tokenizer);
 
 }  // namespace loopbank

@@ -99,10 +99,8 @@ ScoredRequests score_requests(const LanguageModel& model, const EncodedRequests&
   std::map<RequestId, int64_t> asked;  // to the request that a window scores
   for (const auto& window : windows) {
     scored.cost.tokens += window.num_inputs();
-    Request request;
-    request.prompt.assign(window.tokens.begin(), window.tokens.end());
-    request.max_tokens = 0;
-    request.score_from = static_cast<int64_t>(window.tokens.size()) - window.num_scored;
+    auto request = Request::scoring({window.tokens.begin(), window.tokens.end()},
+                                    static_cast<int64_t>(window.tokens.size()) - window.num_scored);
     request.inference = options.inference;
     asked[engine.add(std::move(request))] = window.request;
   }

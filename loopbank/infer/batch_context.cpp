@@ -1,10 +1,8 @@
 #include "loopbank/infer/batch_context.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "loopbank/ops/paged_attention.h"
 
@@ -55,8 +53,7 @@ class BatchContext::Slots final : public TokenSlots {
                    reinterpret_cast<const std::byte*>(sum_ + n)});
       return;
     }
-    std::vector<at::BFloat16> rounded(static_cast<size_t>(2 * n));
-    std::copy(sum_, sum_ + 2 * n, rounded.begin());
+    c10::SmallVector<at::BFloat16, 2048> rounded(sum_, sum_ + 2 * n);
     write(slot, {reinterpret_cast<const std::byte*>(rounded.data()),
                  reinterpret_cast<const std::byte*>(rounded.data() + n)});
   }
@@ -79,22 +76,32 @@ class BatchContext::Slots final : public TokenSlots {
   float* sum_;
 };
 
-BatchContext::BatchContext(const PageStore& store, const ops::AttentionHeads& heads,
-                           std::vector<BatchToken> tokens)
-    : store_(store), heads_(heads), tokens_(std::move(tokens)) {
-  std::vector<int64_t> positions;
+void BatchContext::begin(std::span<const BatchToken> tokens) {
+  tokens_ = tokens;
+  exits_.clear();
+  positions_.clear();
+  text_of_.clear();
+  has_sums_ = false;
+  size_t texts = 0;
+  const CachedText* text = nullptr;
   for (const auto& token : tokens_) {
     exits_.push_back(token.exit);
-    positions.push_back(token.position);
+    positions_.push_back(token.position);
     has_sums_ = has_sums_ || token.policy->sums();
+    if (token.text != text) {
+      text = token.text;
+      pages_.resize(std::max(pages_.size(), ++texts));
+      text->data_of_pages(pages_[texts - 1]);
+    }
+    text_of_.push_back(texts - 1);
   }
-  positions_ = at::tensor(positions, at::kLong);
-  counts_.run.assign(static_cast<size_t>(store.num_layers()), 0);
-  counts_.late = counts_.run;
+  counts_.run.assign(static_cast<size_t>(store_.num_layers()), 0);
+  counts_.late.assign(counts_.run.size(), 0);
+  counts_.head = 0;
 }
 
 const BatchToken& BatchContext::token(const LoopRows& at, size_t i) const {
-  return tokens_[at.rows != nullptr ? static_cast<size_t>((*at.rows)[i]) : i];
+  return tokens_[row_of_pass(at, i)];
 }
 
 int64_t BatchContext::loops_of(int64_t layer, const BatchToken& token) const {
@@ -121,32 +128,29 @@ at::Tensor BatchContext::attend(const LoopRows& at, const at::Tensor& query,
   own_ = own;
   write_own(at);
   const auto r = static_cast<size_t>(query.size(0));
-  std::vector<ops::PagedRow> rows(r);
-  size_t texts = 0;
-  const CachedText* text = nullptr;
+  rows_.assign(r, {});
   for (size_t i = 0; i < r; ++i) {
     const auto& token = this->token(at, i);
-    if (token.text != text) {
-      text = token.text;
-      if (blocks_.size() == texts) {
-        blocks_.emplace_back();
-      }
-      text->blocks(text->map().of_loop(at.layer, at.loop), blocks_[texts++]);
-    }
-    rows[i].blocks = blocks_[texts - 1].data();
-    rows[i].length = token.position + 1;
-    if (text->slots() == PageSlots::kOne) {
-      rows[i].length = token.position;
-      rows[i].own_key = row_of(own_.keys, static_cast<int64_t>(i));
-      rows[i].own_value = row_of(own_.values, static_cast<int64_t>(i));
+    const auto slot = token.text->map().of_loop(at.layer, at.loop);
+    auto& row = rows_[i];
+    row.blocks = pages_[text_of_[row_of_pass(at, i)]].data();
+    row.offset = slot * store_.layout().bytes();
+    row.length = token.position + 1;
+    if (token.text->slots() == PageSlots::kOne) {
+      row.length = token.position;
+      row.own_key = row_of(own_.keys, static_cast<int64_t>(i));
+      row.own_value = row_of(own_.values, static_cast<int64_t>(i));
     }
   }
-  return ops::paged_attention(query, rows, heads_);
+  return ops::paged_attention(query, rows_, heads_);
 }
 
 BatchContext::LateKeys BatchContext::make_late(const LoopOutcome& outcome) {
   const auto& at = outcome.at;
   LateKeys late;
+  if (outcome.together) {
+    return late;  // after the only loop
+  }
   for (const auto i : outcome.left) {
     const auto& token = this->token(at, static_cast<size_t>(i));
     if (at.loop == loops_of(at.layer, token)) {
@@ -156,10 +160,10 @@ BatchContext::LateKeys BatchContext::make_late(const LoopOutcome& outcome) {
                                                               : token.policy->late();
     counts_.late[static_cast<size_t>(at.layer)] += kind != KeyValuePolicy::Late::kNone ? 1 : 0;
     if (kind == KeyValuePolicy::Late::kState && !late.of_states.keys.defined()) {
-      late.of_states = outcome.project(outcome.states.unsqueeze(0));
+      late.of_states = outcome.late(LateOf::kState);
     }
     if (kind == KeyValuePolicy::Late::kOutput && !late.of_outputs.keys.defined()) {
-      late.of_outputs = outcome.project(outcome.outputs.unsqueeze(0));
+      late.of_outputs = outcome.late(LateOf::kOutput);
     }
   }
   return late;
@@ -176,27 +180,27 @@ void BatchContext::fill(const KeyValuePolicy& policy, const LoopOutcome& outcome
   if (left && made.keys.defined()) {
     of_late = {row_of(made.keys, place_of_left), row_of(made.values, place_of_left)};
   }
-  const auto row = at.rows != nullptr ? (*at.rows)[static_cast<size_t>(i)] : i;
+  const auto row = row_of_pass(at, static_cast<size_t>(i));
   Slots slots(store_, token, at.layer, !policy.keeps_every_loop(),
               {row_of(own_.keys, i), row_of(own_.values, i)}, of_late,
-              has_sums_ ? &sums_[static_cast<size_t>(row) * sum_size()] : nullptr);
+              has_sums_ ? &sums_[row * sum_size()] : nullptr);
   policy.after_loop(slots, at.loop, loops_of(at.layer, token),
-                    outcome.weights[static_cast<size_t>(i)], left);
+                    outcome.together ? 1.0F : outcome.weights[static_cast<size_t>(i)], left);
 }
 
 void BatchContext::after_loop(const LoopOutcome& outcome) {
   const auto& at = outcome.at;
-  counts_.run[static_cast<size_t>(at.layer)] += static_cast<int64_t>(outcome.weights.size());
+  counts_.run[static_cast<size_t>(at.layer)] += outcome.num_rows;
   counts_.head += outcome.head_reads;
   if (at.loop == 1 && has_sums_) {
     sums_.assign(tokens_.size() * sum_size(), 0.0F);
   }
   const auto late = make_late(outcome);
   int64_t next_left = 0;
-  for (int64_t i = 0; i < static_cast<int64_t>(outcome.weights.size()); ++i) {
+  for (int64_t i = 0; i < outcome.num_rows; ++i) {
     const auto& token = this->token(at, static_cast<size_t>(i));
-    const bool left = next_left < static_cast<int64_t>(outcome.left.size()) &&
-                      outcome.left[static_cast<size_t>(next_left)] == i;
+    const bool left = outcome.together || (next_left < std::ssize(outcome.left) &&
+                                           outcome.left[static_cast<size_t>(next_left)] == i);
     const auto place_of_left = left ? next_left++ : int64_t{-1};
     fill(*token.policy, outcome, late, i, place_of_left);
     if (token.text->slots() == PageSlots::kBoth) {

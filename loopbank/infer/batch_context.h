@@ -4,11 +4,13 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "loopbank/infer/cached_text.h"
 #include "loopbank/infer/key_value_policy.h"
 #include "loopbank/model/inference_context.h"
+#include "loopbank/ops/pages.h"
 #include "loopbank/ops/self_attention.h"
 
 namespace loopbank {
@@ -28,13 +30,17 @@ struct LoopCounts {
   int64_t head = 0;           ///< tokens whose rule read the head, over all layers and loops
 };
 
+/// Used from pass to pass, so that its lists are allocated once.
 class BatchContext final : public InferenceContext {
  public:
-  /// @param tokens  those of one text follow each other, in order
-  BatchContext(const PageStore& store, const ops::AttentionHeads& heads,
-               std::vector<BatchToken> tokens);
+  BatchContext(const PageStore& store, const ops::AttentionHeads& heads)
+      : store_(store), heads_(heads) {}
 
-  [[nodiscard]] at::Tensor positions() const override { return positions_; }
+  /// Starts with a pass; what the one before has counted is forgotten.
+  /// @param tokens  those of one text follow each other, in order; outlive the pass
+  void begin(std::span<const BatchToken> tokens);
+
+  [[nodiscard]] std::span<const int64_t> positions() const override { return positions_; }
   [[nodiscard]] const std::vector<TokenExit>& exits() const override { return exits_; }
   at::Tensor attend(const LoopRows& at, const at::Tensor& query, const KeysValues& own) override;
   void after_loop(const LoopOutcome& outcome) override;
@@ -63,13 +69,19 @@ class BatchContext final : public InferenceContext {
     return static_cast<size_t>(2 * store_.layout().key_heads * store_.layout().width);
   }
 
+  [[nodiscard]] size_t row_of_pass(const LoopRows& at, size_t i) const {
+    return at.rows != nullptr ? static_cast<size_t>((*at.rows)[i]) : i;
+  }
+
   const PageStore& store_;
   ops::AttentionHeads heads_;
-  std::vector<BatchToken> tokens_;
+  std::span<const BatchToken> tokens_;
   std::vector<TokenExit> exits_;
-  at::Tensor positions_;                          // [R]
-  KeysValues own_;                                // of the loop that is running
-  std::vector<std::vector<const void*>> blocks_;  // of the texts of an attention
+  std::vector<int64_t> positions_;
+  KeysValues own_;                               // of the loop that is running
+  std::vector<std::vector<const void*>> pages_;  // of each text of the pass
+  std::vector<size_t> text_of_;                  // of each token, among those
+  std::vector<ops::PagedRow> rows_;              // of an attention
   bool has_sums_ = false;
   std::vector<float> sums_;  // [R, 2, H_kv d], of who mixes
   LoopCounts counts_;

@@ -8,21 +8,32 @@
 namespace loopbank {
 
 bool CachedText::extend(int64_t length) {
-  auto pages = pages_;
-  const auto first_written = length_ / ops::kPageTokens;
-  const auto wanted = divide_up(length, ops::kPageTokens);
-  for (auto i = first_written; i < wanted; ++i) {
-    const auto place = static_cast<size_t>(i);
-    if (place == pages.size()) {
-      pages.push_back(store_->take(slots_));
-    } else if (pages_[place].use_count() > 2) {  // `pages` and `pages_` hold it
-      pages[place] = store_->copy(slots_, *pages[place]);
+  const auto first = static_cast<size_t>(length_ / ops::kPageTokens);
+  const auto wanted = static_cast<size_t>(divide_up(length, ops::kPageTokens));
+  const auto before = pages_.size();
+  std::shared_ptr<Page> shared;  // the only page that tokens are added to
+  for (auto place = first; place < wanted; ++place) {
+    std::shared_ptr<Page> page;
+    if (place == pages_.size()) {
+      page = store_->take(slots_);
+    } else if (pages_[place].use_count() > 1) {
+      page = store_->copy(slots_, *pages_[place]);
+    } else {
+      continue;
     }
-    if (pages[place] == nullptr) {
+    if (page == nullptr) {
+      pages_.resize(before);
+      if (shared != nullptr) {
+        pages_[first] = shared;
+      }
       return false;
     }
+    if (place < pages_.size()) {
+      shared = std::exchange(pages_[place], std::move(page));
+    } else {
+      pages_.push_back(std::move(page));
+    }
   }
-  pages_ = std::move(pages);
   length_ = length;
   return true;
 }
@@ -53,10 +64,10 @@ bool CachedText::reduce() {
   return true;
 }
 
-void CachedText::blocks(int64_t slot, std::vector<const void*>& into) const {
+void CachedText::data_of_pages(std::vector<const void*>& into) const {
   into.clear();
   for (const auto& page : pages_) {
-    into.push_back(page->data + slot * store_->layout().bytes());
+    into.push_back(page->data);
   }
 }
 

@@ -38,8 +38,8 @@ class CachedText {
     return pages_[static_cast<size_t>(position / ops::kPageTokens)]->data +
            slot * store_->layout().bytes();
   }
-  /// The blocks of a slot, those of the first tokens first.
-  void blocks(int64_t slot, std::vector<const void*>& into) const;
+  /// Where the pages lie, those of the first tokens first.
+  void data_of_pages(std::vector<const void*>& into) const;
 
   [[nodiscard]] const std::vector<std::shared_ptr<Page>>& pages() const { return pages_; }
 

@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +9,8 @@
 #include <utility>
 
 #include "loopbank/infer/engine_batch.h"
+#include "loopbank/ops/rows.h"
+#include "loopbank/ops/workspace.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/stopwatch.h"
 
@@ -33,12 +34,18 @@ std::vector<int64_t> loops_of_layers(const ModelConfig& config) {
   return loops;
 }
 
+/// Dense fp32 values.
+at::Tensor on_cpu(const at::Tensor& x) {
+  return x.is_cpu() && x.is_contiguous() ? ops::in_type(x, at::kFloat)
+                                         : x.to(at::kCPU, at::kFloat).contiguous();
+}
+
 }  // namespace
 
 Engine::Engine(const LanguageModel& model, const EngineOptions& options)
     : model_(model),
       options_(options),
-      prepared_(model.config(), options.compute_dtype, options.weight_bits) {
+      prepared_(model.config(), model.parameters(), options.compute_dtype, options.weight_bits) {
   if (options.compute_dtype != at::kFloat && options.compute_dtype != at::kBFloat16) {
     fail(ErrorCode::kDtype, "Engine: expected compute in Float or BFloat16, got {}.",
          c10::toString(options.compute_dtype));
@@ -52,6 +59,8 @@ Engine::Engine(const LanguageModel& model, const EngineOptions& options)
   const auto& config = model.config();
   store_ = std::make_unique<PageStore>(layout_of(config, options.compute_dtype),
                                        loops_of_layers(config), options.cache_bytes);
+  batch_ = std::make_unique<Batch>(*store_, heads());
+  guesses_ = std::make_unique<Batch>(*store_, heads());
   counts_.loops.run.assign(static_cast<size_t>(config.num_hidden_layers), 0);
   counts_.loops.late = counts_.loops.run;
 }
@@ -154,9 +163,9 @@ StepOutput Engine::step() {
   admit();
   const Stopwatch watch;
   guess();
-  auto batch = gather();
-  if (!batch.rows.empty()) {
-    run(batch, output);
+  gather(*batch_);
+  if (!batch_->rows.empty()) {
+    run(*batch_, output);
     ++counts_.steps;
   }
   drop_guesses(watch.seconds(), output);
@@ -184,8 +193,8 @@ int64_t Engine::next_tokens(const EngineText& text, int64_t room) const {
   return std::min(in_prompt && !text.job->reads_in_chunks() ? int64_t{1} : unread, room);
 }
 
-Engine::Batch Engine::gather() {
-  Batch batch;
+void Engine::gather(Batch& batch) {
+  batch.clear();
   // What is being written goes first, so that a long prompt holds nobody up.
   for (const bool prompts : {false, true}) {
     for (auto& job : running_) {
@@ -202,7 +211,6 @@ Engine::Batch Engine::gather() {
       }
     }
   }
-  return batch;
 }
 
 bool Engine::is_being_read(Batch& batch, EngineText& text) {
@@ -235,7 +243,7 @@ bool Engine::is_being_read(Batch& batch, EngineText& text) {
   return false;
 }
 
-void Engine::make_room_until(const std::function<bool()>& fits) {
+void Engine::make_room_until(c10::function_ref<bool()> fits) {
   while (!fits()) {
     if (!beginnings_.drop_oldest()) {
       throw std::logic_error("Engine: a request holds more than it reserved");
@@ -263,53 +271,80 @@ void Engine::add_tokens(Batch& batch, EngineText& text, int64_t count) {
   }
 }
 
-void Engine::run(Batch& batch, StepOutput& output) {
-  const auto& config = model_.config();
-  BatchContext context(*store_, heads(), std::move(batch.tokens));
-  const ForwardOptions options{
-      .compute_dtype = options_.compute_dtype, .context = &context, .prepared = &prepared_};
-  const auto hidden = model_.hidden(at::tensor(batch.ids, at::kLong).unsqueeze(0), options);
-  const auto loops = hidden.expected_loops.squeeze(1).to(at::kCPU, at::kDouble).contiguous();
+ForwardOptions Engine::options_of(Batch& batch) {
+  return {
+      .compute_dtype = options_.compute_dtype, .context = &batch.context, .prepared = &prepared_};
+}
+
+LanguageModel::Hidden Engine::hidden_of(Batch& batch) {
+  batch.context.begin(batch.tokens);
+  const auto count = static_cast<int64_t>(batch.ids.size());
+  const auto ids = prepared_.workspace().tensor({1, count}, at::kLong);
+  std::copy(batch.ids.begin(), batch.ids.end(), ids.data_ptr<int64_t>());
+  return model_.hidden(ids, options_of(batch));
+}
+
+void Engine::count(Batch& batch, const at::Tensor& loops) {
+  const auto num_layers = loops.size(0);
   const auto num_rows = static_cast<int64_t>(batch.rows.size());
-  std::vector<int64_t> wanted;
+  const auto* const of_layers = loops.data_ptr<float>();
   for (int64_t r = 0; r < num_rows; ++r) {
-    auto& text = *batch.rows[static_cast<size_t>(r)].text;
     double sum = 0.0;  // over layers, in their order
-    for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
-      sum += loops.data_ptr<double>()[l * num_rows + r];
+    for (int64_t l = 0; l < num_layers; ++l) {
+      sum += static_cast<double>(of_layers[l * num_rows + r]);
     }
-    text.loops.push_back(sum / static_cast<double>(config.num_hidden_layers));
-    if (batch.rows[static_cast<size_t>(r)].wants_logits) {
-      wanted.push_back(r);
-    }
+    batch.rows[static_cast<size_t>(r)].text->loops.push_back(sum / static_cast<double>(num_layers));
   }
   counts_.tokens += num_rows;
-  counts_.head_rows += static_cast<int64_t>(wanted.size());
-  counts_.loops.head += context.counts().head;
+  const auto& counts = batch.context.counts();
+  counts_.loops.head += counts.head;
   for (size_t l = 0; l < counts_.loops.run.size(); ++l) {
-    counts_.loops.run[l] += context.counts().run[l];
-    counts_.loops.late[l] += context.counts().late[l];
+    counts_.loops.run[l] += counts.run[l];
+    counts_.loops.late[l] += counts.late[l];
   }
-  for (size_t from = 0; from < wanted.size(); from += kHeadRows) {
-    const auto until = std::min(from + kHeadRows, wanted.size());
-    const std::vector<int64_t> some(wanted.begin() + static_cast<int64_t>(from),
-                                    wanted.begin() + static_cast<int64_t>(until));
-    const auto states = hidden.states[0].index_select(0, at::tensor(some, at::kLong));
-    const auto logits = model_.head(states, options).to(at::kCPU, at::kFloat).contiguous();
-    for (size_t i = 0; i < some.size(); ++i) {
-      const auto& row = batch.rows[static_cast<size_t>(some[i])];
-      // Of guesses only those count that were what came, and nothing behind the first other one.
-      const auto& known = row.text->tokens;
-      const auto place = static_cast<size_t>(row.position);
-      const bool came =
-          place < known.size() && known[place] == batch.ids[static_cast<size_t>(some[i])];
-      if (row.text->finished || !came) {
-        continue;
-      }
-      read_row(*row.text, row.position,
-               logits.data_ptr<float>() + static_cast<int64_t>(i) * config.vocab_size, output);
+}
+
+void Engine::run(Batch& batch, StepOutput& output) {
+  const auto hidden = hidden_of(batch);
+  count(batch, on_cpu(hidden.expected_loops));
+  batch.wanted.clear();
+  for (size_t r = 0; r < batch.rows.size(); ++r) {
+    if (batch.rows[r].wants_logits) {
+      batch.wanted.push_back(static_cast<int64_t>(r));
     }
   }
+  counts_.head_rows += std::ssize(batch.wanted);
+  const std::span<const int64_t> wanted(batch.wanted);
+  for (size_t from = 0; from < wanted.size(); from += kHeadRows) {
+    const auto some = wanted.subspan(from, std::min<size_t>(kHeadRows, wanted.size() - from));
+    read_logits(batch, hidden.states, some, output);
+  }
+  share_what_was_read(batch);
+}
+
+void Engine::read_logits(Batch& batch, const at::Tensor& states, std::span<const int64_t> some,
+                         StepOutput& output) {
+  const auto rows = [&] {
+    const ops::WorkspaceScope scope(&prepared_.workspace());
+    return ops::gather_rows(ops::reshaped(states, {states.size(1), states.size(2)}), some);
+  }();
+  const auto logits = on_cpu(model_.head(rows, options_of(batch)));
+  const auto vocab = model_.config().vocab_size;
+  for (size_t i = 0; i < some.size(); ++i) {
+    const auto& row = batch.rows[static_cast<size_t>(some[i])];
+    // Of guesses only those count that were what came, and nothing behind the first other one.
+    const auto& known = row.text->tokens;
+    const auto place = static_cast<size_t>(row.position);
+    const bool came =
+        place < known.size() && known[place] == batch.ids[static_cast<size_t>(some[i])];
+    if (!row.text->finished && came) {
+      read_row(*row.text, row.position, logits.data_ptr<float>() + static_cast<int64_t>(i) * vocab,
+               output);
+    }
+  }
+}
+
+void Engine::share_what_was_read(const Batch& batch) {
   for (const auto& row : batch.rows) {
     auto& text = *row.text;
     if (text.job->shares && text.shared < text.job->read_size()) {

@@ -13,11 +13,12 @@
 /// not depend on the batch, bit for bit.
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/FunctionRef.h>
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "loopbank/infer/batch_context.h"
@@ -90,14 +91,24 @@ class Engine {
   [[nodiscard]] ops::AttentionHeads heads() const;
   void admit();
   void start(EngineJob& job);
-  [[nodiscard]] Batch gather();
+  void gather(Batch& batch);
   void guess();
   void guess_by_model(const std::vector<EngineText*>& texts, int64_t round);
   /// Takes guesses back out of the texts, with what was read of those that were wrong.
   void drop_guesses(double seconds, const StepOutput& output);
   void add_tokens(Batch& batch, EngineText& text, int64_t count);
   [[nodiscard]] int64_t next_tokens(const EngineText& text, int64_t room) const;
+  /// The layers over the tokens of the batch.
+  [[nodiscard]] LanguageModel::Hidden hidden_of(Batch& batch);
+  [[nodiscard]] ForwardOptions options_of(Batch& batch);
   void run(Batch& batch, StepOutput& output);
+  /// Notes the loops that each token ran, [L, 1, R].
+  void count(Batch& batch, const at::Tensor& loops);
+  /// What the logits of some rows say. states: [R, D]
+  void read_logits(Batch& batch, const at::Tensor& states, std::span<const int64_t> some,
+                   StepOutput& output);
+  /// Shows others what was read of the prompts.
+  void share_what_was_read(const Batch& batch);
   void read_row(EngineText& text, int64_t place, const float* logits, StepOutput& output);
   /// Scores a token of the text by the logits of the one before it.
   void score_token(EngineText& text, int64_t place, const float* logits, StepOutput& output) const;
@@ -105,7 +116,7 @@ class Engine {
   void draw(EngineText& text, const float* logits, StepOutput& output);
   void finish(EngineText& text, StopReason reason, StepOutput& output);
   /// Forgets shared beginnings, the oldest first, until there is room for what `fits` tries.
-  void make_room_until(const std::function<bool()>& fits);
+  void make_room_until(c10::function_ref<bool()> fits);
   /// Gives a prompt what others have read of it; whether the next page of it is in the batch.
   [[nodiscard]] bool is_being_read(Batch& batch, EngineText& text);
   void sweep();
@@ -114,6 +125,8 @@ class Engine {
   EngineOptions options_;
   std::unique_ptr<PageStore> store_;
   PreparedModel prepared_;
+  std::unique_ptr<Batch> batch_;    // of a step
+  std::unique_ptr<Batch> guesses_;  // of a pass that guesses
   SharedBeginnings beginnings_;
   std::deque<std::unique_ptr<EngineJob>> waiting_;
   std::vector<std::unique_ptr<EngineJob>> running_;

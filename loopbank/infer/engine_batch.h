@@ -1,5 +1,5 @@
 #pragma once
-/// The tokens of a pass of the engine.
+/// The tokens of a pass of the engine, and the pass itself.
 
 #include <algorithm>
 #include <cstdint>
@@ -13,6 +13,8 @@
 namespace loopbank {
 
 struct Engine::Batch {
+  Batch(const PageStore& store, const ops::AttentionHeads& heads) : context(store, heads) {}
+
   struct Row {
     EngineText* text;
     int64_t position;
@@ -23,6 +25,16 @@ struct Engine::Batch {
   std::vector<Row> rows;
   /// Pages that are being read, for others to share: their tokens by what stands before them.
   std::unordered_multimap<SharedBeginnings::Key, std::span<const TokenId>> pages;
+  BatchContext context;
+  std::vector<int64_t> wanted;  ///< rows whose logits are asked for, some at a time
+
+  /// No tokens; what they lay in is used again.
+  void clear() {
+    tokens.clear();
+    ids.clear();
+    rows.clear();
+    pages.clear();
+  }
 
   /// Tokens that the pages behind `before` have in common with these at most.
   [[nodiscard]] int64_t common(SharedBeginnings::Key before,

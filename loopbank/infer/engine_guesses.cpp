@@ -1,7 +1,6 @@
 /// The engine's guesses at what comes next (draft.h).
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <utility>
@@ -38,7 +37,8 @@ void Engine::guess() {
 }
 
 void Engine::guess_by_model(const std::vector<EngineText*>& texts, int64_t round) {
-  Batch batch;
+  auto& batch = *guesses_;
+  batch.clear();
   for (auto* text : texts) {
     if (round < text->job->most_guesses(*text, model_.config().max_position_embeddings)) {
       add_tokens(batch, *text, 1);
@@ -46,11 +46,8 @@ void Engine::guess_by_model(const std::vector<EngineText*>& texts, int64_t round
           .rule = nullptr, .hard = false, .max_loops = text->job->request.draft.loops};
     }
   }
-  BatchContext context(*store_, heads(), std::move(batch.tokens));
-  const ForwardOptions options{
-      .compute_dtype = options_.compute_dtype, .context = &context, .prepared = &prepared_};
-  const auto hidden = model_.hidden(at::tensor(batch.ids, at::kLong).unsqueeze(0), options);
-  const auto logits = model_.head(hidden.states[0], options).narrow(1, 0, num_ids());
+  const auto hidden = hidden_of(batch);
+  const auto logits = model_.head(hidden.states[0], options_of(batch)).narrow(1, 0, num_ids());
   const auto best = logits.argmax(1).to(at::kCPU);
   counts_.guessed += static_cast<int64_t>(batch.rows.size());
   for (size_t i = 0; i < batch.rows.size(); ++i) {

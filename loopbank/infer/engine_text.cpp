@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/rounding.h"
@@ -25,10 +24,13 @@ void check_ids(const std::vector<TokenId>& ids, const ModelConfig& config, std::
 
 }  // namespace
 
-double EngineText::mean_loops() const {
+double EngineText::mean_loops() {
   const auto read = std::min(loops.size(), tokens.size());
-  const double sum =
-      std::accumulate(loops.begin(), loops.begin() + static_cast<int64_t>(read), 0.0);
+  // The last may have been read as a guess, and be read again.
+  for (; loops_summed + 1 < read; ++loops_summed) {
+    sum_of_loops += loops[loops_summed];
+  }
+  const double sum = loops_summed < read ? sum_of_loops + loops[read - 1] : sum_of_loops;
   return read == 0 ? 0.0 : sum / static_cast<double>(read);
 }
 

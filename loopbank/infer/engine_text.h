@@ -26,9 +26,11 @@ struct EngineText {
   int64_t shared = 0;                   ///< tokens that it stands for
   bool waits = false;                   ///< for the first completion to read the prompt
   bool finished = false;
+  size_t loops_summed = 0;  ///< the first of `loops`, which do not change any more
+  double sum_of_loops = 0.0;
 
   /// Of the tokens read so far, guesses left out.
-  [[nodiscard]] double mean_loops() const;
+  [[nodiscard]] double mean_loops();
   /// The token at a position, or the guess.
   [[nodiscard]] TokenId at(int64_t position) const;
 };

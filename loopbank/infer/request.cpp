@@ -35,6 +35,25 @@ InferenceOptions InferenceSettings::options(std::string_view where, ExitUse use)
           .max_loops = max_loops};
 }
 
+InferenceOptions InferenceSettings::scoring_options(std::string_view where, ExitUse use) const {
+  if (!kv_prefill && kv != full_policy().name()) {
+    fail(ErrorCode::kConfig,
+         "{}: \"kv\" {} holds for decoded tokens alone, and here a text is scored: give kv_prefill "
+         "too, "
+         "or leave kv out.",
+         where, kv);
+  }
+  return options(where, use);
+}
+
+Request Request::scoring(std::vector<TokenId> text, int64_t from) {
+  Request request;
+  request.prompt = std::move(text);
+  request.max_tokens = 0;
+  request.score_from = from;
+  return request;
+}
+
 std::string_view stop_reason_name(StopReason reason) {
   switch (reason) {
     case StopReason::kEndOfText:

@@ -44,9 +44,16 @@ struct InferenceSettings {
   ///   rule that is not for this use
   [[nodiscard]] InferenceOptions options(std::string_view where,
                                          ExitUse use = ExitUse::kAnswers) const;
+  /// The same for a text that is scored and not continued.
+  /// @throws Error kConfig as well for a policy that would hold for decoded tokens alone
+  [[nodiscard]] InferenceOptions scoring_options(std::string_view where,
+                                                 ExitUse use = ExitUse::kAnswers) const;
 };
 
 struct Request {
+  /// One that scores the tokens of a text from `from` on, and writes nothing.
+  static Request scoring(std::vector<TokenId> text, int64_t from);
+
   std::vector<TokenId> prompt{};  ///< at least one
   /// Of each completion. 0 reads the prompt alone, but for its last token, behind which nothing is
   /// asked: such a prompt may hold T + 1 tokens.

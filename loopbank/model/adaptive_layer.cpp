@@ -50,9 +50,10 @@ LayerOutput AdaptiveLayer::forward(const at::Tensor& x, const Place& place) cons
 
 at::Tensor AdaptiveLayer::loop(const at::Tensor& h, const OpenBank& bank,
                                const Place& place) const {
-  const auto alpha_t = alpha_[place.loop - 1];
-  const auto e = h + memory(h, bank, place);   // [B, T, D]
-  return f_(e, at::softplus(alpha_t), place);  // [B, T, D]
+  const auto s =
+      place.weights.scale(place.loop, [&] { return at::softplus(alpha_[place.loop - 1]); });
+  const auto e = h + memory(h, bank, place);  // [B, T, D]
+  return f_(e, s, place);                     // [B, T, D]
 }
 
 GatedSum AdaptiveLayer::memory(const at::Tensor& h, const OpenBank& bank,

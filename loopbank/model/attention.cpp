@@ -2,10 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "loopbank/ops/elementwise.h"
 #include "loopbank/ops/norm_linear.h"
 #include "loopbank/ops/rotated_heads.h"
 #include "loopbank/ops/self_attention.h"
+#include "loopbank/ops/workspace.h"
 
 namespace loopbank {
 
@@ -31,26 +31,26 @@ Branch Attention::operator()(const at::Tensor& x, const Place& place) const {
 
 Branch Attention::operator()(const Normed& x, const Place& place) const {
   const auto& weights = place.weights.prepared({query_.weight(), key_.weight(), value_.weight()});
-  const auto [qkv, h] =
-      ops::norm_linear(x.of, x.weight, x.eps, weights);  // h is x.of; its gradient joins qkv's
-  const auto g = output_(attend(qkv, place), place);     // [B, T, D]
-  return {[g] { return g; }, x.of,
-          [g, h = h](const at::Tensor& s) { return ops::scaled_residual(h, g, s); }};
+  const auto [qkv, h] = ops::norm_linear(x.of, x.weight, x.eps, weights);
+  return {output_(attend(qkv, place), place), x.of, /*again=*/h};  // [B, T, D]
 }
 
 at::Tensor Attention::attend(const at::Tensor& qkv, const Place& place) const {
   const auto& pass = place.pass;
   if (pass.context() != nullptr) {
-    const auto [q, k, v] = ops::rotated_heads(qkv[0], heads_, place.angles(), norm());
-    return pass.context()->attend(place.rows(), q, {k, v}).unsqueeze(0);
+    const auto rows = ops::reshaped(qkv, {qkv.size(1), qkv.size(2)});
+    const auto [q, k, v] = ops::rotated_heads(rows, heads_, place.angles(), norm());
+    const auto o = pass.context()->attend(place.rows(), q, {k, v});  // [R, D]
+    return ops::reshaped(o, {1, o.size(0), o.size(1)});
   }
   return ops::self_attention(qkv, heads_, pass.angles, norm());
 }
 
 KeysValues Attention::keys_values(const Normed& x, const Place& place) const {
   const auto kv = side_by_side({key_, value_}, x.in(place.pass.compute_dtype()), place);
+  const auto rows = ops::reshaped(kv, {kv.size(1), kv.size(2)});
   const auto heads =
-      ops::rotated_heads(kv[0], {.query = 0, .key = heads_.key}, place.angles(), norm());
+      ops::rotated_heads(rows, {.query = 0, .key = heads_.key}, place.angles(), norm());
   return {heads.key, heads.value};
 }
 

@@ -2,34 +2,17 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <utility>
-
 #include "loopbank/ops/elementwise.h"
 
 namespace loopbank {
 
-Branch::Branch(at::Tensor g) : g_([g = std::move(g)] { return g; }) {}
+Branch::Branch(at::Tensor g) : g_(std::move(g)) {}
 
-Branch::Branch(Definition g, at::Tensor h, FusedSum sum)
-    : g_(std::move(g)), h_(std::move(h)), sum_(std::move(sum)) {}
+Branch::Branch(at::Tensor g, at::Tensor of, at::Tensor again)
+    : g_(std::move(g)), of_(std::move(of)), again_(std::move(again)) {}
 
 at::Tensor Branch::added_to(const at::Tensor& h, const at::Tensor& s) const {
-  if (sum_ && h.is_same(h_)) {
-    return sum_(s);  // [B, T, D]
-  }
-  return ops::scaled_residual(h, value(), s);  // [B, T, D]
-}
-
-ScaledBranch operator*(const at::Tensor& s, Branch g) {
-  return {s, std::move(g)};
-}
-
-at::Tensor operator+(const at::Tensor& h, const ScaledBranch& branch) {
-  return branch.g.added_to(h, branch.s);
-}
-
-at::Tensor operator+(const at::Tensor& h, const Branch& g) {
-  return g.added_to(h, /*s=*/{});
+  return ops::scaled_residual(h.is_same(of_) ? again_ : h, g_, s);  // [B, T, D]
 }
 
 }  // namespace loopbank

@@ -5,7 +5,7 @@
 ///     a = h + s * attention(rms_norm(h))
 ///           |   |     |        +---- Normed (linear.h): an input and the norm it is due, which the
 ///           |   |     |              first product of attention computes within itself
-///           |   |     +------------- Branch: how to compute g, and how to compute h + s g in one op
+///           |   |     +------------- a ResidualBranch: how to compute g, and h + s g in one op
 ///           |   +------------------- ScaledBranch: the same, with s
 ///           +----------------------- computes h + s g
 ///
@@ -13,46 +13,58 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
+#include <concepts>
+#include <utility>
 
 namespace loopbank {
 
+/// g [B, T, D] and h + s * g, equal to the definition; s is a scalar, undefined for 1.
+template <typename G>
+concept ResidualBranch = requires(const G& g, const at::Tensor& h, const at::Tensor& s) {
+  { g.value() } -> std::convertible_to<at::Tensor>;
+  { g.added_to(h, s) } -> std::convertible_to<at::Tensor>;
+};
+
+/// g by its value.
 class Branch {
  public:
-  /// g by its value, [B, T, D].
+  /// @param g  [B, T, D]
   explicit Branch(at::Tensor g);
+  /// @param of     what g was computed from, by an op that gave it back as `again`: where g is added
+  ///               to `of`, both gradients meet in that op
+  Branch(at::Tensor g, at::Tensor of, at::Tensor again);
 
-  using Definition = std::function<at::Tensor()>;
-  using FusedSum = std::function<at::Tensor(const at::Tensor& s)>;
-  /// g by its definition, and h + s * g in one op for the h that g was computed from.
-  /// @param g    returns g [B, T, D]
-  /// @param h    [B, T, D]
-  /// @param sum  returns h + s * g, equal to the definition; s is undefined for 1
-  Branch(Definition g, at::Tensor h, FusedSum sum);
-
-  /// g [B, T, D].
-  [[nodiscard]] at::Tensor value() const { return g_(); }
-
-  /// h + s * g: in one op where `h` is the tensor that g was computed from, else by definition.
-  /// @param s  a scalar; undefined for 1
+  [[nodiscard]] const at::Tensor& value() const { return g_; }
   [[nodiscard]] at::Tensor added_to(const at::Tensor& h, const at::Tensor& s) const;
 
  private:
-  Definition g_;
-  at::Tensor h_;
-  FusedSum sum_;  // empty where g is known by its value
+  at::Tensor g_;
+  at::Tensor of_;
+  at::Tensor again_;
 };
 
+template <ResidualBranch G>
 struct ScaledBranch {
-  at::Tensor s;
-  Branch g;
+  const at::Tensor& s;
+  G g;
 };
 
 /// s * g. s is a scalar; undefined for 1.
-[[nodiscard]] ScaledBranch operator*(const at::Tensor& s, Branch g);
+template <ResidualBranch G>
+[[nodiscard]] ScaledBranch<G> operator*(const at::Tensor& s, G g) {
+  return {s, std::move(g)};
+}
+
 /// h + s * g, [B, T, D] in the type of h.
-[[nodiscard]] at::Tensor operator+(const at::Tensor& h, const ScaledBranch& branch);
+template <ResidualBranch G>
+[[nodiscard]] at::Tensor operator+(const at::Tensor& h, const ScaledBranch<G>& branch) {
+  return branch.g.added_to(h, branch.s);
+}
+
 /// h + g.
-[[nodiscard]] at::Tensor operator+(const at::Tensor& h, const Branch& g);
+template <ResidualBranch G>
+[[nodiscard]] at::Tensor operator+(const at::Tensor& h, const G& g) {
+  return g.added_to(h, /*s=*/{});
+}
 
 }  // namespace loopbank

@@ -119,6 +119,13 @@ double expected_forward_flops(const ModelConfig& config, int64_t sequence_length
   return more_loops > 0 ? once + (all - once) * (mean_loops - 1) * layers / more_loops : once;
 }
 
+double late_key_flops(const ModelConfig& config) {
+  constexpr int64_t kKeysAndValues = 2;
+  return kFlopsPerMultiplyAdd *
+         static_cast<double>(kKeysAndValues * config.hidden_size * config.num_key_value_heads *
+                             config.head_size());
+}
+
 nlohmann::ordered_json to_json(const CostByPart& cost) {
   nlohmann::ordered_json json = {{"total", cost.total()}};
   for (const auto& [name, value] : cost.parts) {

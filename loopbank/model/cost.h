@@ -46,6 +46,9 @@ struct ModelCost {
 [[nodiscard]] double expected_forward_flops(const ModelConfig& config, int64_t sequence_length,
                                             double mean_loops);
 
+/// FLOPs of one token's keys and values in one layer, made late for loops that it did not run.
+[[nodiscard]] double late_key_flops(const ModelConfig& config);
+
 /// {"total": ..., "<part>": ...} in the order of the parts.
 [[nodiscard]] nlohmann::ordered_json to_json(const CostByPart& cost);
 

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "loopbank/model/head_reader.h"
@@ -12,11 +13,14 @@
 
 namespace loopbank {
 
+/// Used from layer to layer and from pass to pass, so that its lists are allocated once.
 class EarlyExit final : public LoopMix {
  public:
+  /// Starts with a layer.
   /// @param x  [1, R, D], the tokens of the pass's context
-  EarlyExit(const at::Tensor& x, const Halting& halting, int64_t num_loops, const Place& place,
-            LateKeys late_keys);
+  /// What is handed over outlives the layer's loops.
+  void begin(const at::Tensor& x, const Halting& halting, int64_t num_loops, const Place& place,
+             LateKeys late_keys);
 
   [[nodiscard]] bool runs(int64_t t) const override;
   [[nodiscard]] Place place(int64_t t) const override;
@@ -30,38 +34,42 @@ class EarlyExit final : public LoopMix {
     std::vector<int64_t> left;
     std::vector<int64_t> stayed;
   };
-  [[nodiscard]] Decision decide(int64_t t, const at::Tensor& h);
+  void decide(int64_t t, const at::Tensor& h);
   /// Changes of state over the loop, [r]; read where a rule of the pass asks for them.
   struct Changes {
-    std::vector<double> change;
-    std::vector<double> acceleration;
+    at::Tensor change;
+    at::Tensor acceleration;  // undefined after the first loop, where it is infinite
   };
   [[nodiscard]] Changes changes(const at::Tensor& h);
   /// y and n of those that leave after loop t.
-  void mix(int64_t t, const std::vector<int64_t>& left);
-  void add_loop(int64_t u, int64_t t, const std::vector<int64_t>& rows,
-                const std::vector<float>& weights);
-  void tell_context(int64_t t, const Decision& decision, const at::Tensor& h);
-  void keep(const std::vector<int64_t>& stayed);
+  void mix(int64_t t);
+  void add_loop(int64_t u, int64_t t);
+  void tell_context(int64_t t, const at::Tensor& h);
+  void keep_those_that_stay();
+  [[nodiscard]] const std::vector<TokenExit>& exits() const;
 
-  const Halting& halting_;
-  int64_t num_loops_;
-  Place place_;
+  const Halting* halting_ = nullptr;
+  int64_t num_loops_ = 0;
+  std::optional<Place> place_;
   LateKeys late_keys_;
   bool reads_changes_ = false;
   Thinking thinking_;  // the tokens that run the next loop
+  Thinking leaving_;   // those that leave after the one that has run
+  Decision decision_;
   /// A loop that was run.
   struct Ran {
     at::Tensor h;               // [r, D]
     std::vector<int64_t> rows;  // of the pass
   };
-  std::vector<Ran> ran_;
+  std::vector<Ran> ran_;            // the first t of them
   std::vector<at::Tensor> logits_;  // of theirs, p_1 to p_t [1, r]
-  at::Tensor before_;               // [1, r, D] h^(t-1), where changes are read
-  at::Tensor earlier_;              // [1, r, D] h^(t-2)
+  at::Tensor before_;               // [r, D] h^(t-1), where changes are read
+  at::Tensor earlier_;              // [r, D] h^(t-2)
   HeadReader head_;
-  at::Tensor y_;  // [R, D]
-  at::Tensor n_;  // [R]
+  at::Tensor y_;                 // [R, D]
+  at::Tensor n_;                 // [1, R]
+  std::vector<float> weights_;   // of a loop in y, of those that leave
+  std::vector<int64_t> places_;  // theirs among those that ran it
 };
 
 }  // namespace loopbank

@@ -20,14 +20,20 @@ Branch FeedForward::operator()(const at::Tensor& x, const Place& place) const {
   return Branch(down_(ops::swiglu(gate_up), place));          // [B, T, D]
 }
 
-Branch FeedForward::operator()(const Normed& x, const Place& place) const {
-  const ops::FeedForwardWeights weights{
-      .norm = x.weight,
-      .eps = x.eps,
-      .gate_up = place.weights.prepared({gate_.weight(), up_.weight()}),
-      .down = place.weights.prepared({down_.weight()})};
-  return {[=, this] { return (*this)(x.in(place.pass.compute_dtype()), place).value(); }, x.of,
-          [=](const at::Tensor& s) { return ops::feed_forward(x.of, weights, s); }};
+at::Tensor FeedForward::OfNorm::value() const {
+  return f(x.in(place.pass.compute_dtype()), place).value();  // [B, T, D]
+}
+
+at::Tensor FeedForward::OfNorm::added_to(const at::Tensor& h, const at::Tensor& s) const {
+  if (!h.is_same(x.of)) {
+    return h + s * f(x.in(place.pass.compute_dtype()), place);
+  }
+  return ops::feed_forward(h,
+                           {.norm = x.weight,
+                            .eps = x.eps,
+                            .gate_up = place.weights.prepared({f.gate_.weight(), f.up_.weight()}),
+                            .down = place.weights.prepared({f.down_.weight()})},
+                           s);
 }
 
 }  // namespace loopbank

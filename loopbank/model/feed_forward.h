@@ -21,8 +21,18 @@ class FeedForward {
   /// @return a branch [B, T, D]
   [[nodiscard]] Branch operator()(const at::Tensor& x, const Place& place) const;
 
-  /// The same for x = rms_norm(a), with all of a + s * feed_forward(x) as one op.
-  [[nodiscard]] Branch operator()(const Normed& x, const Place& place) const;
+  /// feed_forward(x) of x = rms_norm(a), with all of a + s * feed_forward(x) as one op.
+  struct OfNorm {
+    const FeedForward& f;
+    const Normed x;
+    const Place& place;
+
+    [[nodiscard]] at::Tensor value() const;
+    [[nodiscard]] at::Tensor added_to(const at::Tensor& h, const at::Tensor& s) const;
+  };
+  [[nodiscard]] OfNorm operator()(const Normed& x, const Place& place) const {
+    return {*this, x, place};
+  }
 
  private:
   Linear gate_;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "loopbank/model/exit_rule.h"
@@ -26,16 +27,19 @@ struct LoopRows {
   const std::vector<int64_t>* rows = nullptr;  ///< ascending, of the pass's R tokens; null: all
 };
 
+/// What late keys and values are made of: h^(tau), or the layer's output y.
+enum class LateOf { kState, kOutput };
+
 /// What has become of the tokens that ran a loop.
 struct LoopOutcome {
   LoopRows at;
-  std::vector<float> weights;      ///< [r] of h^(t) in the mixture: P_t, or the rest of who leaves
-  std::vector<int64_t> left = {};  ///< which of the r leave here, ascending
-  at::Tensor states = {};          ///< [left, D] h^(tau) of those
-  at::Tensor outputs = {};         ///< [left, D] y of those
-  /// Keys and values of the layer's block made from hidden states of those that leave:
-  /// [left, D] to r = left.
-  std::function<KeysValues(const at::Tensor& states)> project = {};
+  int64_t num_rows = 0;   ///< r
+  bool together = false;  ///< all leave here, each weighing 1: the one loop of a dense layer
+  std::span<const float> weights = {};  ///< else [r] of h^(t) in the mixture: P_t, or the rest of
+                                        ///< who leaves
+  std::span<const int64_t> left = {};   ///< else which of the r leave here, ascending
+  /// Keys and values of the layer's block made late of those that leave: r = left.
+  std::function<KeysValues(LateOf)> late = {};
   int64_t head_reads = 0;  ///< tokens of the r whose rule read the head
 };
 
@@ -46,8 +50,8 @@ class InferenceContext {
   InferenceContext& operator=(const InferenceContext&) = delete;
   virtual ~InferenceContext() = default;
 
-  /// Position of each token in its text, [R] int64 on the CPU.
-  [[nodiscard]] virtual at::Tensor positions() const = 0;
+  /// Position of each token in its text, R of them.
+  [[nodiscard]] virtual std::span<const int64_t> positions() const = 0;
   /// How each token leaves, R of them.
   [[nodiscard]] virtual const std::vector<TokenExit>& exits() const = 0;
 

@@ -2,14 +2,16 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/arange.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -21,6 +23,8 @@
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/linear.h"
 #include "loopbank/ops/linear_cross_entropy.h"
+#include "loopbank/ops/rows.h"
+#include "loopbank/ops/workspace.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
@@ -31,16 +35,13 @@ ModelConfig validated(ModelConfig config) {
   return config;
 }
 
-/// Positions that the tokens stand at, [T] int64 on the CPU.
-at::Tensor positions_of(const at::Tensor& tokens, const ForwardOptions& options) {
-  return options.context != nullptr ? options.context->positions()
-                                    : at::arange(tokens.size(1), at::kLong);
-}
-
 /// Positions that the tokens reach to.
 int64_t length_of(const at::Tensor& tokens, const ForwardOptions& options) {
-  return options.context != nullptr ? options.context->positions().max().item<int64_t>() + 1
-                                    : tokens.size(1);
+  if (options.context == nullptr) {
+    return tokens.size(1);
+  }
+  const auto positions = options.context->positions();
+  return *std::max_element(positions.begin(), positions.end()) + 1;
 }
 
 void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
@@ -51,9 +52,9 @@ void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
   }
   ops::expect_ids("forward", "tokens", tokens, config.vocab_size);
   if (options.context != nullptr &&
-      (tokens.size(0) != 1 || tokens.size(1) != options.context->positions().size(0))) {
+      (tokens.size(0) != 1 || tokens.size(1) != std::ssize(options.context->positions()))) {
     fail(ErrorCode::kShape, "forward: expected tokens [1, {}] as in the context, got {}.",
-         options.context->positions().size(0), ops::format_shape(tokens.sizes()));
+         options.context->positions().size(), ops::format_shape(tokens.sizes()));
   }
   if (const auto length = length_of(tokens, options); length > config.max_position_embeddings) {
     fail(ErrorCode::kShape,
@@ -66,12 +67,28 @@ void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
 /// The rotary angles of the tokens' positions.
 ops::RotaryTable angles_of(const at::Tensor& tokens, const ForwardOptions& options,
                            const ModelConfig& config) {
-  return ops::rotary_table(positions_of(tokens, options), config.head_size(), config.rope_theta,
-                           tokens.device());
+  if (options.context == nullptr) {
+    return ops::rotary_table(0, tokens.size(1), config.head_size(), config.rope_theta,
+                             tokens.device());
+  }
+  const auto positions = options.context->positions();
+  if (options.prepared != nullptr && tokens.is_cpu()) {
+    return options.prepared->angles(positions);
+  }
+  return ops::rotary_table(at::tensor(at::ArrayRef<int64_t>(positions.data(), positions.size())),
+                           config.head_size(), config.rope_theta, tokens.device());
+}
+
+/// Of a pass with prepared weights; else null.
+ops::Workspace* workspace_of(const ForwardOptions& options) {
+  return options.prepared != nullptr ? &options.prepared->workspace() : nullptr;
 }
 
 /// A layer, kept for the backward pass or computed again there.
 LayerOutput run(const Layer& layer, const at::Tensor& x, const Place& place) {
+  if (!place.pass.recomputes(Recompute::kLayer)) {
+    return layer.forward(x, place);
+  }
   const auto whole = [&layer](const at::Tensor& h, const OpenBank&, const Place& in) {
     const auto [y, n] = layer.forward(h, in);
     return std::vector{y, n};
@@ -121,6 +138,11 @@ struct LanguageModel::Parts {
   /// [B, T] to [B, T, D]. The gradient holds the rows of the batch's tokens alone, unless the head
   /// adds to it.
   at::Tensor embed(const at::Tensor& tokens) const {
+    if (!at::GradMode::is_enabled() && tokens.is_cpu() && tokens.is_contiguous()) {
+      const std::span ids(tokens.data_ptr<int64_t>(), static_cast<size_t>(tokens.numel()));
+      return ops::reshaped(ops::gather_rows(embedding, ids),
+                           {tokens.size(0), tokens.size(1), config.hidden_size});
+    }
     const bool sparse = !config.tie_word_embeddings && ops::takes_fused(embedding);
     return at::embedding(embedding, tokens, /*padding_idx=*/-1, /*scale_grad_by_freq=*/false,
                          sparse);
@@ -152,8 +174,8 @@ struct LanguageModel::Parts {
     if (pass.recorder() != nullptr) {
       pass.recorder()->reset(layers.size());
     }
-    auto h = embed(tokens).to(pass.state_dtype());  // [B, T, D]
-    std::vector<at::Tensor> n;                      // of each layer [B, T]
+    auto h = ops::in_type(embed(tokens), pass.state_dtype());  // [B, T, D]
+    c10::SmallVector<at::Tensor, 32> n;                        // of each layer [B, T]
     for (size_t l = 0; l < layers.size(); ++l) {
       const auto layer = static_cast<int64_t>(l);
       LayerWeights of_this_pass(pass.compute_dtype());
@@ -163,15 +185,15 @@ struct LanguageModel::Parts {
       n.push_back(out.expected_loops);
     }
     return {.states = rms_norm(h, *final_norm).in(pass.compute_dtype()),  // [B, T, D]
-            .expected_loops = at::stack(n)};                              // [L, B, T]
+            .expected_loops = ops::stacked(n)};                           // [L, B, T]
   }
 
   /// [..., D] to [..., V], in the state type.
   at::Tensor logits(const at::Tensor& states, const Pass& pass) const {
     LayerWeights of_this_pass(pass.compute_dtype());
     auto& weights = pass.prepared() != nullptr ? pass.prepared()->shared() : of_this_pass;
-    return ops::linear(states.to(pass.compute_dtype()), weights.prepared({head}))
-        .to(pass.state_dtype());
+    const auto x = ops::in_type(states, pass.compute_dtype());
+    return ops::in_type(ops::linear(x, weights.prepared({head})), pass.state_dtype());
   }
 
   /// (mean n - 1) / (N - 1), the mean over the layers that may loop more than once.
@@ -193,6 +215,7 @@ LanguageModel::~LanguageModel() = default;
 LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
 
 ModelOutput LanguageModel::forward(const at::Tensor& tokens, const ForwardOptions& options) const {
+  const ops::WorkspaceScope scope(workspace_of(options));
   const auto pass = parts_->open(tokens, options);
   const auto out = parts_->run_layers(tokens, pass);
   return {.logits = parts_->logits(out.states, pass),  // [B, T, V]
@@ -201,10 +224,12 @@ ModelOutput LanguageModel::forward(const at::Tensor& tokens, const ForwardOption
 
 LanguageModel::Hidden LanguageModel::hidden(const at::Tensor& tokens,
                                             const ForwardOptions& options) const {
+  const ops::WorkspaceScope scope(workspace_of(options));
   return parts_->run_layers(tokens, parts_->open(tokens, options));
 }
 
 at::Tensor LanguageModel::head(const at::Tensor& states, const ForwardOptions& options) const {
+  const ops::WorkspaceScope scope(workspace_of(options));
   return parts_->logits(states, Pass(options));
 }
 

@@ -1,14 +1,12 @@
 #include "loopbank/model/layer.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/scalar_tensor.h>
 
 #include <cmath>
-#include <numeric>
-#include <vector>
 
 #include "loopbank/model/recompute.h"
+#include "loopbank/ops/workspace.h"
 
 namespace loopbank {
 namespace {
@@ -21,17 +19,6 @@ at::Tensor depth_scale(const std::string& rule, int64_t l, at::Device device) {
   const auto depth = static_cast<double>(l);
   return at::scalar_tensor(rule == "inverse" ? 1.0 / depth : 1.0 / std::sqrt(depth),
                            at::TensorOptions().dtype(at::kFloat).device(device));
-}
-
-/// Every token leaves after the one loop.
-LoopOutcome leave_together(const at::Tensor& y, const Place& place) {
-  LoopOutcome outcome{.at = place.rows(),
-                      .weights = std::vector<float>(static_cast<size_t>(y.size(1)), 1.0F),
-                      .states = y[0],
-                      .outputs = y[0]};
-  outcome.left.resize(outcome.weights.size());
-  std::iota(outcome.left.begin(), outcome.left.end(), 0);
-  return outcome;
 }
 
 }  // namespace
@@ -50,9 +37,9 @@ LayerOutput DenseLayer::forward(const at::Tensor& x, const Place& place) const {
     recorder->record_states(place.layer, x, {y});
   }
   if (auto* context = place.pass.context(); context != nullptr) {
-    context->after_loop(leave_together(y, place));
+    context->after_loop({.at = place.rows(), .num_rows = y.size(1), .together = true});
   }
-  return {.state = y, .expected_loops = at::ones({x.size(0), x.size(1)}, x.options())};  // [B, T]
+  return {.state = y, .expected_loops = ops::new_filled({x.size(0), x.size(1)}, 1.0, x)};  // [B, T]
 }
 
 }  // namespace loopbank

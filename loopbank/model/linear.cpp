@@ -6,6 +6,7 @@
 
 #include "loopbank/ops/linear.h"
 #include "loopbank/ops/norm.h"
+#include "loopbank/ops/workspace.h"
 
 namespace loopbank {
 namespace {
@@ -30,13 +31,13 @@ at::Tensor Linear::operator()(const at::Tensor& x, const Place& place) const {
   return side_by_side({*this}, x, place);
 }
 
-at::Tensor side_by_side(const std::vector<std::reference_wrapper<const Linear>>& linears,
+at::Tensor side_by_side(c10::ArrayRef<std::reference_wrapper<const Linear>> linears,
                         const at::Tensor& x, const Place& place) {
-  std::vector<at::Tensor> masters;
+  c10::SmallVector<std::reference_wrapper<const at::Tensor>, 4> masters;
   for (const Linear& linear : linears) {
     masters.push_back(linear.weight());
   }
-  return ops::linear(x.to(place.pass.compute_dtype()), place.weights.prepared(masters));
+  return ops::linear(ops::in_type(x, place.pass.compute_dtype()), place.weights.prepared(masters));
 }
 
 RmsNorm::RmsNorm(Parameters& parameters, const std::string& name, int64_t size, double eps)

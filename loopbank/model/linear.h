@@ -35,9 +35,8 @@ class Linear {
 
 /// Linear layers that read one input, as one product: their outputs side by side.
 /// [..., in] to [..., out_1 + out_2 + ...] in the compute type; x is cast to it.
-[[nodiscard]] at::Tensor side_by_side(
-    const std::vector<std::reference_wrapper<const Linear>>& linears, const at::Tensor& x,
-    const Place& place);
+[[nodiscard]] at::Tensor side_by_side(c10::ArrayRef<std::reference_wrapper<const Linear>> linears,
+                                      const at::Tensor& x, const Place& place);
 
 /// The weights of an RMSNorm.
 class RmsNorm {

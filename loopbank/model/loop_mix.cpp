@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "loopbank/model/early_exit.h"
+#include "loopbank/model/prepared_model.h"
 #include "loopbank/ops/halting.h"
 
 namespace loopbank {
@@ -48,12 +49,18 @@ class SoftMix final : public LoopMix {
 
 }  // namespace
 
-std::unique_ptr<LoopMix> make_loop_mix(const at::Tensor& x, const Halting& halting,
-                                       int64_t num_loops, const Place& place, LateKeys late_keys) {
-  if (place.pass.context() != nullptr) {
-    return std::make_unique<EarlyExit>(x, halting, num_loops, place, std::move(late_keys));
+LoopMixHandle make_loop_mix(const at::Tensor& x, const Halting& halting, int64_t num_loops,
+                            const Place& place, LateKeys late_keys) {
+  const auto drop = [](LoopMix* mix) { delete mix; };
+  if (place.pass.context() == nullptr) {
+    return {new SoftMix(x, halting, num_loops, place), drop};
   }
-  return std::make_unique<SoftMix>(x, halting, num_loops, place);
+  auto* const prepared = place.pass.prepared();
+  LoopMixHandle handle = prepared != nullptr
+                             ? LoopMixHandle(&prepared->early_exit(), [](LoopMix*) {})
+                             : LoopMixHandle(new EarlyExit, drop);
+  static_cast<EarlyExit&>(*handle).begin(x, halting, num_loops, place, std::move(late_keys));
+  return handle;
 }
 
 }  // namespace loopbank

@@ -33,6 +33,9 @@ class LoopMix {
   [[nodiscard]] virtual LayerOutput output() = 0;
 };
 
+/// A mix and what becomes of it at the end.
+using LoopMixHandle = std::unique_ptr<LoopMix, void (*)(LoopMix*)>;
+
 /// Keys and values of a layer's block made from hidden states [r, D] of the tokens of the place.
 using LateKeys = std::function<KeysValues(const at::Tensor& h, const Place& place)>;
 
@@ -46,8 +49,9 @@ using LateKeys = std::function<KeysValues(const at::Tensor& h, const Place& plac
 /// @param num_loops  N of the layer
 /// @param late_keys  asked for where a policy of keys and values needs it
 /// What is handed over outlives the mix.
-[[nodiscard]] std::unique_ptr<LoopMix> make_loop_mix(const at::Tensor& x, const Halting& halting,
-                                                     int64_t num_loops, const Place& place,
-                                                     LateKeys late_keys);
+/// A pass with prepared weights uses one mix again and again.
+[[nodiscard]] LoopMixHandle make_loop_mix(const at::Tensor& x, const Halting& halting,
+                                          int64_t num_loops, const Place& place,
+                                          LateKeys late_keys);
 
 }  // namespace loopbank

@@ -60,6 +60,7 @@ GatedSum LayerMemory::operator()(const at::Tensor& h, const OpenBank& local_bank
   const auto normed = norm_(h, pass.state_dtype());                    // [B, T, D]
   const auto q = shared_->query_norm()(normed, pass.compute_dtype());  // [B, T, D]
   std::vector<Gated> terms;
+  terms.reserve(2);
   if (local_) {  // g_L * (W_L m_L)
     terms.push_back(local_->gate * local_->projection(local_bank.read(q), place));
   }

@@ -5,9 +5,11 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <utility>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/random.h"
@@ -88,6 +90,26 @@ void Parameters::initialize(uint64_t seed) {
   for (auto& parameter : list_) {
     parameter.value.copy_(initial_values(parameter, derive_seed(seed, parameter.name)));
   }
+}
+
+void Parameters::set_from_codes(size_t index, ops::Quantized codes) {
+  auto& parameter = list_.at(index);
+  const auto value = parameter.value.detach();
+  if (value.is_cpu()) {
+    ops::dequantize_into(codes, value);
+  } else {
+    value.copy_(ops::dequantize(codes));
+  }
+  parameter.codes = std::move(codes);
+  parameter.version_of_codes = static_cast<uint32_t>(parameter.value._version());
+}
+
+const ops::Quantized* Parameters::codes_of(const at::Tensor& value, int64_t bits) const {
+  const auto parameter = std::find_if(list_.begin(), list_.end(),
+                                      [&](const auto& one) { return one.value.is_same(value); });
+  const bool has = parameter != list_.end() && parameter->codes && parameter->codes->bits == bits &&
+                   parameter->version_of_codes == static_cast<uint32_t>(value._version());
+  return has ? &*parameter->codes : nullptr;
 }
 
 const Parameter& Parameters::get(const std::string& name) const {

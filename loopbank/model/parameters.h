@@ -5,8 +5,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "loopbank/ops/quantization.h"
 
 namespace loopbank {
 
@@ -40,6 +43,10 @@ struct Parameter {
   at::Tensor value;  ///< fp32, a leaf that requires grad
   ParameterKind kind = ParameterKind::kLinear;
   Initial initial;
+  /// Of a model that was read from 8 or 4 bit: the codes that `value` was made of.
+  std::optional<ops::Quantized> codes = {};
+  uint32_t version_of_codes = 0;  ///< of `value`: one that was changed since has no codes
+
   [[nodiscard]] bool decays() const {
     return kind == ParameterKind::kLinear || kind == ParameterKind::kRouter ||
            kind == ParameterKind::kMemoryGate;
@@ -59,6 +66,12 @@ class Parameters {
   /// Draws every value anew; each parameter has its own stream named by (seed, name), so adding
   /// one leaves the others as they were.
   void initialize(uint64_t seed);
+
+  /// Sets a parameter of `all()` to what codes stand for, and keeps them.
+  void set_from_codes(size_t index, ops::Quantized codes);
+  /// The codes of 8 or 4 bits that a parameter's value was made of, or null: it was not, or has been
+  /// changed since.
+  [[nodiscard]] const ops::Quantized* codes_of(const at::Tensor& value, int64_t bits) const;
 
   [[nodiscard]] const std::vector<Parameter>& all() const { return list_; }
   /// @throws Error kCheckpoint for an unknown name

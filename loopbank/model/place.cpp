@@ -2,41 +2,79 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace loopbank {
 
 LayerWeights::~LayerWeights() {
-  for (const auto& [masters, prepared] : by_masters_) {
-    prepared->forget_forward();
+  for (const auto& product : products_) {
+    product.weights->forget_forward();
   }
 }
 
-const std::shared_ptr<ops::LinearWeights>& LayerWeights::prepared(
-    const std::vector<at::Tensor>& masters) {
-  std::vector<const void*> key;
-  for (const auto& master : masters) {
-    key.push_back(master.unsafeGetTensorImpl());
+const std::shared_ptr<ops::LinearWeights>& LayerWeights::prepared(Masters masters) {
+  const auto is_of = [&](const Product& product) {
+    return std::equal(masters.begin(), masters.end(), product.masters.begin(),
+                      product.masters.end(), [](const at::Tensor& master, const void* known) {
+                        return master.unsafeGetTensorImpl() == known;
+                      });
+  };
+  const auto found = std::find_if(products_.begin(), products_.end(), is_of);
+  if (found != products_.end()) {
+    return found->weights;
   }
-  auto& prepared = by_masters_[key];
-  if (prepared == nullptr) {
-    prepared = prepare(masters);
+  auto& product = products_.emplace_back(Product{.masters = {}, .weights = prepare(masters)});
+  for (const at::Tensor& master : masters) {
+    product.masters.push_back(master.unsafeGetTensorImpl());
   }
-  return prepared;
+  return product.weights;
 }
 
-std::shared_ptr<ops::LinearWeights> LayerWeights::prepare(
+std::shared_ptr<ops::LinearWeights> LayerWeights::prepare(Masters masters) const {
+  std::vector<at::Tensor> list(masters.begin(), masters.end());
+  if (!stay_prepared(list.front())) {
+    return std::make_shared<ops::LinearWeights>(std::move(list), compute_);
+  }
+  return std::make_shared<ops::LinearWeights>(lay_out(list), compute_);
+}
+
+std::shared_ptr<ops::InferenceWeights> LayerWeights::lay_out(
     const std::vector<at::Tensor>& masters) const {
-  if (!stay_prepared(masters.front())) {
-    return std::make_shared<ops::LinearWeights>(masters, compute_);
+  const int64_t bits = *format_ == ops::WeightFormat::kInt8   ? 8
+                       : *format_ == ops::WeightFormat::kInt4 ? 4
+                                                              : 0;
+  std::vector<ops::Quantized> stored;
+  for (const auto& master : masters) {
+    const auto* const codes =
+        parameters_ != nullptr ? parameters_->codes_of(master, bits) : nullptr;
+    if (codes == nullptr) {
+      return std::make_shared<ops::InferenceWeights>(masters, *format_);
+    }
+    stored.push_back(*codes);
   }
-  return std::make_shared<ops::LinearWeights>(
-      std::make_shared<ops::InferenceWeights>(masters, *format_), compute_);
+  return std::make_shared<ops::InferenceWeights>(stored);
+}
+
+at::Tensor LayerWeights::scale(int64_t t, c10::function_ref<at::Tensor()> make) {
+  if (!format_) {
+    return make();
+  }
+  const auto place = static_cast<size_t>(t - 1);
+  if (scales_.size() <= place) {
+    scales_.resize(place + 1);
+  }
+  if (!scales_[place].defined()) {
+    scales_[place] = make();
+  }
+  return scales_[place];
 }
 
 bool LayerWeights::stay_prepared(const at::Tensor& example) const {
   return format_ && example.is_cpu() && compute_ != at::kDouble;
 }
 
-const OpenBank& LayerWeights::opened(const std::function<OpenBank()>& open) {
+const OpenBank& LayerWeights::opened(c10::function_ref<OpenBank()> open) {
   if (!bank_) {
     bank_ = open();
     if (bank_->keys.defined() && stay_prepared(bank_->keys)) {

@@ -2,14 +2,16 @@
 /// Where a block runs: loop t of layer l of a pass, with the layer's prepared weights.
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/FunctionRef.h>
 
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <list>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "loopbank/model/parameters.h"
 #include "loopbank/model/pass.h"
 #include "loopbank/ops/linear.h"
 
@@ -23,30 +25,45 @@ class LayerWeights {
   /// @param compute  dtype of the products
   /// @param format   for passes of inference without end: laid out in it for products of one row and
   ///                 of many alike, which do not depend on the company of a row
-  explicit LayerWeights(at::ScalarType compute, std::optional<ops::WeightFormat> format = {})
-      : compute_(compute), format_(format) {}
+  /// @param parameters  of the model, where their stored codes are to be used; outlive this
+  explicit LayerWeights(at::ScalarType compute, std::optional<ops::WeightFormat> format = {},
+                        const Parameters* parameters = nullptr)
+      : compute_(compute), format_(format), parameters_(parameters) {}
   LayerWeights(const LayerWeights&) = delete;
   LayerWeights& operator=(const LayerWeights&) = delete;
   ~LayerWeights();
 
+  /// Weights of linear layers that read one input.
+  using Masters = c10::ArrayRef<std::reference_wrapper<const at::Tensor>>;
   /// The weights of linear layers that read one input, as one product. The key is the whole list of
   /// masters: lists that share some of them are different products.
-  [[nodiscard]] const std::shared_ptr<ops::LinearWeights>& prepared(
-      const std::vector<at::Tensor>& masters);
+  [[nodiscard]] const std::shared_ptr<ops::LinearWeights>& prepared(Masters masters);
 
   /// What `open` gave when it was first called.
-  [[nodiscard]] const OpenBank& opened(const std::function<OpenBank()>& open);
+  [[nodiscard]] const OpenBank& opened(c10::function_ref<OpenBank()> open);
+
+  /// s_t of a layer: what `make` gave when it was first called for the loop, where the weights stay
+  /// prepared, so that no pass is differentiated; else what it gives.
+  [[nodiscard]] at::Tensor scale(int64_t t, c10::function_ref<at::Tensor()> make);
 
  private:
-  [[nodiscard]] std::shared_ptr<ops::LinearWeights> prepare(
+  [[nodiscard]] std::shared_ptr<ops::LinearWeights> prepare(Masters masters) const;
+  [[nodiscard]] std::shared_ptr<ops::InferenceWeights> lay_out(
       const std::vector<at::Tensor>& masters) const;
   /// Whether the ops for inference take them.
   [[nodiscard]] bool stay_prepared(const at::Tensor& example) const;
 
   at::ScalarType compute_;
   std::optional<ops::WeightFormat> format_;
-  std::map<std::vector<const void*>, std::shared_ptr<ops::LinearWeights>> by_masters_;
+  const Parameters* parameters_;
+  /// A product that was prepared; few enough to look through.
+  struct Product {
+    std::vector<const void*> masters;
+    std::shared_ptr<ops::LinearWeights> weights;
+  };
+  std::list<Product> products_;  // whose elements stay where they are
   std::optional<OpenBank> bank_;
+  std::vector<at::Tensor> scales_;  // by loop, from 1
 };
 
 /// Those tokens of a pass of inference that a loop is run for.

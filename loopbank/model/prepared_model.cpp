@@ -1,5 +1,12 @@
 #include "loopbank/model/prepared_model.h"
 
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "loopbank/model/early_exit.h"
+#include "loopbank/ops/rows.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
@@ -21,11 +28,29 @@ ops::WeightFormat format_of(at::ScalarType compute, int64_t bits) {
 
 }  // namespace
 
-PreparedModel::PreparedModel(const ModelConfig& config, at::ScalarType compute, int64_t bits) {
+PreparedModel::PreparedModel(const ModelConfig& config, const Parameters& parameters,
+                             at::ScalarType compute, int64_t bits)
+    : head_size_(config.head_size()),
+      rope_theta_(config.rope_theta),
+      early_exit_(std::make_unique<EarlyExit>()) {
   const auto format = format_of(compute, bits != 0 ? bits : config.quantization_bits);
   for (int64_t l = 0; l <= config.num_hidden_layers; ++l) {
-    layers_.push_back(std::make_unique<LayerWeights>(compute, format));
+    layers_.push_back(std::make_unique<LayerWeights>(compute, format, &parameters));
   }
+}
+
+PreparedModel::~PreparedModel() = default;
+
+ops::RotaryTable PreparedModel::angles(std::span<const int64_t> positions) {
+  constexpr int64_t kFewest = 256;
+  const auto length = *std::max_element(positions.begin(), positions.end()) + 1;
+  if (!angles_.cosines.defined() || angles_.cosines.size(0) < length) {
+    const auto rows =
+        std::max(kFewest, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(length))));
+    angles_ = ops::rotary_table(0, rows, head_size_, rope_theta_, at::kCPU);
+  }
+  return {.cosines = ops::gather_rows(angles_.cosines, positions),
+          .sines = ops::gather_rows(angles_.sines, positions)};
 }
 
 }  // namespace loopbank

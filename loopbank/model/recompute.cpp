@@ -93,6 +93,9 @@ std::vector<at::Tensor> kept_or_recomputed(Recompute part,
 
 at::Tensor kept_or_recomputed(Recompute part, const PartOfPass<at::Tensor>& function,
                               const at::Tensor& h, const OpenBank& bank, const Place& place) {
+  if (!place.pass.recomputes(part)) {
+    return function(h, bank, place);
+  }
   const auto as_list = [function](const at::Tensor& state, const OpenBank& own, const Place& in) {
     return std::vector{function(state, own, in)};
   };

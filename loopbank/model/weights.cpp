@@ -159,13 +159,12 @@ void set_parameters(LanguageModel& model, const fs::path& file, const Safetensor
   const at::NoGradGuard no_grad;
   for (size_t i = 0; i < values.size(); ++i) {
     auto target = model.parameters().all()[i].value;
-    const auto* const quantized = std::get_if<ops::Quantized>(&values[i]);
-    const auto read = quantized != nullptr ? at::Tensor() : std::get<at::Tensor>(values[i]);
-    if (quantized != nullptr && target.is_cpu()) {
-      ops::dequantize_into(*quantized, target);
-    } else if (quantized != nullptr) {
-      target.copy_(ops::dequantize(*quantized));
-    } else if (takes && can_be_values(read, target)) {
+    if (auto* const quantized = std::get_if<ops::Quantized>(&values[i])) {
+      model.parameters().set_from_codes(i, std::move(*quantized));
+      continue;
+    }
+    const auto& read = std::get<at::Tensor>(values[i]);
+    if (takes && can_be_values(read, target)) {
       target.set_data(read);  // the same parameter, of which the model's parts have handles
     } else {
       target.copy_(read);

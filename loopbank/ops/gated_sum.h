@@ -19,9 +19,8 @@ namespace loopbank::ops {
 /// @throws Error kShape when there is no bank, the numbers of biases and memories differ, or the
 /// shapes do not fit
 /// Numerics: in fp32 (fp64 for fp64); within kElementwiseTolerance.
-at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
-                     const std::vector<at::Tensor>& biases,
-                     const std::vector<at::Tensor>& memories);
+at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
+                     at::TensorList memories);
 
 /// sigmoid(logits + bias), the gate of one bank by itself, for inspection.
 ///

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "loopbank/ops/workspace.h"
+
 namespace loopbank::ops {
 namespace {
 
@@ -51,7 +53,11 @@ struct ProfiledOp::Record {
   at::RecordFunction guard{at::RecordScope::FUNCTION};
 };
 
-ProfiledOp::ProfiledOp(const char* name) : record_(std::make_unique<Record>()) {
+ProfiledOp::ProfiledOp(const char* name) {
+  if (!at::hasCallbacks()) {
+    return;  // nobody looks: no allocation
+  }
+  record_ = std::make_unique<Record>();
   if (record_->guard.isActive()) {
     record_->guard.before(name);
   }
@@ -61,7 +67,8 @@ ProfiledOp::~ProfiledOp() = default;
 
 at::Tensor dense(const at::Tensor& x) {
   // Without a graph the tensor itself will do, and spares two calls of ATen.
-  return x.requires_grad() || !x.is_contiguous() ? x.detach().contiguous() : x;
+  const bool is_part_of_graph = x.requires_grad() && !has_workspace();
+  return is_part_of_graph || !x.is_contiguous() ? x.detach().contiguous() : x;
 }
 
 }  // namespace loopbank::ops

@@ -5,7 +5,7 @@
 namespace loopbank::ops {
 namespace {
 
-/// visit(block's values, row's values) of either dtype: as whole numbers, whose bits are copied.
+/// visit(a value) of either dtype: as whole numbers, whose bits are copied.
 template <typename Visit>
 void with_page_type(const PageLayout& layout, const Visit& visit) {
   if (layout.is_bf16) {
@@ -13,6 +13,13 @@ void with_page_type(const PageLayout& layout, const Visit& visit) {
   } else {
     visit(uint32_t{});
   }
+}
+
+/// Where value i of a token's keys lies among those of its head.
+template <typename T>
+int64_t place_of_key(int64_t i, int64_t index) {
+  constexpr int64_t kTogether = sizeof(T) == 2 ? 2 : 1;
+  return (i / kTogether * kPageTokens + index) * kTogether + i % kTogether;
 }
 
 }  // namespace
@@ -26,7 +33,7 @@ void store_token(const PageLayout& layout, void* block, int64_t index, const voi
     const auto* values = static_cast<const T*>(value);
     for (int64_t head = 0; head < layout.key_heads; ++head, keys += width, values += width) {
       for (int64_t i = 0; i < width; ++i) {
-        to[i * kPageTokens + index] = keys[i];
+        to[place_of_key<T>(i, index)] = keys[i];
       }
       to += kPageTokens * width;
       std::memcpy(to + index * width, values, static_cast<size_t>(width) * sizeof(T));
@@ -44,7 +51,7 @@ void load_token(const PageLayout& layout, const void* block, int64_t index, void
     auto* values = static_cast<T*>(value);
     for (int64_t head = 0; head < layout.key_heads; ++head, keys += width, values += width) {
       for (int64_t i = 0; i < width; ++i) {
-        keys[i] = from[i * kPageTokens + index];
+        keys[i] = from[place_of_key<T>(i, index)];
       }
       from += kPageTokens * width;
       std::memcpy(values, from + index * width, static_cast<size_t>(width) * sizeof(T));

@@ -4,7 +4,9 @@
 ///
 /// A block holds for each of H_kv key heads the keys [d, 16], then the values [16, d], fp32 or
 /// bf16: the scores of sixteen tokens are one vector, whatever d is, and a token's values are one
-/// run. A head's part is contiguous, so a thread that takes a key head reads whole pages.
+/// run. In bf16 two rows of keys lie between each other, [d/2, 16, 2]: a vector then brings a pair
+/// of each token, as dot products of bf16 take them. A head's part is contiguous, so a thread that
+/// takes a key head reads whole pages.
 /// Rejected: keys [16, d], whose scores end in a sum over lanes for each token.
 
 #include <cstddef>
@@ -18,7 +20,7 @@ inline constexpr int64_t kPageTokens = 16;
 /// What all blocks of a cache have in common.
 struct PageLayout {
   int64_t key_heads = 0;  ///< H_kv
-  int64_t width = 0;      ///< d
+  int64_t width = 0;      ///< d, even
   bool is_bf16 = false;   ///< else fp32
 
   /// Of a block: 2 * 16 * H_kv * d.
@@ -42,7 +44,9 @@ void load_token(const PageLayout& layout, const void* block, int64_t index, void
 /// What one row of queries sees: tokens 0 to length - 1 in blocks and, where it is given, one more
 /// after them that is in no block, itself. Places behind `length` are never looked at.
 struct PagedRow {
-  const void* const* blocks = nullptr;  ///< [ceil(length / 16)] in order; null for length 0
+  /// [ceil(length / 16)] pages in order; null for length 0.
+  const void* const* blocks = nullptr;
+  int64_t offset = 0;  ///< bytes from the start of each page to its block
   int64_t length = 0;
   const void* own_key = nullptr;    ///< [H_kv, d] in the dtype of the blocks, or null
   const void* own_value = nullptr;  ///< [H_kv, d], given where own_key is

@@ -86,10 +86,10 @@ struct ExitResult {
 
 struct ExitStudyOptions {
   at::ScalarType compute_dtype = at::kFloat;
-  int64_t document_tokens = 256;           ///< T: of each document no more is read
-  int64_t limit_tokens = 8192;             ///< scored; the logits [limit, V] are held in fp32
-  int64_t timed_documents = 8;             ///< of which the seconds are; the first ones
-  int64_t turns = 3;                       ///< of `all` and the rule; the seconds are medians; 0: no times
+  int64_t document_tokens = 256;  ///< T: of each document no more is read
+  int64_t limit_tokens = 8192;    ///< scored; the logits [limit, V] are held in fp32
+  int64_t timed_documents = 8;    ///< of which the seconds are; the first ones
+  int64_t turns = 3;              ///< of `all` and the rule; the seconds are medians; 0: no times
   std::vector<std::string> rules = {};     ///< none: chosen by exit_grid.h
   std::vector<std::string> policies = {};  ///< none: all six
   /// Called before each row with the number done and their total.

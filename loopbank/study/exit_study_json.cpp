@@ -90,7 +90,7 @@ Json findings_json(const ExitStudy& study) {
   for (const auto where : {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring}) {
     const auto saved = [&](double share, double ExitResult::*what) {
       return found_json(all_of(study, where) == nullptr ? nullptr
-                                                   : most_saved(study, where, share, what));
+                                                        : most_saved(study, where, share, what));
     };
     json[std::string(name_of(where))] = {
         {"most_flops_saved_within_half_a_percent",

@@ -103,8 +103,8 @@ std::string sentence_of(const ExitStudy& study, const ExitComparison& answer) {
 }
 
 /// The headline's own answer: how often b came out worse, better, or open.
-std::string verdict_counts(const std::vector<const ExitComparison*>& answers, std::string_view worse,
-                       std::string_view better) {
+std::string verdict_counts(const std::vector<const ExitComparison*>& answers,
+                           std::string_view worse, std::string_view better) {
   const auto count = [&](Verdict verdict) {
     return std::count_if(answers.begin(), answers.end(),
                          [&](const auto* answer) { return answer->verdict == verdict; });

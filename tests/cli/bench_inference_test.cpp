@@ -44,9 +44,10 @@ TEST_F(BenchInference, DecodeTellsSpeedAndItsBound) {
     ASSERT_EQ(result.status, 0) << result.err;
     const auto json = Json::parse(result.out);
     for (const char* key : {"tokens_per_second", "bytes_per_token", "bandwidth_bytes_per_second",
-                            "share_of_bound", "first_token_seconds", "load_seconds"}) {
+                            "first_token_seconds", "load_seconds"}) {
       EXPECT_GT(json.at(key).get<double>(), 0.0) << key;
     }
+    EXPECT_TRUE(json.at("share_of_bound").is_null()) << "a model that fits the caches";
     EXPECT_EQ(json.at("mean_loops"), 1.0);
     EXPECT_EQ(json.at("kv"), "first");
   }
@@ -58,6 +59,16 @@ TEST_F(BenchInference, DecodeTakesOneModelAndKnownRules) {
   const auto result = bench({"decode", "model", "--exit", "cfd:0.5"});
   EXPECT_NE(result.status, 0);
   EXPECT_NE(result.err.find("\"exit\": expected all, cdf:Q"), std::string::npos) << result.err;
+}
+
+TEST_F(BenchInference, APolicyForDecodedTokensAloneIsRefusedWhereATextIsScored) {
+  write_text(directory_.path() / "text.jsonl", "{\"text\": \"Ada lives in Lima.\"}\n");
+  const std::vector<std::string> words = {"inside", "model",   "--text", "text.jsonl",
+                                          "--exit", "cdf:0.5", "--kv",   "last"};
+  const auto result = run_program(words, "", directory_.path());
+  EXPECT_NE(result.status, 0);
+  EXPECT_NE(result.err.find("\"kv\" last holds for decoded tokens alone"), std::string::npos)
+      << result.err;
 }
 
 /// Documents and a second model of the fixture's config.

@@ -26,6 +26,30 @@ std::vector<std::string> files_of(const fs::path& folder) {
   return names;
 }
 
+TEST(QuantizeCommand, MeasuresOnATextWhatTheBitsCost) {
+  const TestDirectory directory;
+  write_fixture(directory.path());
+  write_model(directory.path() / "model");
+  double kl_of_8_bit = 0.0;
+  for (const std::string bits : {"8", "4"}) {
+    const auto made = run_program({"quantize", "model", "--bits", bits, "--out", "bits" + bits,
+                                   "--text", "corpus.txt", "--limit-tokens", "128", "--json"},
+                                  "", directory.path());
+    ASSERT_EQ(made.status, 0) << made.err;
+    const auto json = nlohmann::json::parse(made.out);
+    EXPECT_EQ(json.at("tokens"), 128);
+    EXPECT_NEAR(json.at("bpb").get<double>() / json.at("bpb_bf16").get<double>(), 1.0, 0.05);
+    const double kl = json.at("kl").get<double>();
+    EXPECT_GT(kl, 0.0);
+    if (bits == "8") {
+      kl_of_8_bit = kl;
+      EXPECT_LT(kl, 1e-4);
+    } else {
+      EXPECT_GT(kl, 10 * kl_of_8_bit);
+    }
+  }
+}
+
 TEST(QuantizeCommand, WritesAModelThatEveryCommandOfInferenceRuns) {
   const TestDirectory directory;
   write_fixture(directory.path());

@@ -4,8 +4,11 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <fstream>
 #include <limits>
 #include <map>
+#include <sstream>
 #include <string>
 
 #include "loopbank/model/prepared_model.h"
@@ -106,12 +109,31 @@ TEST(QuantizedModel, HasProductsInItsOwnFormatInPassesOfInference) {
     config.quantization_bits = bits;
     LanguageModel model(config);
     model.parameters().initialize(/*seed=*/1);
-    PreparedModel prepared(config, at::kBFloat16);
+    PreparedModel prepared(config, model.parameters(), at::kBFloat16);
     const auto weight = model.parameters().get("head.weight").value.detach();
     const auto& weights = prepared.shared().prepared({weight});
     ASSERT_NE(weights->prepared(), nullptr);
     EXPECT_EQ(weights->prepared()->format(), format) << bits;
   }
+}
+
+TEST(QuantizedModel, KeepsItsStoredCodesUntilAValueIsChanged) {
+  const TestDirectory directory;
+  const auto model = model_to_store();
+  save_model(model, directory.path(), 8);
+  const auto loaded = load_model(directory.path());
+  const auto& head = loaded.parameters().get("head.weight").value;
+  const auto* const codes = loaded.parameters().codes_of(head, 8);
+  ASSERT_NE(codes, nullptr);
+  const auto anew = ops::quantize(model.parameters().get("head.weight").value.detach(), 8);
+  EXPECT_TRUE(codes->codes.equal(anew.codes) && codes->scales.equal(anew.scales));
+  EXPECT_EQ(loaded.parameters().codes_of(head, 4), nullptr);
+  EXPECT_EQ(loaded.parameters().codes_of(head.detach(), 8), nullptr);
+  EXPECT_EQ(loaded.parameters().codes_of(loaded.parameters().get("embedding.weight").value, 8),
+            nullptr);
+  const at::NoGradGuard no_grad;
+  head.detach().fill_(1.0);
+  EXPECT_EQ(loaded.parameters().codes_of(head, 8), nullptr);
 }
 
 TEST(QuantizedModel, WeightsThatDoNotBelongToTheConfigAreRefused) {
@@ -165,6 +187,24 @@ TEST(QuantizedModel, WeightsThatAreNotFiniteAreNamed) {
   EXPECT_TRUE(fs::is_empty(directory.path()));
 }
 
+/// The file that an address of this process is mapped from; empty for memory of its own.
+std::string mapped_file_of(const void* address) {
+  const auto wanted = reinterpret_cast<uintptr_t>(address);
+  std::ifstream maps("/proc/self/maps");  // begin-end permissions offset device inode path
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream words(line);
+    uintptr_t begin = 0;
+    uintptr_t end = 0;
+    char dash = 0;
+    std::string permissions, offset, device, inode, path;
+    words >> std::hex >> begin >> dash >> end >> permissions >> offset >> device >> inode >> path;
+    if (begin <= wanted && wanted < end) {
+      return path;
+    }
+  }
+  return "";
+}
+
 TEST(LoadModel, LeavesFp32WeightsInTheFileUntilTheyAreChangedWhichTheFileDoesNotSee) {
   const TestDirectory directory;
   const auto model = model_to_store();
@@ -174,6 +214,8 @@ TEST(LoadModel, LeavesFp32WeightsInTheFileUntilTheyAreChangedWhichTheFileDoesNot
   for (const auto& parameter : loaded.parameters().all()) {
     EXPECT_TRUE(parameter.value.equal(model.parameters().get(parameter.name).value));
     EXPECT_TRUE(parameter.value.requires_grad() && parameter.value.is_leaf()) << parameter.name;
+    EXPECT_TRUE(mapped_file_of(parameter.value.data_ptr()).ends_with("model.safetensors"))
+        << parameter.name;
   }
   // Another file under the name: the one that was loaded stays.
   const auto other = LanguageModel(model.config());

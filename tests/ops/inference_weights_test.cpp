@@ -3,15 +3,19 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "gradient_check.h"
 #include "loopbank/ops/linear.h"
 #include "loopbank/ops/quantization.h"
+#include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
 namespace {
@@ -56,6 +60,33 @@ at::Tensor in_format(const at::Tensor& master, WeightFormat format) {
   }
 }
 
+bool is_of_codes(WeightFormat format) {
+  return format == WeightFormat::kInt8 || format == WeightFormat::kInt4;
+}
+
+/// How far products with codes may lie from x W^T: half a step for every k, which is 2^-15 of the
+/// largest of its 32 inputs and 0.4 %, and the rounding of sums over groups.
+at::Tensor error_of_codes(const at::Tensor& x, const at::Tensor& weights) {
+  const auto in = x.size(-1);
+  const auto width = round_up(in, kQuantizationGroup);
+  const auto wide = at::constant_pad_nd(x.to(at::kDouble).abs(), {0, width - in});
+  auto shape = wide.sizes().vec();
+  shape.back() = -1;
+  shape.push_back(kQuantizationGroup);
+  const auto largest = std::get<0>(wide.view(shape).max(-1, /*keepdim=*/true));
+  const auto half_steps =
+      (largest.expand_as(wide.view(shape)) * (1.004 / 32768.0)).reshape(wide.sizes());
+  const auto rounding = static_cast<double>(width / kQuantizationGroup + 3) / 16777216.0;
+  return at::matmul(half_steps.narrow(-1, 0, in), weights.abs().t()) +
+         at::matmul(x.to(at::kDouble).abs(), weights.abs().t()) * rounding;
+}
+
+void expect_within(const at::Tensor& y, const at::Tensor& exact, const at::Tensor& bound) {
+  const auto off = (y.to(at::kDouble) - exact).abs();
+  EXPECT_TRUE(off.le(bound).all().item<bool>())
+      << "off by " << off.max().item<double>() << ", at most " << bound.max().item<double>();
+}
+
 TEST(InferenceWeights, MultiplyAsTheMastersInTheirFormat) {
   RandomTensors random;
   for (const auto& [out, in] : kShapes) {
@@ -71,8 +102,14 @@ TEST(InferenceWeights, MultiplyAsTheMastersInTheirFormat) {
           const auto exact = at::matmul(of_bf16.to(at::kDouble), rounded.t());
           const auto y = weights.multiply(x);
           EXPECT_EQ(y.scalar_type(), dtype);
-          // A sum of 1100 terms in one order.
-          expect_close(y, exact, 10 * kLinearTolerance.of(dtype));
+          if (is_of_codes(format)) {
+            expect_within(y, exact,
+                          error_of_codes(of_bf16, rounded) +
+                              exact.abs() * (dtype == at::kFloat ? 0.0 : kOneRoundingToBf16));
+          } else {
+            // A sum of 1100 terms in one order.
+            expect_close(y, exact, 10 * kLinearTolerance.of(dtype));
+          }
         }
       }
     }
@@ -101,6 +138,38 @@ TEST(InferenceWeights, ARowIsTheSameByItselfAndAmongOthersOnAnyNumberOfThreads) 
   }
 }
 
+TEST(InferenceWeights, RoundRowsForCodesFarFinerThanTheCodes) {
+  RandomTensors random;
+  const auto master = random.normal({300, 768}, at::kFloat);
+  const auto x = random.normal({50, 768}, at::kFloat);
+  for (const auto format : {WeightFormat::kInt8, WeightFormat::kInt4}) {
+    const auto exact = at::matmul(x.to(at::kDouble), in_format(master, format).t());
+    const auto y = InferenceWeights({master}, format).multiply(x).to(at::kDouble);
+    // Steps of 2^-14 or 2^-13, evenly spread errors: 1.8e-5 to 3.5e-5 of values around 1.
+    EXPECT_LT(((y - exact).norm() / exact.norm()).item<double>(), 3.6e-5);
+  }
+}
+
+TEST(InferenceWeights, ShowWhatIsNotFiniteInItsRowOnly) {
+  RandomTensors random;
+  const auto master = random.normal({70, 100}, at::kFloat);
+  const auto x = random.normal({4, 100}, at::kFloat);
+  for (const auto format : kFormats) {
+    const InferenceWeights weights({master}, format);
+    const auto good = weights.multiply(x);
+    for (const double bad :
+         {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+      auto spoiled = x.clone();
+      spoiled[2][97] = bad;
+      const auto y = weights.multiply(spoiled);
+      EXPECT_FALSE(y[2].isfinite().any().item<bool>());
+      for (const int64_t row : {0, 1, 3}) {
+        EXPECT_TRUE(y[row].equal(good[row]));
+      }
+    }
+  }
+}
+
 TEST(InferenceWeights, HoldTheCodesOfTheirMasters) {
   RandomTensors random;
   const int64_t out = 83;
@@ -114,6 +183,44 @@ TEST(InferenceWeights, HoldTheCodesOfTheirMasters) {
     const auto x = random.normal({20, in}, at::kBFloat16);
     EXPECT_TRUE(weights.multiply(x).equal(InferenceWeights({values}, format).multiply(x)));
   }
+}
+
+TEST(InferenceWeights, AreMadeOfStoredCodes) {
+  RandomTensors random;
+  for (const int64_t in : {1, 31, 77, 200}) {
+    const auto first = random.normal({83, in}, at::kFloat);
+    const auto second = random.normal({3, in}, at::kFloat);
+    const auto x = random.normal({20, in}, at::kBFloat16);
+    for (const int64_t bits : {8, 4}) {
+      const auto format = bits == 8 ? WeightFormat::kInt8 : WeightFormat::kInt4;
+      const InferenceWeights stored({quantize(first, bits), quantize(second, bits)});
+      EXPECT_EQ(stored.format(), format);
+      EXPECT_EQ(stored.outs(), std::vector<int64_t>({83, 3}));
+      EXPECT_TRUE(stored.multiply(x).equal(InferenceWeights({first, second}, format).multiply(x)))
+          << bits << " bit, " << in << " inputs";
+    }
+  }
+}
+
+TEST(InferenceWeights, RefuseCodesThatDoNotFit) {
+  const auto of = [](int64_t out, int64_t in, int64_t bits) {
+    return quantize(at::zeros({out, in}, at::kFloat), bits);
+  };
+  const auto make = [](const std::vector<Quantized>& layers) {
+    const InferenceWeights made(layers);
+  };
+  expect_error(ErrorCode::kShape, "inference weights: expected at least one weight, got none.",
+               [&] { make({}); });
+  expect_error(ErrorCode::kConfig, "inference weights: expected codes of 8 bits, got 4.", [&] {
+    make({of(2, 3, 8), of(2, 3, 4)});
+  });
+  expect_error(ErrorCode::kShape, "inference weights: expected codes of 3 inputs, got 4.", [&] {
+    make({of(2, 3, 8), of(2, 4, 8)});
+  });
+  auto spoiled = of(2, 40, 8);
+  spoiled.scales = spoiled.scales.narrow(1, 0, 1);
+  expect_error(ErrorCode::kShape, "inference weights: expected scales of shape [2, 2], got [2, 1].",
+               [&] { make({spoiled}); });
 }
 
 TEST(InferenceWeights, TakeRowsWithGaps) {
@@ -131,13 +238,33 @@ TEST(InferenceWeights, TakeRowsWithGaps) {
   }
 }
 
+TEST(InferenceWeights, GiveTheSameWhileTheyReadAhead) {
+  RandomTensors random;
+  const auto master = random.normal({300, 200}, at::kFloat);
+  const auto other = random.normal({7, 900}, at::kFloat);
+  for (const auto format : kFormats) {
+    const InferenceWeights weights({master}, format);
+    const InferenceWeights next({other}, format);
+    for (const int64_t rows : {1, 2}) {
+      const auto x = random.normal({rows, 200}, at::kBFloat16);
+      const auto y = at::full({rows, 300}, 7.0, at::kFloat);
+      for (const auto& ahead : {ReadAhead{.weights = &next}, ReadAhead{&next, 0.25, 0.75},
+                                ReadAhead{&next, 1.0, 1.0}, ReadAhead{&weights, 0.0, 1.0}}) {
+        y.fill_(7.0);
+        weights.multiply(as_matrix(x), as_matrix(y), ahead);
+        EXPECT_TRUE(y.to(at::kBFloat16).equal(weights.multiply(x)));
+      }
+    }
+  }
+}
+
 TEST(InferenceWeights, KnowTheirBytes) {
   const auto master = at::zeros({100, 10}, at::kFloat);
   EXPECT_EQ(InferenceWeights({master}, WeightFormat::kFp32).bytes(), 112 * 10 * 4);
   EXPECT_EQ(InferenceWeights({master}, WeightFormat::kBf16).bytes(), 112 * 10 * 2);
-  // A group of 32 inputs and its scale.
-  EXPECT_EQ(InferenceWeights({master}, WeightFormat::kInt8).bytes(), 112 * (32 + 2));
-  EXPECT_EQ(InferenceWeights({master}, WeightFormat::kInt4).bytes(), 112 * (16 + 2));
+  // Two groups of 32 inputs and their scales.
+  EXPECT_EQ(InferenceWeights({master}, WeightFormat::kInt8).bytes(), 112 * 2 * (32 + 2));
+  EXPECT_EQ(InferenceWeights({master}, WeightFormat::kInt4).bytes(), 112 * 2 * (16 + 2));
 }
 
 TEST(InferenceWeights, TakeNoRows) {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <memory>
 
 #include "gradient_check.h"
@@ -81,6 +82,31 @@ TEST(PagedAttention, ItsOwnTokenGivesTheBitsOfOneInABlock) {
         const auto stored = attend_to(q, tokens.row(length + 1, false), {6, 2});
         EXPECT_TRUE(own.equal(stored)) << length << " tokens of width " << width;
       }
+    }
+  }
+}
+
+TEST(PagedAttention, SlotsOfTheSamePagesAreFoundByTheirOffset) {
+  RandomTensors random;
+  for (const auto dtype : kFusedDtypes) {
+    const PageLayout layout{.key_heads = 2, .width = 16, .is_bf16 = dtype == at::kBFloat16};
+    const PagedTokens first(random, 40, 40, 2, 16, dtype), second(random, 40, 40, 2, 16, dtype);
+    const auto pages = at::empty({3, 2, layout.bytes()}, at::kByte);
+    std::vector<const void*> list;
+    for (int64_t page = 0; page < 3; ++page) {
+      auto* const to = list.emplace_back(pages[page].data_ptr());
+      std::memcpy(const_cast<void*>(to), first.row(40, false).blocks[page], layout.bytes());
+      std::memcpy(pages[page][1].data_ptr(), second.row(40, false).blocks[page], layout.bytes());
+    }
+    const std::vector<PagedRow> rows = {
+        {.blocks = list.data(), .length = 40},
+        {.blocks = list.data(), .offset = layout.bytes(), .length = 40}};
+    const auto q = random.normal({2, 4, 16}, dtype);
+    for (const auto kernels : {Kernels::kFused, Kernels::kReference}) {
+      const KernelsScope scope(kernels);
+      const auto both = paged_attention(q, rows, {4, 2});
+      EXPECT_TRUE(both[0].equal(attend_to(q.narrow(0, 0, 1), first.row(40, false), {4, 2})[0]));
+      EXPECT_TRUE(both[1].equal(attend_to(q.narrow(0, 1, 1), second.row(40, false), {4, 2})[0]));
     }
   }
 }
@@ -230,6 +256,10 @@ TEST(PagedAttention, RefusesWhatDoesNotFit) {
   expect_error(ErrorCode::kShape,
                "paged_attention: expected q of shape [1, 4, 16], got [2, 4, 16].", [&] {
                  attend_to(at::zeros({2, 4, 16}), row, {4, 2});
+               });
+  expect_error(ErrorCode::kShape, "paged_attention: expected heads of even width (pairs), got 15.",
+               [&] {
+                 attend_to(at::zeros({1, 4, 15}), row, {4, 2});
                });
   expect_error(ErrorCode::kDtype, "paged_attention: expected q in fp32 or bf16, got Double.", [&] {
     attend_to(q.to(at::kDouble), row, {4, 2});

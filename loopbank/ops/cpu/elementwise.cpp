@@ -5,13 +5,17 @@
 #include "loopbank/ops/cpu/fused.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/util/DimVector.h>
 
 #include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/cpu/elementwise_rows.h"
+#include "loopbank/ops/cpu/row_blocks.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/simd/elementwise_kernels.h"
+#include "loopbank/ops/workspace.h"
 
 namespace loopbank::ops {
 namespace {
@@ -22,25 +26,30 @@ using torch::autograd::variable_list;
 /// An exponential takes as long as this many values of a plain sum.
 constexpr int64_t kValuesPerExponential = 3;
 
+/// @param x  [..., 2F], dense
+at::Tensor swiglu_of(const at::Tensor& x) {
+  const auto width = x.size(-1) / 2;
+  c10::DimVector shape(x.sizes());
+  shape.back() = width;
+  const auto y = new_tensor(shape, x.scalar_type());  // [..., F]
+  const auto F = static_cast<size_t>(width);
+  const SwigluForward swiglu{.gate = const_values(x),
+                             .up = values_from(x, /*row=*/0, width),
+                             .stride = 2 * F,
+                             .y = values(y),
+                             .y_stride = F,
+                             .width = F};
+  for_row_ranges(y.numel() / width, kValuesPerExponential * width,
+                 [&](size_t first, size_t last) { swiglu_rows(swiglu, first, last); });
+  return y;
+}
+
 class Swiglu : public torch::autograd::Function<Swiglu> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_up) {
-    const auto width = gate_up.size(-1) / 2;
-    auto shape = gate_up.sizes().vec();
-    shape.back() = width;
-    const auto x = dense(gate_up);                 // [..., 2F]
-    const auto y = at::empty(shape, x.options());  // [..., F]
-    const auto F = static_cast<size_t>(width);
-    const SwigluForward swiglu{.gate = const_values(x),
-                               .up = const_values(x.narrow(-1, width, width)),
-                               .stride = 2 * F,
-                               .y = values(y),
-                               .y_stride = F,
-                               .width = F};
-    for_row_ranges(y.numel() / width, kValuesPerExponential * width,
-                   [&](size_t first, size_t last) { swiglu_rows(swiglu, first, last); });
+    const auto x = dense(gate_up);  // [..., 2F]
     ctx->save_for_backward({x});
-    return y;
+    return swiglu_of(x);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
@@ -69,27 +78,33 @@ auto visit_values(size_t first_row, size_t last_row, int64_t width, const Visit&
   return visit(first_row * static_cast<size_t>(width), last_row * static_cast<size_t>(width));
 }
 
+/// @param state, branch  [..., D], dense
+/// @param scale          undefined for 1
+at::Tensor scaled_residual_of(const at::Tensor& state, const at::Tensor& branch,
+                              const at::Tensor& scale) {
+  const auto width = state.size(-1);
+  const auto y = new_tensor(state.sizes(), at::kFloat);
+  const ResidualForward residual{.state = const_floats(state),
+                                 .branch = const_values(branch),
+                                 .y = floats(y),
+                                 .scale = scale.defined() ? *scale.data_ptr<float>() : 1.0F};
+  for_row_ranges(state.numel() / width, width, [&](size_t first, size_t last) {
+    visit_values(first, last, width,
+                 [&](size_t from, size_t to) { scaled_residual_values(residual, from, to); });
+  });
+  return y;
+}
+
 class ScaledResidual : public torch::autograd::Function<ScaledResidual> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& state, const at::Tensor& branch,
                             const c10::optional<at::Tensor>& scale) {
-    const auto width = state.size(-1);
-    const auto dense_state = dense(state);    // [..., D]
     const auto dense_branch = dense(branch);  // [..., D]
-    const auto y = at::empty(state.sizes(), state.options());
-    const ResidualForward residual{.state = const_floats(dense_state),
-                                   .branch = const_values(dense_branch),
-                                   .y = floats(y),
-                                   .scale = scale ? *scale->data_ptr<float>() : 1.0F};
-    for_row_ranges(state.numel() / width, width, [&](size_t first, size_t last) {
-      visit_values(first, last, width,
-                   [&](size_t from, size_t to) { scaled_residual_values(residual, from, to); });
-    });
     ctx->saved_data["branch_dtype"] = branch.scalar_type();
     if (scale) {
       ctx->save_for_backward({*scale, scale->requires_grad() ? dense_branch : at::Tensor()});
     }
-    return y;
+    return scaled_residual_of(dense(state), dense_branch, scale ? *scale : at::Tensor());
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
@@ -128,12 +143,15 @@ class ScaledResidual : public torch::autograd::Function<ScaledResidual> {
 
 at::Tensor cpu::swiglu(const at::Tensor& gate_up) {
   const ProfiledOp op("loopbank::swiglu");
-  return Swiglu::apply(gate_up);
+  return at::GradMode::is_enabled() ? Swiglu::apply(gate_up) : swiglu_of(dense(gate_up));
 }
 
 at::Tensor cpu::scaled_residual(const at::Tensor& state, const at::Tensor& branch,
                                 const at::Tensor& scale) {
   const ProfiledOp op("loopbank::scaled_residual");
+  if (!at::GradMode::is_enabled()) {
+    return scaled_residual_of(dense(state), dense(branch), scale);
+  }
   return ScaledResidual::apply(state, branch,
                                scale.defined() ? c10::make_optional(scale) : c10::nullopt);
 }

@@ -41,8 +41,12 @@ float* floats(const at::Tensor& x) {
   return x.defined() ? x.data_ptr<float>() : nullptr;
 }
 
-void for_row_ranges(int64_t rows, int64_t width, const std::function<void(size_t, size_t)>& visit) {
+void for_row_ranges(int64_t rows, int64_t width, c10::function_ref<void(size_t, size_t)> visit) {
   const auto grain = std::max<int64_t>(1, kValuesPerThread / width);
+  if (rows <= grain) {
+    visit(0, static_cast<size_t>(rows));
+    return;
+  }
   at::parallel_for(0, rows, grain, [&](int64_t first, int64_t last) {
     visit(static_cast<size_t>(first), static_cast<size_t>(last));
   });

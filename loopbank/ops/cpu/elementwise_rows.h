@@ -3,6 +3,7 @@
 /// threads, sums over rows.
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/FunctionRef.h>
 
 #include <cstddef>
 #include <functional>
@@ -23,7 +24,7 @@ namespace loopbank::ops {
 
 /// Calls visit(first, last) for ranges that together are rows 0 to `rows`, from several threads
 /// where each gets enough values to be worth waking.
-void for_row_ranges(int64_t rows, int64_t width, const std::function<void(size_t, size_t)>& visit);
+void for_row_ranges(int64_t rows, int64_t width, c10::function_ref<void(size_t, size_t)> visit);
 
 /// Sums over rows, [num_sums] fp32: visit(first, last, sums) adds the part of rows `first` to
 /// `last`. Few rows at a time and a sum of those sums, so that thousands of rows lose no digits.

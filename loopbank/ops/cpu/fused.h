@@ -59,9 +59,8 @@ at::Tensor relative_acceleration(const at::Tensor& h, const at::Tensor& before,
                                  const at::Tensor& earlier);
 
 at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values);
-at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
-                     const std::vector<at::Tensor>& biases,
-                     const std::vector<at::Tensor>& memories);
+at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
+                     at::TensorList memories);
 
 /// Without a graph.
 at::Tensor halting_distribution(const std::vector<at::Tensor>& logits);

@@ -4,13 +4,14 @@
 #include "loopbank/ops/cpu/fused.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 
 #include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/cpu/elementwise_rows.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/simd/gated_sum_kernels.h"
+#include "loopbank/ops/workspace.h"
 
 namespace loopbank::ops {
 namespace {
@@ -18,30 +19,51 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// In plain values: an exponential takes as long as three.
+int64_t work_a_row(int64_t width, size_t num_banks) {
+  return 3 * static_cast<int64_t>(num_banks) * width;
+}
+
+/// The inputs as the kernels read them: logits [..., K D], then biases, then memories.
+using GatedInputs = c10::SmallVector<at::Tensor, 1 + 2 * kMostFusedBanks>;
+
+GatedInputs dense_inputs(const at::Tensor& logits, at::TensorList biases, at::TensorList memories) {
+  GatedInputs inputs = {dense(logits)};
+  for (const auto& bias : biases) {
+    inputs.push_back(dense(bias));
+  }
+  for (const auto& memory : memories) {
+    inputs.push_back(dense(memory));
+  }
+  return inputs;
+}
+
+/// @param state  [..., D], dense
+at::Tensor gated_sum_of(const at::Tensor& state, const GatedInputs& inputs) {
+  const auto width = state.size(-1);
+  const auto num_banks = (inputs.size() - 1) / 2;
+  const auto result = new_tensor(state.sizes(), at::kFloat);
+  GatedSumForward sum{.state = const_floats(state),
+                      .logits = const_values(inputs[0]),
+                      .sum = floats(result),
+                      .num_banks = num_banks,
+                      .width = static_cast<size_t>(width)};
+  for (size_t bank = 0; bank < num_banks; ++bank) {
+    sum.biases[bank] = const_floats(inputs[1 + bank]);
+    sum.memories[bank] = const_values(inputs[1 + num_banks + bank]);
+  }
+  for_row_ranges(state.numel() / width, work_a_row(width, num_banks),
+                 [&](size_t first, size_t last) { gated_sum_rows(sum, first, last); });
+  return result;
+}
+
 class GatedSum : public torch::autograd::Function<GatedSum> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& state, const at::Tensor& logits,
                             at::TensorList biases, at::TensorList memories) {
-    const auto width = state.size(-1);
-    const auto num_banks = biases.size();
-    const auto dense_state = dense(state);  // [..., D]
-    variable_list saved = {dense(logits)};  // [..., K D], then biases, then memories
-    const auto result = at::empty(state.sizes(), state.options());
-    GatedSumForward sum{.state = const_floats(dense_state),
-                        .logits = const_values(saved[0]),
-                        .sum = floats(result),
-                        .num_banks = num_banks,
-                        .width = static_cast<size_t>(width)};
-    for (size_t bank = 0; bank < num_banks; ++bank) {
-      sum.biases[bank] = const_floats(saved.emplace_back(dense(biases[bank])));
-    }
-    for (size_t bank = 0; bank < num_banks; ++bank) {
-      sum.memories[bank] = const_values(saved.emplace_back(dense(memories[bank])));
-    }
-    for_row_ranges(state.numel() / width, work_a_row(width, num_banks),
-                   [&](size_t first, size_t last) { gated_sum_rows(sum, first, last); });
-    ctx->save_for_backward(std::move(saved));
-    return result;
+    const auto inputs = dense_inputs(logits, biases, memories);
+    ctx->save_for_backward(variable_list(inputs.begin(), inputs.end()));
+    return gated_sum_of(dense(state), inputs);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
@@ -74,21 +96,16 @@ class GatedSum : public torch::autograd::Function<GatedSum> {
     result.insert(result.end(), dmemories.begin(), dmemories.end());
     return result;
   }
-
- private:
-  /// In plain values: an exponential takes as long as three.
-  static int64_t work_a_row(int64_t width, size_t num_banks) {
-    return 3 * static_cast<int64_t>(num_banks) * width;
-  }
 };
 
 }  // namespace
 
-at::Tensor cpu::gated_sum(const at::Tensor& state, const at::Tensor& logits,
-                          const std::vector<at::Tensor>& biases,
-                          const std::vector<at::Tensor>& memories) {
+at::Tensor cpu::gated_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
+                          at::TensorList memories) {
   const ProfiledOp op("loopbank::gated_sum");
-  return GatedSum::apply(state, logits, at::TensorList(biases), at::TensorList(memories));
+  return at::GradMode::is_enabled()
+             ? GatedSum::apply(state, logits, biases, memories)
+             : gated_sum_of(dense(state), dense_inputs(logits, biases, memories));
 }
 
 }  // namespace loopbank::ops

@@ -5,9 +5,11 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/util/DimVector.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +18,7 @@
 #include "loopbank/ops/cpu/elementwise_rows.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/simd/halting_kernels.h"
+#include "loopbank/ops/workspace.h"
 
 namespace loopbank::ops {
 namespace {
@@ -25,6 +28,8 @@ using torch::autograd::variable_list;
 
 /// Elementwise values that take as long as a probability's logarithms.
 constexpr int64_t kWorthOfALogarithm = 64;
+/// Loops whose logits are listed without an allocation.
+constexpr size_t kFewLoops = 8;
 
 class MixByHalting : public torch::autograd::Function<MixByHalting> {
  public:
@@ -96,26 +101,33 @@ class MixByHalting : public torch::autograd::Function<MixByHalting> {
   }
 };
 
+/// @param state   [B, T, D], dense
+/// @param weight  [1, D + 1], dense
+at::Tensor router_logits_of(const at::Tensor& state, const at::Tensor& weight,
+                            const at::Tensor& bias, double step) {
+  const auto width = state.size(-1);
+  const auto logits = new_tensor(state.sizes().slice(0, state.dim() - 1), at::kFloat);  // [B, T]
+  const auto of_step = static_cast<double>(const_floats(weight)[width]) * step;
+  const RouterForward router{
+      .state = const_floats(state),
+      .weight = const_floats(weight),
+      .constant = static_cast<float>(of_step + static_cast<double>(*const_floats(bias))),
+      .logits = floats(logits),
+      .width = static_cast<size_t>(width)};
+  for_row_ranges(logits.numel(), width,
+                 [&](size_t first, size_t last) { router_rows(router, first, last); });
+  return logits;
+}
+
 class RouterLogits : public torch::autograd::Function<RouterLogits> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& state, const at::Tensor& weight,
                             const at::Tensor& bias, double step) {
-    const auto width = state.size(-1);
     const auto dense_state = dense(state);    // [B, T, D]
     const auto dense_weight = dense(weight);  // [1, D + 1]
-    const auto logits = at::empty(state.sizes().slice(0, state.dim() - 1), state.options());
-    const auto of_step = static_cast<double>(const_floats(dense_weight)[width]) * step;
-    const RouterForward router{
-        .state = const_floats(dense_state),
-        .weight = const_floats(dense_weight),
-        .constant = static_cast<float>(of_step + static_cast<double>(*const_floats(bias))),
-        .logits = floats(logits),
-        .width = static_cast<size_t>(width)};
-    for_row_ranges(logits.numel(), width,
-                   [&](size_t first, size_t last) { router_rows(router, first, last); });
     ctx->save_for_backward({dense_state, dense_weight});
     ctx->saved_data["step"] = step;
-    return logits;
+    return router_logits_of(dense_state, dense_weight, bias, step);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
@@ -146,14 +158,14 @@ at::Tensor cpu::halting_distribution(const std::vector<at::Tensor>& logits) {
   const ProfiledOp op("loopbank::halting_distribution");
   const auto num_loops = static_cast<int64_t>(logits.size());
   const auto rows = logits.front().numel();
-  std::vector<at::Tensor> kept;
-  std::vector<const float*> of_loop;
+  c10::SmallVector<at::Tensor, kFewLoops> kept;
+  c10::SmallVector<const float*, kFewLoops> of_loop;
   for (const auto& logit : logits) {
     of_loop.push_back(const_floats(kept.emplace_back(dense(logit))));
   }
-  std::vector<int64_t> sizes = {num_loops};
-  sizes.insert(sizes.end(), logits.front().sizes().begin(), logits.front().sizes().end());
-  const auto halting = at::empty(sizes, logits.front().options());  // [N, B, T]
+  c10::DimVector sizes = {num_loops};
+  sizes.append(logits.front().sizes().begin(), logits.front().sizes().end());
+  const auto halting = new_tensor(sizes, at::kFloat);  // [N, B, T]
   auto* const probabilities = floats(halting);
   // log sigmoid(x), without the overflow of exp(-x).
   const auto log_sigmoid = [](float x) {
@@ -183,7 +195,8 @@ HaltingMix cpu::mix_by_halting(const std::vector<at::Tensor>& states, const at::
 at::Tensor cpu::router_logits(const at::Tensor& state, const at::Tensor& weight,
                               const at::Tensor& bias, double step) {
   const ProfiledOp op("loopbank::router_logits");
-  return RouterLogits::apply(state, weight, bias, step);
+  return at::GradMode::is_enabled() ? RouterLogits::apply(state, weight, bias, step)
+                                    : router_logits_of(dense(state), dense(weight), bias, step);
 }
 
 }  // namespace loopbank::ops

@@ -3,7 +3,7 @@
 /// Each step treats a row by itself, so the rows at a time decide nothing but the speed.
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
+#include <c10/util/DimVector.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +16,7 @@
 #include "loopbank/ops/simd/elementwise_kernels.h"
 #include "loopbank/ops/simd/norm_kernels.h"
 #include "loopbank/ops/simd/row_softmax_kernels.h"
+#include "loopbank/ops/workspace.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {
@@ -67,9 +68,9 @@ at::Tensor cpu::norm_linear_of_inference(const at::Tensor& a, const at::Tensor& 
   const ProfiledOp op("loopbank::norm_linear");
   const auto dense_a = dense(a);         // [..., D]
   const auto norm_weight = dense(norm);  // [D]
-  auto shape = a.sizes().vec();
+  c10::DimVector shape(a.sizes());
   shape.back() = weights.out();
-  auto y = at::empty(shape, at::TensorOptions().dtype(weights.compute_dtype()));
+  auto y = new_tensor(shape, weights.compute_dtype());
   for_some_rows(a.numel() / weights.in(), kBranchRows, [&](int64_t first, int64_t rows) {
     const auto inverse = thread_matrices(at::kFloat, 1, {rows}, /*slot=*/1).front();
     const auto x = thread_matrices(y.scalar_type(), rows, {weights.in()}).front();
@@ -88,7 +89,7 @@ at::Tensor cpu::feed_forward_of_inference(const at::Tensor& a, const FeedForward
   const auto F = weights.down->in();
   const auto dtype = weights.gate_up->compute_dtype();
   const float s = scale.defined() ? *scale.data_ptr<float>() : 1.0F;
-  auto y = at::empty(a.sizes(), dense_a.options());
+  auto y = new_tensor(a.sizes(), at::kFloat);
   for_some_rows(a.numel() / D, kBranchRows, [&](int64_t first, int64_t rows) {
     const auto inverse = thread_matrices(at::kFloat, 1, {rows}, /*slot=*/1).front();
     const auto room = thread_matrices(dtype, rows, {D, 2 * F, F});
@@ -122,7 +123,7 @@ at::Tensor PreparedBank::read(const at::Tensor& query) const {
          query.defined() ? format_shape(query.sizes()) : "none");
   }
   const auto rows_of_query = dense(query);
-  auto result = at::empty(query.sizes(), rows_of_query.options());  // [..., D]
+  auto result = new_tensor(query.sizes(), query.scalar_type());  // [..., D]
   const auto q = as_matrix(rows_of_query);
   const auto slots = keys_.out();
   const auto at_a_time = std::max<int64_t>(1, kScoresAtATime / slots);

@@ -2,11 +2,14 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/util/BFloat16.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
+#include "loopbank/ops/huge_memory.h"
 #include "loopbank/ops/kernels.h"
 
 namespace loopbank::ops {
@@ -47,33 +50,27 @@ struct MasterRows {
 
 constexpr auto kBf16Bytes = static_cast<int64_t>(sizeof(uint16_t));
 
-/// Where one output goes.
-struct PanelColumn {
-  char* panel = nullptr;
-  int64_t columns = 0;  ///< of the panel
-  int64_t column = 0;
-};
-
-/// Panels of zeros, into which fill(row, column) writes each output.
+/// Panels of zeros, each filled by fill(its first row, its rows, its columns, its bytes).
 template <typename Fill>
 at::Tensor panels_of(WeightFormat format, int64_t out, int64_t in, const Fill& fill) {
   const auto panels = divide_up(out, kPanelColumns);
   const auto full_bytes = panel_bytes(format, in, kPanelColumns);
   const auto total =
       (panels - 1) * full_bytes + panel_bytes(format, in, panel_columns(panels - 1, out));
-  auto packed = at::zeros({total}, at::kByte);
-  auto* const bytes = static_cast<char*>(packed.data_ptr());
+  const auto memory = take_huge_memory(static_cast<size_t>(total));
+  auto* const bytes = memory.get();
   at::parallel_for(0, panels, /*grain_size=*/1, [&](int64_t panel, int64_t end) {
     for (; panel < end; ++panel) {
       const auto first = panel * kPanelColumns;
-      PanelColumn to{.panel = bytes + panel * full_bytes, .columns = panel_columns(panel, out)};
-      for (; to.column < std::min(kPanelColumns, out - first); ++to.column) {
-        fill(first + to.column, to);
-      }
+      fill(first, std::min(kPanelColumns, out - first), panel_columns(panel, out),
+           bytes + panel * full_bytes);
     }
   });
-  return packed;
+  return at::from_blob(
+      bytes, {total}, [memory](void*) {}, at::kByte);  // kept by the tensor
 }
+
+constexpr auto kWordBytes = static_cast<int64_t>(sizeof(uint32_t));
 
 /// One output's codes and scales, as Quantized has them.
 struct CodeRow {
@@ -81,23 +78,72 @@ struct CodeRow {
   const uint16_t* scales = nullptr;
 };
 
-/// The byte of k of a group: words of four k; of four columns the first halves, then the last.
-int64_t place_of_8_bits(int64_t k, const PanelColumn& to) {
-  const auto quartet = k / 4 * to.columns * 4 + to.column / 4 * 16;
-  return quartet + k % 4 / 2 * 8 + to.column % 4 * 2 + k % 2;
+std::vector<CodeRow> rows_of_codes(const std::vector<Quantized>& layers) {
+  std::vector<CodeRow> rows;
+  for (const auto& layer : layers) {
+    const auto* const codes = static_cast<const uint8_t*>(layer.codes.data_ptr());
+    const auto* const scales = static_cast<const uint16_t*>(layer.scales.data_ptr());
+    for (int64_t row = 0; row < layer.out(); ++row) {
+      rows.push_back({codes + row * layer.codes.size(1), scales + row * layer.scales.size(1)});
+    }
+  }
+  return rows;
 }
 
-/// -128, which no quantizer gives, would have no magnitude.
-uint8_t coded_in_8_bits(uint8_t code, bool signs) {
-  const int value = static_cast<int8_t>(code);
-  return signs && value < 0 ? static_cast<uint8_t>(0x80 | std::min(-value, 127)) : code;
+uint32_t scales_of_pair(const uint16_t* scales, int64_t group, int64_t groups) {
+  const uint32_t odd = group + 1 < groups ? scales[group + 1] : 0U;
+  return scales[group] | odd << 16U;
 }
 
-/// Words of eight k, the even in the lower half; from the code plus 8 to two's complement.
-void write_4_bits(unsigned code_plus_8, int64_t k, const PanelColumn& to, uint8_t* codes) {
-  const auto half = (k / 8 * to.columns + to.column) * 4 + k % 2 * 2;
-  auto& byte = codes[half + k % 8 / 4];
-  byte = static_cast<uint8_t>(byte | ((code_plus_8 ^ 8U) << (k % 4 / 2 * 4)));
+/// Four codes of 4 bits, a byte each.
+uint32_t spread(const uint8_t* two_bytes) {
+  uint32_t codes = two_bytes[0] | static_cast<uint32_t>(two_bytes[1]) << 8U;
+  codes = (codes | codes << 8U) & 0x00FF00FFU;
+  return (codes | codes << 4U) & 0x0F0F0F0FU;
+}
+
+/// The word of a step and one column as panel_codes.h has it.
+/// @param codes  of a pair of groups of that column, whole
+/// @param step   0 to 15 in 8 bits, 0 to 7 in 4
+uint32_t word_of_codes(const uint8_t* codes, int64_t bits, int64_t step) {
+  if (bits == 4) {
+    const auto* const even = codes + 2 * step;
+    return spread(even) | spread(even + kGroupInputs / 2) << 4U;
+  }
+  uint32_t word = 0;
+  std::memcpy(&word, codes + 4 * step, sizeof(word));
+  return word ^ 0x80808080U;
+}
+
+/// A panel of codes: `rows` of its columns, those behind them 0.
+void pack_code_panel(const CodeRow* from, int64_t rows, int64_t columns, int64_t bits, int64_t in,
+                     char* to) {
+  const auto groups = divide_up(in, kGroupInputs);
+  const auto row_bytes = bits == 8 ? in : divide_up(in, int64_t{2});
+  const auto pair_bytes = kPairInputs * bits / 8;
+  const auto steps = bits == 8 ? kPairInputs / 4 : kGroupInputs / 4;
+  std::array<std::array<uint8_t, kPairInputs>, kPanelColumns> ends{};
+  std::array<const uint8_t*, kPanelColumns> codes{};
+  for (int64_t pair = 0; pair < divide_up(in, kPairInputs); ++pair) {
+    const auto left = std::min(pair_bytes, row_bytes - pair * pair_bytes);
+    auto* const scales = reinterpret_cast<uint32_t*>(to);
+    for (int64_t c = 0; c < rows; ++c) {
+      scales[c] = scales_of_pair(from[c].scales, 2 * pair, groups);
+      auto& end = ends.at(static_cast<size_t>(c));
+      auto& start = codes.at(static_cast<size_t>(c));
+      start = from[c].codes + pair * pair_bytes;
+      if (left < pair_bytes) {  // what lies behind the row is not read
+        start = std::copy_n(start, left, end.data()) - left;
+      }
+    }
+    to += columns * kWordBytes;
+    for (int64_t step = 0; step < steps; ++step, to += columns * kWordBytes) {
+      auto* const words = reinterpret_cast<uint32_t*>(to);
+      for (int64_t c = 0; c < rows; ++c) {
+        words[c] = word_of_codes(codes[static_cast<size_t>(c)], bits, step);
+      }
+    }
+  }
 }
 
 PanelKernels kernels_of_this_cpu() {
@@ -109,10 +155,21 @@ PanelKernels kernels_of_this_cpu() {
   return kernels;
 }
 
+CodeKernels code_kernels_of_this_cpu() {
+  honour_simd_limit();
+  return code_kernels_of_cpu(is_limited_to_avx2() ? CodeInstructions::kAvx2
+                                                  : CodeInstructions::kAvx512Vnni);
+}
+
 }  // namespace
 
 const PanelKernels& panel_kernels() {
   static const auto kernels = kernels_of_this_cpu();
+  return kernels;
+}
+
+const CodeKernels& code_kernels() {
+  static const auto kernels = code_kernels_of_this_cpu();
   return kernels;
 }
 
@@ -123,7 +180,7 @@ int64_t depth_step(WeightFormat format) {
     case WeightFormat::kBf16:
       return 2;
     default:
-      return kCodesPerGroup;
+      return kPairInputs;
   }
 }
 
@@ -135,60 +192,40 @@ int64_t panel_bytes(WeightFormat format, int64_t depth, int64_t columns) {
     case WeightFormat::kBf16:
       return steps * columns * 2 * kBf16Bytes;
     case WeightFormat::kInt8:
-      return steps * columns * (kBf16Bytes + kCodesPerGroup);
+      return steps * columns * (kWordBytes + kPairInputs);
     default:
-      return steps * columns * (kBf16Bytes + kCodesPerGroup / 2);
+      return steps * columns * (kWordBytes + kPairInputs / 2);
   }
 }
 
 at::Tensor pack_panels(const std::vector<at::Tensor>& masters, WeightFormat format) {
   const MasterRows all(masters);
   const auto out = static_cast<int64_t>(all.rows.size());
-  if (format == WeightFormat::kFp32) {
-    return panels_of(format, out, all.in, [&](int64_t row, const PanelColumn& to) {
-      auto* const values = reinterpret_cast<float*>(to.panel) + to.column;
-      all.for_values(row, [&](int64_t k, float value) { values[k * to.columns] = value; });
-    });
-  }
-  return panels_of(format, out, all.in, [&](int64_t row, const PanelColumn& to) {
-    auto* const pairs = reinterpret_cast<c10::BFloat16*>(to.panel) + 2 * to.column;
-    all.for_values(row,
-                   [&](int64_t k, float value) { pairs[k / 2 * 2 * to.columns + k % 2] = value; });
-  });
+  return panels_of(
+      format, out, all.in, [&](int64_t first, int64_t rows, int64_t columns, char* panel) {
+        for (int64_t c = 0; c < rows; ++c) {
+          if (format == WeightFormat::kFp32) {
+            auto* const to = reinterpret_cast<float*>(panel) + c;
+            all.for_values(first + c, [&](int64_t k, float value) { to[k * columns] = value; });
+          } else {
+            auto* const to = reinterpret_cast<c10::BFloat16*>(panel) + 2 * c;
+            all.for_values(first + c, [&](int64_t k, float value) {
+              to[k / 2 * 2 * columns + k % 2] = value;
+            });
+          }
+        }
+      });
 }
 
 at::Tensor pack_codes(const std::vector<Quantized>& layers) {
   const auto bits = layers.front().bits;
   const auto in = layers.front().in;
+  const auto all = rows_of_codes(layers);
   const auto format = bits == 8 ? WeightFormat::kInt8 : WeightFormat::kInt4;
-  std::vector<CodeRow> rows;
-  for (const auto& layer : layers) {
-    const auto* const codes = static_cast<const uint8_t*>(layer.codes.data_ptr());
-    const auto* const scales = static_cast<const uint16_t*>(layer.scales.data_ptr());
-    for (int64_t row = 0; row < layer.out(); ++row) {
-      rows.push_back({codes + row * layer.codes.size(1), scales + row * layer.scales.size(1)});
-    }
-  }
-  const bool signs = panel_kernels().takes_sign_and_magnitude;
-  const auto out = static_cast<int64_t>(rows.size());
-  return panels_of(format, out, in, [&](int64_t row, const PanelColumn& to) {
-    const auto& from = rows[static_cast<size_t>(row)];
-    const auto group_bytes = panel_bytes(format, kCodesPerGroup, to.columns);
-    for (int64_t first = 0; first < in; first += kCodesPerGroup) {
-      auto* const group =
-          reinterpret_cast<uint8_t*>(to.panel) + first / kCodesPerGroup * group_bytes;
-      reinterpret_cast<uint16_t*>(group)[to.column] = from.scales[first / kCodesPerGroup];
-      auto* const codes = group + to.columns * kBf16Bytes;
-      for (int64_t k = 0; k < std::min(kCodesPerGroup, in - first); ++k) {
-        if (bits == 8) {
-          codes[place_of_8_bits(k, to)] = coded_in_8_bits(from.codes[first + k], signs);
-        } else {
-          const auto byte = from.codes[(first + k) / 2];
-          write_4_bits(k % 2 == 0 ? byte & 15U : byte >> 4U, k, to, codes);
-        }
-      }
-    }
-  });
+  return panels_of(format, static_cast<int64_t>(all.size()), in,
+                   [&](int64_t first, int64_t rows, int64_t columns, char* panel) {
+                     pack_code_panel(all.data() + first, rows, columns, bits, in, panel);
+                   });
 }
 
 }  // namespace loopbank::ops

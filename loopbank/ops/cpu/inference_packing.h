@@ -1,5 +1,5 @@
 #pragma once
-/// Weights in the panels that the kernels of inference read (simd/panel_kernels.h).
+/// Weights in the panels that the kernels of inference read: simd/panel_kernels.h and panel_codes.h.
 
 #include <ATen/core/Tensor.h>
 
@@ -8,6 +8,7 @@
 
 #include "loopbank/ops/inference_weights.h"
 #include "loopbank/ops/quantization.h"
+#include "loopbank/ops/simd/panel_codes.h"
 #include "loopbank/ops/simd/panel_kernels.h"
 #include "loopbank/support/rounding.h"
 
@@ -15,6 +16,9 @@ namespace loopbank::ops {
 
 /// The kernels of this CPU, within what LOOPBANK_SIMD allows.
 [[nodiscard]] const PanelKernels& panel_kernels();
+
+/// The same for codes.
+[[nodiscard]] const CodeKernels& code_kernels();
 
 /// k that a format stores side by side: depths are multiples of it.
 [[nodiscard]] int64_t depth_step(WeightFormat format);

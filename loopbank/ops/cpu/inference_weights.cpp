@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/inference_packing.h"
@@ -17,6 +18,18 @@
 #include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
+
+/// Some rows with one panel, or one row with several: where their sums go.
+struct InferenceWeights::PanelOfRows {
+  int64_t row = 0;
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t panels = 1;
+  const char* weights = nullptr;
+  float* sums = nullptr;  ///< [rows, 64]
+  MemoryAhead ahead;
+};
+
 namespace {
 
 /// Rows that pass by a panel before the next one: they stay in the second-level cache, and so does
@@ -24,10 +37,16 @@ namespace {
 constexpr int64_t kRowsPerPass = 128;
 /// k at a time with several rows; of a panel in bf16 that is 64 KB.
 constexpr int64_t kDepthAtATime = 512;
+/// The same of codes, of which a panel's stay in the first-level cache.
+constexpr int64_t kCodeDepthAtATime = 256;
+/// Panels of one row's pass, whose sums go to y together.
+constexpr int64_t kPanelsPerRow = 32;
 /// Waking a thread costs what so many bytes of weights take, or so many multiply-adds of one row.
 constexpr int64_t kBytesPerThread = int64_t{128} << 10U;
 /// The same of values that are only copied.
 constexpr int64_t kCopiedPerThread = 32768;
+/// The same of values that are rounded to 16 bits.
+constexpr int64_t kCodedPerThread = 8192;
 
 bool is_bf16(const Matrix& x) {
   return x.dtype == at::kBFloat16;
@@ -92,34 +111,31 @@ Matrix prepared_rows(const Matrix& x, at::ScalarType dtype, bool rounds, int64_t
   return {data, dtype, x.rows, width, width};
 }
 
-/// The kernel for rows of bf16; null where they are to be widened.
-MultiplyPanel dots_of(WeightFormat format) {
-  const auto& kernels = panel_kernels();
-  switch (format) {
-    case WeightFormat::kFp32:
-      return nullptr;
-    case WeightFormat::kBf16:
-      return kernels.bf16_dots;
-    case WeightFormat::kInt8:
-      return kernels.int8_dots;
-    default:
-      return kernels.int4_dots;
-  }
+/// Rows as the kernels of codes read them: in memory of the calling thread, coded_row_bytes each.
+struct CodedRows {
+  const char* data = nullptr;
+  int64_t bytes = 0;  ///< from a row to the next
+  int64_t width = 0;
+};
+
+CodedRows coded_rows(const Matrix& x, int64_t bits) {
+  thread_local Scratchpad scratchpad;
+  const auto width = round_up(x.columns, kPairInputs);
+  const auto bytes = round_up(coded_row_bytes(width), int64_t{64});
+  auto* const data = static_cast<char*>(scratchpad.of_size(static_cast<size_t>(x.rows * bytes)));
+  const auto digits = code_kernels().digits;
+  at::parallel_for(0, x.rows, divide_up(kCodedPerThread, width), [&](int64_t row, int64_t last) {
+    for (; row < last; ++row) {
+      code_row({at_k(x, row, 0), is_bf16(x)}, x.columns, digits, bits, width, data + row * bytes);
+    }
+  });
+  return {data, bytes, width};
 }
 
-/// The kernel for rows of fp32.
-MultiplyPanel sums_of(WeightFormat format) {
+/// The kernel for weights in fp32 or bf16 and rows of fp32 or, with dots, of bf16.
+MultiplyPanel kernel_of(WeightFormat format, bool dots) {
   const auto& kernels = panel_kernels();
-  switch (format) {
-    case WeightFormat::kFp32:
-      return kernels.fp32;
-    case WeightFormat::kBf16:
-      return kernels.bf16;
-    case WeightFormat::kInt8:
-      return kernels.int8;
-    default:
-      return kernels.int4;
-  }
+  return format == WeightFormat::kFp32 ? kernels.fp32 : dots ? kernels.bf16_dots : kernels.bf16;
 }
 
 bool is_of_codes(WeightFormat format) {
@@ -136,12 +152,23 @@ std::vector<Quantized> quantized(const std::vector<at::Tensor>& masters, int64_t
 
 }  // namespace
 
+void InferenceWeights::take_outputs(const std::vector<int64_t>& outs, int64_t in) {
+  outs_ = outs;
+  out_ = std::accumulate(outs.begin(), outs.end(), int64_t{0});
+  in_ = in;
+  if (in_ == 0 || out_ == 0) {
+    fail(ErrorCode::kShape, "inference weights: expected inputs and outputs, got {}.",
+         format_shape({out_, in_}));
+  }
+}
+
 InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, WeightFormat format)
     : format_(format) {
   if (masters.empty()) {
     fail(ErrorCode::kShape, "inference weights: expected at least one weight, got none.");
   }
   std::vector<at::Tensor> rows;
+  std::vector<int64_t> outs;
   for (const auto& master : masters) {
     expect_rows("inference weights", "weight", master);
     expect_dimensions("inference weights", "weight", master, 2);
@@ -155,16 +182,36 @@ InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, Weigh
            c10::toString(master.scalar_type()));
     }
     rows.push_back(dense(master));
-    outs_.push_back(master.size(0));
-    out_ += master.size(0);
+    outs.push_back(master.size(0));
   }
-  in_ = masters.front().size(1);
-  if (in_ == 0 || out_ == 0) {
-    fail(ErrorCode::kShape, "inference weights: expected inputs and outputs, got {}.",
-         format_shape({out_, in_}));
-  }
+  take_outputs(outs, masters.front().size(1));
   packed_ = is_of_codes(format) ? pack_codes(quantized(rows, format == WeightFormat::kInt8 ? 8 : 4))
                                 : pack_panels(rows, format);
+}
+
+InferenceWeights::InferenceWeights(const std::vector<Quantized>& layers)
+    : format_(!layers.empty() && layers.front().bits == 4 ? WeightFormat::kInt4
+                                                          : WeightFormat::kInt8) {
+  if (layers.empty()) {
+    fail(ErrorCode::kShape, "inference weights: expected at least one weight, got none.");
+  }
+  std::vector<Quantized> rows;
+  std::vector<int64_t> outs;
+  for (const auto& layer : layers) {
+    expect_quantized("inference weights", layer);
+    if (layer.bits != layers.front().bits) {
+      fail(ErrorCode::kConfig, "inference weights: expected codes of {} bits, got {}.",
+           layers.front().bits, layer.bits);
+    }
+    if (layer.in != layers.front().in) {
+      fail(ErrorCode::kShape, "inference weights: expected codes of {} inputs, got {}.",
+           layers.front().in, layer.in);
+    }
+    rows.push_back({layer.codes.contiguous(), layer.scales.contiguous(), layer.bits, layer.in});
+    outs.push_back(layer.out());
+  }
+  take_outputs(outs, layers.front().in);
+  packed_ = pack_codes(rows);
 }
 
 at::Tensor InferenceWeights::multiply(const at::Tensor& x) const {
@@ -183,66 +230,121 @@ at::Tensor InferenceWeights::multiply(const at::Tensor& x) const {
   return y;
 }
 
-void InferenceWeights::multiply(const Matrix& x, const Matrix& y) const {
+void InferenceWeights::multiply(const Matrix& x, const Matrix& y, const ReadAhead& ahead) const {
   expect_rows_of("x", x, in_, x.rows);
   expect_rows_of("y", y, out_, x.rows);
   if (x.rows == 0) {
     return;
   }
+  if (is_of_codes(format_)) {
+    multiply_codes(x, y, ahead);
+    return;
+  }
   // bf16 by dot products where the CPU has them, else by fp32 of the same values.
   const auto width = round_up(in_, depth_step(format_));
   const bool rounds = format_ == WeightFormat::kBf16;
-  const bool dots = (rounds || is_bf16(x)) && dots_of(format_) != nullptr;
+  const bool dots = rounds && panel_kernels().bf16_dots != nullptr;
   const auto wanted = dots ? at::kBFloat16 : at::kFloat;
   const bool is_ready = x.dtype == wanted && width == in_ && (dots || !rounds);
-  if (is_ready) {
-    multiply_prepared(x, y);
-  } else {
-    multiply_prepared(prepared_rows(x, wanted, rounds, width), y);
-  }
+  multiply_values(is_ready ? x : prepared_rows(x, wanted, rounds, width), y, ahead);
 }
 
-void InferenceWeights::multiply_prepared(const Matrix& x, const Matrix& y) const {
+MemoryAhead InferenceWeights::memory_of(const ReadAhead& ahead) {
+  if (ahead.weights == nullptr) {
+    return {};
+  }
+  const auto& packed = ahead.weights->packed_;
+  const auto* const begin = static_cast<const char*>(packed.data_ptr());
+  const auto at = [&](double share) {
+    return begin + static_cast<int64_t>(static_cast<double>(packed.numel()) * share);
+  };
+  return {at(ahead.from), at(ahead.to)};
+}
+
+template <typename Visit>
+void InferenceWeights::for_panels(const Matrix& y, const ReadAhead& ahead,
+                                  const Visit& multiply_panel) const {
   const auto panels = divide_up(out_, kPanelColumns);
-  const auto passes = divide_up(x.rows, kRowsPerPass);
+  const auto full_bytes = panel_bytes(format_, in_, kPanelColumns);
+  const auto* const packed = static_cast<const char*>(packed_.data_ptr());
   // Few rows: panels among the threads. Many: rows as well, neighbours in one thread.
-  const auto work_of_one =
-      panel_bytes(format_, in_, kPanelColumns) * std::min(x.rows, kRowsPerPass);
+  const auto work_of_one = full_bytes * std::min(y.rows, kRowsPerPass);
   const auto grain = std::max<int64_t>(1, kBytesPerThread / work_of_one);
-  at::parallel_for(0, passes * panels, grain, [&](int64_t first, int64_t last) {
-    for (auto index = first; index < last; ++index) {
+  const auto passes = divide_up(y.rows, kRowsPerPass);
+  const auto whole = y.rows == 1 ? memory_of(ahead) : MemoryAhead{};
+  const auto full_panels = out_ / kPanelColumns;
+  at::parallel_for(0, passes * panels, grain, [&](int64_t index, int64_t last) {
+    alignas(64) thread_local float sums[kRowsPerPass * kPanelColumns];
+    while (index < last) {
       const auto row = index / panels * kRowsPerPass;
-      const auto rows = std::min(kRowsPerPass, x.rows - row);
-      multiply_panel_of_rows(x.row_range(row, rows), y.row_range(row, rows), index % panels);
+      const auto rows = std::min(kRowsPerPass, y.rows - row);
+      const auto panel = index % panels;
+      const auto full = std::min(last, full_panels) - index;  // of one row
+      const auto run = y.rows == 1 ? std::clamp<int64_t>(full, 1, kPanelsPerRow) : 1;
+      const auto some = MemoryAhead{part_of(whole, panel, panels).begin,
+                                    part_of(whole, panel + run - 1, panels).end};
+      multiply_panel(PanelOfRows{.row = row,
+                                 .rows = rows,
+                                 .columns = panel_columns(panel, out_),
+                                 .panels = run,
+                                 .weights = packed + panel * full_bytes,
+                                 .sums = sums,
+                                 .ahead = some});
+      const auto first = panel * kPanelColumns;
+      const auto there = std::min(run * kPanelColumns, out_ - first);
+      store_panel({.sums = sums,
+                   .rows = rows,
+                   .columns = there,
+                   .y = {y.row_range(row, rows).column_range(first, there).data, is_bf16(y)},
+                   .y_stride = y.row_stride});
+      index += run;
     }
   });
 }
 
-void InferenceWeights::multiply_panel_of_rows(const Matrix& x, const Matrix& y,
-                                              int64_t panel) const {
-  alignas(64) thread_local float sums[kRowsPerPass * kPanelColumns];
-  const auto columns = panel_columns(panel, out_);
-  const auto* const from = static_cast<const char*>(packed_.data_ptr()) +
-                           panel * panel_bytes(format_, in_, kPanelColumns);
-  const auto kernel = is_bf16(x) ? dots_of(format_) : sums_of(format_);
-  const auto depth_at_a_time = x.rows == 1 ? x.columns : kDepthAtATime;
-  for (int64_t k = 0; k < x.columns; k += depth_at_a_time) {
-    kernel({.x = at_k(x, 0, k),
-            .x_stride = x.row_stride,
-            .weights = from + panel_bytes(format_, k, columns),
-            .columns = columns,
-            .sums = sums,
-            .rows = x.rows,
-            .depth = std::min(depth_at_a_time, x.columns - k),
-            .add = k > 0});
-  }
-  const auto first = panel * kPanelColumns;
-  const auto there = std::min(kPanelColumns, out_ - first);
-  store_panel({.sums = sums,
-               .rows = x.rows,
-               .columns = there,
-               .y = {y.column_range(first, there).data, is_bf16(y)},
-               .y_stride = y.row_stride});
+void InferenceWeights::multiply_values(const Matrix& x, const Matrix& y,
+                                       const ReadAhead& ahead) const {
+  const auto kernel = kernel_of(format_, is_bf16(x));
+  for_panels(y, ahead, [&](const PanelOfRows& of) {
+    const auto depth_at_a_time = of.rows == 1 ? x.columns : kDepthAtATime;
+    for (int64_t k = 0; k < x.columns; k += depth_at_a_time) {
+      kernel({.x = at_k(x, of.row, k),
+              .x_stride = x.row_stride,
+              .weights = of.weights + panel_bytes(format_, k, of.columns),
+              .columns = of.columns,
+              .panels = of.panels,
+              .panel_bytes = panel_bytes(format_, in_, of.columns),
+              .sums = of.sums,
+              .rows = of.rows,
+              .depth = std::min(depth_at_a_time, x.columns - k),
+              .add = k > 0,
+              .ahead = of.ahead});
+    }
+  });
+}
+
+void InferenceWeights::multiply_codes(const Matrix& x, const Matrix& y,
+                                      const ReadAhead& ahead) const {
+  const auto rows = coded_rows(x, format_ == WeightFormat::kInt8 ? 8 : 4);
+  const auto kernel = format_ == WeightFormat::kInt8 ? code_kernels().int8 : code_kernels().int4;
+  for_panels(y, ahead, [&](const PanelOfRows& of) {
+    const auto depth_at_a_time = of.rows == 1 ? rows.width : kCodeDepthAtATime;
+    for (int64_t k = 0; k < rows.width; k += depth_at_a_time) {
+      kernel({.x = rows.data + of.row * rows.bytes,
+              .x_bytes = rows.bytes,
+              .width = rows.width,
+              .first = k,
+              .weights = of.weights + panel_bytes(format_, k, of.columns),
+              .columns = of.columns,
+              .panels = of.panels,
+              .panel_bytes = panel_bytes(format_, in_, of.columns),
+              .sums = of.sums,
+              .rows = of.rows,
+              .depth = std::min(depth_at_a_time, rows.width - k),
+              .add = k > 0,
+              .ahead = of.ahead});
+    }
+  });
 }
 
 }  // namespace loopbank::ops

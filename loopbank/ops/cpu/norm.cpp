@@ -4,13 +4,14 @@
 #include "loopbank/ops/cpu/fused.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 
 #include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/cpu/elementwise_rows.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/simd/norm_kernels.h"
+#include "loopbank/ops/workspace.h"
 
 namespace loopbank::ops {
 namespace {
@@ -18,17 +19,26 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// A norm's result, and what its backward pass reads.
+struct NormResult {
+  at::Tensor y;        // [..., D]
+  at::Tensor x;        // [..., D], dense
+  at::Tensor weight;   // [D], dense
+  at::Tensor inverse;  // [rows]
+  at::Tensor mean;     // [rows], of layer norm
+};
+
 /// Layer norm where there is a bias, else RMS norm.
-at::Tensor forward_rows(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                        const at::Tensor& bias, double eps, at::ScalarType out) {
+NormResult norm_all_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                         double eps, at::ScalarType out) {
   const auto width = x.size(-1);
   const auto rows = x.numel() / width;
   const auto dense_x = dense(x);                                // [..., D]
   const auto dense_weight = dense(weight);                      // [D]
   const auto dense_bias = bias.defined() ? dense(bias) : bias;  // [D]
-  const auto y = at::empty(x.sizes(), x.options().dtype(out));
-  const auto mean = bias.defined() ? at::empty({rows}, at::kFloat) : at::Tensor();
-  const auto inverse = at::empty({rows}, at::kFloat);
+  const auto y = new_tensor(x.sizes(), out);
+  const auto mean = bias.defined() ? new_tensor({rows}, at::kFloat) : at::Tensor();
+  const auto inverse = new_tensor({rows}, at::kFloat);
   const NormForward norm{.x = const_values(dense_x),
                          .weight = const_floats(dense_weight),
                          .bias = const_floats(dense_bias),
@@ -39,8 +49,12 @@ at::Tensor forward_rows(AutogradContext* ctx, const at::Tensor& x, const at::Ten
                          .eps = static_cast<float>(eps)};
   const auto norm_rows = bias.defined() ? layer_norm_rows : rms_norm_rows;
   for_row_ranges(rows, width, [&](size_t first, size_t last) { norm_rows(norm, first, last); });
-  ctx->save_for_backward({dense_x, dense_weight, inverse, mean});
-  return y;
+  return {y, dense_x, dense_weight, inverse, mean};
+}
+
+at::Tensor kept_for_backward(AutogradContext* ctx, const NormResult& norm) {
+  ctx->save_for_backward({norm.x, norm.weight, norm.inverse, norm.mean});
+  return norm.y;
 }
 
 struct NormGradients {
@@ -77,7 +91,7 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             double eps, at::ScalarType out) {
-    return forward_rows(ctx, x, weight, at::Tensor(), eps, out);
+    return kept_for_backward(ctx, norm_all_rows(x, weight, at::Tensor(), eps, out));
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
@@ -90,7 +104,7 @@ class LayerNorm : public torch::autograd::Function<LayerNorm> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, double eps, at::ScalarType out) {
-    return forward_rows(ctx, x, weight, bias, eps, out);
+    return kept_for_backward(ctx, norm_all_rows(x, weight, bias, eps, out));
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
@@ -105,13 +119,15 @@ class LayerNorm : public torch::autograd::Function<LayerNorm> {
 at::Tensor cpu::rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
                          at::ScalarType out) {
   const ProfiledOp op("loopbank::rms_norm");
-  return RmsNorm::apply(x, weight, eps, out);
+  return at::GradMode::is_enabled() ? RmsNorm::apply(x, weight, eps, out)
+                                    : norm_all_rows(x, weight, at::Tensor(), eps, out).y;
 }
 
 at::Tensor cpu::layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            double eps, at::ScalarType out) {
   const ProfiledOp op("loopbank::layer_norm");
-  return LayerNorm::apply(x, weight, bias, eps, out);
+  return at::GradMode::is_enabled() ? LayerNorm::apply(x, weight, bias, eps, out)
+                                    : norm_all_rows(x, weight, bias, eps, out).y;
 }
 
 }  // namespace loopbank::ops

@@ -4,7 +4,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include "loopbank/ops/gemm/scratchpad.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/simd/paged_attention_kernels.h"
+#include "loopbank/ops/workspace.h"
 #include "loopbank/support/rounding.h"
 
 namespace loopbank::ops {
@@ -46,12 +46,14 @@ void paged_attention(const PagedAttention& call) {
   if (rows == 0) {
     return;
   }
+  static const auto* const dots = is_limited_to_avx2() ? nullptr : paged_dots();
   const PagedQueries queries{.query = {call.q, call.is_bf16},
                              .rows = call.rows.data(),
                              .key_heads = static_cast<size_t>(call.heads.key),
                              .group = static_cast<size_t>(call.heads.query / call.heads.key),
                              .width = static_cast<size_t>(call.width),
-                             .out = {call.out, call.is_bf16}};
+                             .out = {call.out, call.is_bf16},
+                             .dots = dots};
   const auto rows_each =
       rows_of_item(rows, call.heads.key, static_cast<int64_t>(queries.rows_together()));
   const auto items_of_head = divide_up<int64_t>(rows, rows_each);
@@ -75,7 +77,7 @@ at::Tensor cpu::paged_attention(const at::Tensor& q, std::span<const PagedRow> r
                                 const AttentionHeads& heads) {
   const ProfiledOp op("loopbank::paged_attention");
   const auto queries = dense(q);
-  auto out = at::empty({q.size(0), q.size(1) * q.size(2)}, queries.options());  // [R, H d]
+  auto out = new_tensor({q.size(0), q.size(1) * q.size(2)}, q.scalar_type());  // [R, H d]
   ops::paged_attention({.q = queries.data_ptr(),
                         .rows = rows,
                         .heads = heads,

@@ -4,7 +4,6 @@
 #include "loopbank/ops/rotated_heads.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <cstddef>
 
@@ -13,6 +12,7 @@
 #include "loopbank/ops/gemm/scratchpad.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/simd/self_attention_rotary_kernels.h"
+#include "loopbank/ops/workspace.h"
 
 namespace loopbank::ops {
 namespace {
@@ -72,9 +72,9 @@ RotatedHeads cpu::rotated_heads(const at::Tensor& qkv, const AttentionHeads& hea
   const auto width = query_weight.size(0);
   const auto keys_first = (heads.query + heads.key) * width;
   const RotatedHeads result{
-      .query = at::empty({rows, heads.query, width}, x.options()),
-      .key = at::empty({rows, heads.key, width}, x.options()),
-      .value = x.as_strided({rows, heads.key, width}, {x.size(1), width, 1}, keys_first)};
+      .query = new_tensor({rows, heads.query, width}, x.scalar_type()),
+      .key = new_tensor({rows, heads.key, width}, x.scalar_type()),
+      .value = strided(x, {rows, heads.key, width}, {x.size(1), width, 1}, keys_first)};
   rotate_rows({.qkv = x.data_ptr(),
                .rows = rows,
                .heads = heads,

@@ -32,8 +32,8 @@ void RowBlocks::for_each(const std::function<void(int64_t, int64_t, int64_t)>& v
   });
 }
 
-std::vector<Matrix> thread_matrices(at::ScalarType dtype, int64_t rows,
-                                    const std::vector<int64_t>& columns, size_t slot) {
+c10::SmallVector<Matrix, 4> thread_matrices(at::ScalarType dtype, int64_t rows,
+                                            std::initializer_list<int64_t> columns, size_t slot) {
   thread_local std::array<Scratchpad, 2> scratchpads;
   const auto value_bytes = static_cast<int64_t>(c10::elementSize(dtype));
   const auto bytes_of = [&](int64_t wide) { return round_up(rows * wide * value_bytes, kLine); };
@@ -42,7 +42,7 @@ std::vector<Matrix> thread_matrices(at::ScalarType dtype, int64_t rows,
     total += bytes_of(wide);
   }
   auto* at = static_cast<char*>(scratchpads.at(slot).of_size(static_cast<size_t>(total)));
-  std::vector<Matrix> matrices;
+  c10::SmallVector<Matrix, 4> matrices;
   for (const auto wide : columns) {
     matrices.push_back({at, dtype, rows, wide, wide});
     at += bytes_of(wide);

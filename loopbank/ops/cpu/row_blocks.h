@@ -3,10 +3,11 @@
 /// a step leaves is still in the thread's cache when the next one reads it.
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/SmallVector.h>
 
 #include <cstdint>
 #include <functional>
-#include <vector>
+#include <initializer_list>
 
 #include "loopbank/ops/gemm.h"
 #include "loopbank/ops/simd/elementwise_values.h"
@@ -32,9 +33,9 @@ struct RowBlocks {
 
 /// Matrices [rows, columns] for each of `columns`, in memory of the calling thread that is theirs
 /// until the next call with the same slot, 0 or 1.
-[[nodiscard]] std::vector<Matrix> thread_matrices(at::ScalarType dtype, int64_t rows,
-                                                  const std::vector<int64_t>& columns,
-                                                  size_t slot = 0);
+[[nodiscard]] c10::SmallVector<Matrix, 4> thread_matrices(at::ScalarType dtype, int64_t rows,
+                                                          std::initializer_list<int64_t> columns,
+                                                          size_t slot = 0);
 
 /// The values of a dense tensor [..., D] from row `row` and column `column` on.
 [[nodiscard]] Values values_from(const at::Tensor& x, int64_t row, int64_t column = 0);

@@ -4,7 +4,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +13,7 @@
 #include "loopbank/ops/cpu/fused.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/simd/rows_kernels.h"
+#include "loopbank/ops/workspace.h"
 
 namespace loopbank::ops {
 namespace {
@@ -21,7 +21,7 @@ namespace {
 /// sqrt(difference / before) of each row, from squared(row).
 template <typename Squared>
 at::Tensor ratios_of_rows(const at::Tensor& h, int64_t values_read, const Squared& squared) {
-  const auto ratios = at::empty({h.size(0)}, h.options());
+  const auto ratios = new_tensor({h.size(0)}, at::kFloat);
   auto* const to = floats(ratios);
   for_row_ranges(h.size(0), values_read * h.size(1), [&](size_t row, size_t last) {
     for (; row < last; ++row) {
@@ -38,7 +38,7 @@ at::Tensor cpu::gather_rows(const at::Tensor& h, std::span<const int64_t> list) 
   const ProfiledOp op("loopbank::gather_rows");
   const auto x = dense(h);
   const auto count = static_cast<int64_t>(list.size());
-  auto picked = at::empty({count, x.size(1)}, x.options());
+  auto picked = new_tensor({count, x.size(1)}, x.scalar_type());
   const auto bytes = static_cast<size_t>(x.size(1)) * x.element_size();
   const auto* const from = static_cast<const char*>(x.data_ptr());
   auto* const to = static_cast<char*>(picked.data_ptr());

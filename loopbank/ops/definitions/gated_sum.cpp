@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/sigmoid.h>
+#include <c10/util/DimVector.h>
 
 #include <algorithm>
 
@@ -16,8 +17,7 @@ namespace loopbank::ops {
 namespace {
 
 void check_gated_sum_shapes(const at::Tensor& state, const at::Tensor& logits,
-                            const std::vector<at::Tensor>& biases,
-                            const std::vector<at::Tensor>& memories) {
+                            at::TensorList biases, at::TensorList memories) {
   if (biases.empty() || memories.size() != biases.size()) {
     fail(ErrorCode::kShape,
          "gated_sum: expected a bias and a memory for each of at least one bank, got {} and {}.",
@@ -26,7 +26,7 @@ void check_gated_sum_shapes(const at::Tensor& state, const at::Tensor& logits,
   expect_rows("gated_sum", "state", state);
   expect_rows("gated_sum", "logits", logits);
   const auto width = state.size(-1);
-  auto joined = state.sizes().vec();
+  c10::DimVector joined(state.sizes());
   joined.back() *= static_cast<int64_t>(biases.size());
   expect_shape("gated_sum", "logits", logits, joined);
   for (size_t bank = 0; bank < biases.size(); ++bank) {
@@ -36,9 +36,8 @@ void check_gated_sum_shapes(const at::Tensor& state, const at::Tensor& logits,
   }
 }
 
-bool takes_fused_sum(const at::Tensor& state, const at::Tensor& logits,
-                     const std::vector<at::Tensor>& biases,
-                     const std::vector<at::Tensor>& memories) {
+bool takes_fused_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
+                     at::TensorList memories) {
   const auto is_like_logits = [&](const at::Tensor& x) {
     return x.is_cpu() && x.scalar_type() == logits.scalar_type();
   };
@@ -49,9 +48,8 @@ bool takes_fused_sum(const at::Tensor& state, const at::Tensor& logits,
 
 }  // namespace
 
-at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits,
-                     const std::vector<at::Tensor>& biases,
-                     const std::vector<at::Tensor>& memories) {
+at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
+                     at::TensorList memories) {
   check_gated_sum_shapes(state, logits, biases, memories);
   if (takes_fused_sum(state, logits, biases, memories)) {
     return cpu::gated_sum(state, logits, biases, memories);

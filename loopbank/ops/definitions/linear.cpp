@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <c10/util/DimVector.h>
 
 #include <algorithm>
 
@@ -12,6 +13,7 @@
 #include "loopbank/ops/cpu/fused.h"
 #include "loopbank/ops/gemm/matrix_product.h"
 #include "loopbank/ops/kernels.h"
+#include "loopbank/ops/workspace.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops {
@@ -20,6 +22,19 @@ namespace {
 // Below this many rows laying out a weight takes longer than it saves: generation, a token at a
 // time.
 constexpr int64_t kFewestRowsToPack = 128;
+
+/// [..., in] to [..., out] in the dtype of x.
+at::Tensor product_of_prepared(const at::Tensor& x, const InferenceWeights& weights) {
+  if (!x.is_cpu()) {
+    return weights.multiply(x);  // which says what it wants
+  }
+  const auto rows = dense(x);
+  c10::DimVector shape(x.sizes());
+  shape.back() = weights.out();
+  auto y = new_tensor(shape, x.scalar_type());  // [..., out]
+  weights.multiply(as_matrix(rows), as_matrix(y));
+  return y;
+}
 
 }  // namespace
 
@@ -179,7 +194,7 @@ at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& wei
   }
   if (weights->prepared() != nullptr) {
     expect_no_graph("linear", x);
-    return weights->prepared()->multiply(x);
+    return product_of_prepared(x, *weights->prepared());
   }
   if (takes_fused(x)) {
     return cpu::linear(x, weights);

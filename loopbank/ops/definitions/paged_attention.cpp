@@ -24,6 +24,10 @@ void check_paged_inputs(const at::Tensor& q, std::span<const PagedRow> rows,
   }
   expect_shape("paged_attention", "q", q,
                {static_cast<int64_t>(rows.size()), heads.query, q.size(2)});
+  if (q.size(2) % 2 != 0) {
+    fail(ErrorCode::kShape, "paged_attention: expected heads of even width (pairs), got {}.",
+         q.size(2));
+  }
   if (q.scalar_type() != at::kFloat && q.scalar_type() != at::kBFloat16) {
     fail(ErrorCode::kDtype, "paged_attention: expected q in fp32 or bf16, got {}.",
          c10::toString(q.scalar_type()));
@@ -65,7 +69,8 @@ GatheredTokens gather(const PagedRow& row, const PageLayout& layout, const at::T
   auto* keys = static_cast<char*>(tokens.keys.data_ptr());
   auto* values = static_cast<char*>(tokens.values.data_ptr());
   for (int64_t token = 0; token < row.length; ++token, keys += bytes, values += bytes) {
-    load_token(layout, row.blocks[token / kPageTokens], token % kPageTokens, keys, values);
+    const auto* const page = static_cast<const std::byte*>(row.blocks[token / kPageTokens]);
+    load_token(layout, page + row.offset, token % kPageTokens, keys, values);
   }
   if (row.own_key != nullptr) {
     std::memcpy(keys, row.own_key, bytes);

@@ -60,7 +60,7 @@ template <typename T>
 struct Pages {
   const void* const* blocks;
   size_t first;   // token of the step
-  size_t offset;  // of the head in a block, in values
+  size_t offset;  // of the head from the start of a page, in values
   size_t width;
   size_t next;  // blocks from a block to that of the next step, 0 where there is none
 
@@ -101,6 +101,20 @@ struct QueryState {
   float* shrink;       // [queries] what the results so far are multiplied by
 };
 
+/// Values i and i + 1 of the keys of a block's tokens from `token` on.
+HWY_INLINE Vectors pair_of_keys(const float* keys, size_t i, size_t token) {
+  const auto* const from = keys + i * kTokens + token;
+  return {load(from), load(from + kTokens)};
+}
+
+HWY_INLINE Vectors pair_of_keys(const uint16_t* keys, size_t i, size_t token) {
+  const hn::RebindToUnsigned<Floats> d32;
+  const auto* const from = reinterpret_cast<const uint32_t*>(keys + i * kTokens) + token;
+  const auto pairs = hn::LoadU(d32, from);
+  return {hn::BitCast(Floats(), hn::ShiftLeft<16>(pairs)),
+          hn::BitCast(Floats(), hn::And(pairs, hn::Set(d32, 0xFFFF0000U)))};
+}
+
 /// q k of the tokens of kBlocks blocks from `block` on. A token's score is one sum over the width
 /// from its start to its end, in its own lane.
 template <size_t kQueries, size_t kBlocks, typename T>
@@ -120,24 +134,26 @@ HWY_INLINE void score_blocks(const Pages<T>& pages, size_t block, const float* q
       sums[q][v] = set(0.0F);
     }
   }
-  for (size_t i = 0; i < pages.width; ++i) {
-    FloatVector of_query[kQueries];
+  for (size_t i = 0; i < pages.width; i += 2) {
+    FloatVector of_query[kQueries][2];
 #pragma GCC unroll 16
     for (size_t q = 0; q < kQueries; ++q) {
-      of_query[q] = set(query[q * pages.width + i]);
+      of_query[q][0] = set(query[q * pages.width + i]);
+      of_query[q][1] = set(query[q * pages.width + i + 1]);
     }
     if constexpr (waits_for_memory(kQueries)) {
 #pragma GCC unroll 16
       for (size_t b = 0; b < kBlocks; ++b) {
-        fetch<kTokens>(keys[b] + (pages.width + i) * kTokens);  // the block's values
+        fetch<2 * kTokens>(keys[b] + (pages.width + i) * kTokens);  // the block's values
       }
     }
 #pragma GCC unroll 64
     for (size_t v = 0; v < kVectors; ++v) {
-      const auto key = load(keys[v / kVectorsOfPage] + i * kTokens + v % kVectorsOfPage * kLanes);
+      const auto key = pair_of_keys(keys[v / kVectorsOfPage], i, v % kVectorsOfPage * kLanes);
 #pragma GCC unroll 16
       for (size_t q = 0; q < kQueries; ++q) {
-        sums[q][v] = hn::MulAdd(key, of_query[q], sums[q][v]);
+        sums[q][v] = hn::MulAdd(key.a, of_query[q][0], sums[q][v]);
+        sums[q][v] = hn::MulAdd(key.b, of_query[q][1], sums[q][v]);
       }
     }
   }

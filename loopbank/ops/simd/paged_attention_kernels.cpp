@@ -48,9 +48,11 @@ class PagedRun {
       stored = std::max(stored, static_cast<size_t>(row_of(q).length));
       total = std::max(total, static_cast<size_t>(row_of(q).total()));
     }
+    const size_t head =
+        static_cast<size_t>(row_of(0).offset) / sizeof(T) + key_head_ * 2 * kTokens * all_.width;
     for (size_t first = 0; first < total; first += kPagedStepTokens) {
-      const Pages<T> pages = {row_of(0).blocks, first, key_head_ * 2 * kTokens * all_.width,
-                              all_.width, first + 2 * kPagedStepTokens <= stored ? kStepBlocks : 0};
+      const Pages<T> pages = {row_of(0).blocks, first, head, all_.width,
+                              first + 2 * kPagedStepTokens <= stored ? kStepBlocks : 0};
       size_t q = 0;
       for (; q + 4 <= num_queries_; q += 4) {
         step<4>(pages, q);
@@ -124,6 +126,41 @@ class PagedRun {
     }
   }
 
+  /// q k of queries [q, q + kQueries) with the tokens of a step's blocks.
+  template <size_t kQueries>
+  HWY_INLINE void score(const Pages<T>& pages, size_t num_blocks, size_t q, float* scores) {
+    if constexpr (std::is_same_v<T, uint16_t>) {
+      if (all_.dots != nullptr) {
+        PagedScores call{.num_queries = kQueries,
+                         .num_blocks = num_blocks,
+                         .width = all_.width,
+                         .fetches_values = waits_for_memory(kQueries),
+                         .scores = scores};
+        for (size_t i = 0; i < kQueries; ++i) {
+          call.query[i] = static_cast<const T*>(all_.query.data) + place_of(q + i);
+        }
+        for (size_t block = 0; block < num_blocks; ++block) {
+          call.keys[block] = pages.keys(block);
+        }
+        all_.dots->score_pages(call);
+        return;
+      }
+    }
+    score_step<kQueries>(pages, num_blocks, query_ + q * all_.width, scores);
+  }
+
+  /// q k of a query and the token of its row that is in no block.
+  [[nodiscard]] float score_own(size_t q) const {
+    const auto* const key = own(row_of(q).own_key);
+    if constexpr (std::is_same_v<T, uint16_t>) {
+      if (all_.dots != nullptr) {
+        const auto* const query = static_cast<const T*>(all_.query.data) + place_of(q);
+        return all_.dots->score_token(key, query, all_.width);
+      }
+    }
+    return score_of_own(key, query_ + q * all_.width, all_.width);
+  }
+
   template <size_t kQueries>
   void step(const Pages<T>& pages, size_t q) {
     const size_t first = pages.first;
@@ -135,12 +172,11 @@ class PagedRun {
     }
     auto* const weights = state_.weights + q * kPagedStepTokens;
     auto* const results = state_.results + q * all_.width;
-    score_step<kQueries>(pages, (most + kTokens - 1) / kTokens, query_ + q * all_.width, weights);
+    score<kQueries>(pages, (most + kTokens - 1) / kTokens, q, weights);
     for (size_t i = q; i < q + kQueries; ++i) {
       const size_t seen = in_blocks(i, first);
       if (visible(i, first) > seen) {
-        state_.weights[i * kPagedStepTokens + seen] =
-            score_of_own(own(row_of(i).own_key), query_ + i * all_.width, all_.width);
+        state_.weights[i * kPagedStepTokens + seen] = score_own(i);
       }
       weigh(state_, i, visible(i, first), by_);
     }
@@ -171,6 +207,10 @@ class PagedRun {
   QueryState state_ = {};
 };
 
+bool sees_blocks_of(const PagedRow& a, const PagedRow& b) {
+  return a.blocks == b.blocks && a.offset == b.offset;
+}
+
 void PagedAttentionOfHead(const PagedQueries& queries, size_t first, size_t last, size_t key_head,
                           float* scratch) {
   with_type(queries.query, [&](const auto* typed) HWY_ATTR {
@@ -178,7 +218,7 @@ void PagedAttentionOfHead(const PagedQueries& queries, size_t first, size_t last
     while (first < last) {
       const size_t most = std::min(last, first + queries.rows_together());
       size_t end = first + 1;
-      while (end < most && queries.rows[end].blocks == queries.rows[first].blocks) {
+      while (end < most && sees_blocks_of(queries.rows[first], queries.rows[end])) {
         ++end;
       }
       PagedRun<T>(queries, first, end, key_head, scratch).run();
