@@ -23,7 +23,7 @@ if(NOT CHART_JS)
                       "Install libjs-chart.js, or set -DCHART_JS=FILE.")
 endif()
 loopbank_embed(loopbank_chart_library ${CHART_JS})
-foreach(file page.html page.css dom.js tables.js charts.js figure_view.js tokens.js page.js
+foreach(file head.html page.html page.css dom.js tables.js charts.js figure_view.js tokens.js page.js
         exit.html exit.js)
   loopbank_embed(loopbank_${file} ${PROJECT_SOURCE_DIR}/loopbank/study/page/${file})
 endforeach()

@@ -2,12 +2,15 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "loopbank/cli/inference_flags.h"
@@ -15,18 +18,20 @@
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/eval/task_files.h"
 #include "loopbank/infer/inference_model.h"
+#include "loopbank/study/exit_log.h"
 #include "loopbank/study/exit_page.h"
 #include "loopbank/study/exit_study.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/folder_lock.h"
+#include "loopbank/support/hash.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
-#include "loopbank/train/run_config.h"
 
 namespace loopbank::cli {
 namespace {
 
 struct ExitFlags {
-  std::string model;
+  std::vector<std::string> models;
   std::string text;
   std::string out;
   std::vector<std::string> tasks;
@@ -36,14 +41,6 @@ struct ExitFlags {
   ExitStudyOptions options;
   bool json = false;
 };
-
-/// As long as the rows that the model was trained on, where its folder tells.
-int64_t trained_length(const std::string& directory, const ModelConfig& config) {
-  const auto run = std::filesystem::path(directory) / "run.toml";
-  return std::filesystem::exists(run) ? std::min(load_run_config(run, {}).training.sequence_length,
-                                                 config.max_position_embeddings)
-                                      : config.max_position_embeddings;
-}
 
 std::vector<Task> tasks_of(ExitFlags& flags) {
   if (flags.tasks.empty()) {
@@ -56,23 +53,139 @@ std::vector<Task> tasks_of(ExitFlags& flags) {
   return load_tasks(flags.tasks, flags.source);
 }
 
-nlohmann::ordered_json measure(ExitFlags flags, ExitStudy& study) {
-  const auto tasks = tasks_of(flags);
-  const auto loaded = load_inference_model(flags.model);
-  const auto& config = loaded.model.config();
-  flags.options.document_tokens =
-      flags.document_tokens > 0 ? flags.document_tokens : trained_length(flags.model, config);
-  const auto documents = read_exit_documents(flags.text, loaded.tokenizer, flags.options);
-  Progress progress;
-  if (!runtime_settings().quiet) {
-    flags.options.on_progress = [&](int64_t done, int64_t total) {
-      progress.update(fmt::format("{} of {}", done + 1, total));
-    };
+/// One config for all, so that they differ in their weights alone.
+/// @return the hash of each one's weights
+std::vector<std::string> expect_alike(const std::vector<std::string>& models) {
+  const auto first = to_json(load_config(std::filesystem::path(models.front()) / "config.json"));
+  std::vector<std::string> hashes;
+  for (const auto& model : models) {
+    const std::filesystem::path folder(model);
+    const auto config = to_json(load_config(folder / "config.json"));
+    for (const auto& [key, value] : first.items()) {
+      if (config.at(key) != value) {
+        fail(ErrorCode::kConfig,
+             "bench exit: expected models of one config, got {} {} in {} and {} in {}.", key,
+             value.dump(), models.front(), config.at(key).dump(), model);
+      }
+    }
+    const MappedFile weights(folder / "model.safetensors", ErrorCode::kCheckpoint);
+    hashes.push_back(format_hash(hash_of(weights.bytes())));
+    if (std::find(hashes.begin(), hashes.end() - 1, hashes.back()) != hashes.end() - 1) {
+      fail(ErrorCode::kConfig, "bench exit: expected models that differ, got {} twice.", model);
+    }
   }
-  study = measure_exits(loaded.model, loaded.tokenizer, documents, tasks, flags.options);
+  return hashes;
+}
+
+std::string hash_of_documents(const std::vector<ExitDocument>& documents) {
+  Hasher hasher;
+  for (const auto& document : documents) {
+    hasher.add(&document.prompt, sizeof(document.prompt));
+    hasher.add(document.tokens.data(), document.tokens.size() * sizeof(TokenId));
+  }
+  return format_hash(hasher.hash());
+}
+
+std::string hash_of_tasks(const std::vector<Task>& tasks) {
+  Hasher hasher;
+  for (const auto& task : tasks) {
+    hasher.add(task.name);
+    for (const auto& instance : task.instances) {
+      hasher.add(&instance.label, sizeof(instance.label));
+      for (const auto& choice : instance.choices) {
+        hasher.add(choice.context);
+        hasher.add(choice.continuation);
+      }
+    }
+  }
+  return format_hash(hasher.hash());
+}
+
+/// Everything that decides the rows.
+nlohmann::ordered_json settings_of(const ExitFlags& flags, const std::vector<std::string>& hashes,
+                                   const std::vector<ExitDocument>& documents,
+                                   const std::vector<Task>& tasks) {
+  const auto& options = flags.options;
+  return {{"models", hashes},
+          {"text", hash_of_documents(documents)},
+          {"tasks", tasks.empty() ? "" : hash_of_tasks(tasks)},
+          {"rules", options.rules},
+          {"policies", options.policies},
+          {"dtype", options.compute_dtype == at::kBFloat16 ? "bf16" : "fp32"},
+          {"threads", at::get_num_threads()},
+          {"document_tokens", options.document_tokens},
+          {"limit_tokens", options.limit_tokens},
+          {"timed_documents", options.timed_documents},
+          {"turns", options.turns}};
+}
+
+/// Each model's rows, as far as they are not in the log.
+std::vector<ExitStudy> measure_models(const ExitFlags& flags, InferenceModel first,
+                                      const std::vector<ExitDocument>& documents,
+                                      const std::vector<Task>& tasks, ExitLog& log) {
+  std::vector<ExitStudy> studies;
+  Progress progress;
+  if (log.rules().empty()) {
+    log.write_rules(exit_rules_of(first.model, documents, flags.options));
+  }
+  std::optional<InferenceModel> loaded(std::move(first));
+  for (size_t m = 0; m < flags.models.size(); ++m) {
+    if (m > 0) {
+      const auto hash = loaded->tokenizer.hash();
+      loaded.emplace(load_inference_model(flags.models[m]));
+      if (loaded->tokenizer.hash() != hash) {
+        fail(ErrorCode::kConfig, "bench exit: expected models of one tokenizer, got another in {}.",
+             flags.models[m]);
+      }
+    }
+    const auto place = static_cast<int64_t>(m);
+    auto options = flags.options;
+    options.rules = log.rules();
+    options.measured = log.rows(place);
+    options.on_result = [&](const ExitResult& row) { log.append(place, row); };
+    if (!runtime_settings().quiet) {
+      options.on_progress = [&](int64_t done, int64_t total) {
+        progress.update(fmt::format("model {} of {}, row {} of {}", m + 1, flags.models.size(),
+                                    done + 1, total));
+      };
+    }
+    studies.push_back(measure_exits(loaded->model, loaded->tokenizer, documents, tasks, options));
+  }
   progress.finish();
+  return studies;
+}
+
+std::string lead_of(const ExitFlags& flags, const ExitStudy& study,
+                    const nlohmann::ordered_json& json) {
+  auto lead = fmt::format(
+      "{} on {}: {} tokens of {} documents scored{}, in {} on {} threads, times of {} documents.",
+      fmt::join(flags.models, ", "), flags.text, study.scored_tokens, study.documents,
+      study.models > 1 ? " by each" : "", json.at("dtype").get<std::string>(),
+      json.at("threads").get<int>(), study.timed_documents);
+  if (study.models > 1) {
+    lead += " Figures are means over the models";
+    lead += flags.options.rules.empty()
+                ? "; thresholds were chosen on the first one and are the same for all."
+                : ".";
+  }
+  return lead;
+}
+
+void run_exit(ExitFlags flags) {
+  const auto tasks = tasks_of(flags);
+  const auto hashes = expect_alike(flags.models);
+  auto first = load_inference_model(flags.models.front());
+  const auto config = first.model.config();
+  flags.options.document_tokens = flags.document_tokens > 0
+                                      ? flags.document_tokens
+                                      : trained_length(flags.models.front(), config);
+  const auto documents = read_exit_documents(flags.text, first.tokenizer, flags.options);
+  const FolderLock lock(flags.out, "measures", ErrorCode::kData);
+  ExitLog log(std::filesystem::path(flags.out) / "rows.jsonl",
+              settings_of(flags, hashes, documents, tasks));
+  const auto study = combine_exits(measure_models(flags, std::move(first), documents, tasks, log));
   nlohmann::ordered_json json = {
-      {"model", flags.model},
+      {"model_folders", flags.models},
       {"text", flags.text},
       {"dtype", flags.options.compute_dtype == at::kBFloat16 ? "bf16" : "fp32"},
       {"threads", at::get_num_threads()},
@@ -81,19 +194,9 @@ nlohmann::ordered_json measure(ExitFlags flags, ExitStudy& study) {
       {"document_tokens", flags.options.document_tokens},
       {"turns", flags.options.turns}};
   json.update(to_json(study));
-  return json;
-}
-
-void run_exit(const ExitFlags& flags) {
-  ExitStudy study;
-  const auto json = measure(flags, study);
-  std::filesystem::create_directories(flags.out);
-  const auto lead = fmt::format(
-      "{} on {}: {} tokens of {} documents scored, in {} on {} threads, times of {} documents.",
-      flags.model, flags.text, study.scored_tokens, study.documents,
-      json.at("dtype").get<std::string>(), json.at("threads").get<int>(), study.timed_documents);
-  write_files_atomically(flags.out, {{"results.json", json.dump(1) + "\n"},
-                                     {"exit.html", exit_page(study, "loopbank exits", lead)}});
+  write_files_atomically(
+      flags.out, {{"results.json", json.dump(1) + "\n"},
+                  {"exit.html", exit_page(study, "loopbank exits", lead_of(flags, study, json))}});
   log_info("results in {}", flags.out);
   fmt::print("{}", flags.json ? json.dump() + "\n" : describe(study));
 }
@@ -105,12 +208,19 @@ void add_bench_exit(CLI::App& bench) {
       bench.add_subcommand("exit", "What stopping early costs, and what it saves: every exit rule");
   const auto flags = std::make_shared<ExitFlags>();
   auto& options = flags->options;
-  add_model_directory(*command, flags->model);
+  command
+      ->add_option("MODEL_DIR", flags->models,
+                   "Folders of models of one config, such as a system's seeds, with config.json, "
+                   "model.safetensors and tokenizer.json")
+      ->required();
   command
       ->add_option("--text", flags->text,
                    "Held-out documents: .jsonl (field text) or .txt, .gz, .zst")
       ->required();
-  command->add_option("--out", flags->out, "Folder for results.json and exit.html")->required();
+  command
+      ->add_option("--out", flags->out,
+                   "Folder for rows.jsonl, results.json and exit.html; continued where it stopped")
+      ->required();
   comma_separated(
       command->add_option("--tasks", flags->tasks, "Tasks and suites to be scored by each rule"));
   command

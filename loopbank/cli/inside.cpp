@@ -178,7 +178,7 @@ void print_inside(const InsideFlags& flags, const Batch& rows, const Inside& ins
 }
 
 void run_inside(InsideFlags flags) {
-  flags.options.inference = flags.inference.scoring_options("inside");
+  flags.options.inference = flags.inference.scoring_options("inside", ExitUse::kAnalysis);
   const auto loaded = load_inference_model(flags.model);
   const int64_t length = flags.sequence_length > 0
                              ? flags.sequence_length

@@ -97,6 +97,7 @@ void BatchContext::begin(std::span<const BatchToken> tokens) {
   }
   counts_.run.assign(static_cast<size_t>(store_.num_layers()), 0);
   counts_.late.assign(counts_.run.size(), 0);
+  counts_.head = 0;
 }
 
 const BatchToken& BatchContext::token(const LoopRows& at, size_t i) const {
@@ -190,6 +191,7 @@ void BatchContext::fill(const KeyValuePolicy& policy, const LoopOutcome& outcome
 void BatchContext::after_loop(const LoopOutcome& outcome) {
   const auto& at = outcome.at;
   counts_.run[static_cast<size_t>(at.layer)] += outcome.num_rows;
+  counts_.head += outcome.head_reads;
   if (at.loop == 1 && has_sums_) {
     sums_.assign(tokens_.size() * sum_size(), 0.0F);
   }

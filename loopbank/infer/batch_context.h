@@ -27,6 +27,7 @@ struct BatchToken {
 struct LoopCounts {
   std::vector<int64_t> run;   ///< [L] tokens that ran a loop, over all loops
   std::vector<int64_t> late;  ///< [L] tokens whose keys and values were made late
+  int64_t head = 0;           ///< tokens whose rule read the head, over all layers and loops
 };
 
 /// Used from pass to pass, so that its lists are allocated once.

@@ -297,6 +297,7 @@ void Engine::count(Batch& batch, const at::Tensor& loops) {
   }
   counts_.tokens += num_rows;
   const auto& counts = batch.context.counts();
+  counts_.loops.head += counts.head;
   for (size_t l = 0; l < counts_.loops.run.size(); ++l) {
     counts_.loops.run[l] += counts.run[l];
     counts_.loops.late[l] += counts.late[l];

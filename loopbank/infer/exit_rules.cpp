@@ -51,6 +51,38 @@ class AccelerationRule final : public ExitRule {
   double e_;
 };
 
+class EntropyRule final : public ExitRule {
+ public:
+  explicit EntropyRule(double e) : e_(e) {}
+  [[nodiscard]] bool leaves(const AfterLoop& token) const override { return token.entropy < e_; }
+  [[nodiscard]] bool reads_head() const override { return true; }
+
+ private:
+  double e_;
+};
+
+class DivergenceRule final : public ExitRule {
+ public:
+  explicit DivergenceRule(double e) : e_(e) {}
+  [[nodiscard]] bool leaves(const AfterLoop& token) const override {
+    return token.t >= 2 && token.kl < e_;
+  }
+  [[nodiscard]] bool reads_head() const override { return true; }
+
+ private:
+  double e_;
+};
+
+class AgreementRule final : public ExitRule {
+ public:
+  explicit AgreementRule(int64_t k) : k_(k) {}
+  [[nodiscard]] bool leaves(const AfterLoop& token) const override { return token.agreeing >= k_; }
+  [[nodiscard]] bool reads_head() const override { return true; }
+
+ private:
+  int64_t k_;
+};
+
 std::optional<double> number_in(std::string_view text) {
   double value = 0.0;
   const auto* const end = text.data() + text.size();
@@ -65,9 +97,10 @@ std::optional<double> number_in(std::string_view text) {
   fail(
       ErrorCode::kConfig,
       "{}: expected all, cdf:Q with Q from 0 to 1, router:P with P from 0 to 1, change:E or "
-      "accel:E with E of 0 or more, or budget:N with N from 1 to {}, each with \",hard\" behind it "
-      "for the state of the last loop in place of the mixture, got \"{}\".",
-      where, kMaxLoops, text);
+      "accel:E with E of 0 or more, or budget:N with N from 1 to {}, in bench exit and inside also "
+      "entropy:E or kl:E with E of 0 or more or argmax:K with K from 2 to {}, each with \",hard\" "
+      "behind it for the state of the last loop in place of the mixture, got \"{}\".",
+      where, kMaxLoops, kMaxLoops, text);
 }
 
 }  // namespace
@@ -89,6 +122,7 @@ ExitChoice ExitChoice::parse(std::string_view text, std::string_view where) {
   const auto number =
       colon == std::string_view::npos ? std::nullopt : number_in(rule.substr(colon + 1));
   const double value = number.value_or(-1.0);
+  const bool counts_loops = value <= kMaxLoops && value == std::floor(value);
   if (value < 0.0) {
     refuse(text, where);
   }
@@ -100,8 +134,14 @@ ExitChoice ExitChoice::parse(std::string_view text, std::string_view where) {
     choice.rule_ = std::make_shared<ChangeRule>(value);
   } else if (kind == "accel") {
     choice.rule_ = std::make_shared<AccelerationRule>(value);
-  } else if (kind == "budget" && value >= 1.0 && value <= kMaxLoops && value == std::floor(value)) {
+  } else if (kind == "budget" && value >= 1.0 && counts_loops) {
     choice.budget_ = static_cast<int64_t>(value);
+  } else if (kind == "entropy") {
+    choice.rule_ = std::make_shared<EntropyRule>(value);
+  } else if (kind == "kl") {
+    choice.rule_ = std::make_shared<DivergenceRule>(value);
+  } else if (kind == "argmax" && value >= 2.0 && counts_loops) {
+    choice.rule_ = std::make_shared<AgreementRule>(static_cast<int64_t>(value));
   } else {
     refuse(text, where);
   }

@@ -8,6 +8,13 @@
 ///     accel:E      tau = first t >= 2 with |d_t - d_{t-1}| / |d_t| < E, d_t = h^(t) - h^(t-1)
 ///     budget:N     tau = N
 ///
+/// and for analysis alone, since they read the head after every loop (model/head_reader.h; q_t is what
+/// it predicts if the token leaves after loop t):
+///
+///     entropy:E    tau = first t with -sum q_t ln q_t < E
+///     kl:E         tau = first t >= 2 with sum q_t ln(q_t / q_{t-1}) < E
+///     argmax:K     tau = first t by which K loops in a row agree in arg max q_t
+///
 /// or the layer's last loop, whichever comes first. `,hard` behind a rule makes h^(tau) the layer's
 /// output in place of the mixture with remainder.
 
@@ -37,6 +44,8 @@ class ExitChoice {
   /// Loops of `budget:N`; 0 for the other rules.
   [[nodiscard]] int64_t budget() const { return budget_; }
   [[nodiscard]] bool is_hard() const { return hard_; }
+  /// Whether the rule reads the head, and so serves analysis alone.
+  [[nodiscard]] bool reads_head() const { return rule_ != nullptr && rule_->reads_head(); }
 
   /// For each token of a request.
   /// @param max_loops  the request's own loop budget; 0: none

@@ -21,14 +21,21 @@ std::vector<Field> InferenceSettings::fields() {
               .range(0.0, kMaxLoops)};
 }
 
-InferenceOptions InferenceSettings::options(std::string_view where) const {
-  return {.exit = ExitChoice::parse(exit, fmt::format("{}: \"exit\"", where)),
+InferenceOptions InferenceSettings::options(std::string_view where, ExitUse use) const {
+  auto choice = ExitChoice::parse(exit, fmt::format("{}: \"exit\"", where));
+  if (choice.reads_head() && use != ExitUse::kAnalysis) {
+    fail(ErrorCode::kConfig,
+         "{}: \"exit\": expected a rule that does without the head, got \"{}\": entropy, kl and "
+         "argmax read it after every loop and serve analysis alone, in bench exit and inside.",
+         where, exit);
+  }
+  return {.exit = std::move(choice),
           .policy = &key_value_policy(kv, fmt::format("{}: \"kv\"", where)),
           .policy_in_prompt = kv_prefill,
           .max_loops = max_loops};
 }
 
-InferenceOptions InferenceSettings::scoring_options(std::string_view where) const {
+InferenceOptions InferenceSettings::scoring_options(std::string_view where, ExitUse use) const {
   if (!kv_prefill && kv != full_policy().name()) {
     fail(ErrorCode::kConfig,
          "{}: \"kv\" {} holds for decoded tokens alone, and here a text is scored: give kv_prefill "
@@ -36,7 +43,7 @@ InferenceOptions InferenceSettings::scoring_options(std::string_view where) cons
          "or leave kv out.",
          where, kv);
   }
-  return options(where);
+  return options(where, use);
 }
 
 Request Request::scoring(std::vector<TokenId> text, int64_t from) {

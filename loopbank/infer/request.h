@@ -28,6 +28,9 @@ struct InferenceOptions {
   int64_t max_loops = 0;  ///< loop budget; 0: each layer's own N
 };
 
+/// What a rule may be chosen for: those that read the head serve analysis alone.
+enum class ExitUse { kAnswers, kAnalysis };
+
 /// The same as settings, which flags, JSON requests and a server share.
 struct InferenceSettings {
   std::string exit = "all";
@@ -37,11 +40,14 @@ struct InferenceSettings {
 
   /// Key, allowed values and meaning of each, over this object.
   [[nodiscard]] std::vector<Field> fields();
-  /// @throws Error kConfig, beginning with `where`, for a rule or policy that there is not
-  [[nodiscard]] InferenceOptions options(std::string_view where) const;
+  /// @throws Error kConfig, beginning with `where`, for a rule or policy that there is not, and for a
+  ///   rule that is not for this use
+  [[nodiscard]] InferenceOptions options(std::string_view where,
+                                         ExitUse use = ExitUse::kAnswers) const;
   /// The same for a text that is scored and not continued.
   /// @throws Error kConfig as well for a policy that would hold for decoded tokens alone
-  [[nodiscard]] InferenceOptions scoring_options(std::string_view where) const;
+  [[nodiscard]] InferenceOptions scoring_options(std::string_view where,
+                                                 ExitUse use = ExitUse::kAnswers) const;
 };
 
 struct Request {

@@ -64,6 +64,7 @@ void EarlyExit::begin(const at::Tensor& x, const Halting& halting, int64_t num_l
   before_ = reads_changes_ ? rows_of(x) : at::Tensor();
   earlier_ = at::Tensor();
   logits_.clear();
+  head_.begin();
 }
 
 const std::vector<TokenExit>& EarlyExit::exits() const {
@@ -113,6 +114,7 @@ void EarlyExit::decide(int64_t t, const at::Tensor& h) {
   const auto logit = readable(logits_.back());
   const auto* last_logit = logit.data_ptr<float>();
   const auto moved = reads_changes_ ? changes(h) : Changes{};
+  head_.read(place_->pass, t, h, exits(), thinking_.rows, here, rest, num_loops_);
   decision_.weights.resize(r);
   decision_.left.clear();
   decision_.stayed.clear();
@@ -129,6 +131,7 @@ void EarlyExit::decide(int64_t t, const at::Tensor& h) {
         token.acceleration = moved.acceleration.defined() ? moved.acceleration.data_ptr<float>()[i]
                                                           : std::numeric_limits<double>::infinity();
       }
+      head_.tell(i, token);
       leaves = exit.rule->leaves(token);
     }
     decision_.weights[i] = leaves ? here[i] + rest[i] : here[i];
@@ -193,6 +196,7 @@ void EarlyExit::tell_context(int64_t t, const at::Tensor& h) {
                       .num_rows = h.size(0),
                       .weights = decision_.weights,
                       .left = decision_.left};
+  outcome.head_reads = head_.num_read();
   outcome.late = [this, &h](LateOf of) {
     const auto made_of = of == LateOf::kState ? ops::gather_rows(h, decision_.left)
                                               : ops::gather_rows(y_, leaving_.rows);
@@ -206,6 +210,7 @@ void EarlyExit::tell_context(int64_t t, const at::Tensor& h) {
 
 void EarlyExit::keep_those_that_stay() {
   const auto& stayed = decision_.stayed;
+  head_.keep(stayed);
   copy_places(ran_[logits_.size() - 1].rows, stayed, thinking_.rows);
   thinking_.angles = angles_at(thinking_.angles, stayed);
   const auto count = static_cast<int64_t>(stayed.size());
@@ -221,6 +226,7 @@ void EarlyExit::keep_those_that_stay() {
 }
 
 LayerOutput EarlyExit::output() {
+  head_.begin();
   for (auto& ran : ran_) {
     ran.h = at::Tensor();
   }

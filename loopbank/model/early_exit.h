@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "loopbank/model/head_reader.h"
 #include "loopbank/model/loop_mix.h"
 
 namespace loopbank {
@@ -64,10 +65,11 @@ class EarlyExit final : public LoopMix {
   std::vector<at::Tensor> logits_;  // of theirs, p_1 to p_t [1, r]
   at::Tensor before_;               // [r, D] h^(t-1), where changes are read
   at::Tensor earlier_;              // [r, D] h^(t-2)
-  at::Tensor y_;                    // [R, D]
-  at::Tensor n_;                    // [1, R]
-  std::vector<float> weights_;      // of a loop in y, of those that leave
-  std::vector<int64_t> places_;     // theirs among those that ran it
+  HeadReader head_;
+  at::Tensor y_;                 // [R, D]
+  at::Tensor n_;                 // [1, R]
+  std::vector<float> weights_;   // of a loop in y, of those that leave
+  std::vector<int64_t> places_;  // theirs among those that ran it
 };
 
 }  // namespace loopbank

@@ -15,6 +15,10 @@ struct AfterLoop {
   double cumulative = 0.0;    ///< P_1 + ... + P_t
   double change = 0.0;        ///< |h^(t) - h^(t-1)| / |h^(t-1)|; where the rule reads changes
   double acceleration = 0.0;  ///< |d_t - d_{t-1}| / |d_t|, d_t = h^(t) - h^(t-1); infinite at t = 1
+  // Where the rule reads the head (model/head_reader.h):
+  double entropy = 0.0;  ///< of what the head predicts if the token leaves now, nats
+  double kl = 0.0;       ///< of that to the same one loop earlier, nats; infinite at t = 1
+  int64_t agreeing = 0;  ///< loops in a row, this one included, with one most probable successor
 };
 
 class ExitRule {
@@ -27,6 +31,9 @@ class ExitRule {
   [[nodiscard]] virtual bool leaves(const AfterLoop& token) const = 0;
   /// Whether `change` and `acceleration` are to be computed for it.
   [[nodiscard]] virtual bool reads_changes() const { return false; }
+  /// Whether `entropy`, `kl` and `agreeing` are: each loop then costs a product with the head, so
+  /// that such a rule serves analysis alone.
+  [[nodiscard]] virtual bool reads_head() const { return false; }
 };
 
 /// How one token of a pass leaves its layers.

@@ -40,6 +40,7 @@ struct LoopOutcome {
   std::span<const int64_t> left = {};   ///< else which of the r leave here, ascending
   /// Keys and values of the layer's block made late of those that leave: r = left.
   std::function<KeysValues(LateOf)> late = {};
+  int64_t head_reads = 0;  ///< tokens of the r whose rule read the head
 };
 
 class InferenceContext {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "loopbank/model/adaptive_layer.h"
+#include "loopbank/model/head_reader.h"
 #include "loopbank/model/prepared_model.h"
 #include "loopbank/model/recompute.h"
 #include "loopbank/ops/check.h"
@@ -156,6 +157,14 @@ struct LanguageModel::Parts {
       const auto open_bank = [&] { return memory->open(pass); };
       pass.global_bank =
           options.prepared != nullptr ? options.prepared->shared().opened(open_bank) : open_bank();
+    }
+    const bool reads =
+        options.context != nullptr &&
+        std::any_of(options.context->exits().begin(), options.context->exits().end(), reads_head);
+    if (reads) {
+      pass.read_out = [this](const at::Tensor& y, const Pass& in) {
+        return logits(rms_norm(y.unsqueeze(0), *final_norm).in(in.compute_dtype()), in)[0];
+      };
     }
     return pass;
   }

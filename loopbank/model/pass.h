@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "loopbank/model/forward_options.h"
@@ -54,6 +55,9 @@ class Pass {
 
   ops::RotaryTable angles;  ///< of the pass's T positions
   OpenBank global_bank;     ///< undefined tensors where the model has none
+  /// Logits [r, V] of states [r, D] as if they were those of the last layer: the final norm and the
+  /// head. Empty where no exit rule of the pass reads them.
+  std::function<at::Tensor(const at::Tensor& y, const Pass& pass)> read_out = {};
 
  private:
   ForwardOptions options_;

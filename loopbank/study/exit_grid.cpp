@@ -20,12 +20,14 @@ struct RuleKind {
   double low;
   double high;
   bool from_one;  ///< the threshold is 1 - the value
+  bool has_hard;  ///< whether its hard variant is worth a row
 };
 
 // A larger value means fewer loops.
 constexpr std::array kKinds = {
-    RuleKind{"cdf", 1e-6, 1.0, true}, RuleKind{"router", 1e-6, 1.0, true},
-    RuleKind{"change", 1e-3, 100.0, false}, RuleKind{"accel", 1e-3, 100.0, false}};
+    RuleKind{"cdf", 1e-6, 1.0, true, true},         RuleKind{"router", 1e-6, 1.0, true, true},
+    RuleKind{"change", 1e-3, 100.0, false, true},   RuleKind{"accel", 1e-3, 100.0, false, true},
+    RuleKind{"entropy", 1e-3, 100.0, false, false}, RuleKind{"kl", 1e-7, 100.0, false, false}};
 
 std::string rule_of(const RuleKind& kind, double value) {
   const double rounded = std::stod(fmt::format("{:.3g}", value));
@@ -63,9 +65,14 @@ std::vector<std::string> exit_grid(
       }
       if (!nearest.empty() && std::find(rules.begin(), rules.end(), nearest) == rules.end()) {
         rules.push_back(nearest);
-        rules.push_back(nearest + ",hard");
+        if (kind.has_hard) {
+          rules.push_back(nearest + ",hard");
+        }
       }
     }
+  }
+  for (int64_t agreeing = 2; agreeing < most_loops; ++agreeing) {
+    rules.push_back(fmt::format("argmax:{}", agreeing));
   }
   return rules;
 }

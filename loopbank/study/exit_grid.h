@@ -8,9 +8,10 @@
 
 namespace loopbank {
 
-/// `all`, budgets, and cdf, router, change and accel at the thresholds by which a token runs 1/4,
-/// 1/2 and 3/4 of the loops behind the first, as far as the rule can; found by bisection, three
-/// digits of them or of what is missing to 1. Soft ones, each followed by its hard variant where that differs.
+/// `all`, budgets, and cdf, router, change, accel, entropy and kl at the thresholds by which a token
+/// runs 1/4, 1/2 and 3/4 of the loops behind the first, as far as the rule can; found by bisection,
+/// three digits of them or of what is missing to 1; then argmax. Soft ones, each followed by its hard
+/// variant where that differs, but for the three that read the head.
 ///
 /// @param num_loops   mean over layers of N
 /// @param most_loops  the largest N

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "loopbank/study/exit_conclusions.h"
+#include "loopbank/study/exit_words.h"
 #include "loopbank/study/page_data.h"
 #include "loopbank/study/page_files.h"
 #include "loopbank/study/page_template.h"
@@ -18,9 +21,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kHalfPercent = 0.005;
-constexpr double kSamePerplexity = 0.001;
-constexpr std::array kPlaces = {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring};
+constexpr double kNearLoss = 0.05;  // of the bits per byte: what the first two pictures show
+constexpr double kAnyLoss = std::numeric_limits<double>::infinity();
+constexpr std::array kPagePlaces = {ExitWhere::kDecode, ExitWhere::kEverywhere,
+                                    ExitWhere::kScoring};
 
 /// The curve that a result is a point of: its rule without the threshold, and what differs from a
 /// soft exit with `full`.
@@ -32,29 +36,34 @@ std::string curve_of(const ExitResult& result) {
 
 std::string color_of(const ExitResult& result) {
   static const std::map<std::string, std::string> colors = {
-      {"all", "dense-0"},    {"budget", "dense-1"},  {"cdf", "loops-1"},
-      {"router", "other-0"}, {"change", "memory-1"}, {"accel", "other-1"}};
+      {"all", "dense-0"},      {"budget", "dense-1"},  {"cdf", "loops-1"},
+      {"router", "other-0"},   {"change", "memory-1"}, {"accel", "other-1"},
+      {"entropy", "memory-0"}, {"kl", "loops-0"},      {"argmax", "other-3"}};
   const auto color = colors.find(result.rule.substr(0, result.rule.find_first_of(":,")));
   return color == colors.end() ? "other-2" : color->second;
 }
 
-const ExitResult& all_of(const ExitStudy& study, ExitWhere where) {
-  return *std::find_if(study.results.begin(), study.results.end(),
-                       [&](const auto& result) { return result.where == where; });
+/// Whether a curve is shown only when the reader asks for it: what is not a soft exit with `full` by
+/// a rule that does without the head.
+bool is_folded(const ExitResult& result) {
+  const auto kind = kind_of_rule(result.rule);
+  return result.hard || result.kv != "full" || kind == "entropy" || kind == "kl" ||
+         kind == "argmax";
 }
 
 /// The points of a picture by curve, from little to much saved.
 std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
-                                    double ExitResult::*saved, bool ExitResult::*on_front) {
+                                    double ExitResult::*saved, bool ExitResult::*on_front,
+                                    double most_lost) {
+  const double of_all = all_of(study, where)->bpb;
   std::vector<const ExitResult*> sorted;
   for (const auto& result : study.results) {
-    if (result.where == where) {
+    if (result.where == where && result.bpb <= (1 + most_lost) * of_all) {
       sorted.push_back(&result);
     }
   }
   std::stable_sort(sorted.begin(), sorted.end(),
                    [&](const auto* a, const auto* b) { return a->*saved < b->*saved; });
-  const double of_all = all_of(study, where).bpb;
   std::vector<FigureSeries> curves;
   for (const auto* result : sorted) {
     const auto name = curve_of(*result);
@@ -64,7 +73,7 @@ std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
       curves.push_back({.label = name,
                         .panel = std::string(name_of(where)),
                         .color = color_of(*result),
-                        .hidden = result->hard || result->kv != "full"});
+                        .hidden = is_folded(*result)});
       curve = curves.end() - 1;
     }
     curve->add(100 * result->*saved, 100 * (result->bpb / of_all - 1));
@@ -75,136 +84,182 @@ std::vector<FigureSeries> curves_of(const ExitStudy& study, ExitWhere where,
   return curves;
 }
 
-std::string percent(double share) {
-  return fmt::format("{:.1f} %", 100 * share);
-}
-
-std::string interval_of(const PairedDifference& difference) {
+std::string interval_cell(const Difference& difference) {
   return fmt::format("{:+.4f} to {:+.4f}", difference.low, difference.high);
 }
 
-Json answer(std::string headline, std::string text) {
-  return {{"headline", std::move(headline)}, {"text", std::move(text)}};
+/// Tasks that rows were scored on.
+std::vector<std::string> tasks_in(const ExitStudy& study) {
+  std::vector<std::string> names;
+  const auto* scored = all_of(study, ExitWhere::kScoring);
+  for (const auto& task : scored != nullptr ? scored->tasks : std::vector<ExitTask>()) {
+    names.push_back(task.task);
+  }
+  return names;
 }
 
-std::string saving_text(const ExitResult& result) {
-  return fmt::format(
-      "{} with {} saves {} of the FLOPs and {} of the time, for {:+.4f} bits per byte "
-      "(95 % interval over documents {})",
-      result.rule, result.kv, percent(result.flops_saved_share), percent(result.time_saved_share),
-      result.bpb_difference.difference, interval_of(result.bpb_difference));
+Json row_columns_of(const ExitStudy& study) {
+  Json columns = {"BPB", "to all", "95 % over documents"};
+  if (study.models > 1) {
+    columns.push_back("95 % over models");
+  }
+  for (const char* name : {"KL to all", "top 1", "loops", "FLOPs saved", "time saved",
+                           "CPU time saved", "keys and values a token"}) {
+    columns.push_back(name);
+  }
+  for (const auto& task : tasks_in(study)) {
+    columns.push_back(task);
+  }
+  return columns;
 }
 
-/// How many comparisons of a kind came out which way, and the largest difference.
-std::string compared_text(const ExitStudy& study, const std::string& question) {
-  int better = 0, worse = 0, open = 0;
-  const ExitComparison* largest = nullptr;
-  for (const auto& comparison : study.comparisons) {
-    if (comparison.question != question) {
-      continue;
-    }
-    const auto& difference = comparison.bpb_difference;
-    (!difference.excludes_zero() ? open : difference.difference > 0 ? better : worse) += 1;
-    if (largest == nullptr ||
-        std::abs(difference.difference) > std::abs(largest->bpb_difference.difference)) {
-      largest = &comparison;
-    }
+/// What the times of each place are worth.
+Json notes_of(const ExitStudy& study) {
+  auto notes = Json::object();
+  for (const auto& noise : study.noise) {
+    notes[std::string(name_of(noise.where))] = fmt::format(
+        "Times saved are good to +- {}, those of the processor to +- {}: what all loops in turns "
+        "with themselves do not exceed in {} rows.",
+        percent_of(noise.half_width), percent_of(noise.cpu_half_width),
+        noise.rows < kRowsOfQuantile ? "any of the" : "95 of 100");
   }
-  if (largest == nullptr) {
-    return "";
-  }
-  return fmt::format(
-             "{} clearly better than {} in {} of {} comparisons, clearly worse in {}. The "
-             "largest difference: {} against {} when {}, {:+.4f} bits per byte ({})",
-             question == "gate" ? "cdf is" : "The mixture is",
-             question == "gate" ? "change or accel" : "the last state", better,
-             better + worse + open, worse, largest->b, largest->a,
-             largest->where == ExitWhere::kDecode ? "decoding" : "scoring",
-             largest->bpb_difference.difference, interval_of(largest->bpb_difference)) +
-         ".";
+  return notes;
 }
 
-Json answers_of(const ExitStudy& study) {
-  auto list = Json::array();
-  for (const auto where : kPlaces) {
-    const auto* cheapest = most_saved(study, where, kHalfPercent, &ExitResult::flops_saved_share);
-    const auto* equal = most_saved(study, where, kSamePerplexity, &ExitResult::flops_saved_share);
-    list.push_back(answer(fmt::format("Within half a percent, {}", name_of(where)),
-                          saving_text(*cheapest) + "."));
-    list.push_back(answer(fmt::format("At equal perplexity (0.1 %), {}", name_of(where)),
-                          saving_text(*equal) + "."));
+std::string task_cell(const ExitTask& task) {
+  return fmt::format("{:.3f} ({:+.3f}, {:+.3f} to {:+.3f})", task.value, task.difference.difference,
+                     task.difference.low, task.difference.high);
+}
+
+Json cells_of(const ExitStudy& study, const ExitResult& result) {
+  const double bpb_of_all = all_of(study, result.where)->bpb;
+  Json cells = {fmt::format("{:.4f}", result.bpb),
+                fmt::format("{:+.2f} %", 100 * (result.bpb / bpb_of_all - 1)),
+                interval_cell(result.bpb_difference)};
+  if (study.models > 1) {
+    cells.push_back(result.bpb_over_seeds ? interval_cell(*result.bpb_over_seeds) : "");
   }
-  for (const std::string question : {"gate", "hard"}) {
-    const auto text = compared_text(study, question);
-    if (!text.empty()) {
-      list.push_back(answer(question == "gate" ? "The trained gate at equal FLOPs"
-                                               : "The hard exit in place of the mixture",
-                            text));
-    }
+  for (const auto& text :
+       {fmt::format("{:.4f}", result.kl), percent_of(result.top1_agreement),
+        fmt::format("{:.2f}", result.mean_loops), percent_of(result.flops_saved_share),
+        percent_of(result.time_saved_share), percent_of(result.cpu_saved_share),
+        format_bytes(static_cast<double>(result.kv_bytes_per_token))}) {
+    cells.push_back(text);
   }
-  return list;
+  for (const auto& task : result.tasks) {
+    cells.push_back(task_cell(task));
+  }
+  return cells;
 }
 
 Json rows_of(const ExitStudy& study) {
   auto list = Json::array();
   for (const auto& result : study.results) {
-    const double of_all = all_of(study, result.where).bpb;
     list.push_back({{"where", name_of(result.where)},
                     {"rule", result.rule},
                     {"kv", result.kv},
-                    {"cells",
-                     {fmt::format("{:.4f}", result.bpb),
-                      fmt::format("{:+.2f} %", 100 * (result.bpb / of_all - 1)),
-                      interval_of(result.bpb_difference), fmt::format("{:.4f}", result.kl),
-                      percent(result.top1_agreement), fmt::format("{:.2f}", result.mean_loops),
-                      percent(result.flops_saved_share), percent(result.time_saved_share),
-                      format_bytes(static_cast<double>(result.kv_bytes_per_token))}}});
+                    {"front", result.on_front_of_time || result.on_front_of_flops},
+                    {"cells", cells_of(study, result)}});
   }
   return list;
 }
 
-Json comparisons_of(const ExitStudy& study) {
+std::string verdict_cell(const ExitComparison& comparison) {
+  return comparison.verdict == Verdict::kOpen     ? "too near to tell"
+         : comparison.verdict == Verdict::kBetter ? "better"
+                                                  : "worse";
+}
+
+Json pair_json(const ExitStudy& study, const ExitComparison& comparison) {
+  Json cells = {name_of(comparison.where),
+                fmt::format("{:+.4f}", comparison.bpb_difference.difference),
+                interval_cell(comparison.bpb_difference)};
+  if (study.models > 1) {
+    cells.push_back(comparison.over_seeds ? interval_cell(*comparison.over_seeds) : "");
+  }
+  cells.push_back(verdict_cell(comparison));
+  auto a = comparison.a;
+  auto b = comparison.b == "budget" ? "budgets drawn at random" : comparison.b;
+  if (comparison.question == "prefill") {
+    a = comparison.kv + " for decoding alone";
+    b = comparison.kv + " in the prompt too" + (b.empty() ? "" : ", " + b);
+  }
+  if (comparison.points > 1) {
+    a += fmt::format(", mean of {}", comparison.points);
+  }
+  return {{"question", comparison.question}, {"a", a}, {"b", b}, {"cells", std::move(cells)}};
+}
+
+Json pairs_json(const ExitStudy& study) {
   auto list = Json::array();
   for (const auto& comparison : study.comparisons) {
-    list.push_back(
-        {{"a", comparison.a},
-         {"b", comparison.b},
-         {"cells",
-          {name_of(comparison.where), fmt::format("{:+.4f}", comparison.bpb_difference.difference),
-           interval_of(comparison.bpb_difference),
-           fmt::format("{:+.1f} %", 100 * (comparison.flops_b / comparison.flops_a - 1))}}});
+    list.push_back(pair_json(study, comparison));
   }
   return list;
+}
+
+/// Answers of comparisons are a sentence and a table; of the others, sentences.
+Json answers_of(const ExitStudy& study) {
+  auto list = Json::array();
+  for (const auto& answer : exit_answers(study)) {
+    auto sentences = answer.sentences;
+    auto rows = Json::array();
+    for (const auto* comparison : answer.comparisons) {
+      rows.push_back(pair_json(study, *comparison));
+    }
+    sentences.resize(rows.empty() ? sentences.size() : 1);
+    list.push_back({{"headline", answer.headline}, {"sentences", sentences}, {"rows", rows}});
+  }
+  return list;
+}
+
+Json compared_columns(const ExitStudy& study) {
+  Json columns = {"where", "BPB", "95 % over documents"};
+  if (study.models > 1) {
+    columns.push_back("95 % over models");
+  }
+  columns.push_back("verdict");
+  return columns;
 }
 
 }  // namespace
 
 std::vector<Figure> exit_figures(const ExitStudy& study) {
-  Figure time{.id = "time",
-              .section = "figures",
-              .title = "Quality lost for time saved",
-              .caption =
-                  "Bits per byte above those of all loops against the wall-clock time saved, "
-                  "measured in turns with them. Lower and further right is better; what no "
-                  "other result beats in both bears its name.",
-              .x_title = "time saved, %",
-              .y_title = "bits per byte above all, %",
-              .kind = FigureKind::kPoints,
-              .error_label = "half of the 95 % interval over documents"};
-  auto flops = time;
-  flops.id = "flops";
-  flops.title = "Quality lost for FLOPs saved";
-  flops.caption = "The same against the FLOPs that the skipped loops would have taken.";
-  flops.x_title = "FLOPs saved, %";
-  for (const auto where : kPlaces) {
-    auto by_time =
-        curves_of(study, where, &ExitResult::time_saved_share, &ExitResult::on_front_of_time);
-    auto by_flops =
-        curves_of(study, where, &ExitResult::flops_saved_share, &ExitResult::on_front_of_flops);
-    time.series.insert(time.series.end(), by_time.begin(), by_time.end());
-    flops.series.insert(flops.series.end(), by_flops.begin(), by_flops.end());
+  std::vector<Figure> figures;
+  for (const double most_lost : {kNearLoss, kAnyLoss}) {
+    const bool near = most_lost == kNearLoss;
+    const auto within = near ? fmt::format(" within {:.0f} %", 100 * kNearLoss) : "";
+    Figure time{.id = near ? "time-near" : "time",
+                .section = "figures",
+                .title = "Quality lost for time saved" + within,
+                .caption =
+                    "Bits per byte above those of all loops against the wall-clock time saved, "
+                    "measured in turns with them. Lower and further right is better; what no "
+                    "other result beats in both bears its name.",
+                .x_title = "time saved, %",
+                .y_title = "bits per byte above all, %",
+                .kind = FigureKind::kPoints,
+                .error_label = "half of the 95 % interval over documents"};
+    auto flops = time;
+    flops.id = near ? "flops-near" : "flops";
+    flops.title = "Quality lost for FLOPs saved" + within;
+    flops.caption = "The same against the FLOPs that the skipped loops would have taken.";
+    flops.x_title = "FLOPs saved, %";
+    for (const auto where : kPagePlaces) {
+      if (all_of(study, where) == nullptr) {
+        continue;
+      }
+      auto by_time = curves_of(study, where, &ExitResult::time_saved_share,
+                               &ExitResult::on_front_of_time, most_lost);
+      auto by_flops = curves_of(study, where, &ExitResult::flops_saved_share,
+                                &ExitResult::on_front_of_flops, most_lost);
+      time.series.insert(time.series.end(), by_time.begin(), by_time.end());
+      flops.series.insert(flops.series.end(), by_flops.begin(), by_flops.end());
+    }
+    figures.push_back(std::move(time));
+    figures.push_back(std::move(flops));
   }
-  return {time, flops};
+  return figures;
 }
 
 std::string exit_page(const ExitStudy& study, const std::string& title, const std::string& lead) {
@@ -212,17 +267,19 @@ std::string exit_page(const ExitStudy& study, const std::string& title, const st
                {"lead", lead},
                {"answers", answers_of(study)},
                {"figures", Json::array()},
-               {"comparisons", comparisons_of(study)},
-               {"columns",
-                {"BPB", "to all", "95 % interval", "KL to all", "top 1", "loops", "FLOPs saved",
-                 "time saved", "keys and values a token"}},
+               {"comparisons", pairs_json(study)},
+               {"compared_columns", compared_columns(study)},
+               {"columns", row_columns_of(study)},
+               {"notes", notes_of(study)},
                {"rows", rows_of(study)}};
   for (const auto& figure : exit_figures(study)) {
     data["figures"].push_back(figure_json(figure, ""));
   }
   const auto text = script_json(data);
-  return fill_template(
-      kExitHtml, {{"css", kPageCss}, {"data", text}, {"chart_js", kChartJs}, {"page_js", kExitJs}});
+  return fill_template(kExitHtml, {{"head", page_head("loopbank exits")},
+                                   {"data", text},
+                                   {"chart_js", kChartJs},
+                                   {"page_js", kExitJs}});
 }
 
 }  // namespace loopbank

@@ -9,8 +9,9 @@
 
 namespace loopbank {
 
-/// Quality lost against time saved and against FLOPs saved: a picture for each place, a curve for
-/// each kind of rule; results on the front bear their names.
+/// Quality lost against time saved and against FLOPs saved, within 5 % of all loops and then of every
+/// result: a picture for each place, a curve for each kind of rule; results on the front bear their
+/// names.
 [[nodiscard]] std::vector<Figure> exit_figures(const ExitStudy& study);
 
 /// The whole page.

@@ -7,165 +7,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <iterator>
-#include <map>
-#include <numbers>
-#include <numeric>
 #include <utility>
 
 #include "loopbank/data/text_reader.h"
 #include "loopbank/eval/evaluate.h"
-#include "loopbank/infer/engine.h"
-#include "loopbank/model/cost.h"
-#include "loopbank/study/exit_fronts.h"
+#include "loopbank/study/exit_conclusions.h"
 #include "loopbank/study/exit_grid.h"
+#include "loopbank/study/exit_measure.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/stopwatch.h"
 
 namespace loopbank {
 namespace {
 
-constexpr int64_t kFewestTokens = 32;       // of a document
-constexpr int64_t kPromptShare = 4;         // a prompt is a quarter
-constexpr int64_t kBytesOfToken = 32;       // encoded of a document for each token that is wanted
-constexpr int64_t kRowsCompared = 256;      // at a time
-constexpr double kFewestFlopsSaved = 0.01;  // of which the returned share is a figure
-constexpr uint64_t kExitSeed = 1;
-constexpr int64_t kExitResamples = 2000;
-
-/// What one run over documents gave.
-struct ExitRun {
-  std::vector<double> nats;  // of each document
-  EngineCounts counts;       // of this run alone
-  double positions = 0.0;    // of the tokens read, summed
-  double seconds = 0.0;
-};
-
-EngineCounts counts_between(const EngineCounts& before, const EngineCounts& after) {
-  auto counts = after;
-  counts.tokens -= before.tokens;
-  counts.head_rows -= before.head_rows;
-  for (size_t l = 0; l < counts.loops.run.size(); ++l) {
-    counts.loops.run[l] -= before.loops.run[l];
-    counts.loops.late[l] -= before.loops.late[l];
-  }
-  return counts;
-}
-
-/// FLOPs of a token read: the loops that ran, keys and values made late, the head where it was asked.
-double flops_of(const ModelConfig& config, const ExitRun& run) {
-  const auto tokens = static_cast<double>(run.counts.tokens);
-  const auto sum = [](const std::vector<int64_t>& counts) {
-    return static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0}));
-  };
-  const auto layers = static_cast<double>(config.num_hidden_layers);
-  const double mean_loops = sum(run.counts.loops.run) / (tokens * layers);
-  // A token at position p sees p + 1 tokens, (T + 1) / 2 on average.
-  const auto length = static_cast<int64_t>(std::lround(2 * run.positions / tokens + 1));
-  const double head = 2.0 * static_cast<double>(config.vocab_size * config.hidden_size);
-  const double late = 4.0 * static_cast<double>(config.hidden_size * config.num_key_value_heads *
-                                                config.head_size());
-  return expected_forward_flops(config, length, mean_loops) - head +
-         (static_cast<double>(run.counts.head_rows) * head + sum(run.counts.loops.late) * late) /
-             tokens;
-}
-
-/// A rule under a policy.
-struct ExitCase {
-  std::string rule;
-  const KeyValuePolicy* policy;
-  ExitWhere where;
-};
-
-class ExitMeasure {
- public:
-  ExitMeasure(const LanguageModel& model, const std::vector<ExitDocument>& documents,
-              const ExitStudyOptions& options)
-      : model_(model),
-        documents_(documents),
-        options_(options),
-        engine_(model, {.compute_dtype = options.compute_dtype, .share_beginnings = false}) {
-    for (const auto& document : documents_) {
-      offsets_.push_back(scored_);
-      scored_ += document.num_scored();
-      bytes_ += static_cast<double>(document.bytes);
-    }
-  }
-
-  [[nodiscard]] int64_t scored() const { return scored_; }
-
-  /// @param logits  [scored, V] fp32 that the scored tokens' go to, or undefined
-  ExitRun run(const ExitCase& exit_case, size_t num_documents, at::Tensor logits = {}) {
-    ExitRun run;
-    run.nats.assign(num_documents, 0.0);
-    const auto before = engine_.counts();
-    std::map<RequestId, size_t> document_of;
-    for (size_t d = 0; d < num_documents; ++d) {
-      document_of[engine_.add(request(exit_case, d, logits))] = d;
-      const auto read = static_cast<double>(documents_[d].tokens.size()) - 1;
-      run.positions += read * (read - 1) / 2;
-    }
-    const Stopwatch watch;
-    while (!engine_.idle()) {
-      for (const auto& scored : engine_.step().scored) {
-        run.nats[document_of.at(scored.request)] -= scored.log_probability;
-      }
-    }
-    run.seconds = watch.seconds();
-    run.counts = counts_between(before, engine_.counts());
-    return run;
-  }
-
-  /// Nats of each document over the bytes of a mean one: their mean is the bits per byte of all.
-  [[nodiscard]] std::vector<double> document_bpb(const ExitRun& run) const {
-    const double scale = std::numbers::ln2 * bytes_ / static_cast<double>(documents_.size());
-    std::vector<double> values;
-    for (const double nats : run.nats) {
-      values.push_back(nats / scale);
-    }
-    return values;
-  }
-
-  [[nodiscard]] size_t timed() const {
-    return std::min(documents_.size(), static_cast<size_t>(options_.timed_documents));
-  }
-
- private:
-  Request request(const ExitCase& exit_case, size_t d, const at::Tensor& logits) {
-    const auto& document = documents_[d];
-    const auto prompt = document.tokens.begin() + document.prompt;
-    Request request;
-    request.inference.exit = ExitChoice::parse(exit_case.rule);
-    request.inference.policy = exit_case.policy;
-    request.inference.policy_in_prompt = exit_case.where != ExitWhere::kDecode;
-    if (exit_case.where == ExitWhere::kScoring) {
-      request.prompt = document.tokens;
-      request.max_tokens = 0;
-      request.score_from = document.prompt;
-    } else {
-      request.prompt.assign(document.tokens.begin(), prompt);
-      request.forced.assign(prompt, document.tokens.end());
-    }
-    if (logits.defined()) {
-      auto* const first = logits.data_ptr<float>() + offsets_[d] * model_.config().vocab_size;
-      request.on_logits = [first, from = document.prompt](int64_t place,
-                                                          std::span<const float> values) {
-        std::memcpy(first + (place - from) * static_cast<int64_t>(values.size()), values.data(),
-                    values.size_bytes());
-      };
-    }
-    return request;
-  }
-
-  const LanguageModel& model_;
-  const std::vector<ExitDocument>& documents_;
-  const ExitStudyOptions& options_;
-  Engine engine_;
-  std::vector<int64_t> offsets_;
-  int64_t scored_ = 0;
-  double bytes_ = 0.0;
-};
+constexpr int64_t kFewestTokens = 32;   // of a document
+constexpr int64_t kPromptShare = 4;     // a prompt is a quarter
+constexpr int64_t kBytesOfToken = 32;   // encoded of a document for each token that is wanted
+constexpr int64_t kRowsCompared = 256;  // at a time
 
 /// KL(all || rule) and the share of rows whose largest logit is the same one.
 void compare_logits(const at::Tensor& of_all, const at::Tensor& of_rule, ExitResult& result) {
@@ -183,101 +40,6 @@ void compare_logits(const at::Tensor& of_all, const at::Tensor& of_rule, ExitRes
   result.top1_agreement = same / static_cast<double>(rows);
 }
 
-std::vector<const KeyValuePolicy*> chosen_policies(const ExitStudyOptions& options) {
-  std::vector<const KeyValuePolicy*> chosen = {&key_value_policy("full")};
-  for (const auto& name : options.policies) {
-    chosen.push_back(&key_value_policy(name, "--policies"));
-  }
-  if (options.policies.empty()) {
-    chosen = key_value_policies();
-  }
-  std::vector<const KeyValuePolicy*> once;  // `full` first
-  std::copy_if(chosen.begin(), chosen.end(), std::back_inserter(once), [&](const auto* policy) {
-    return std::find(once.begin(), once.end(), policy) == once.end();
-  });
-  return once;
-}
-
-/// Whether a case says something that no other one does. What prompts see with `full` is the same in
-/// `decode` and `everywhere`; a prompt that is read token by token in `scoring` is decoded; and the
-/// other policies are compared where tokens leave by the gate and without it, softly.
-bool is_worth_measuring(const ExitCase& exit_case) {
-  const auto& rule = exit_case.rule;
-  if (exit_case.policy->name() == "full") {
-    return exit_case.where != ExitWhere::kEverywhere || rule == "all";
-  }
-  const bool by_gate_or_without =
-      rule == "all" || rule.starts_with("cdf:") || rule.starts_with("change:");
-  return by_gate_or_without && !ExitChoice::parse(rule).is_hard() &&
-         (exit_case.where != ExitWhere::kScoring || exit_case.policy->reads_in_step());
-}
-
-/// Rules by policies by places; `all` with `full` is the first of each place.
-std::vector<ExitCase> cases_of(const std::vector<std::string>& rules,
-                               const std::vector<const KeyValuePolicy*>& policies) {
-  std::vector<ExitCase> cases;
-  for (const auto where : {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring}) {
-    for (const auto* policy : policies) {
-      for (const auto& rule : rules) {
-        const ExitCase exit_case{rule, policy, where};
-        if (is_worth_measuring(exit_case)) {
-          cases.push_back(exit_case);
-        }
-      }
-    }
-  }
-  return cases;
-}
-
-/// Seconds of a case and of `all`, medians of runs in turns.
-void time_case(ExitMeasure& measure, const ExitCase& exit_case, int64_t turns, ExitResult& result) {
-  const ExitCase all{"all", &key_value_policy("full"), exit_case.where};
-  std::vector<double> of_rule, of_all, saved;
-  for (int64_t turn = 0; turn < turns; ++turn) {
-    of_all.push_back(measure.run(all, measure.timed()).seconds);
-    of_rule.push_back(measure.run(exit_case, measure.timed()).seconds);
-    saved.push_back(1.0 - of_rule.back() / of_all.back());
-  }
-  result.seconds = median(of_rule);
-  result.seconds_of_all = median(of_all);
-  result.time_saved_share = median(saved);
-}
-
-ExitResult describe_run(const ModelConfig& config, const ExitCase& exit_case, const ExitRun& run) {
-  ExitResult result{.rule = exit_case.rule,
-                    .hard = ExitChoice::parse(exit_case.rule).is_hard(),
-                    .kv = std::string(exit_case.policy->name()),
-                    .where = exit_case.where};
-  for (const auto loops : run.counts.loops.run) {
-    result.mean_loops_by_layer.push_back(static_cast<double>(loops) /
-                                         static_cast<double>(run.counts.tokens));
-  }
-  result.mean_loops = mean_of(result.mean_loops_by_layer);
-  result.flops_per_token = flops_of(config, run);
-  return result;
-}
-
-/// Those that were asked for or a grid; `all` is the first.
-std::vector<std::string> rules_of(const ModelConfig& config, const ExitStudyOptions& options,
-                                  ExitMeasure& measure) {
-  auto rules = options.rules;
-  if (rules.empty()) {
-    double num_loops = 0.0;
-    for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
-      num_loops += static_cast<double>(std::max<int64_t>(config.loops(l), 1));
-    }
-    const auto mean_loops = [&](const std::string& rule) {
-      const ExitCase scoring{rule, &key_value_policy("full"), ExitWhere::kScoring};
-      return describe_run(config, scoring, measure.run(scoring, measure.timed())).mean_loops;
-    };
-    rules = exit_grid(num_loops / static_cast<double>(config.num_hidden_layers),
-                      config.most_loops(), mean_loops);
-  }
-  std::erase(rules, "all");
-  rules.insert(rules.begin(), "all");
-  return rules;
-}
-
 std::vector<ExitTask> score_tasks(const LanguageModel& model, const Tokenizer& tokenizer,
                                   const std::vector<Task>& tasks, const ExitCase& exit_case,
                                   at::ScalarType compute_dtype) {
@@ -291,10 +53,88 @@ std::vector<ExitTask> score_tasks(const LanguageModel& model, const Tokenizer& t
   options.inference.policy = exit_case.policy;
   options.inference.policy_in_prompt = true;
   for (const auto& result : evaluate(model, tokenizer, tasks, options).results) {
-    values.push_back({result.task, result.value.mean});
+    ExitTask task{.task = result.task, .value = result.value.mean};
+    for (const auto& instance : result.instances) {
+      task.questions.push_back(instance_value(result.metric, instance.choices, instance.label));
+    }
+    values.push_back(std::move(task));
   }
   return values;
 }
+
+void expect_loops(const ModelConfig& config) {
+  if (config.most_loops() < 2) {
+    fail(ErrorCode::kConfig,
+         "exits: expected a model with layers of 2 loops or more, got one without: nothing to "
+         "leave early.");
+  }
+}
+
+/// The row of a case among those that were measured before; null where it is not.
+const ExitResult* measured_row(const ExitStudyOptions& options, const ExitCase& exit_case) {
+  const auto found =
+      std::find_if(options.measured.begin(), options.measured.end(), [&](const ExitResult& row) {
+        return row.rule == exit_case.rule && row.kv == exit_case.policy->name() &&
+               row.where == exit_case.where;
+      });
+  return found == options.measured.end() ? nullptr : &*found;
+}
+
+bool is_own_reference(const ExitCase& exit_case) {
+  return exit_case.rule == "all" && exit_case.policy->name() == "full";
+}
+
+/// Measures rows, each place's against its own `all`.
+class RowMaker {
+ public:
+  RowMaker(const LanguageModel& model, const Tokenizer& tokenizer,
+           const std::vector<ExitDocument>& documents, const std::vector<Task>& tasks,
+           const ExitStudyOptions& options)
+      : model_(model),
+        tokenizer_(tokenizer),
+        tasks_(tasks),
+        options_(options),
+        num_documents_(documents.size()),
+        measure_(model, documents, options) {}
+
+  [[nodiscard]] const ExitMeasure& measure() const { return measure_; }
+
+  ExitResult make(const ExitCase& exit_case) {
+    read_reference(exit_case.where);
+    const auto of_rule = is_own_reference(exit_case) ? of_all_ : of_rule_;
+    const auto run = measure_.run(exit_case, num_documents_, of_rule);
+    auto result = measure_.describe(exit_case, run);
+    result.document_bpb = measure_.document_bpb(run);
+    result.bpb = mean_of(result.document_bpb);
+    compare_logits(of_all_, of_rule, result);
+    measure_.time(exit_case, result);
+    result.tasks = score_tasks(model_, tokenizer_, tasks_, exit_case, options_.compute_dtype);
+    return result;
+  }
+
+ private:
+  /// The logits of `all` where the row is, unless they are there.
+  void read_reference(ExitWhere where) {
+    if (!of_all_.defined()) {
+      of_all_ = at::empty({measure_.scored(), model_.config().vocab_size}, at::kFloat);
+      of_rule_ = at::empty_like(of_all_);
+    } else if (where == where_) {
+      return;
+    }
+    where_ = where;
+    (void)measure_.run({"all", &key_value_policy("full"), where}, num_documents_, of_all_);
+  }
+
+  const LanguageModel& model_;
+  const Tokenizer& tokenizer_;
+  const std::vector<Task>& tasks_;
+  const ExitStudyOptions& options_;
+  size_t num_documents_;
+  ExitMeasure measure_;
+  at::Tensor of_all_;   // [scored, V]
+  at::Tensor of_rule_;  // [scored, V]
+  ExitWhere where_ = ExitWhere::kDecode;
+};
 
 }  // namespace
 
@@ -340,54 +180,56 @@ std::vector<ExitDocument> read_exit_documents(const std::filesystem::path& path,
   return documents;
 }
 
+std::vector<std::string> exit_rules_of(const LanguageModel& model,
+                                       const std::vector<ExitDocument>& documents,
+                                       const ExitStudyOptions& options) {
+  const at::NoGradGuard no_grad;
+  const auto& config = model.config();
+  expect_loops(config);
+  auto rules = options.rules;
+  if (rules.empty()) {
+    double num_loops = 0.0;
+    for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
+      num_loops += static_cast<double>(std::max<int64_t>(config.loops(l), 1));
+    }
+    ExitMeasure measure(model, documents, options);
+    const auto mean_loops = [&](const std::string& rule) {
+      const ExitCase scoring{rule, &key_value_policy("full"), ExitWhere::kScoring};
+      return measure.describe(scoring, measure.run(scoring, measure.timed())).mean_loops;
+    };
+    rules = exit_grid(num_loops / static_cast<double>(config.num_hidden_layers),
+                      config.most_loops(), mean_loops);
+  }
+  for (const auto& rule : rules) {
+    (void)ExitChoice::parse(rule, "--rules");
+  }
+  std::erase(rules, "all");
+  rules.insert(rules.begin(), "all");
+  return rules;
+}
+
 ExitStudy measure_exits(const LanguageModel& model, const Tokenizer& tokenizer,
                         const std::vector<ExitDocument>& documents, const std::vector<Task>& tasks,
                         const ExitStudyOptions& options) {
   const at::NoGradGuard no_grad;
-  const auto& config = model.config();
-  if (config.most_loops() < 2) {
-    fail(ErrorCode::kConfig,
-         "exits: expected a model with layers of 2 loops or more, got one without: nothing to "
-         "leave early.");
-  }
-  ExitMeasure measure(model, documents, options);
-  const auto rules = rules_of(config, options, measure);
-  const auto value_bytes = options.compute_dtype == at::kBFloat16 ? 2 : 4;
-  const auto cases = cases_of(rules, chosen_policies(options));
+  expect_loops(model.config());
+  const auto cases = exit_cases(exit_rules_of(model, documents, options), options);
+  RowMaker rows(model, tokenizer, documents, tasks, options);
   ExitStudy study{.documents = static_cast<int64_t>(documents.size()),
-                  .scored_tokens = measure.scored(),
-                  .timed_documents = static_cast<int64_t>(measure.timed())};
-  const auto of_all = at::empty({measure.scored(), config.vocab_size}, at::kFloat);
-  const auto of_rule = at::empty_like(of_all);
-  (void)measure.run(cases.front(), measure.timed());  // weights are prepared, memory is there
-  size_t first = 0;                                   // `all` with `full` of the place
+                  .scored_tokens = rows.measure().scored(),
+                  .timed_documents = static_cast<int64_t>(rows.measure().timed())};
   for (const auto& exit_case : cases) {
     if (options.on_progress) {
       options.on_progress(static_cast<int64_t>(study.results.size()),
                           static_cast<int64_t>(cases.size()));
     }
-    const bool is_reference = exit_case.rule == "all" && exit_case.policy->name() == "full";
-    first = is_reference ? study.results.size() : first;
-    const auto run = measure.run(exit_case, documents.size(), is_reference ? of_all : of_rule);
-    auto result = describe_run(config, exit_case, run);
-    result.kv_bytes_per_token = key_value_bytes(config, *exit_case.policy, value_bytes);
-    result.document_bpb = measure.document_bpb(run);
-    result.bpb = mean_of(result.document_bpb);
-    compare_logits(of_all, is_reference ? of_all : of_rule, result);
-    time_case(measure, exit_case, options.turns, result);
-    result.tasks = score_tasks(model, tokenizer, tasks, exit_case, options.compute_dtype);
-    study.results.push_back(std::move(result));
-    auto& added = study.results.back();
-    const auto& all = study.results[first];
-    added.flops_saved_share = 1.0 - added.flops_per_token / all.flops_per_token;
-    if (added.flops_saved_share >= kFewestFlopsSaved) {
-      added.share_returned = added.time_saved_share / added.flops_saved_share;
+    const auto* known = measured_row(options, exit_case);
+    study.results.push_back(known != nullptr ? *known : rows.make(exit_case));
+    if (known == nullptr && options.on_result) {
+      options.on_result(study.results.back());
     }
-    added.bpb_difference = describe_difference(
-        resample_pairs(all.document_bpb, added.document_bpb, kExitSeed, kExitResamples));
   }
-  mark_fronts(study);
-  compare_exits(study);
+  conclude_exits(study);
   return study;
 }
 

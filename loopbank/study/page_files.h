@@ -6,6 +6,7 @@
 
 namespace loopbank {
 
+extern const std::string_view kHeadHtml;  ///< what every page begins with
 extern const std::string_view kPageHtml;  ///< the frame, with {{names}} for what is put in
 extern const std::string_view kPageCss;
 /// page/dom.js, tables.js, charts.js, figure_view.js, tokens.js, page.js

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "loopbank/study/page_files.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
@@ -49,6 +50,10 @@ std::string fill_template(std::string_view text,
     filled += found->second;
     text.remove_prefix(close + 2);
   }
+}
+
+std::string page_head(std::string_view title) {
+  return fill_template(kHeadHtml, {{"title", title}, {"css", kPageCss}});
 }
 
 }  // namespace loopbank

@@ -18,4 +18,8 @@ namespace loopbank {
 [[nodiscard]] std::string fill_template(
     std::string_view text, const std::vector<std::pair<std::string_view, std::string_view>>& names);
 
+/// What every page begins with (page/head.html): its styles and what it may load.
+/// @param title  of the window, plain text of the program
+[[nodiscard]] std::string page_head(std::string_view title);
+
 }  // namespace loopbank

@@ -12,11 +12,11 @@ namespace loopbank {
 StudyReport make_report(const StudyResult& results) {
   const auto views = views_of(results);
   const auto data = script_json(page_data(results, views));
-  StudyReport report{
-      .html = fill_template(
-          kPageHtml,
-          {{"css", kPageCss}, {"data", data}, {"chart_js", kChartJs}, {"page_js", kPageJs}}),
-      .csv = {}};
+  StudyReport report{.html = fill_template(kPageHtml, {{"head", page_head("loopbank study")},
+                                                       {"data", data},
+                                                       {"chart_js", kChartJs},
+                                                       {"page_js", kPageJs}}),
+                     .csv = {}};
   for (const auto& view : views) {
     report.csv[view.prefix + "table.csv"] = table_csv(*view.source.part);
     report.csv[view.prefix + "claims.csv"] = claims_csv(*view.source.part);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -69,30 +71,162 @@ TEST_F(BenchInference, APolicyForDecodedTokensAloneIsRefusedWhereATextIsScored) 
       << result.err;
 }
 
-TEST_F(BenchInference, ExitWritesResultsAndAPage) {
-  std::string text;
-  for (int document = 0; document < 3; ++document) {
-    text +=
-        Json({{"text", "A sentence of some forty characters or so, " + std::to_string(document)}})
-            .dump() +
-        "\n";
+/// Documents and a second model of the fixture's config.
+class BenchExit : public BenchInference {
+ protected:
+  void SetUp() override {
+    BenchInference::SetUp();
+    std::string text;
+    for (int document = 0; document < 3; ++document) {
+      text +=
+          Json({{"text", "A sentence of some forty characters or so, " + std::to_string(document)}})
+              .dump() +
+          "\n";
+    }
+    write_text(directory_.path() / "held-out.jsonl", text);
+    write_model(directory_.path() / "other", 257, /*seed=*/2);
   }
-  write_text(directory_.path() / "held-out.jsonl", text);
-  const auto result = bench({"exit", "model", "--text", "held-out.jsonl", "--out", "exits",
-                             "--document-tokens", "32", "--rules", "cdf:0.5", "cdf:0.5,hard",
-                             "--policies", "copy", "--turns", "1", "--json"});
+  [[nodiscard]] ProgramResult exits(const std::vector<std::string>& models,
+                                    const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words = {"exit"};
+    words.insert(words.end(), models.begin(), models.end());
+    words.insert(words.end(), {"--text", "held-out.jsonl", "--out", "exits", "--document-tokens",
+                               "32", "--policies", "copy", "--turns", "1", "--json"});
+    words.insert(words.end(), more.begin(), more.end());
+    return bench(words);
+  }
+  const std::vector<std::string> kRules = {"--rules", "cdf:0.5", "cdf:0.5,hard"};
+};
+
+TEST_F(BenchExit, WritesResultsAndAPage) {
+  const auto result = exits({"model"}, kRules);
   ASSERT_EQ(result.status, 0) << result.err;
   const auto json = Json::parse(result.out);
   EXPECT_EQ(json.at("documents"), 3);
+  EXPECT_EQ(json.at("models"), 1);
   // All and the rule by full and copy, the hard one by full; everywhere without what decode has.
   EXPECT_EQ(json.at("results").size(), 5U + 3U + 5U);
-  for (const char* key : {"rule", "kv", "where", "bpb", "kl", "top1_agreement", "mean_loops",
-                          "flops_per_token", "seconds", "kv_bytes_per_token", "share_returned"}) {
+  for (const char* key :
+       {"rule", "kv", "where", "bpb", "kl", "top1_agreement", "mean_loops", "flops_per_token",
+        "seconds", "kv_bytes_per_token", "share_returned", "noise_share"}) {
     EXPECT_TRUE(json.at("results")[0].contains(key)) << key;
   }
+  EXPECT_TRUE(json.at("results")[0].at("bpb_over_seeds").is_null());
+  EXPECT_EQ(json.at("noise").size(), 3U);
   EXPECT_EQ(Json::parse(read_file(directory_.path() / "exits/results.json")), json);
   EXPECT_NE(read_file(directory_.path() / "exits/exit.html").find("cdf:0.5,hard"),
             std::string::npos);
+}
+
+TEST_F(BenchExit, GoesOnWhereItWasKilledAndSetsSeedsTogether) {
+  ASSERT_EQ(exits({"model", "other"}, kRules).status, 0);
+  const auto rows = directory_.path() / "exits/rows.jsonl";
+  const auto whole = read_file(rows);
+  EXPECT_EQ(std::count(whole.begin(), whole.end(), '\n'), 2 + 2 * 13);
+  size_t end = 0;
+  for (int line = 0; line < 2 + 13 + 4; ++line) {  // the first model and four rows of the second
+    end = whole.find('\n', end) + 1;
+  }
+  write_text(rows, whole.substr(0, end + 20));  // and a row that was cut off
+  std::filesystem::remove(directory_.path() / "exits/results.json");
+  std::filesystem::remove(directory_.path() / "exits/exit.html");
+  const auto result = exits({"model", "other"}, kRules);
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto continued = read_file(rows);
+  EXPECT_EQ(continued.substr(0, end), whole.substr(0, end));
+  EXPECT_EQ(std::count(continued.begin(), continued.end(), '\n'), 2 + 2 * 13);
+  const auto json = Json::parse(result.out);
+  EXPECT_EQ(json.at("models"), 2);
+  const auto& row = json.at("results")[1];
+  ASSERT_EQ(row.at("by_model").size(), 2U);
+  EXPECT_NEAR(row.at("bpb"),
+              (row.at("by_model")[0].at("bpb").get<double>() +
+               row.at("by_model")[1].at("bpb").get<double>()) /
+                  2,
+              1e-12);
+  EXPECT_NE(row.at("by_model")[0].at("bpb"), row.at("by_model")[1].at("bpb"));
+  EXPECT_FALSE(row.at("bpb_over_seeds").is_null());
+  EXPECT_EQ(Json::parse(read_file(directory_.path() / "exits/results.json")), json);
+  // Once more: nothing is measured.
+  const auto again = exits({"model", "other"}, kRules);
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(read_file(rows), continued);
+  EXPECT_EQ(Json::parse(again.out), json);
+}
+
+TEST_F(BenchExit, RefusesOtherSettingsAndModelsThatDoNotBelongTogether) {
+  ASSERT_EQ(exits({"model"}, kRules).status, 0);
+  const auto other_rules = exits({"model"}, {"--rules", "cdf:0.6"});
+  EXPECT_EQ(other_rules.status, 4);
+  EXPECT_NE(other_rules.err.find("rows.jsonl:1: expected rows measured with rules = [\"cdf:0.6\"]"),
+            std::string::npos)
+      << other_rules.err;
+  EXPECT_NE(exits({"other"}, kRules).err.find("expected rows measured with models = "),
+            std::string::npos);
+  write_model(directory_.path() / "wide", 300);
+  EXPECT_NE(exits({"model", "wide"}, kRules)
+                .err.find("bench exit: expected models of one config, got vocab_size 257 in model "
+                          "and 300 in wide."),
+            std::string::npos);
+  EXPECT_NE(
+      exits({"model", "model"}, kRules).err.find("expected models that differ, got model twice"),
+      std::string::npos);
+}
+
+TEST_F(BenchExit, ScoresTasksByEachRule) {
+  std::string rows;
+  for (int question = 0; question < 4; ++question) {
+    rows += Json({{"context", "Question " + std::to_string(question) + ":"},
+                  {"choices", {"yes", "no"}},
+                  {"label", question % 2}})
+                .dump() +
+            "\n";
+  }
+  write_text(directory_.path() / "tasks/odd.jsonl", rows);
+  const auto result =
+      exits({"model", "other"}, {"--rules", "budget:1", "--tasks", "odd", "--data", "tasks"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto json = Json::parse(result.out);
+  for (const auto& row : json.at("results")) {
+    ASSERT_EQ(row.contains("tasks"), row.at("where") == "scoring");
+    if (row.at("where") == "scoring") {
+      const double value = row.at("tasks").at("odd");
+      EXPECT_GE(value, 0.0);
+      EXPECT_LE(value, 1.0);
+      EXPECT_NEAR(row.at("task_differences").at("odd").at("difference"),
+                  value - json.at("results")[5].at("tasks").at("odd").get<double>(), 1e-12);
+    }
+  }
+  // What eval says of the same model.
+  const auto eval = run_program(
+      {"eval", "model", "--tasks", "odd", "--data", "tasks", "--exit", "budget:1", "--json"}, "",
+      directory_.path());
+  ASSERT_EQ(eval.status, 0) << eval.err;
+  const auto scored = std::find_if(
+      json.at("results").begin(), json.at("results").end(),
+      [](const Json& row) { return row.at("where") == "scoring" && row.at("rule") == "budget:1"; });
+  EXPECT_EQ(scored->at("by_model")[0].at("tasks").at("odd"),
+            Json::parse(eval.out).at("results")[0].at("value"));
+}
+
+TEST_F(BenchExit, RulesThatReadTheHeadServeAnalysisAlone) {
+  const auto result = exits({"model"}, {"--rules", "entropy:5", "kl:0.01,hard", "argmax:2"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"generate", "model", "--prompt", "A", "--exit", "entropy:5"},
+           {"eval", "model", "--tasks", "odd", "--data", ".", "--exit", "kl:0.01"},
+           {"bench", "decode", "model", "--exit", "argmax:2"}}) {
+    const auto refused = run_program(words, "", directory_.path());
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_NE(refused.err.find("serve analysis alone, in bench exit and inside."),
+              std::string::npos)
+        << refused.err;
+  }
+  const auto inside =
+      run_program({"inside", "model", "--text", "corpus.jsonl", "--exit", "entropy:5", "--json"},
+                  "", directory_.path());
+  ASSERT_EQ(inside.status, 0) << inside.err;
+  EXPECT_EQ(Json::parse(inside.out).at("exit").at("exit"), "entropy:5");
 }
 
 }  // namespace

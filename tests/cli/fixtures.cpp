@@ -78,7 +78,7 @@ void write_fixture(const std::filesystem::path& directory) {
   write_text(directory / "corpus.txt", text);
 }
 
-void write_model(const std::filesystem::path& directory, int64_t vocab_size) {
+void write_model(const std::filesystem::path& directory, int64_t vocab_size, uint64_t seed) {
   ModelConfig config;
   config.vocab_size = vocab_size;
   config.hidden_size = 16;
@@ -90,7 +90,7 @@ void write_model(const std::filesystem::path& directory, int64_t vocab_size) {
   config.local_memory_slots = 4;
   config.global_memory_slots = 2;
   LanguageModel model(config);
-  model.parameters().initialize(/*seed=*/1);
+  model.parameters().initialize(seed);
   std::filesystem::create_directories(directory);
   save_model(model, directory);
   Tokenizer::bytes().save(directory / "tokenizer.json");

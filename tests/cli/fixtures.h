@@ -20,7 +20,8 @@ void write_fixture(const std::filesystem::path& directory);
 
 /// Writes a model directory of the fixture's sizes with random weights.
 /// @param vocab_size  below 257 the byte tokenizer that stands beside it does not fit
-void write_model(const std::filesystem::path& directory, int64_t vocab_size = 257);
+void write_model(const std::filesystem::path& directory, int64_t vocab_size = 257,
+                 uint64_t seed = 1);
 
 /// Writes a token file of the fixture's sentences under another vocabulary's hash.
 void write_foreign_tokens(const std::filesystem::path& path);

@@ -101,7 +101,7 @@ TEST_P(Exits, AnAnswerDependsNeitherOnNeighboursNorOnChunks) {
 
 INSTANTIATE_TEST_SUITE_P(
     Engine, Exits,
-    ::testing::Combine(::testing::Values("all", "cdf:0.6", "cdf:0.6,hard", "change:0.6"),
+    ::testing::Combine(::testing::Values("all", "cdf:0.6", "cdf:0.6,hard", "change:0.6", "kl:0.05"),
                        ::testing::Values("full", "copy", "recompute", "last", "first", "mixture"),
                        ::testing::Bool()));
 

@@ -40,8 +40,14 @@ ExitStudy study_for_page() {
 
 TEST(ExitPage, ACurveARuleFromLittleToMuchSaved) {
   const auto figures = exit_figures(study_for_page());
-  ASSERT_EQ(figures.size(), 2U);
-  const auto& flops = figures[1];
+  ASSERT_EQ(figures.size(), 4U);
+  const auto has_hard = [](const Figure& figure) {
+    return std::any_of(figure.series.begin(), figure.series.end(),
+                       [](const auto& series) { return series.label == "cdf, hard"; });
+  };
+  EXPECT_FALSE(has_hard(figures[1]));  // a quarter worse: not near
+  const auto& flops = figures[3];
+  EXPECT_EQ(flops.id, "flops");
   EXPECT_EQ(panels_of(flops), (std::vector<std::string>{"decode", "everywhere", "scoring"}));
   const auto curve = std::find_if(flops.series.begin(), flops.series.end(),
                                   [](const auto& series) { return series.label == "cdf"; });
@@ -73,6 +79,35 @@ TEST(ExitPage, HoldsItsDataAsTextAlone) {
   EXPECT_EQ(data.at("rows").size(), study.results.size());
   EXPECT_EQ(data.at("lead"), "a & b");
   EXPECT_EQ(data.at("comparisons").size(), 1U);
+}
+
+/// What the page's script reads.
+nlohmann::json data_of(const std::string& page) {
+  const std::string open = "<script type=\"application/json\" id=\"data\">";
+  const auto begin = page.find(open) + open.size();
+  return nlohmann::json::parse(page.substr(begin, page.find("</script>", begin) - begin));
+}
+
+TEST(ExitPage, ShowsTasksAndIntervalsOverModelsWhereThereAreSome) {
+  auto study = study_for_page();
+  const auto columns = data_of(exit_page(study, "", "")).at("columns").size();
+  study.models = 3;
+  for (auto& result : study.results) {
+    result.bpb_over_seeds = Difference{.difference = 0.1, .low = -0.0503, .high = 0.25};
+    if (result.where == ExitWhere::kScoring) {
+      result.tasks = {{.task = "facts", .value = 0.625, .difference = {}, .questions = {}}};
+      result.tasks[0].difference.low = -0.125;
+    }
+  }
+  const auto data = data_of(exit_page(study, "", ""));
+  EXPECT_EQ(data.at("columns").size(), columns + 2);
+  EXPECT_EQ(data.at("columns").back(), "facts");
+  const auto& row = data.at("rows").back();
+  EXPECT_EQ(row.at("where"), "scoring");
+  EXPECT_EQ(row.at("cells").size(), columns + 2);
+  EXPECT_EQ(row.at("cells")[3], "-0.0503 to +0.2500");
+  EXPECT_EQ(row.at("cells").back(), "0.625 (+0.000, -0.125 to +0.000)");
+  EXPECT_EQ(data.at("rows")[0].at("cells").size(), columns + 1);  // decoding: no tasks
 }
 
 }  // namespace

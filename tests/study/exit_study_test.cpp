@@ -11,7 +11,9 @@
 #include <numbers>
 
 #include "loopbank/model/cost.h"
+#include "loopbank/study/exit_conclusions.h"
 #include "loopbank/study/exit_grid.h"
+#include "loopbank/study/exit_words.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/random.h"
 #include "tests/support/test_directory.h"
@@ -22,7 +24,7 @@ namespace {
 using testing::TestDirectory;
 
 /// Three live loops, whose routers differ from token to token.
-LanguageModel model_to_leave() {
+LanguageModel model_to_leave(uint64_t seed = 3) {
   ModelConfig config;
   config.vocab_size = 257;
   config.hidden_size = 32;
@@ -33,7 +35,7 @@ LanguageModel model_to_leave() {
   config.max_loops = 3;
   config.loop_scale_init = 0.5;
   LanguageModel model(config);
-  model.parameters().initialize(3);
+  model.parameters().initialize(seed);
   const at::NoGradGuard no_grad;
   for (const auto& parameter : model.parameters().all()) {
     if (parameter.kind == ParameterKind::kRouter) {
@@ -189,6 +191,47 @@ TEST(ExitStudy, RulesAreComparedAndFrontsMarked) {
   EXPECT_EQ(cheapest->rule, "change:10");
   EXPECT_EQ(most_saved(study, ExitWhere::kDecode, -0.9, &ExitResult::flops_saved_share), nullptr);
   EXPECT_EQ(to_json(study).at("results").size(), study.results.size());
+}
+
+TEST(ExitStudy, RowsThatWereMeasuredAreTakenAsTheyAre) {
+  const auto model = model_to_leave();
+  auto options = small_options();
+  options.rules = {"cdf:0.6"};
+  options.policies = {"full"};
+  options.measured = {result_of(small_study(), ExitWhere::kDecode, "all", "full"),
+                      result_of(small_study(), ExitWhere::kScoring, "cdf:0.6", "full")};
+  options.measured[0].seconds = 123.0;
+  std::vector<std::string> made;
+  options.on_result = [&](const ExitResult& row) {
+    made.push_back(row.rule + " " + std::string(name_of(row.where)));
+  };
+  const auto study =
+      measure_exits(model, Tokenizer::bytes(), documents_to_leave(options), {}, options);
+  EXPECT_EQ(made, (std::vector<std::string>{"cdf:0.6 decode", "all everywhere", "all scoring"}));
+  EXPECT_EQ(study.results[0].seconds, 123.0);
+  // The place's `all` was not measured anew for its row, yet it is what the others differ from.
+  const auto& leaves = result_of(study, ExitWhere::kDecode, "cdf:0.6", "full");
+  const auto& before = result_of(small_study(), ExitWhere::kDecode, "cdf:0.6", "full");
+  EXPECT_EQ(leaves.kl, before.kl);
+  EXPECT_EQ(leaves.bpb_difference.low, before.bpb_difference.low);
+}
+
+TEST(ExitStudy, RulesThatReadTheHeadPayForIt) {
+  const auto model = model_to_leave();
+  auto options = small_options();
+  options.rules = {"budget:2", "argmax:2", "entropy:0"};
+  options.policies = {"full"};
+  const auto study =
+      measure_exits(model, Tokenizer::bytes(), documents_to_leave(options), {}, options);
+  const auto& never = result_of(study, ExitWhere::kScoring, "entropy:0", "full");
+  const auto& all = result_of(study, ExitWhere::kScoring, "all", "full");
+  EXPECT_EQ(never.mean_loops, 3.0);
+  EXPECT_NEAR(never.kl, 0.0, 1e-9);
+  // Two layers, read after both loops that may be the last.
+  EXPECT_NEAR(never.flops_per_token - all.flops_per_token, 2 * 2 * 2.0 * 257 * 32, 1e-3);
+  const auto& agreeing = result_of(study, ExitWhere::kScoring, "argmax:2", "full");
+  EXPECT_GT(agreeing.mean_loops, 2.0);
+  EXPECT_LT(agreeing.mean_loops, 3.0);
 }
 
 TEST(ExitStudy, AModelWithoutLoopsIsRefused) {

@@ -235,7 +235,7 @@ TEST(MakeReport, NothingIsFetchedAndNoTextEntersAsMarkup) {
       EXPECT_EQ(count_of(file, loader), 0U) << loader;
     }
   }
-  expect_contains(std::string(kPageHtml), "content=\"default-src 'none';");
+  expect_contains(std::string(kHeadHtml), "content=\"default-src 'none';");
 }
 
 TEST(PageFiles, AreTheFilesOfTheSources) {

@@ -17,30 +17,57 @@
     element("summary", { textContent: summary }), content);
 
   function rowsOf(where) {
-    const head = ["rule", ...data.columns].map((title) => heading(title));
-    const rows = data.rows.filter((row) => row.where === where).map((row) => element("tr", {},
+    const those = data.rows.filter((row) => row.where === where);
+    const filled = Math.max(...those.map((row) => row.cells.length));  // tasks are of one place
+    const head = ["rule", ...data.columns.slice(0, filled)].map((title) => heading(title));
+    const rows = those.map((row) => element("tr", {},
       rowHeading(row.rule, element("small", { textContent: row.kv })),
       ...row.cells.map((text, i) => cell(data.columns[i], sentence(text)))));
+    const note = data.notes[where] ? element("p", {}, element("small", {}, sentence(data.notes[where])))
+      : null;
+    return element("div", {}, note, table("exits", head, element("tbody", {}, ...rows)));
+  }
+
+  const kQuestions = {
+    gate: "A rule without the trained gate in place of the gate, at equal FLOPs",
+    hard: "The hard exit in place of the mixture",
+    prefill: "A policy in the prompt too in place of decoding alone",
+  };
+
+  const kMarks = { better: "yes", worse: "no", "too near to tell": "open" };
+
+  /** What b is against a; the last column is the verdict on b. */
+  function pairTable(pairs) {
+    const rows = pairs.map((one) => element("tr", {},
+      rowHeading(one.b, element("small", { textContent: "against " + one.a })),
+      ...one.cells.map((text, i) => cell(data.compared_columns[i], sentence(text),
+        i + 1 === one.cells.length ? "word " + kMarks[text] : i === 0 ? "word" : ""))));
+    const head = ["rule", ...data.compared_columns].map((title) =>
+      heading(title, null, ["where", "verdict"].includes(title) ? "word" : ""));
     return table("exits", head, element("tbody", {}, ...rows));
   }
 
-  function compared() {
-    if (data.comparisons.length === 0) return element("p", { textContent: "Not measured." });
-    const columns = ["where", "BPB", "95 % interval", "FLOPs"];
-    const rows = data.comparisons.map((one) => element("tr", {},
-      rowHeading(one.b, element("small", { textContent: "against " + one.a })),
-      ...one.cells.map((text, i) => cell(columns[i], sentence(text)))));
-    return table("exits", ["rule", ...columns].map((title) => heading(title)),
-      element("tbody", {}, ...rows));
+  function compared(question) {
+    const pairs = data.comparisons.filter((one) => one.question === question);
+    return pairs.length === 0 ? null : details(kQuestions[question], false, pairTable(pairs));
+  }
+
+  function answerElement(answer) {
+    const said = answer.rows.length > 0
+      ? [element("p", {}, sentence(answer.sentences[0])), pairTable(answer.rows)]
+      : [element("ul", {}, ...answer.sentences.map((text) => element("li", {}, sentence(text))))];
+    return element("div", { className: "answer wide" },
+      element("h3", { textContent: answer.headline }), ...said);
   }
 
   document.title = data.title;
   document.querySelector(".lead").textContent = sentence(data.lead);
-  section("answers").append(...data.answers.map((answer) => element("p", {},
-    element("b", { textContent: answer.headline + ". " }), sentence(answer.text))));
+  section("answers").append(...data.answers.map(answerElement));
   section("figures").append(element("div", { className: "figures" }, ...data.figures.map(figureElement)));
   for (const figure of data.figures) figureViews.add(section(figure.id), figure);
-  section("compared").append(compared());
+  const pairs = Object.keys(kQuestions).map(compared).filter((shown) => shown !== null);
+  section("compared").append(...(pairs.length > 0 ? pairs
+    : [element("p", { textContent: "No two rules were measured that differ in one respect." })]));
   section("rules").append(...places.map((where, i) => details(where, i === 0, rowsOf(where))));
   document.documentElement.dataset.ready = "true";
 })();
