@@ -74,6 +74,8 @@ class StudyPart {
   [[nodiscard]] std::filesystem::path iso_time_file(const System& system) const;
   [[nodiscard]] const System& target_of(const System& baseline) const;
   static void look_within(const Job& job);
+  /// False where it was stopped.
+  [[nodiscard]] bool measure_exits_of(const Job& job, const std::function<bool()>& stop) const;
   [[nodiscard]] RunResult score(const Job& job, const TrainResult& trained) const;
   [[nodiscard]] std::string shared_settings() const;
 
