@@ -44,9 +44,6 @@ const MembersForm kExitsForm = {.expected = "what stopping early costs a run",
                                 .remedy = "Remove the file to measure it anew.",
                                 .all = true};
 
-/// Leaves measure_exits or evaluate from between two rules.
-struct StopOfExits {};
-
 /// A share of the loops behind the first.
 struct LoopShare {
   const char* name;
@@ -230,18 +227,18 @@ void choose_rule(RunExits& exits) {
   }
 }
 
-EvalOptions early_options(const RunConfig& run, const std::string& rule,
-                          const std::function<bool()>& should_stop) {
+/// The questions under the chosen rule, in the number type of their scores with all loops.
+EvalReport score_early(const InferenceModel& loaded, const RunConfig& run,
+                       const std::vector<Task>& tasks, const std::string& rule) {
   EvalOptions options;
   options.compute_dtype = run.training.forward_options().compute_dtype;
   options.inference.exit = ExitChoice::parse(rule);
   options.inference.policy_in_prompt = true;
-  options.on_progress = [&](const std::string&, int64_t, int64_t) {
-    if (should_stop && should_stop()) {
-      throw StopOfExits();
-    }
-  };
-  return options;
+  return evaluate(loaded.model, loaded.tokenizer, tasks, options);
+}
+
+bool asked(const std::function<bool()>& should_stop) {
+  return should_stop && should_stop();
 }
 
 }  // namespace
@@ -305,31 +302,25 @@ std::optional<RunExits> measure_run_exits(const LanguageModel& model, const Toke
   ExitStudyOptions options{.compute_dtype = size.compute_dtype,
                            .timed_documents = size.timed_rows,
                            .turns = kTimedTurns,
-                           .policies = {"full"},
-                           .on_progress = [&](int64_t, int64_t) {
-                             if (should_stop && should_stop()) {
-                               throw StopOfExits();
-                             }
-                           }};
+                           .policies = {"full"}};
   for (const auto& rule : rules) {
     options.rules.push_back(rule.rule);
   }
   RunExits exits{.rows = std::ssize(rows)};
-  try {
-    const auto study = measure_exits(model, tokenizer, rows, {}, options);
-    exits.scored_tokens = study.scored_tokens;
-    take_results(study, rules, /*timed=*/true, exits);
-    choose_rule(exits);
-    const auto gate = std::find_if(rules.begin(), rules.end(), [](const auto& rule) {
-      return rule.name == fmt::format("cdf {}", kLoopShares[kShareOfPolicies].name);
-    });
-    options.rules = {gate == rules.end() ? "all" : gate->rule};
-    options.policies = {"copy", "first"};
-    options.timed_documents = options.turns = 1;  // of which no time is kept
-    take_results(measure_exits(model, tokenizer, rows, {}, options), rules, /*timed=*/false, exits);
-  } catch (const StopOfExits&) {
+  const auto study = measure_exits(model, tokenizer, rows, {}, options);
+  exits.scored_tokens = study.scored_tokens;
+  take_results(study, rules, /*timed=*/true, exits);
+  choose_rule(exits);
+  if (asked(should_stop)) {
     return std::nullopt;
   }
+  const auto gate = std::find_if(rules.begin(), rules.end(), [](const auto& rule) {
+    return rule.name == fmt::format("cdf {}", kLoopShares[kShareOfPolicies].name);
+  });
+  options.rules = {gate == rules.end() ? "all" : gate->rule};
+  options.policies = {"copy", "first"};
+  options.timed_documents = options.turns = 1;  // of which no time is kept
+  take_results(measure_exits(model, tokenizer, rows, {}, options), rules, /*timed=*/false, exits);
   return exits;
 }
 
@@ -343,21 +334,15 @@ bool ensure_exits(const RunConfig& run, const std::vector<Task>& tasks,
   if (!data.validation) {
     return true;
   }
-  const auto [model, tokenizer] = load_inference_model(folder);
-  auto exits =
-      measure_run_exits(model, tokenizer, data.validation, exits_size_of(run), should_stop);
-  if (!exits) {
+  const auto loaded = load_inference_model(folder);
+  auto exits = measure_run_exits(loaded.model, loaded.tokenizer, data.validation,
+                                 exits_size_of(run), should_stop);
+  if (!exits || asked(should_stop)) {
     return false;
   }
   exits->seed = run.training.seed;
   if (exits->chosen != "all") {
-    try {
-      write_results(
-          evaluate(model, tokenizer, tasks, early_options(run, exits->chosen, should_stop)),
-          folder / "scores-early");
-    } catch (const StopOfExits&) {
-      return false;
-    }
+    write_results(score_early(loaded, run, tasks, exits->chosen), folder / "scores-early");
   }
   write_file_atomically(path, JsonWriter::write(*exits).dump() + "\n");
   return true;

@@ -80,7 +80,7 @@ struct RunExitsSize {
 
 /// Rules and policies on validation rows; without questions.
 /// @param validation  at least one row of text
-/// @param should_stop  asked between rules; may be empty
+/// @param should_stop  asked between the rules and the policies; may be empty
 /// @return nothing where it was stopped
 /// @throws Error kConfig for a model without layers of two loops or more
 [[nodiscard]] std::optional<RunExits> measure_run_exits(
