@@ -19,7 +19,11 @@ std::string price_text(double price) {
   return fmt::format("BPB up by {:.1f} % at most", 100 * price);
 }
 
-/// `over 3 seeds`, or what one seed's interval is of.
+std::string word_if_clear(Verdict verdict) {
+  return verdict == Verdict::kOpen ? "" : fmt::format(", {}", name_of(verdict));
+}
+
+/// `over the seeds`, or what one seed's interval is of.
 std::string source_text(const PartResult& part) {
   return part.seeds.size() > 1 ? "over the seeds"
                                : "over the rows of text of one seed, which tells of these weights "
@@ -107,9 +111,7 @@ Json exits_data(const PartResult& part) {
     for (const auto* column : asked) {
       const auto found = row.system->exits->questions.find(column->key);
       const bool known = row.price == kCloseShare && found != row.system->exits->questions.end();
-      cells.push_back(
-          known ? fmt::format("{} ({})", rise_text(found->second), name_of(found->second.verdict))
-                : "");
+      cells.push_back(known ? rise_text(found->second) + word_if_clear(found->second.verdict) : "");
     }
     data["rows"].push_back({{"system", row.system->label},
                             {"price", price_text(row.price)},
@@ -118,7 +120,8 @@ Json exits_data(const PartResult& part) {
   data["legend"] = fmt::format(
       "Of each system the rule that saves most FLOPs at two prices in bits per byte of validation "
       "text. Intervals are {}; +- is half of one. The last columns: the study's questions answered "
-      "under the rule of the higher price, which each seed chose on its text.",
+      "under the rule of the higher price, which each seed chose on its "
+      "text; better or worse where that is clear.",
       source_text(part));
   return data;
 }

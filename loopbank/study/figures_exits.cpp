@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <map>
 #include <utility>
 
 #include "loopbank/study/exits_table.h"
@@ -69,8 +68,14 @@ Figure saved_at_a_price(const PartResult& part) {
 }
 
 /// The kinds of rules and the colours of their curves.
-constexpr std::array<std::pair<const char*, const char*>, 3> kRuleKinds = {
-    {{"budget", "dense-1"}, {"cdf", "loops-0"}, {"change", "memory-2"}}};
+struct RuleCurve {
+  const char* kind;
+  const char* color;
+  const char* color_of_decoding;
+};
+constexpr std::array kRuleCurves = {RuleCurve{"budget", "dense-1", "other-1"},
+                                    RuleCurve{"cdf", "loops-0", "other-0"},
+                                    RuleCurve{"change", "memory-2", "other-2"}};
 
 /// A curve of one kind of rule, from all loops on.
 FigureSeries curve_of_rule(const SystemResult& system, const std::string& kind,
@@ -117,7 +122,7 @@ Figure price_figure(const PartResult& part, double (ExitSummary::*saved)() const
       continue;
     }
     bool any = false;
-    for (const auto& [kind, color] : kRuleKinds) {
+    for (const auto& [kind, color, color_of_decoding] : kRuleCurves) {
       auto curve = curve_of_rule(system, kind, "scoring", saved);
       curve.color = color;
       any = any || !curve.y.empty();
@@ -125,7 +130,7 @@ Figure price_figure(const PartResult& part, double (ExitSummary::*saved)() const
       if (of_time) {
         auto decoded = curve_of_rule(system, kind, "decode", saved);
         decoded.label += ", decoding";
-        decoded.color = color;
+        decoded.color = color_of_decoding;
         decoded.hidden = true;
         figure.series.push_back(std::move(decoded));
       }

@@ -34,7 +34,7 @@ constexpr int64_t kFewestScored = 384;
 constexpr int64_t kMostScored = 8192;
 constexpr int64_t kLogitsBytes = int64_t{128} << 20;  // of which measure_exits holds two
 constexpr int64_t kPromptQuarter = 4;                 // the share of a row that is not scored
-constexpr int64_t kTimedTurns = 3;
+constexpr int64_t kTimedTurns = 2;
 constexpr int64_t kRowsOfThresholds = 4;  // that thresholds are sought on
 constexpr int kTrials = 8;                // of thresholds
 constexpr double kNearShare = 0.02;       // of a share, that counts as reached
@@ -152,7 +152,7 @@ std::string rule_that_runs(const ThresholdKind& kind, double target, double num_
   return nearest;
 }
 
-/// All loops, budgets of about these shares and of one loop, then the thresholds.
+/// All loops, a budget of half of those behind the first and one of none, then the thresholds.
 std::vector<NamedRule> rules_to_measure(const ModelConfig& config, LoopsOfRules& loops_of) {
   double num_loops = 0.0;
   for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
@@ -161,13 +161,8 @@ std::vector<NamedRule> rules_to_measure(const ModelConfig& config, LoopsOfRules&
   }
   std::vector<NamedRule> rules = {{"all", "all"}};
   const auto most = config.most_loops();
-  std::vector<int64_t> budgets = {1};
-  for (const auto& share : kLoopShares) {
-    budgets.push_back(1 + std::lround(share.share * static_cast<double>(most - 1)));
-  }
-  std::sort(budgets.rbegin(), budgets.rend());
-  budgets.erase(std::unique(budgets.begin(), budgets.end()), budgets.end());
-  for (const auto budget : budgets) {
+  const auto half = 1 + most / 2;
+  for (const auto budget : {half, int64_t{1}}) {
     if (budget < most) {
       rules.push_back({fmt::format("budget {}", budget), fmt::format("budget:{}", budget)});
     }
@@ -319,7 +314,7 @@ std::optional<RunExits> measure_run_exits(const LanguageModel& model, const Toke
   });
   options.rules = {gate == rules.end() ? "all" : gate->rule};
   options.policies = {"copy", "first"};
-  options.timed_documents = options.turns = 1;  // of which no time is kept
+  options.turns = 0;  // without times
   take_results(measure_exits(model, tokenizer, rows, {}, options), rules, /*timed=*/false, exits);
   return exits;
 }

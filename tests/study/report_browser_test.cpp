@@ -187,7 +187,7 @@ TEST_P(ReportBrowser, TablesFindingsAndAnswersAreBuiltFromTheData) {
   const auto text = found["text"].get<std::string>();
   for (const char* sentence :
        {"These did not come out here:", "Of 5 findings of the paper ", "looped systems",
-        "Late layers loop most.", "Loops and memory slots", "for nothing.",
+        "Late layers loop most.", "Loops and memory slots", "at equal perplexity.",
         "is the standard deviation over 3 seeds", "How near the matched baselines came",
         "Guessing scores 0.25 in facts accuracy"}) {
     expect_contains(text, sentence);

@@ -193,7 +193,7 @@ TEST(ExitsTable, BothPricesOfEverySystem) {
   EXPECT_EQ(data["rows"].size(), 24U);
   EXPECT_EQ(data["rows"][0]["cells"].size(), data["columns"].size());
   EXPECT_EQ(data["rows"][0]["cells"].back(), "");
-  EXPECT_EQ(data["rows"][1]["cells"].back(), "+0.50 % (worse)");
+  EXPECT_EQ(data["rows"][1]["cells"].back(), "+0.50 %, worse");
 }
 
 TEST(ExitsCsv, ARowAResult) {
