@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -132,17 +133,21 @@ class LoopsOfRules {
 };
 
 /// The rule of a kind that runs nearest to so many loops, by halving; empty where none comes near.
+/// @param tried  values and the loops that they run, those of earlier targets
 std::string rule_that_runs(const ThresholdKind& kind, double target, double num_loops,
-                           LoopsOfRules& loops_of) {
+                           LoopsOfRules& loops_of, std::map<double, double>& tried) {
   double low = kind.low;
   double high = kind.high;
+  for (const auto& [value, loops] : tried) {
+    (loops < target ? high : low) = loops < target ? std::min(high, value) : value;
+  }
   std::string nearest;
   double distance = kReachedShare * (num_loops - 1);
   for (int trial = 0; trial < kTrials && distance > kNearShare * (num_loops - 1); ++trial) {
     const double middle = std::sqrt(low * high);
     const double rounded = std::stod(fmt::format("{:.3g}", middle));
     const auto rule = fmt::format("{}:{:.9g}", kind.name, kind.from_one ? 1.0 - rounded : rounded);
-    const double loops = loops_of.of(rule);
+    const double loops = tried[middle] = loops_of.of(rule);
     if (std::abs(loops - target) < distance) {
       nearest = rule;
       distance = std::abs(loops - target);
@@ -168,9 +173,10 @@ std::vector<NamedRule> rules_to_measure(const ModelConfig& config, LoopsOfRules&
     }
   }
   for (const auto& kind : kThresholdKinds) {
+    std::map<double, double> tried;
     for (const auto& share : kLoopShares) {
       const auto rule =
-          rule_that_runs(kind, 1 + share.share * (num_loops - 1), num_loops, loops_of);
+          rule_that_runs(kind, 1 + share.share * (num_loops - 1), num_loops, loops_of, tried);
       if (!rule.empty()) {
         rules.push_back({fmt::format("{} {}", kind.name, share.name), rule});
       }
