@@ -242,7 +242,6 @@ Json json_of(const PartResult& part) {
   }
   by.json["curves"] = Json::object();
   by.json["inside"] = Json::object();
-  by.json["exits"] = Json::object();
   for (const auto& row : part.systems) {
     by.json["systems"].push_back(json_of(row, part));
     for (const auto& curve : row.curves) {

@@ -139,7 +139,11 @@ std::string rule_that_runs(const ThresholdKind& kind, double target, double num_
   double low = kind.low;
   double high = kind.high;
   for (const auto& [value, loops] : tried) {
-    (loops < target ? high : low) = loops < target ? std::min(high, value) : value;
+    if (loops < target) {
+      high = std::min(high, value);
+    } else {
+      low = value;
+    }
   }
   std::string nearest;
   double distance = kReachedShare * (num_loops - 1);

@@ -265,7 +265,7 @@ TEST(RunStudy, WithoutExitsTheyAreToldAsNotMeasured) {
   const auto outcome = run_study(options);
   EXPECT_FALSE(fs::exists(run_folder(out, "loop3") / "exits.json"));
   EXPECT_FALSE(outcome.result.parts[0].systems.at(0).exits.has_value());
-  EXPECT_EQ(json_of_file(out / "results.json")["parts"][0]["exits"], nlohmann::json::object());
+  EXPECT_FALSE(json_of_file(out / "results.json")["parts"][0].contains("exits"));
   expect_contains(read_file(out / "report.html"),
                   "It takes a trained system with loops whose exits were measured.");
   EXPECT_TRUE(run_study(small_study(out, {"loop3"})).finished) << "no other settings of a run";
