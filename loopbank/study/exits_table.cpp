@@ -6,7 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "loopbank/support/progress.h"
+#include "loopbank/study/answers.h"
 
 namespace loopbank {
 namespace {
@@ -71,18 +71,18 @@ std::string format_exits(const PartResult& part) {
   }
   auto text = fmt::format(
       "What stopping early costs and saves (validation text, against all loops; intervals {}):\n"
-      "{:<{}} {:<11} {:>8} {:>14} {:>14} {:>14}  {}\n",
+      "{:<{}} {:<12} {:>8} {:>14} {:>14} {:>14}  {}\n",
       source_text(part), "system", width, "rule", "BPB", "FLOPs saved", "time, scoring",
       "time, decoding", "price");
   for (const auto& row : rows) {
     static const std::vector<double> none;
     text += fmt::format(
-        "{:<{}} {:<11} {:>8} {:>14} {:>14} {:>14}  {}\n", row.system->label, width,
+        "{:<{}} {:<12} {:>8} {:>14} {:>14} {:>14}  {}\n", row.system->label, width,
         row.best->label(), rise_text(row.best->bpb), saved_text(row.best->flops_saved_by_seed),
         saved_text(row.best->time_saved_by_seed),
         saved_text(row.decoded ? row.decoded->time_saved_by_seed : none), price_text(row.price));
   }
-  return text;
+  return text + answer_exits(part).headline + ".\n";
 }
 
 Json exits_data(const PartResult& part) {

@@ -26,7 +26,7 @@ struct ExitsRow {
 /// `+0.12 %`: bits per byte above those of all loops.
 [[nodiscard]] std::string rise_text(const SystemComparison& bpb);
 
-/// The table for a terminal; a sentence where nothing was measured.
+/// The table for a terminal and the headline of the answer; a sentence where nothing was measured.
 [[nodiscard]] std::string format_exits(const PartResult& part);
 /// {"columns": [], "rows": [{"system", "price", "cells": []}], "legend"}
 [[nodiscard]] nlohmann::ordered_json exits_data(const PartResult& part);

@@ -188,7 +188,11 @@ TEST(ExitsTable, BothPricesOfEverySystem) {
   EXPECT_EQ(rows[1].best->name, "cdf 1/2");
   const auto text = format_exits(part);
   // 20, 21 and 22 %: 21 +- 4.3027 / sqrt 3.
-  expect_contains(text, "cdf 3/4       +0.05 %   21.0 +- 2.5 %   19.0 +- 2.5 %   11.0 +- 2.5 %");
+  expect_contains(text,
+                  "cdf 3/4       +0.05 %  21.0 +- 2.5 %  19.0 +- 2.5 %  11.0 +- 2.5 %  BPB up by "
+                  "0.1 % at most\n");
+  EXPECT_TRUE(
+      text.ends_with("\nUp to 21 % of the FLOPs and 19 % of the time at equal perplexity.\n"));
   const auto data = exits_data(part);
   EXPECT_EQ(data["rows"].size(), 24U);
   EXPECT_EQ(data["rows"][0]["cells"].size(), data["columns"].size());
