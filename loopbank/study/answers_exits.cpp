@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "loopbank/study/answers.h"
 #include "loopbank/study/exits_table.h"
@@ -61,9 +62,17 @@ struct Savings {
     return static_cast<size_t>(
         std::count_if(all.begin(), all.end(), [](const Saving& one) { return one.is_clear(); }));
   }
+  /// The one that saves most FLOPs.
   [[nodiscard]] const Saving& most() const {
     return *std::max_element(all.begin(), all.end(), [](const Saving& a, const Saving& b) {
       return a.best->flops_saved() < b.best->flops_saved();
+    });
+  }
+  /// Likewise of those that are clear, of which there is one at least.
+  [[nodiscard]] const Saving& most_clear() const {
+    return *std::max_element(all.begin(), all.end(), [](const Saving& a, const Saving& b) {
+      return std::pair(a.is_clear(), a.best->flops_saved()) <
+             std::pair(b.is_clear(), b.best->flops_saved());
     });
   }
 };
@@ -181,7 +190,7 @@ std::string describe_policies(const SystemResult& system) {
   }
   return text.empty() ? ""
                       : fmt::format(
-                            " While {} decodes and its tokens leave by the gate, BPB rises "
+                            " While {} decodes and its tokens leave by the gate, BPB moves "
                             "by {}.",
                             system.label, text);
 }
@@ -204,7 +213,7 @@ Answer answer_exits(const PartResult& part) {
     answer.tone = Tone::kOpen;
     answer.headline = "One seed is too little to tell";
   } else if (equal.clear() > 0) {
-    const auto& most = *equal.most().best;
+    const auto& most = *equal.most_clear().best;
     answer.tone = equal.clear() == equal.all.size() ? Tone::kYes : Tone::kPartly;
     answer.headline =
         fmt::format("Up to {:.0f} % of the FLOPs and {:.0f} % of the time at equal perplexity",

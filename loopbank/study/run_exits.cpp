@@ -33,7 +33,7 @@ namespace {
 constexpr int64_t kTrainedTokensOfScored = 1024;
 constexpr int64_t kFewestScored = 384;
 constexpr int64_t kMostScored = 8192;
-constexpr int64_t kLogitsBytes = int64_t{128} << 20;  // of which measure_exits holds two
+constexpr int64_t kLogitsBytes = int64_t{512} << 20;  // of the two that measure_exits holds
 constexpr int64_t kPromptQuarter = 4;                 // the share of a row that is not scored
 constexpr int64_t kTimedTurns = 2;
 constexpr int64_t kRowsOfThresholds = 4;  // that thresholds are sought on

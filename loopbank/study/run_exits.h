@@ -75,7 +75,7 @@ struct RunExitsSize {
 };
 
 /// A run's size: one scored token for every kTrainedTokensOfScored that it was trained on, at most
-/// its validation rows and 128 MB of logits.
+/// its validation rows and 512 MB of logits.
 [[nodiscard]] RunExitsSize exits_size_of(const RunConfig& run);
 
 /// Rules and policies on validation rows; without questions.
