@@ -1,7 +1,6 @@
 #include "loopbank/study/system_exits.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -16,7 +15,6 @@ namespace {
 
 constexpr int64_t kRowResamples = 1000;
 constexpr double kEqualFlopsOfGate = 0.03;  // relative difference
-constexpr std::array kPlacesOfGate = {"scoring", "decode"};
 
 const MembersForm kSystemExitsForm = {.expected = "what stopping early costs a system"};
 
@@ -73,37 +71,37 @@ ExitSummary summarize_exit(const std::vector<const RunExit*>& results) {
   return summary;
 }
 
-/// cdf against change of the same share, where every seed has both at equal FLOPs.
+/// cdf against change of the same share, where every seed has both at equal FLOPs. With `full`
+/// decoding gives the bits per byte of scoring, so this is told of scoring alone.
 std::vector<GateComparison> compare_gate(const std::vector<RunExitsAt>& runs,
                                          const std::vector<ExitSummary>& results) {
   constexpr std::string_view kGate = "cdf ";
+  const std::string where = "scoring";
   std::vector<GateComparison> comparisons;
-  for (const auto* where : kPlacesOfGate) {
-    for (const auto& summary : results) {
-      if (!summary.name.starts_with(kGate) || summary.kv != "full" || summary.where != where) {
-        continue;
+  for (const auto& summary : results) {
+    if (!summary.name.starts_with(kGate) || summary.kv != "full" || summary.where != where) {
+      continue;
+    }
+    GateComparison comparison{.gate = summary.name,
+                              .without = "change " + summary.name.substr(kGate.size()),
+                              .where = where};
+    std::vector<const std::vector<double>*> with;
+    std::vector<const std::vector<double>*> without;
+    for (const auto& run : runs) {
+      const auto* a = run.exits.find(comparison.gate, "full", where);
+      const auto* b = run.exits.find(comparison.without, "full", where);
+      if (a == nullptr || b == nullptr ||
+          std::abs(b->flops_per_token / a->flops_per_token - 1) > kEqualFlopsOfGate) {
+        break;
       }
-      GateComparison comparison{.gate = summary.name,
-                                .without = "change " + summary.name.substr(kGate.size()),
-                                .where = where};
-      std::vector<const std::vector<double>*> with;
-      std::vector<const std::vector<double>*> without;
-      for (const auto& run : runs) {
-        const auto* a = run.exits.find(comparison.gate, "full", where);
-        const auto* b = run.exits.find(comparison.without, "full", where);
-        if (a == nullptr || b == nullptr ||
-            std::abs(b->flops_per_token / a->flops_per_token - 1) > kEqualFlopsOfGate) {
-          break;
-        }
-        comparison.flops += a->flops_per_token / static_cast<double>(runs.size());
-        comparison.flops_without += b->flops_per_token / static_cast<double>(runs.size());
-        with.push_back(&a->row_bpb);
-        without.push_back(&b->row_bpb);
-      }
-      if (with.size() == runs.size()) {
-        comparison.bpb = compare_rows(with, without);
-        comparisons.push_back(std::move(comparison));
-      }
+      comparison.flops += a->flops_per_token / static_cast<double>(runs.size());
+      comparison.flops_without += b->flops_per_token / static_cast<double>(runs.size());
+      with.push_back(&a->row_bpb);
+      without.push_back(&b->row_bpb);
+    }
+    if (with.size() == runs.size()) {
+      comparison.bpb = compare_rows(with, without);
+      comparisons.push_back(std::move(comparison));
     }
   }
   return comparisons;
