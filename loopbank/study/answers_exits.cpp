@@ -29,19 +29,23 @@ struct Saving {
   }
 };
 
-/// Of the paper's systems, or of all where none of those was measured.
+/// Of the paper's systems, or of all where none of those was measured; where some have two seeds or
+/// more, those alone.
 std::vector<const SystemResult*> systems_with_exits(const PartResult& part) {
-  std::vector<const SystemResult*> of_paper;
-  std::vector<const SystemResult*> all;
+  std::vector<const SystemResult*> systems;
   for (const auto& row : exits_rows(part)) {
     if (row.price == kEqualShare) {
-      all.push_back(row.system);
-      if (row.system->group == "paper") {
-        of_paper.push_back(row.system);
-      }
+      systems.push_back(row.system);
     }
   }
-  return of_paper.empty() ? all : of_paper;
+  const auto keep = [&](auto&& wanted) {
+    if (std::any_of(systems.begin(), systems.end(), wanted)) {
+      std::erase_if(systems, [&](const auto* system) { return !wanted(system); });
+    }
+  };
+  keep([](const SystemResult* system) { return system->group == "paper"; });
+  keep([](const SystemResult* system) { return system->exits->seeds.size() > 1; });
+  return systems;
 }
 
 /// What the systems save at a price.

@@ -97,6 +97,13 @@ TEST(AnswerExits, OneSeedIsNoFinding) {
   expect_contains(answer.more, "One seed was trained");
 }
 
+TEST(AnswerExits, RestsOnSystemsOfSeveralSeedsWhereThereAreSome) {
+  auto part = two_systems();
+  part["exits"]["loop5"] = testing::sample_exits(1);
+  EXPECT_EQ(fifth(part).tone, Tone::kYes);
+  expect_contains(fifth(part).text, "Loop-3 skips loops clearly, by cdf 3/4");
+}
+
 TEST(AnswerExits, QuestionsGateAndKeysAreTold) {
   auto part = two_systems();
   auto answer = fifth(part);
