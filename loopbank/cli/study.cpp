@@ -14,6 +14,7 @@
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/study/dry_run.h"
+#include "loopbank/study/exits_table.h"
 #include "loopbank/study/results_json.h"
 #include "loopbank/study/runner.h"
 #include "loopbank/study/table.h"
@@ -138,7 +139,7 @@ void print_results(const StudyResult& result, const StudyFlags& flags) {
     if (result.parts.size() > 1) {
       fmt::print("{}\n\n", part.title);
     }
-    fmt::print("{}\n{}\n", format_table(part), format_claims(part));
+    fmt::print("{}\n{}\n{}\n", format_table(part), format_claims(part), format_exits(part));
   }
   if (const auto note = result.chosen_steps ? note_on(*result.chosen_steps) : ""; !note.empty()) {
     fmt::print("{}\n\n", note);

@@ -265,7 +265,8 @@ std::string caveat_of_seeds(const PartResult& part, int64_t num_seeds) {
 }
 
 std::array<Answer, kNumQuestions> answer_questions(const PartResult& part) {
-  return {answer_loops(part), answer_memory(part), answer_together(part), answer_inside(part)};
+  return {answer_loops(part), answer_memory(part), answer_together(part), answer_inside(part),
+          answer_exits(part)};
 }
 
 }  // namespace loopbank

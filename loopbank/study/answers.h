@@ -1,5 +1,6 @@
 #pragma once
-/// The four research questions (SPEC 5) answered in plain sentences out of what was measured. What
+/// The four research questions (SPEC 5), and a fifth on inference, answered in plain sentences out of
+/// what was measured. What
 /// is said of two systems is their comparison's verdict (verdict.h); what was not measured is told
 /// as such.
 
@@ -23,7 +24,7 @@ struct Answer {
   std::string more = {};                  ///< what else bears on it; may be empty
 };
 
-constexpr int kNumQuestions = 4;
+constexpr int kNumQuestions = 5;
 
 /// The caveat of what rests on fewer than two common seeds, or is of a study with a single seed;
 /// empty for more.
@@ -35,7 +36,10 @@ constexpr int kNumQuestions = 4;
 /// The third of them: how loops and memory interact, from the corners of the grid.
 [[nodiscard]] Answer answer_together(const PartResult& part);
 
-/// The last of them: which layers loop and read memory most.
+/// The fourth: which layers loop and read memory most.
 [[nodiscard]] Answer answer_inside(const PartResult& part);
+
+/// The fifth: what stopping early costs, and what it saves.
+[[nodiscard]] Answer answer_exits(const PartResult& part);
 
 }  // namespace loopbank

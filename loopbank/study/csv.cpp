@@ -1,6 +1,7 @@
 #include "loopbank/study/csv.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -108,6 +109,36 @@ std::string claims_csv(const PartResult& part) {
     }
     fields.emplace_back(claim_verdict(comparison.verdict));
     add_row(csv, fields);
+  }
+  return csv;
+}
+
+std::string exits_csv(const PartResult& part) {
+  std::string csv =
+      "system,where,kv,name,rules,mean_loops,flops_per_token,flops_saved_share,time_saved_share,"
+      "bpb,"
+      "bpb_of_all,difference,low,high,p,verdict\n";
+  for (const auto& system : part.systems) {
+    if (!system.exits) {
+      continue;
+    }
+    for (const auto& result : system.exits->results) {
+      const auto& difference = result.bpb.decisive;
+      std::vector<std::string> fields = {system.name, result.where, result.kv, result.name,
+                                         fmt::format("{}", fmt::join(result.rules, " "))};
+      const auto time =
+          result.time_saved_by_seed.empty() ? std::nullopt : std::optional(result.time_saved());
+      for (const std::optional<double> value :
+           {std::optional(result.mean_loops), std::optional(result.flops_per_token),
+            std::optional(result.flops_saved()), time, std::optional(result.bpb.here),
+            std::optional(result.bpb.there), std::optional(difference.difference),
+            std::optional(difference.low), std::optional(difference.high),
+            std::optional(difference.p)}) {
+        fields.push_back(number(value));
+      }
+      fields.emplace_back(name_of(result.bpb.verdict));
+      add_row(csv, fields);
+    }
   }
   return csv;
 }

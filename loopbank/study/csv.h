@@ -13,6 +13,10 @@ namespace loopbank {
 /// A row a finding of the paper.
 [[nodiscard]] std::string claims_csv(const PartResult& part);
 
+/// A row a rule, policy and place of each system whose exits were measured: what it costs in bits per
+/// byte with its decisive interval, and what it saves; means over the seeds.
+[[nodiscard]] std::string exits_csv(const PartResult& part);
+
 /// A row a point: panel, series, x, y, error and note under the names of the axes. Columns without
 /// a value are left out.
 [[nodiscard]] std::string figure_csv(const Figure& figure);

@@ -50,7 +50,8 @@ ShownPart shown_part(const PartResult& part) {
 
 std::vector<Figure> make_figures(const ShownPart& source) {
   std::vector<Figure> figures;
-  for (const auto& make : {score_figures, cost_figures, inside_figures, training_figures}) {
+  for (const auto& make :
+       {score_figures, cost_figures, inside_figures, early_exit_figures, training_figures}) {
     for (auto& figure : make(source)) {
       std::erase_if(figure.series, [](const FigureSeries& series) { return series.y.empty(); });
       if (!figure.series.empty()) {

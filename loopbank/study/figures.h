@@ -51,7 +51,8 @@ struct ReferenceLine {
 
 struct Figure {
   std::string id;
-  std::string section;  ///< of the page: scores, claims, loops, memory, together, inside, training
+  /// Of the page: scores, claims, loops, memory, together, inside, exits, training.
+  std::string section;
   std::string title;
   std::string caption;
   std::string x_title;
@@ -113,7 +114,7 @@ void add_score(FigureSeries& series, double at, const SystemResult& system, cons
 /// The panels of a figure in the order in which they appear; one empty name where it has none.
 [[nodiscard]] std::vector<std::string> panels_of(const Figure& figure);
 
-// The four kinds of figures, series without a point included.
+// The kinds of figures, series without a point included.
 
 /// Scores: by system, by task, against IsoPar, by difficulty.
 [[nodiscard]] std::vector<Figure> score_figures(const ShownPart& source);
@@ -122,6 +123,8 @@ void add_score(FigureSeries& series, double at, const SystemResult& system, cons
 /// The inner life of the models: how often each layer loops, how far its gates open, what a loop
 /// does to the state, and for which tokens.
 [[nodiscard]] std::vector<Figure> inside_figures(const ShownPart& source);
+/// What stopping early costs, and what it saves: by system, by rule, by policy.
+[[nodiscard]] std::vector<Figure> early_exit_figures(const ShownPart& source);
 /// What happens along the training: loss, loops and gates.
 [[nodiscard]] std::vector<Figure> training_figures(const ShownPart& source);
 

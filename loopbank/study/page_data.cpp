@@ -11,6 +11,7 @@
 #include <set>
 
 #include "loopbank/study/answers.h"
+#include "loopbank/study/exits_table.h"
 #include "loopbank/study/table.h"
 #include "loopbank/support/progress.h"
 
@@ -209,6 +210,7 @@ Json part_json(const PartView& view) {
                {"table", table_data(view.source)},
                {"claims", claims_of(part)},
                {"answers", answers_json(part)},
+               {"exits", exits_data(part)},
                {"figures", Json::array()},
                {"settings", part.settings},
                {"data", part.data},

@@ -125,12 +125,6 @@ std::string interval_text(const SystemComparison& comparison) {
   return text;
 }
 
-std::string_view word_for(Verdict verdict) {
-  return verdict == Verdict::kBetter  ? "better"
-         : verdict == Verdict::kWorse ? "worse"
-                                      : "too near to tell";
-}
-
 /// Every measured difference from the baselines, behind the marks of the table.
 Json comparisons_of(const PartResult& part) {
   auto list = Json::array();
@@ -145,7 +139,7 @@ Json comparisons_of(const PartResult& part) {
                           {"against", baseline.label},
                           {"letter", baseline.letter},
                           {"column", column.title},
-                          {"verdict", word_for(compared->verdict)},
+                          {"verdict", name_of(compared->verdict)},
                           {"over_seeds", compared->over_seeds},
                           {"text", interval_text(*compared)}});
         }

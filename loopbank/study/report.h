@@ -14,8 +14,8 @@ namespace loopbank {
 
 struct StudyReport {
   std::string html;
-  /// By name: each part's table (`PART-table.csv`), findings (`PART-claims.csv`) and figures
-  /// (`PART-FIGURE.csv`).
+  /// By name: each part's table (`PART-table.csv`), findings (`PART-claims.csv`), exits
+  /// (`PART-exits.csv`) and figures (`PART-FIGURE.csv`).
   std::map<std::string, std::string> csv;
 };
 

@@ -149,7 +149,8 @@ SystemResult summarize(const SystemRuns& all, const std::vector<Column>& columns
                    .paper = system.paper,
                    .matches = {},
                    .curves = {},
-                   .inside = {}};
+                   .inside = {},
+                   .exits = {}};
   for (const auto& run : runs) {
     row.seeds.push_back(run.seed);
   }

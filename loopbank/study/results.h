@@ -23,6 +23,7 @@
 #include "loopbank/dissect/inside.h"
 #include "loopbank/study/columns.h"
 #include "loopbank/study/run_result.h"
+#include "loopbank/study/system_exits.h"
 #include "loopbank/study/systems.h"
 #include "loopbank/study/time_plan.h"
 #include "loopbank/study/verdict.h"
@@ -93,6 +94,7 @@ struct SystemResult {
   std::optional<MatchResidual> matches = {};
   std::vector<TrainingCurve> curves = {};  ///< one a seed
   std::optional<Inside> inside = {};       ///< of the first seed's model
+  std::optional<SystemExits> exits = {};   ///< over the seeds that have them
 
   /// Of the paper's ten or one of the study's own; not part of a sweep.
   [[nodiscard]] bool is_single() const { return group == "paper" || group == "own"; }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/study/comparison.h"
+#include "loopbank/study/comparison_members.h"
 #include "loopbank/support/json_members.h"
 
 namespace loopbank {
@@ -29,18 +30,6 @@ void metric_member(const JsonReader& by, bool& is_bpb) {
 }  // namespace
 
 // The keys of each object; out of the unnamed namespace, where JsonWriter and JsonReader find them.
-
-void members(auto& by, Either<Difference> auto& difference) {
-  by("difference", difference.difference);
-  by("low", difference.low);
-  by("high", difference.high);
-  by("p", difference.p);
-}
-
-void members(auto& by, Either<SystemComparison> auto& comparison) {
-  members(by, comparison.questions);
-  by.object("seeds", comparison.seeds);
-}
 
 void members(auto& by, Either<ScoreSummary> auto& score) {
   by("mean", score.mean);
@@ -261,6 +250,9 @@ Json json_of(const PartResult& part) {
     if (row.inside) {
       by.json["inside"][row.name] = to_json(*row.inside);
     }
+    if (row.exits) {
+      by.json["exits"][row.name] = to_json(*row.exits);
+    }
   }
   return std::move(by.json);
 }
@@ -284,6 +276,11 @@ void read_part(const JsonReader& from, PartResult& part) {
     const auto* inside = from.find("inside");
     if (inside != nullptr && inside->contains(row.name)) {
       row.inside = inside_from_json(inside->at(row.name), from.where() + ".inside." + row.name);
+    }
+    const auto* exits = from.find("exits");
+    if (exits != nullptr && exits->contains(row.name)) {
+      row.exits = system_exits_from_json(exits->at(row.name), part.columns,
+                                         from.where() + ".exits." + row.name);
     }
   }
   complete_comparisons(part);

@@ -196,7 +196,8 @@ class Study {
         unknown.push_back({.name = system.name,
                            .label = system.label,
                            .run = entry.part->run_to_time(*entry.job),
-                           .tasks = &entry.part->tasks(entry.job->seed)});
+                           .tasks = &entry.part->tasks(entry.job->seed),
+                           .exits = entry.part->config().study.exits});
       }
     }
     auto measured = measure_system_times(

@@ -97,7 +97,11 @@ std::vector<Field> StudySettings::fields() {
           .minimum(1),
       Field("global_slots", &global_slots, "slots of the shared bank in the Mem systems")
           .minimum(1),
-      Field("width_step", &width_step, "F of a matched baseline is a multiple of this").minimum(1)};
+      Field("width_step", &width_step, "F of a matched baseline is a multiple of this").minimum(1),
+      Field("exits", &exits,
+            "measure what stopping early costs and saves in the systems with loops; adds a few "
+            "percent "
+            "to a run's time")};
 }
 
 std::vector<Field> BenchmarkSettings::fields() {

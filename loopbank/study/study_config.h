@@ -42,6 +42,7 @@ struct StudySettings {
   int64_t local_slots = 64;            ///< of the ten's memory systems
   int64_t global_slots = 32;           ///< likewise
   int64_t width_step = 16;             ///< by which the solver widens F
+  bool exits = true;                   ///< run_exits.h of systems with loops
   std::vector<Field> fields();
 };
 

@@ -11,6 +11,7 @@
 #include "loopbank/study/comparison.h"
 #include "loopbank/study/iso_time.h"
 #include "loopbank/study/results_json.h"
+#include "loopbank/study/run_exits.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
@@ -144,7 +145,7 @@ std::optional<RunResult> StudyPart::complete(const Job& given, bool show_progres
                                              const std::function<bool()>& should_stop) {
   if (is_done(given)) {  // by an earlier process; looking within may have been left out
     look_within(given);
-    return result_of(given);
+    return measure_exits_of(given, should_stop) ? std::optional(result_of(given)) : std::nullopt;
   }
   auto job = given;
   if (job.system.is_iso_time()) {
@@ -167,7 +168,7 @@ std::optional<RunResult> StudyPart::complete(const Job& given, bool show_progres
     return std::nullopt;
   }
   look_within(job);
-  return score(job, trained);
+  return measure_exits_of(job, should_stop) ? std::optional(score(job, trained)) : std::nullopt;
 }
 
 RunConfig StudyPart::run_to_time(const Job& job) const {
@@ -186,6 +187,11 @@ void StudyPart::look_within(const Job& job) {
   if (job.seed == job.system.seeds.front()) {
     ensure_inside(job.system.run, job.folder);
   }
+}
+
+bool StudyPart::measure_exits_of(const Job& job, const std::function<bool()>& stop) const {
+  return !config_.study.exits ||
+         ensure_exits(job.system.run, tasks_.at(job.seed), job.folder, stop);
 }
 
 RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
@@ -219,6 +225,7 @@ PartResult StudyPart::collect() const {
     SystemRuns done{.system = system, .runs = {}};
     std::vector<TrainingCurve> curves;
     std::optional<Inside> inside;
+    std::vector<RunExitsAt> exits;
     for (const auto seed : system.seeds) {
       const auto job = make_job(system, seed);
       if (is_done(job)) {
@@ -228,12 +235,18 @@ PartResult StudyPart::collect() const {
         if (auto found = read_inside(job.folder)) {
           inside = std::move(found);
         }
+        if (auto found = read_exits(job.folder)) {
+          exits.push_back({std::move(*found), job.folder});
+        }
       }
     }
     if (!done.runs.empty()) {
       result.systems.push_back(summarize(done, columns_));
       result.systems.back().curves = std::move(curves);
       result.systems.back().inside = std::move(inside);
+      if (!exits.empty()) {
+        result.systems.back().exits = summarize_exits(exits, columns_);
+      }
       all.push_back(std::move(done));
     }
   }

@@ -3,7 +3,8 @@
 ///
 ///     DIR/seed-1/data/            the embedded benchmark of the seed (study_data.h); text of one's
 ///                                 own is the same for all seeds, DIR/data/
-///     DIR/seed-1/systems/NAME/    a run directory (train/trainer.h) with scores/, inside.json and
+///     DIR/seed-1/systems/NAME/    a run directory (train/trainer.h) with scores/, inside.json, of a
+///                                 model with loops exits.json and scores-early/ (run_exits.h), and
 ///                                 result.json, the last of these written when the run is done
 ///     DIR/iso-time/NAME.json      the steps of a baseline in equal time
 
@@ -54,8 +55,8 @@ class StudyPart {
   /// A run that takes as long as the job: its own, or that of the system whose time it is to take.
   [[nodiscard]] RunConfig run_to_time(const Job& job) const;
 
-  /// Trains and scores a job, or goes on with it; the first seed of a system is looked into as
-  /// well.
+  /// Trains and scores a job, or goes on with it; its exits are measured, and the first seed of a
+  /// system is looked into as well. Of a job that is done, what an earlier call left out.
   /// @return nothing where it was stopped before its end; what was done is saved
   std::optional<RunResult> complete(const Job& job, bool show_progress,
                                     const std::function<bool()>& should_stop);
@@ -74,6 +75,8 @@ class StudyPart {
   [[nodiscard]] std::filesystem::path iso_time_file(const System& system) const;
   [[nodiscard]] const System& target_of(const System& baseline) const;
   static void look_within(const Job& job);
+  /// False where it was stopped.
+  [[nodiscard]] bool measure_exits_of(const Job& job, const std::function<bool()>& stop) const;
   [[nodiscard]] RunResult score(const Job& job, const TrainResult& trained) const;
   [[nodiscard]] std::string shared_settings() const;
 

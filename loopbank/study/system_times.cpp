@@ -13,6 +13,7 @@
 
 #include "loopbank/dissect/inside.h"
 #include "loopbank/eval/evaluate.h"
+#include "loopbank/study/run_exits.h"
 #include "loopbank/support/rounding.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/support/stopwatch.h"
@@ -90,6 +91,13 @@ double scoring_seconds(const LanguageModel& model, const TimedSystem& system,
   return seconds;
 }
 
+/// Seconds of measuring exits, which is done on the CPU.
+double exits_seconds(const RunConfig& run, const RunData& data, double scoring) {
+  LanguageModel model(run.model);
+  model.parameters().initialize(static_cast<uint64_t>(run.training.seed));
+  return estimate_exits_seconds(model, data.tokenizer, data.validation, run, scoring);
+}
+
 /// Systems timed side by side, by as many threads as a study has runs in work.
 class Timing {
  public:
@@ -144,8 +152,11 @@ class Timing {
     const auto data = open_run_data(run);
     LanguageModel model(run.model, device);
     model.parameters().initialize(static_cast<uint64_t>(run.training.seed));
-    time.rest_seconds =
-        validation_seconds(model, run, data) + scoring_seconds(model, system, data.tokenizer);
+    const double scoring = scoring_seconds(model, system, data.tokenizer);
+    time.rest_seconds = validation_seconds(model, run, data) + scoring;
+    if (system.exits) {
+      time.rest_seconds += exits_seconds(run, data, scoring);
+    }
     return time;
   }
 

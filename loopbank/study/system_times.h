@@ -1,7 +1,7 @@
 #pragma once
 /// What each system of a study takes on this machine, measured in a few seconds before its first
-/// step: training steps at the run's own sizes, one validation on some rows, a look within and the
-/// scoring of some questions, as many systems side by side as the study trains.
+/// step: training steps at the run's own sizes, one validation on some rows, a look within, the
+/// scoring of some questions and exits on a row, as many systems side by side as the study trains.
 
 #include <cstdint>
 #include <functional>
@@ -20,6 +20,7 @@ struct TimedSystem {
   std::string label;
   RunConfig run;                     ///< its steps and how often it validates count
   const std::vector<Task>* tasks{};  ///< that it is scored on
+  bool exits = false;                ///< whether run_exits.h measures it
 };
 
 struct TimingOptions {

@@ -1,7 +1,8 @@
 #pragma once
 /// How many steps of a study fit into a time, and which systems do where not all of them fit.
 ///
-///     seconds of a run = steps * seconds a step + the rest  (validations, scoring, looking within)
+///     seconds of a run = steps * seconds a step + the rest  (validations, scoring, looking within,
+///                                                            exits)
 ///     steps            = the most, the same for all systems, whose runs end in time
 ///
 /// Equal steps keep the comparison fair, so the steps come down first, to half of the study's own:
@@ -25,7 +26,7 @@ struct SystemTime {
   std::string label;            ///< as tables show it
   double tokens_a_step = 0.0;   ///< B T
   double seconds_a_step = 0.0;  ///< with the other runs beside it
-  double rest_seconds = 0.0;    ///< validations, scoring and looking within, whatever the steps
+  double rest_seconds = 0.0;    ///< validations, scoring, looking within, exits, whatever the steps
   int64_t runs = 1;             ///< still to be done, one a seed; 0: none
 
   /// Of one run.

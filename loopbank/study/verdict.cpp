@@ -15,6 +15,12 @@ Verdict verdict_on(const Difference& difference, bool lower_is_better) {
 
 }  // namespace
 
+std::string_view name_of(Verdict verdict) {
+  return verdict == Verdict::kBetter  ? "better"
+         : verdict == Verdict::kWorse ? "worse"
+                                      : "too near to tell";
+}
+
 void judge(SystemComparison& comparison, bool lower_is_better) {
   const auto& questions = comparison.questions;
   const auto& seeds = comparison.seeds;

@@ -29,6 +29,8 @@
 namespace loopbank {
 
 enum class Verdict { kBetter, kWorse, kOpen };
+/// `better`, `worse`, `too near to tell`.
+[[nodiscard]] std::string_view name_of(Verdict verdict);
 
 /// Which two systems, by name, and in which column, by key.
 struct ComparedPair {

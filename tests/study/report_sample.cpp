@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cmath>
-#include <string>
 #include <vector>
 
 namespace loopbank::testing {
@@ -338,6 +337,7 @@ Json part(const char* name, const char* title, bool text) {
     }
     if (recipe.loops > 0 && std::string(recipe.group) != "ponder") {
       json["inside"][recipe.name] = inside(recipe);
+      json["exits"][recipe.name] = sample_exits(3);
     }
   }
   const char* reasoning = text ? "math_bpb" : "reasoning_bpb";
@@ -381,7 +381,7 @@ Json poor_results() {
   json["parts"].erase(1);
   auto& only = json["parts"][0];
   only["seeds"] = {1};
-  for (const char* key : {"claims", "curves", "inside"}) {
+  for (const char* key : {"claims", "curves", "inside", "exits"}) {
     only.erase(key);
   }
   only["systems"] = {only["systems"][0], only["systems"][5]};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "loopbank/support/files.h"
 #include "small_study.h"
@@ -31,6 +32,14 @@ nlohmann::json timeless_results(const fs::path& out) {
       }
     }
   };
+  for (auto& exits : json["parts"][0]["exits"]) {
+    for (const char* list : {"results", "chosen"}) {
+      for (auto& one : exits[list]) {
+        one.erase("time_saved_share");
+        one.erase("time_saved_share_by_seed");
+      }
+    }
+  }
   forget(json["systems"]);
   forget(json["parts"][0]["systems"]);
   return json;
@@ -212,6 +221,66 @@ TEST(RunStudy, WhatAnEarlierProcessDidNotLookIntoIsLookedIntoNow) {
   write_file_atomically(run_folder(out, "loop3") / "inside.json", "{");
   expect_contains(error_of(ErrorCode::kData, [&] { (void)run_study(small_study(out, {"loop3"})); }),
                   "inside.json:1:1: expected what a model does within");
+}
+
+TEST(RunStudy, ExitsOfLoopsAreMeasuredOnceAndKept) {
+  const TestDirectory directory;
+  const auto out = directory.path() / "study";
+  ASSERT_TRUE(run_study(small_study(out)).finished);
+  const auto path = run_folder(out, "loop3") / "exits.json";
+  EXPECT_FALSE(fs::exists(run_folder(out, "isopar") / "exits.json"));
+  const auto before = read_file(path);
+  const auto exits = json_of_file(out / "results.json")["parts"][0]["exits"];
+  ASSERT_EQ(exits.size(), 1U);
+  const auto& results = exits["loop3"]["results"];
+  EXPECT_EQ(results[0]["name"], "all");
+  EXPECT_EQ(results[0]["flops_saved_share_by_seed"], nlohmann::json({0.0}));
+  EXPECT_EQ(results[0]["bpb_difference"]["difference"], 0.0);
+  EXPECT_EQ(results[1]["name"], "budget 2");
+  EXPECT_EQ(results[2]["name"], "budget 1");
+  EXPECT_EQ(results[2]["mean_loops"], 1.0);
+  EXPECT_GT(results[2]["flops_saved_share_by_seed"][0], 0.3);
+  std::set<std::string> measured;
+  for (const auto& result : results) {
+    measured.insert(result["where"].get<std::string>() + " " + result["kv"].get<std::string>());
+  }
+  EXPECT_EQ(measured,
+            (std::set<std::string>{"decode copy", "decode first", "decode full", "everywhere copy",
+                                   "everywhere first", "everywhere full", "scoring copy",
+                                   "scoring first", "scoring full"}));
+  expect_contains(read_file(out / "csv/benchmark-exits.csv"),
+                  "loop3,scoring,full,budget 1,budget:1,1,");
+  ASSERT_TRUE(run_study(small_study(out)).finished);
+  EXPECT_EQ(read_file(path), before);
+  // A folder of before, whose runs are done: what is missing is measured.
+  fs::remove(path);
+  ASSERT_TRUE(run_study(small_study(out)).finished);
+  EXPECT_TRUE(fs::exists(path));
+}
+
+TEST(RunStudy, WithoutExitsTheyAreToldAsNotMeasured) {
+  const TestDirectory directory;
+  const auto out = directory.path() / "study";
+  const auto options = small_study(out, {"loop3"}, {"study.exits=false"});
+  const auto outcome = run_study(options);
+  EXPECT_FALSE(fs::exists(run_folder(out, "loop3") / "exits.json"));
+  EXPECT_FALSE(outcome.result.parts[0].systems.at(0).exits.has_value());
+  EXPECT_FALSE(json_of_file(out / "results.json")["parts"][0].contains("exits"));
+  expect_contains(read_file(out / "report.html"),
+                  "It takes a trained system with loops whose exits were measured.");
+  EXPECT_TRUE(run_study(small_study(out, {"loop3"})).finished) << "no other settings of a run";
+  EXPECT_TRUE(fs::exists(run_folder(out, "loop3") / "exits.json"));
+}
+
+TEST(RunStudy, ABrokenExitsFileIsNamed) {
+  const TestDirectory directory;
+  const auto out = directory.path() / "study";
+  ASSERT_TRUE(run_study(small_study(out, {"loop3"})).finished);
+  write_file_atomically(run_folder(out, "loop3") / "exits.json", "{\"seed\": 3}");
+  expect_contains(
+      error_of(ErrorCode::kData, [&] { (void)run_study(small_study(out, {"loop3"})); }),
+      "exits.json: expected what stopping early costs a run, got no \"rows\". Remove the "
+      "file to measure it anew.");
 }
 
 TEST(RunStudy, AMovedStudyStillShowsWhatIsDone) {

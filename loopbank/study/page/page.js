@@ -56,10 +56,12 @@
     },
     making: () => data.command ? [element("pre", { className: "wrap", textContent: data.command })] : [],
   };
-  for (const question of [0, 1, 2, 3]) {
+  for (const question of [0, 1, 2, 3, 4]) {
     contents["question-" + (question + 1)] = () => data.parts.length === 0 ? [missing("Not measured.")]
       : data.parts.map((part) => answerElement(part, part.answers[question]));
   }
+  const answers = contents["question-5"];
+  contents["question-5"] = () => [...answers(), ...data.parts.map((part) => tables.exits(part))];
 
   function build() {
     document.title = data.title;

@@ -137,8 +137,19 @@ const tables = (() => {
     return box;
   }
 
+  /** What each system saves at each price; null where nothing was measured. */
+  function exits(part) {
+    const { columns, rows, legend } = part.exits;
+    if (rows.length === 0) return null;
+    const lines = rows.map((row) => element("tr", {},
+      rowHeading(row.system, element("small", { textContent: sentence(row.price) })),
+      ...row.cells.map((text, i) => cell(columns[i], text && sentence(text)))));
+    return element("div", {}, table("exits", [heading("system"), ...columns.map((name) => heading(sentence(name)))],
+      element("tbody", {}, ...lines)), element("p", { className: "legend", textContent: sentence(legend) }));
+  }
+
   const heat = (figure) => element("div", { className: "heats" },
     ...figure.panels.map((panel) => heatPanel(figure, panel)));
 
-  return { scores, claims, heat };
+  return { scores, claims, exits, heat };
 })();
