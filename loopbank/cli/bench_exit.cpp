@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,15 +43,49 @@ struct ExitFlags {
   bool json = false;
 };
 
-std::vector<Task> tasks_of(ExitFlags& flags) {
+constexpr std::string_view kModelPlace = "{model}";
+
+/// A path that may say where it is from a model's folder.
+std::string path_for(std::string path, const std::string& model) {
+  for (auto at = path.find(kModelPlace); at != std::string::npos;
+       at = path.find(kModelPlace, at + model.size())) {
+    path.replace(at, kModelPlace.size(), model);
+  }
+  return path;
+}
+
+/// What a model is measured on: seeds of a study have worlds of their own.
+struct ExitInputs {
+  std::vector<ExitDocument> documents;
+  std::vector<Task> tasks;
+};
+
+std::vector<Task> tasks_of(const ExitFlags& flags, const std::string& model) {
   if (flags.tasks.empty()) {
     return {};
   }
   if (flags.data.empty()) {
     throw CLI::RequiredError("--data");
   }
-  flags.source.directories.assign(flags.data.begin(), flags.data.end());
-  return load_tasks(flags.tasks, flags.source);
+  auto source = flags.source;
+  for (const auto& directory : flags.data) {
+    source.directories.emplace_back(path_for(directory, model));
+  }
+  return load_tasks(flags.tasks, source);
+}
+
+ExitInputs inputs_of(const ExitFlags& flags, const std::string& model, const Tokenizer& tokenizer) {
+  return {.documents = read_exit_documents(path_for(flags.text, model), tokenizer, flags.options),
+          .tasks = tasks_of(flags, model)};
+}
+
+/// Whether all models read the same.
+bool share_inputs(const ExitFlags& flags) {
+  const auto names_model = [](const std::string& path) {
+    return path.find(kModelPlace) != std::string::npos;
+  };
+  return !names_model(flags.text) &&
+         std::none_of(flags.data.begin(), flags.data.end(), names_model);
 }
 
 /// One config for all, so that they differ in their weights alone.
@@ -77,17 +112,18 @@ std::vector<std::string> expect_alike(const std::vector<std::string>& models) {
   return hashes;
 }
 
-std::string hash_of_documents(const std::vector<ExitDocument>& documents) {
+std::string hash_of_documents(const std::vector<ExitInputs>& inputs) {
   Hasher hasher;
-  for (const auto& document : documents) {
-    hasher.add(&document.prompt, sizeof(document.prompt));
-    hasher.add(document.tokens.data(), document.tokens.size() * sizeof(TokenId));
+  for (const auto& of_model : inputs) {
+    for (const auto& document : of_model.documents) {
+      hasher.add(&document.prompt, sizeof(document.prompt));
+      hasher.add(document.tokens.data(), document.tokens.size() * sizeof(TokenId));
+    }
   }
   return format_hash(hasher.hash());
 }
 
-std::string hash_of_tasks(const std::vector<Task>& tasks) {
-  Hasher hasher;
+void add_tasks(Hasher& hasher, const std::vector<Task>& tasks) {
   for (const auto& task : tasks) {
     hasher.add(task.name);
     for (const auto& instance : task.instances) {
@@ -98,17 +134,23 @@ std::string hash_of_tasks(const std::vector<Task>& tasks) {
       }
     }
   }
+}
+
+std::string hash_of_tasks(const std::vector<ExitInputs>& inputs) {
+  Hasher hasher;
+  for (const auto& of_model : inputs) {
+    add_tasks(hasher, of_model.tasks);
+  }
   return format_hash(hasher.hash());
 }
 
 /// Everything that decides the rows.
 nlohmann::ordered_json settings_of(const ExitFlags& flags, const std::vector<std::string>& hashes,
-                                   const std::vector<ExitDocument>& documents,
-                                   const std::vector<Task>& tasks) {
+                                   const std::vector<ExitInputs>& inputs) {
   const auto& options = flags.options;
   return {{"models", hashes},
-          {"text", hash_of_documents(documents)},
-          {"tasks", tasks.empty() ? "" : hash_of_tasks(tasks)},
+          {"text", hash_of_documents(inputs)},
+          {"tasks", flags.tasks.empty() ? "" : hash_of_tasks(inputs)},
           {"rules", options.rules},
           {"policies", options.policies},
           {"dtype", options.compute_dtype == at::kBFloat16 ? "bf16" : "fp32"},
@@ -121,19 +163,18 @@ nlohmann::ordered_json settings_of(const ExitFlags& flags, const std::vector<std
 
 /// Each model's rows, as far as they are not in the log.
 std::vector<ExitStudy> measure_models(const ExitFlags& flags, InferenceModel first,
-                                      const std::vector<ExitDocument>& documents,
-                                      const std::vector<Task>& tasks, ExitLog& log) {
+                                      const std::vector<ExitInputs>& inputs, ExitLog& log) {
   std::vector<ExitStudy> studies;
   Progress progress;
   if (log.rules().empty()) {
-    log.write_rules(exit_rules_of(first.model, documents, flags.options));
+    log.write_rules(exit_rules_of(first.model, inputs.front().documents, flags.options));
   }
   std::optional<InferenceModel> loaded(std::move(first));
   for (size_t m = 0; m < flags.models.size(); ++m) {
     if (m > 0) {
       const auto hash = loaded->tokenizer.hash();
       loaded.emplace(load_inference_model(flags.models[m]));
-      if (loaded->tokenizer.hash() != hash) {
+      if (share_inputs(flags) && loaded->tokenizer.hash() != hash) {
         fail(ErrorCode::kConfig, "bench exit: expected models of one tokenizer, got another in {}.",
              flags.models[m]);
       }
@@ -149,7 +190,9 @@ std::vector<ExitStudy> measure_models(const ExitFlags& flags, InferenceModel fir
                                     done + 1, total));
       };
     }
-    studies.push_back(measure_exits(loaded->model, loaded->tokenizer, documents, tasks, options));
+    const auto& of_model = inputs[std::min(m, inputs.size() - 1)];
+    studies.push_back(measure_exits(loaded->model, loaded->tokenizer, of_model.documents,
+                                    of_model.tasks, options));
   }
   progress.finish();
   return studies;
@@ -172,18 +215,19 @@ std::string lead_of(const ExitFlags& flags, const ExitStudy& study,
 }
 
 void run_exit(ExitFlags flags) {
-  const auto tasks = tasks_of(flags);
   const auto hashes = expect_alike(flags.models);
   auto first = load_inference_model(flags.models.front());
   const auto config = first.model.config();
   flags.options.document_tokens = flags.document_tokens > 0
                                       ? flags.document_tokens
                                       : trained_length(flags.models.front(), config);
-  const auto documents = read_exit_documents(flags.text, first.tokenizer, flags.options);
+  std::vector<ExitInputs> inputs = {inputs_of(flags, flags.models.front(), first.tokenizer)};
+  for (size_t m = 1; m < flags.models.size() && !share_inputs(flags); ++m) {
+    inputs.push_back(inputs_of(flags, flags.models[m], Tokenizer::load(flags.models[m])));
+  }
   const FolderLock lock(flags.out, "measures", ErrorCode::kData);
-  ExitLog log(std::filesystem::path(flags.out) / "rows.jsonl",
-              settings_of(flags, hashes, documents, tasks));
-  const auto study = combine_exits(measure_models(flags, std::move(first), documents, tasks, log));
+  ExitLog log(std::filesystem::path(flags.out) / "rows.jsonl", settings_of(flags, hashes, inputs));
+  const auto study = combine_exits(measure_models(flags, std::move(first), inputs, log));
   nlohmann::ordered_json json = {
       {"model_folders", flags.models},
       {"text", flags.text},
@@ -214,8 +258,10 @@ void add_bench_exit(CLI::App& bench) {
                    "model.safetensors and tokenizer.json")
       ->required();
   command
-      ->add_option("--text", flags->text,
-                   "Held-out documents: .jsonl (field text) or .txt, .gz, .zst")
+      ->add_option(
+          "--text", flags->text,
+          "Held-out documents: .jsonl (field text) or .txt, .gz, .zst; {model} in it is each "
+          "model's folder")
       ->required();
   command
       ->add_option("--out", flags->out,
@@ -224,8 +270,9 @@ void add_bench_exit(CLI::App& bench) {
   comma_separated(
       command->add_option("--tasks", flags->tasks, "Tasks and suites to be scored by each rule"));
   command
-      ->add_option("--data", flags->data,
-                   "Folder of the tasks' .jsonl files; may be given several times")
+      ->add_option(
+          "--data", flags->data,
+          "Folder of the tasks' .jsonl files, {model} as above; may be given several times")
       ->allow_extra_args(false);
   add_setting_flag(*command,
                    Field("limit", &flags->source.limit, "questions per task (all)").minimum(1));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -90,9 +91,12 @@ class BenchExit : public BenchInference {
                                     const std::vector<std::string>& more = {}) const {
     std::vector<std::string> words = {"exit"};
     words.insert(words.end(), models.begin(), models.end());
-    words.insert(words.end(), {"--text", "held-out.jsonl", "--out", "exits", "--document-tokens",
-                               "32", "--policies", "copy", "--turns", "1", "--json"});
+    words.insert(words.end(), {"--out", "exits", "--document-tokens", "32", "--policies", "copy",
+                               "--turns", "1", "--json"});
     words.insert(words.end(), more.begin(), more.end());
+    if (std::find(more.begin(), more.end(), "--text") == more.end()) {
+      words.insert(words.end(), {"--text", "held-out.jsonl"});
+    }
     return bench(words);
   }
   const std::vector<std::string> kRules = {"--rules", "cdf:0.5", "cdf:0.5,hard"};
@@ -116,6 +120,24 @@ TEST_F(BenchExit, WritesResultsAndAPage) {
   EXPECT_EQ(Json::parse(read_file(directory_.path() / "exits/results.json")), json);
   EXPECT_NE(read_file(directory_.path() / "exits/exit.html").find("cdf:0.5,hard"),
             std::string::npos);
+}
+
+TEST_F(BenchExit, EachModelMayHaveATextOfItsOwn) {
+  const auto text = read_file(directory_.path() / "held-out.jsonl");
+  write_text(directory_.path() / "model/own.jsonl", text);
+  write_text(directory_.path() / "other/own.jsonl", text + text);
+  const auto own = exits({"model", "other"}, {"--rules", "cdf:0.5", "--text", "{model}/own.jsonl"});
+  ASSERT_EQ(own.status, 0) << own.err;
+  std::vector<size_t> documents;  // of each row
+  std::istringstream rows(read_file(directory_.path() / "exits/rows.jsonl"));
+  for (std::string line; std::getline(rows, line);) {
+    if (line.find("document_bpb") != std::string::npos) {
+      documents.push_back(Json::parse(line).at("document_bpb").size());
+    }
+  }
+  ASSERT_FALSE(documents.empty());
+  EXPECT_EQ(documents.front(), 3U);
+  EXPECT_EQ(documents.back(), 6U);
 }
 
 TEST_F(BenchExit, GoesOnWhereItWasKilledAndSetsSeedsTogether) {
