@@ -53,7 +53,7 @@ struct MasterRows {
 constexpr auto kBf16Bytes = static_cast<int64_t>(sizeof(uint16_t));
 
 /// Zeros on huge pages. Those of the memory pool lie on such too, and some of it may be free, which
-/// spares the system's clearing of pages: half a second for 250 MB on a virtual machine.
+/// spares the system's clearing of pages: 0.4 s for 250 MB on a virtual machine.
 at::Tensor room_for_panels(int64_t bytes) {
   if (c10::GetCPUAllocator() != c10::GetDefaultCPUAllocator()) {
     return at::zeros({bytes}, at::kByte);

@@ -19,8 +19,8 @@ constexpr int64_t kPartLanes = static_cast<int64_t>(hn::MaxLanes(StripPart()));
 /// Rows and registers of a row at a time: as many sums as leave room for the weights.
 constexpr int64_t kRowsAtOnce = 6;
 constexpr int64_t kPartsAtOnce = kPartLanes == 16 ? 4 : 2;
-/// The same of few rows: as much of a panel as registers hold sums of, since its memory is then read
-/// more nearly as it lies.
+/// The same of few rows: as much of a panel as registers hold sums of, since its memory is then
+/// read more nearly as it lies.
 constexpr int64_t parts_of(int64_t rows) {
   if (kPartLanes != 8) {
     return kPartsAtOnce;
