@@ -5,8 +5,9 @@
 /// Why: with pages of 4 KB the CPU looks up addresses at a third to a half of the reads' own cost
 /// (Zen 4 reads 25 GB/s from memory in place of 35, 65 from L3 in place of 84), and a matrix of a
 /// few MB hardly fills pages of its own. So blocks that are asked for one after the other lie side
-/// by side, whole or in part on the same pages. Not for what comes and goes: memory goes back to the
-/// system when the last block of its neighbourhood is freed; ops/cpu/memory_pool.h is for the rest.
+/// by side, whole or in part on the same pages. Not for what comes and goes: memory goes back to
+/// the system when the last block of its neighbourhood is freed; ops/cpu/memory_pool.h is for the
+/// rest.
 
 #include <cstddef>
 #include <memory>

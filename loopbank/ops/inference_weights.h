@@ -4,8 +4,8 @@
 /// Goals: every output is the same bit for bit whatever the number of rows, the other rows and the
 /// number of threads, so that a token decoded alone, in a chunk or with its whole prompt gives the
 /// same answer; one row runs at the speed of the memory; no allocation and no call of ATen in the
-/// raw form. Each output has one fp32 sum over k in ascending order, with codes over groups of 32 k,
-/// each summed up exactly (simd/panel_codes.h); rows and columns only decide which sums a thread
+/// raw form. Each output has one fp32 sum over k in ascending order, with codes over groups of 32
+/// k, each summed up exactly (simd/panel_codes.h); rows and columns only decide which sums a thread
 /// holds in registers at a time.
 ///
 /// Not for training: there is no gradient. Rejected: oneDNN, whose order of sums changes with the
@@ -46,11 +46,11 @@ struct ReadAhead {
 
 class InferenceWeights {
  public:
-  /// @param masters  one [out_k, in] per layer of the same input, fp32 or bf16, on the CPU, of which
-  ///                 a copy is made; their outputs come side by side
+  /// @param masters  one [out_k, in] per layer of the same input, fp32 or bf16, on the CPU, which
+  ///                 are copied; their outputs come side by side
   /// Codes are those of quantize, which finds them again in masters that were dequantized.
-  /// @throws Error kShape when `in` differs or there is no weight, kDtype for another dtype, kDevice
-  /// for weights elsewhere, and what quantize throws
+  /// @throws Error kShape when `in` differs or there is no weight, kDtype for another dtype,
+  /// kDevice for weights elsewhere, and what quantize throws
   InferenceWeights(const std::vector<at::Tensor>& masters, WeightFormat format);
 
   /// The same of codes as quantize gives them and a quantized model stores them, without a detour
@@ -58,8 +58,8 @@ class InferenceWeights {
   ///
   /// @param layers  one [out_k, in] per layer of the same input, on the CPU, with the same bits, of
   ///                which a copy is made
-  /// @throws Error kShape when `in` differs or there is no weight, kConfig when the bits differ, and
-  /// what dequantize throws
+  /// @throws Error kShape when `in` differs or there is no weight, kConfig when the bits differ,
+  /// and what dequantize throws
   explicit InferenceWeights(const std::vector<Quantized>& layers);
 
   [[nodiscard]] WeightFormat format() const { return format_; }
@@ -77,14 +77,15 @@ class InferenceWeights {
   /// @throws Error kShape when the last axis differs, kDtype for another dtype, kDevice for a GPU
   /// Numerics: sums in fp32, one rounding at the end. With weights of fp32 x is widened, with bf16
   /// it is rounded to bf16 first, with codes to 16 bits with a step for every 32 inputs, 2^-15 of
-  /// the largest of them at most. Bit for bit the same for a row by itself and among others, for one
-  /// machine and one dtype of x.
+  /// the largest of them at most. Bit for bit the same for a row by itself and among others, for
+  /// one machine and one dtype of x.
   [[nodiscard]] at::Tensor multiply(const at::Tensor& x) const;
 
   /// The same on memory of the caller: no allocation once a thread has seen the largest number of
   /// rows. From any thread; outside of parallel regions all threads take part.
   /// @param x  [rows, in]   fp32 or bf16, row-major
   /// @param y  [rows, out]  fp32 or bf16, row-major
+  /// @param ahead  asked for meanwhile, with one row on AVX-512
   void multiply(const Matrix& x, const Matrix& y, const ReadAhead& ahead = {}) const;
 
  private:

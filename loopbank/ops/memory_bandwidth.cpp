@@ -19,7 +19,7 @@ constexpr size_t kPartBytes = size_t{32} << 20U;
 constexpr int kPasses = 8;
 
 /// One load, as wide as every CPU has.
-using Lanes [[gnu::vector_size(16)]] = uint64_t;
+using Lanes = uint64_t __attribute__((vector_size(16)));
 constexpr size_t kSums = 8;  // side by side, so that no addition waits for another
 
 uint64_t sum_of(const char* from, size_t bytes) {

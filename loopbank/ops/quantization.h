@@ -46,8 +46,8 @@ struct Quantized {
 /// 8 bit: the largest of a group becomes 127. 4 bit: the largest becomes one of -6 to -8, whichever
 /// of 16 scales has the least squared error (0.0834 of the weights' norm; 0.0882 where it is always
 /// -8, 0.0999 where codes are -7..7). Groups that lie on such a grid already keep its values: among
-/// the scales that give them exactly, the largest is taken. Groups whose scale would be under 2^-100
-/// become 0.
+/// the scales that give them exactly, the largest is taken. Groups whose scale would be under
+/// 2^-100 become 0.
 ///
 /// @param master  [out, in]  fp32 on the CPU
 /// @param bits    8 or 4

@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/CPUAllocator.h>
 #include <c10/util/BFloat16.h>
 
 #include <algorithm>
@@ -50,6 +52,17 @@ struct MasterRows {
 
 constexpr auto kBf16Bytes = static_cast<int64_t>(sizeof(uint16_t));
 
+/// Zeros on huge pages. Those of the memory pool lie on such too, and some of it may be free, which
+/// spares the system's clearing of pages: 0.4 s for 250 MB on a virtual machine.
+at::Tensor room_for_panels(int64_t bytes) {
+  if (c10::GetCPUAllocator() != c10::GetDefaultCPUAllocator()) {
+    return at::zeros({bytes}, at::kByte);
+  }
+  const auto memory = take_huge_memory(static_cast<size_t>(bytes));
+  return at::from_blob(
+      memory.get(), {bytes}, [memory](void*) {}, at::kByte);  // kept by the tensor
+}
+
 /// Panels of zeros, each filled by fill(its first row, its rows, its columns, its bytes).
 template <typename Fill>
 at::Tensor panels_of(WeightFormat format, int64_t out, int64_t in, const Fill& fill) {
@@ -57,8 +70,8 @@ at::Tensor panels_of(WeightFormat format, int64_t out, int64_t in, const Fill& f
   const auto full_bytes = panel_bytes(format, in, kPanelColumns);
   const auto total =
       (panels - 1) * full_bytes + panel_bytes(format, in, panel_columns(panels - 1, out));
-  const auto memory = take_huge_memory(static_cast<size_t>(total));
-  auto* const bytes = memory.get();
+  auto packed = room_for_panels(total);
+  auto* const bytes = static_cast<char*>(packed.data_ptr());
   at::parallel_for(0, panels, /*grain_size=*/1, [&](int64_t panel, int64_t end) {
     for (; panel < end; ++panel) {
       const auto first = panel * kPanelColumns;
@@ -66,8 +79,7 @@ at::Tensor panels_of(WeightFormat format, int64_t out, int64_t in, const Fill& f
            bytes + panel * full_bytes);
     }
   });
-  return at::from_blob(
-      bytes, {total}, [memory](void*) {}, at::kByte);  // kept by the tensor
+  return packed;
 }
 
 constexpr auto kWordBytes = static_cast<int64_t>(sizeof(uint32_t));

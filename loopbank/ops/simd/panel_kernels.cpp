@@ -19,6 +19,14 @@ constexpr int64_t kPartLanes = static_cast<int64_t>(hn::MaxLanes(StripPart()));
 /// Rows and registers of a row at a time: as many sums as leave room for the weights.
 constexpr int64_t kRowsAtOnce = 6;
 constexpr int64_t kPartsAtOnce = kPartLanes == 16 ? 4 : 2;
+/// The same of few rows: as much of a panel as registers hold sums of, since its memory is then
+/// read more nearly as it lies.
+constexpr int64_t parts_of(int64_t rows) {
+  if (kPartLanes != 8) {
+    return kPartsAtOnce;
+  }
+  return rows == 1 ? 8 : rows <= 3 ? 4 : kPartsAtOnce;
+}
 
 /// One k of fp32 weights.
 struct Fp32Steps {
@@ -54,14 +62,14 @@ HWY_INLINE void add_steps(PartVector (&sum)[kRows][kParts], const float* x, int6
     HWY_UNROLL(8)
     for (int64_t within = 0; within < Steps::kDepth; ++within) {
       PartVector weight[kParts];
-      HWY_UNROLL(4)
+      HWY_UNROLL(8)
       for (int64_t part = 0; part < kParts; ++part) {
         weight[part] = steps.weight(k, within, column + part * kPartLanes);
       }
       HWY_UNROLL(8)
       for (int64_t i = 0; i < kRows; ++i) {
         const auto value = hn::Set(StripPart(), x[i * x_stride + k + within]);
-        HWY_UNROLL(4)
+        HWY_UNROLL(8)
         for (int64_t part = 0; part < kParts; ++part) {
           sum[i][part] = hn::MulAdd(value, weight[part], sum[i][part]);
         }
@@ -83,7 +91,7 @@ struct CarriedSums {
     PartVector sum[kRows][kParts];
     HWY_UNROLL(8)
     for (int64_t i = 0; i < kRows; ++i) {
-      HWY_UNROLL(4)
+      HWY_UNROLL(8)
       for (int64_t part = 0; part < kParts; ++part) {
         sum[i][part] =
             p.add ? hn::LoadU(d, sums + i * kPanelColumns + part * kPartLanes) : hn::Zero(d);
@@ -93,7 +101,7 @@ struct CarriedSums {
               p.depth);
     HWY_UNROLL(8)
     for (int64_t i = 0; i < kRows; ++i) {
-      HWY_UNROLL(4)
+      HWY_UNROLL(8)
       for (int64_t part = 0; part < kParts; ++part) {
         hn::StoreU(sum[i][part], d, sums + i * kPanelColumns + part * kPartLanes);
       }
@@ -103,9 +111,10 @@ struct CarriedSums {
 
 template <int64_t kRows, typename Sums>
 HWY_NOINLINE void multiply_rows(const PanelProduct& p, const Sums& sums, int64_t row) {
+  constexpr auto kParts = parts_of(kRows);
   int64_t column = 0;
-  for (; column + kPartsAtOnce * kPartLanes <= p.columns; column += kPartsAtOnce * kPartLanes) {
-    sums.template add_tile<kRows, kPartsAtOnce>(p, row, column);
+  for (; column + kParts * kPartLanes <= p.columns; column += kParts * kPartLanes) {
+    sums.template add_tile<kRows, kParts>(p, row, column);
   }
   for (; column < p.columns; column += kPartLanes) {
     sums.template add_tile<kRows, 1>(p, row, column);

@@ -19,8 +19,8 @@ namespace {
 #define LOOPBANK_VNNI_INLINE \
   __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"), always_inline)) inline
 
-/// Rows and registers of a row at a time. Three rows would fill the registers, and GCC 12 then keeps
-/// sums in memory: 83 G multiply-adds a second for 97.
+/// Rows and registers of a row at a time. Three rows would fill the registers, and GCC 12 then
+/// keeps sums in memory: 83 G multiply-adds a second for 97.
 constexpr int64_t kVnniRows = 2;
 constexpr int64_t kVnniParts = 4;
 constexpr int64_t kAheadBytesPerGroup = 1024;
