@@ -1,5 +1,6 @@
 #include "loopbank/ops/workspace.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -66,6 +67,19 @@ TEST(Workspace, ItsOwnViewsHoldWhatTheyLookAtUntilTheyAreDropped) {
   EXPECT_EQ(workspace.tensor({12}, at::kFloat).data_ptr(), data);
 }
 
+TEST(Workspace, DroppedViewsLetGoOfTheirMemoryAtTheNextView) {
+  Workspace workspace;
+  {
+    const auto a = workspace.view(workspace.tensor({12}, at::kFloat), {3}, {1}, 0);
+    const auto b = workspace.view(workspace.tensor({12}, at::kFloat), {3}, {1}, 0);
+  }
+  const auto elsewhere = at::arange(3, at::kFloat);
+  EXPECT_TRUE(workspace.view(elsewhere, {3}, {1}, 0).equal(elsewhere));
+  const auto c = workspace.tensor({12}, at::kFloat);
+  const auto d = workspace.tensor({12}, at::kFloat);
+  EXPECT_EQ(workspace.num_tensors(), 2U);
+}
+
 TEST(Workspace, LargeTensorsAndOtherTypesAreNotKept) {
   Workspace workspace;
   EXPECT_EQ(workspace.tensor({(1 << 16) + 1}, at::kFloat).size(0), (1 << 16) + 1);
@@ -118,6 +132,8 @@ TEST(WorkspaceScope, ChangesNoValue) {
     EXPECT_TRUE(from_workspace[i].equal(plain[i]));
   }
   EXPECT_TRUE(in_type(x, at::kFloat).is_same(x));
+  const auto last_rows = x.narrow(1, 1, 3);
+  EXPECT_TRUE(strided(last_rows, {3, 2}, {6, 1}, 2).equal(last_rows[0].narrow(1, 2, 2)));
 }
 
 }  // namespace
