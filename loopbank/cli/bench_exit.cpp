@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +20,7 @@
 #include "loopbank/study/exit_log.h"
 #include "loopbank/study/exit_page.h"
 #include "loopbank/study/exit_study.h"
+#include "loopbank/study/exit_words.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
 #include "loopbank/support/hash.h"
@@ -32,25 +32,64 @@ namespace {
 
 struct ExitFlags {
   std::vector<std::string> models;
-  std::string text;
+  std::vector<std::string> texts;  // one, or one each
   std::string out;
   std::vector<std::string> tasks;
-  std::vector<std::string> data;
-  int64_t document_tokens = 0;  // 0: not given
+  std::vector<std::string> data;  // folders of all, or, with a text each, one each
+  int64_t document_tokens = 0;    // 0: not given
   TaskSource source;
   ExitStudyOptions options;
   bool json = false;
 };
 
-std::vector<Task> tasks_of(ExitFlags& flags) {
+/// What a model is measured on.
+struct ModelInput {
+  std::vector<ExitDocument> documents;
+  std::vector<Task> tasks;
+};
+
+std::vector<Task> tasks_of(const ExitFlags& flags, size_t model) {
   if (flags.tasks.empty()) {
     return {};
   }
   if (flags.data.empty()) {
     throw CLI::RequiredError("--data");
   }
-  flags.source.directories.assign(flags.data.begin(), flags.data.end());
-  return load_tasks(flags.tasks, flags.source);
+  auto source = flags.source;
+  source.directories.assign(flags.data.begin(), flags.data.end());
+  if (flags.texts.size() > 1 && flags.data.size() == flags.models.size()) {
+    source.directories = {flags.data[model]};
+  }
+  return load_tasks(flags.tasks, source);
+}
+
+/// Of each model: all of one text where there is one, in the tokens of one tokenizer then.
+std::vector<ModelInput> inputs_of(const ExitFlags& flags) {
+  const auto& models = flags.models;
+  if (flags.texts.size() != 1 && flags.texts.size() != models.size()) {
+    fail(ErrorCode::kConfig,
+         "bench exit: expected one --text or one for each of {} models, got {}.", models.size(),
+         flags.texts.size());
+  }
+  std::vector<ModelInput> inputs;
+  std::string hash;
+  for (size_t m = 0; m < models.size(); ++m) {
+    const auto tokenizer = Tokenizer::load(models[m]);
+    if (flags.texts.size() == 1 && m > 0) {
+      if (tokenizer.hash() != hash) {
+        fail(ErrorCode::kConfig,
+             "bench exit: expected models of one tokenizer for one text, got another in {}. Give a "
+             "--text for each model.",
+             models[m]);
+      }
+      inputs.push_back(inputs.front());
+      continue;
+    }
+    hash = tokenizer.hash();
+    inputs.push_back(
+        {read_exit_documents(flags.texts[m], tokenizer, flags.options), tasks_of(flags, m)});
+  }
+  return inputs;
 }
 
 /// One config for all, so that they differ in their weights alone.
@@ -103,12 +142,16 @@ std::string hash_of_tasks(const std::vector<Task>& tasks) {
 
 /// Everything that decides the rows.
 nlohmann::ordered_json settings_of(const ExitFlags& flags, const std::vector<std::string>& hashes,
-                                   const std::vector<ExitDocument>& documents,
-                                   const std::vector<Task>& tasks) {
+                                   const std::vector<ModelInput>& inputs) {
   const auto& options = flags.options;
+  std::vector<std::string> texts, tasks;
+  for (const auto& input : inputs) {
+    texts.push_back(hash_of_documents(input.documents));
+    tasks.push_back(input.tasks.empty() ? "" : hash_of_tasks(input.tasks));
+  }
   return {{"models", hashes},
-          {"text", hash_of_documents(documents)},
-          {"tasks", tasks.empty() ? "" : hash_of_tasks(tasks)},
+          {"text", texts},
+          {"tasks", tasks},
           {"rules", options.rules},
           {"policies", options.policies},
           {"dtype", options.compute_dtype == at::kBFloat16 ? "bf16" : "fp32"},
@@ -120,23 +163,15 @@ nlohmann::ordered_json settings_of(const ExitFlags& flags, const std::vector<std
 }
 
 /// Each model's rows, as far as they are not in the log.
-std::vector<ExitStudy> measure_models(const ExitFlags& flags, InferenceModel first,
-                                      const std::vector<ExitDocument>& documents,
-                                      const std::vector<Task>& tasks, ExitLog& log) {
+std::vector<ExitStudy> measure_models(const ExitFlags& flags, const std::vector<ModelInput>& inputs,
+                                      ExitLog& log) {
   std::vector<ExitStudy> studies;
   Progress progress;
-  if (log.rules().empty()) {
-    log.write_rules(exit_rules_of(first.model, documents, flags.options));
-  }
-  std::optional<InferenceModel> loaded(std::move(first));
   for (size_t m = 0; m < flags.models.size(); ++m) {
-    if (m > 0) {
-      const auto hash = loaded->tokenizer.hash();
-      loaded.emplace(load_inference_model(flags.models[m]));
-      if (loaded->tokenizer.hash() != hash) {
-        fail(ErrorCode::kConfig, "bench exit: expected models of one tokenizer, got another in {}.",
-             flags.models[m]);
-      }
+    const auto loaded = load_inference_model(flags.models[m]);
+    const auto& [documents, tasks] = inputs[m];
+    if (log.rules().empty()) {
+      log.write_rules(exit_rules_of(loaded.model, documents, flags.options));
     }
     const auto place = static_cast<int64_t>(m);
     auto options = flags.options;
@@ -149,7 +184,7 @@ std::vector<ExitStudy> measure_models(const ExitFlags& flags, InferenceModel fir
                                     done + 1, total));
       };
     }
-    studies.push_back(measure_exits(loaded->model, loaded->tokenizer, documents, tasks, options));
+    studies.push_back(measure_exits(loaded.model, loaded.tokenizer, documents, tasks, options));
   }
   progress.finish();
   return studies;
@@ -159,8 +194,8 @@ std::string lead_of(const ExitFlags& flags, const ExitStudy& study,
                     const nlohmann::ordered_json& json) {
   auto lead = fmt::format(
       "{} on {}: {} tokens of {} documents scored{}, in {} on {} threads, times of {} documents.",
-      fmt::join(flags.models, ", "), flags.text, study.scored_tokens, study.documents,
-      study.models > 1 ? " by each" : "", json.at("dtype").get<std::string>(),
+      fmt::join(flags.models, ", "), fmt::join(flags.texts, ", "), study.scored_tokens,
+      study.documents, scored_by(study), json.at("dtype").get<std::string>(),
       json.at("threads").get<int>(), study.timed_documents);
   if (study.models > 1) {
     lead += " Figures are means over the models";
@@ -172,21 +207,18 @@ std::string lead_of(const ExitFlags& flags, const ExitStudy& study,
 }
 
 void run_exit(ExitFlags flags) {
-  const auto tasks = tasks_of(flags);
   const auto hashes = expect_alike(flags.models);
-  auto first = load_inference_model(flags.models.front());
-  const auto config = first.model.config();
+  const auto config = load_config(std::filesystem::path(flags.models.front()) / "config.json");
   flags.options.document_tokens = flags.document_tokens > 0
                                       ? flags.document_tokens
                                       : trained_length(flags.models.front(), config);
-  const auto documents = read_exit_documents(flags.text, first.tokenizer, flags.options);
+  const auto inputs = inputs_of(flags);
   const FolderLock lock(flags.out, "measures", ErrorCode::kData);
-  ExitLog log(std::filesystem::path(flags.out) / "rows.jsonl",
-              settings_of(flags, hashes, documents, tasks));
-  const auto study = combine_exits(measure_models(flags, std::move(first), documents, tasks, log));
+  ExitLog log(std::filesystem::path(flags.out) / "rows.jsonl", settings_of(flags, hashes, inputs));
+  const auto study = combine_exits(measure_models(flags, inputs, log));
   nlohmann::ordered_json json = {
       {"model_folders", flags.models},
-      {"text", flags.text},
+      {"texts", flags.texts},
       {"dtype", flags.options.compute_dtype == at::kBFloat16 ? "bf16" : "fp32"},
       {"threads", at::get_num_threads()},
       {"loops", config.most_loops()},
@@ -214,8 +246,11 @@ void add_bench_exit(CLI::App& bench) {
                    "model.safetensors and tokenizer.json")
       ->required();
   command
-      ->add_option("--text", flags->text,
-                   "Held-out documents: .jsonl (field text) or .txt, .gz, .zst")
+      ->add_option(
+          "--text", flags->texts,
+          "Held-out documents: .jsonl (field text) or .txt, .gz, .zst; given once, or once "
+          "for each model")
+      ->allow_extra_args(false)
       ->required();
   command
       ->add_option("--out", flags->out,
@@ -224,8 +259,10 @@ void add_bench_exit(CLI::App& bench) {
   comma_separated(
       command->add_option("--tasks", flags->tasks, "Tasks and suites to be scored by each rule"));
   command
-      ->add_option("--data", flags->data,
-                   "Folder of the tasks' .jsonl files; may be given several times")
+      ->add_option(
+          "--data", flags->data,
+          "Folder of the tasks' .jsonl files; may be given several times, or with a text each "
+          "once for each model")
       ->allow_extra_args(false);
   add_setting_flag(*command,
                    Field("limit", &flags->source.limit, "questions per task (all)").minimum(1));
