@@ -154,6 +154,33 @@ TEST_F(BenchExit, GoesOnWhereItWasKilledAndSetsSeedsTogether) {
   EXPECT_EQ(Json::parse(again.out), json);
 }
 
+TEST_F(BenchExit, ATextForEachModelIsItsOwn) {
+  write_text(
+      directory_.path() / "another.jsonl",
+      Json({{"text", "A text of the other world, of fifty characters or so."}}).dump() + "\n" +
+          Json({{"text", "And one more of these that is long enough to count."}}).dump() + "\n");
+  const auto both = exits({"model", "other"}, {"--text", "another.jsonl", "--rules", "cdf:0.5"});
+  ASSERT_EQ(both.status, 0) << both.err;
+  const auto json = Json::parse(both.out);
+  EXPECT_EQ(json.at("texts"), (Json{"held-out.jsonl", "another.jsonl"}));
+  EXPECT_EQ(json.at("documents"), 3 + 2);
+  const auto alone =
+      bench({"exit", "other", "--text", "another.jsonl", "--out", "alone", "--document-tokens",
+             "32", "--policies", "copy", "--turns", "1", "--rules", "cdf:0.5", "--json"});
+  ASSERT_EQ(alone.status, 0) << alone.err;
+  const auto of_other = Json::parse(alone.out);
+  for (size_t row = 0; row < of_other.at("results").size(); ++row) {
+    EXPECT_EQ(json.at("results")[row].at("by_model")[1].at("bpb"),
+              of_other.at("results")[row].at("bpb"));
+  }
+  const auto three =
+      exits({"model", "other"}, {"--text", "another.jsonl", "--text", "corpus.jsonl"});
+  EXPECT_EQ(three.status, 2);
+  EXPECT_NE(three.err.find("expected one --text or one for each of 2 models, got 3."),
+            std::string::npos)
+      << three.err;
+}
+
 TEST_F(BenchExit, RefusesOtherSettingsAndModelsThatDoNotBelongTogether) {
   ASSERT_EQ(exits({"model"}, kRules).status, 0);
   const auto other_rules = exits({"model"}, {"--rules", "cdf:0.6"});
