@@ -193,10 +193,10 @@ std::vector<ExitStudy> measure_models(const ExitFlags& flags, const std::vector<
 std::string lead_of(const ExitFlags& flags, const ExitStudy& study,
                     const nlohmann::ordered_json& json) {
   auto lead = fmt::format(
-      "{} on {}: {} tokens of {} documents scored{}, in {} on {} threads, times of {} documents.",
+      "{} on {}: {} tokens of {} documents scored{}, in {} on {} thread{}, times of {} documents.",
       fmt::join(flags.models, ", "), fmt::join(flags.texts, ", "), study.scored_tokens,
       study.documents, scored_by(study), json.at("dtype").get<std::string>(),
-      json.at("threads").get<int>(), study.timed_documents);
+      json.at("threads").get<int>(), json.at("threads") == 1 ? "" : "s", study.timed_documents);
   if (study.models > 1) {
     lead += " Figures are means over the models";
     lead += flags.options.rules.empty()
