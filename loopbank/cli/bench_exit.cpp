@@ -8,7 +8,9 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,23 +34,34 @@ namespace {
 
 struct ExitFlags {
   std::vector<std::string> models;
-  std::vector<std::string> texts;  // one, or one each
+  std::string text;
   std::string out;
   std::vector<std::string> tasks;
-  std::vector<std::string> data;  // folders of all, or, with a text each, one each
-  int64_t document_tokens = 0;    // 0: not given
+  std::vector<std::string> data;
+  int64_t document_tokens = 0;  // 0: not given
   TaskSource source;
   ExitStudyOptions options;
   bool json = false;
 };
 
-/// What a model is measured on.
-struct ModelInput {
+constexpr std::string_view kModelPlace = "{model}";
+
+/// A path that may say where it is from a model's folder.
+std::string path_for(std::string path, const std::string& model) {
+  for (auto at = path.find(kModelPlace); at != std::string::npos;
+       at = path.find(kModelPlace, at + model.size())) {
+    path.replace(at, kModelPlace.size(), model);
+  }
+  return path;
+}
+
+/// What a model is measured on: seeds of a study have worlds of their own.
+struct ExitInputs {
   std::vector<ExitDocument> documents;
   std::vector<Task> tasks;
 };
 
-std::vector<Task> tasks_of(const ExitFlags& flags, size_t model) {
+std::vector<Task> tasks_of(const ExitFlags& flags, const std::string& model) {
   if (flags.tasks.empty()) {
     return {};
   }
@@ -56,40 +69,24 @@ std::vector<Task> tasks_of(const ExitFlags& flags, size_t model) {
     throw CLI::RequiredError("--data");
   }
   auto source = flags.source;
-  source.directories.assign(flags.data.begin(), flags.data.end());
-  if (flags.texts.size() > 1 && flags.data.size() == flags.models.size()) {
-    source.directories = {flags.data[model]};
+  for (const auto& directory : flags.data) {
+    source.directories.emplace_back(path_for(directory, model));
   }
   return load_tasks(flags.tasks, source);
 }
 
-/// Of each model: all of one text where there is one, in the tokens of one tokenizer then.
-std::vector<ModelInput> inputs_of(const ExitFlags& flags) {
-  const auto& models = flags.models;
-  if (flags.texts.size() != 1 && flags.texts.size() != models.size()) {
-    fail(ErrorCode::kConfig,
-         "bench exit: expected one --text or one for each of {} models, got {}.", models.size(),
-         flags.texts.size());
-  }
-  std::vector<ModelInput> inputs;
-  std::string hash;
-  for (size_t m = 0; m < models.size(); ++m) {
-    const auto tokenizer = Tokenizer::load(models[m]);
-    if (flags.texts.size() == 1 && m > 0) {
-      if (tokenizer.hash() != hash) {
-        fail(ErrorCode::kConfig,
-             "bench exit: expected models of one tokenizer for one text, got another in {}. Give a "
-             "--text for each model.",
-             models[m]);
-      }
-      inputs.push_back(inputs.front());
-      continue;
-    }
-    hash = tokenizer.hash();
-    inputs.push_back(
-        {read_exit_documents(flags.texts[m], tokenizer, flags.options), tasks_of(flags, m)});
-  }
-  return inputs;
+ExitInputs inputs_of(const ExitFlags& flags, const std::string& model, const Tokenizer& tokenizer) {
+  return {.documents = read_exit_documents(path_for(flags.text, model), tokenizer, flags.options),
+          .tasks = tasks_of(flags, model)};
+}
+
+/// Whether all models read the same.
+bool share_inputs(const ExitFlags& flags) {
+  const auto names_model = [](const std::string& path) {
+    return path.find(kModelPlace) != std::string::npos;
+  };
+  return !names_model(flags.text) &&
+         std::none_of(flags.data.begin(), flags.data.end(), names_model);
 }
 
 /// One config for all, so that they differ in their weights alone.
@@ -116,17 +113,18 @@ std::vector<std::string> expect_alike(const std::vector<std::string>& models) {
   return hashes;
 }
 
-std::string hash_of_documents(const std::vector<ExitDocument>& documents) {
+std::string hash_of_documents(const std::vector<ExitInputs>& inputs) {
   Hasher hasher;
-  for (const auto& document : documents) {
-    hasher.add(&document.prompt, sizeof(document.prompt));
-    hasher.add(document.tokens.data(), document.tokens.size() * sizeof(TokenId));
+  for (const auto& of_model : inputs) {
+    for (const auto& document : of_model.documents) {
+      hasher.add(&document.prompt, sizeof(document.prompt));
+      hasher.add(document.tokens.data(), document.tokens.size() * sizeof(TokenId));
+    }
   }
   return format_hash(hasher.hash());
 }
 
-std::string hash_of_tasks(const std::vector<Task>& tasks) {
-  Hasher hasher;
+void add_tasks(Hasher& hasher, const std::vector<Task>& tasks) {
   for (const auto& task : tasks) {
     hasher.add(task.name);
     for (const auto& instance : task.instances) {
@@ -137,21 +135,23 @@ std::string hash_of_tasks(const std::vector<Task>& tasks) {
       }
     }
   }
+}
+
+std::string hash_of_tasks(const std::vector<ExitInputs>& inputs) {
+  Hasher hasher;
+  for (const auto& of_model : inputs) {
+    add_tasks(hasher, of_model.tasks);
+  }
   return format_hash(hasher.hash());
 }
 
 /// Everything that decides the rows.
 nlohmann::ordered_json settings_of(const ExitFlags& flags, const std::vector<std::string>& hashes,
-                                   const std::vector<ModelInput>& inputs) {
+                                   const std::vector<ExitInputs>& inputs) {
   const auto& options = flags.options;
-  std::vector<std::string> texts, tasks;
-  for (const auto& input : inputs) {
-    texts.push_back(hash_of_documents(input.documents));
-    tasks.push_back(input.tasks.empty() ? "" : hash_of_tasks(input.tasks));
-  }
   return {{"models", hashes},
-          {"text", texts},
-          {"tasks", tasks},
+          {"text", hash_of_documents(inputs)},
+          {"tasks", flags.tasks.empty() ? "" : hash_of_tasks(inputs)},
           {"rules", options.rules},
           {"policies", options.policies},
           {"dtype", options.compute_dtype == at::kBFloat16 ? "bf16" : "fp32"},
@@ -163,15 +163,22 @@ nlohmann::ordered_json settings_of(const ExitFlags& flags, const std::vector<std
 }
 
 /// Each model's rows, as far as they are not in the log.
-std::vector<ExitStudy> measure_models(const ExitFlags& flags, const std::vector<ModelInput>& inputs,
-                                      ExitLog& log) {
+std::vector<ExitStudy> measure_models(const ExitFlags& flags, InferenceModel first,
+                                      const std::vector<ExitInputs>& inputs, ExitLog& log) {
   std::vector<ExitStudy> studies;
   Progress progress;
+  if (log.rules().empty()) {
+    log.write_rules(exit_rules_of(first.model, inputs.front().documents, flags.options));
+  }
+  std::optional<InferenceModel> loaded(std::move(first));
   for (size_t m = 0; m < flags.models.size(); ++m) {
-    const auto loaded = load_inference_model(flags.models[m]);
-    const auto& [documents, tasks] = inputs[m];
-    if (log.rules().empty()) {
-      log.write_rules(exit_rules_of(loaded.model, documents, flags.options));
+    if (m > 0) {
+      const auto hash = loaded->tokenizer.hash();
+      loaded.emplace(load_inference_model(flags.models[m]));
+      if (share_inputs(flags) && loaded->tokenizer.hash() != hash) {
+        fail(ErrorCode::kConfig, "bench exit: expected models of one tokenizer, got another in {}.",
+             flags.models[m]);
+      }
     }
     const auto place = static_cast<int64_t>(m);
     auto options = flags.options;
@@ -184,7 +191,9 @@ std::vector<ExitStudy> measure_models(const ExitFlags& flags, const std::vector<
                                     done + 1, total));
       };
     }
-    studies.push_back(measure_exits(loaded.model, loaded.tokenizer, documents, tasks, options));
+    const auto& of_model = inputs[std::min(m, inputs.size() - 1)];
+    studies.push_back(measure_exits(loaded->model, loaded->tokenizer, of_model.documents,
+                                    of_model.tasks, options));
   }
   progress.finish();
   return studies;
@@ -194,9 +203,9 @@ std::string lead_of(const ExitFlags& flags, const ExitStudy& study,
                     const nlohmann::ordered_json& json) {
   auto lead = fmt::format(
       "{} on {}: {} tokens of {} documents scored{}, in {} on {} thread{}, times of {} documents.",
-      fmt::join(flags.models, ", "), fmt::join(flags.texts, ", "), study.scored_tokens,
-      study.documents, scored_by(study), json.at("dtype").get<std::string>(),
-      json.at("threads").get<int>(), json.at("threads") == 1 ? "" : "s", study.timed_documents);
+      fmt::join(flags.models, ", "), flags.text, study.scored_tokens, study.documents,
+      scored_by(study), json.at("dtype").get<std::string>(), json.at("threads").get<int>(),
+      json.at("threads") == 1 ? "" : "s", study.timed_documents);
   if (study.models > 1) {
     lead += " Figures are means over the models";
     lead += flags.options.rules.empty()
@@ -208,17 +217,21 @@ std::string lead_of(const ExitFlags& flags, const ExitStudy& study,
 
 void run_exit(ExitFlags flags) {
   const auto hashes = expect_alike(flags.models);
-  const auto config = load_config(std::filesystem::path(flags.models.front()) / "config.json");
+  auto first = load_inference_model(flags.models.front());
+  const auto config = first.model.config();
   flags.options.document_tokens = flags.document_tokens > 0
                                       ? flags.document_tokens
                                       : trained_length(flags.models.front(), config);
-  const auto inputs = inputs_of(flags);
+  std::vector<ExitInputs> inputs = {inputs_of(flags, flags.models.front(), first.tokenizer)};
+  for (size_t m = 1; m < flags.models.size() && !share_inputs(flags); ++m) {
+    inputs.push_back(inputs_of(flags, flags.models[m], Tokenizer::load(flags.models[m])));
+  }
   const FolderLock lock(flags.out, "measures", ErrorCode::kData);
   ExitLog log(std::filesystem::path(flags.out) / "rows.jsonl", settings_of(flags, hashes, inputs));
-  const auto study = combine_exits(measure_models(flags, inputs, log));
+  const auto study = combine_exits(measure_models(flags, std::move(first), inputs, log));
   nlohmann::ordered_json json = {
       {"model_folders", flags.models},
-      {"texts", flags.texts},
+      {"text", flags.text},
       {"dtype", flags.options.compute_dtype == at::kBFloat16 ? "bf16" : "fp32"},
       {"threads", at::get_num_threads()},
       {"loops", config.most_loops()},
@@ -247,10 +260,9 @@ void add_bench_exit(CLI::App& bench) {
       ->required();
   command
       ->add_option(
-          "--text", flags->texts,
-          "Held-out documents: .jsonl (field text) or .txt, .gz, .zst; given once, or once "
-          "for each model")
-      ->allow_extra_args(false)
+          "--text", flags->text,
+          "Held-out documents: .jsonl (field text) or .txt, .gz, .zst; {model} in it is each "
+          "model's folder")
       ->required();
   command
       ->add_option("--out", flags->out,
@@ -261,8 +273,7 @@ void add_bench_exit(CLI::App& bench) {
   command
       ->add_option(
           "--data", flags->data,
-          "Folder of the tasks' .jsonl files; may be given several times, or with a text each "
-          "once for each model")
+          "Folder of the tasks' .jsonl files, {model} as above; may be given several times")
       ->allow_extra_args(false);
   add_setting_flag(*command,
                    Field("limit", &flags->source.limit, "questions per task (all)").minimum(1));

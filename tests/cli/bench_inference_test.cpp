@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -90,9 +91,12 @@ class BenchExit : public BenchInference {
                                     const std::vector<std::string>& more = {}) const {
     std::vector<std::string> words = {"exit"};
     words.insert(words.end(), models.begin(), models.end());
-    words.insert(words.end(), {"--text", "held-out.jsonl", "--out", "exits", "--document-tokens",
-                               "32", "--policies", "copy", "--turns", "1", "--json"});
+    words.insert(words.end(), {"--out", "exits", "--document-tokens", "32", "--policies", "copy",
+                               "--turns", "1", "--json"});
     words.insert(words.end(), more.begin(), more.end());
+    if (std::find(more.begin(), more.end(), "--text") == more.end()) {
+      words.insert(words.end(), {"--text", "held-out.jsonl"});
+    }
     return bench(words);
   }
   const std::vector<std::string> kRules = {"--rules", "cdf:0.5", "cdf:0.5,hard"};
@@ -116,6 +120,24 @@ TEST_F(BenchExit, WritesResultsAndAPage) {
   EXPECT_EQ(Json::parse(read_file(directory_.path() / "exits/results.json")), json);
   EXPECT_NE(read_file(directory_.path() / "exits/exit.html").find("cdf:0.5,hard"),
             std::string::npos);
+}
+
+TEST_F(BenchExit, EachModelMayHaveATextOfItsOwn) {
+  const auto text = read_file(directory_.path() / "held-out.jsonl");
+  write_text(directory_.path() / "model/own.jsonl", text);
+  write_text(directory_.path() / "other/own.jsonl", text + text);
+  const auto own = exits({"model", "other"}, {"--rules", "cdf:0.5", "--text", "{model}/own.jsonl"});
+  ASSERT_EQ(own.status, 0) << own.err;
+  std::vector<size_t> documents;  // of each row
+  std::istringstream rows(read_file(directory_.path() / "exits/rows.jsonl"));
+  for (std::string line; std::getline(rows, line);) {
+    if (line.find("document_bpb") != std::string::npos) {
+      documents.push_back(Json::parse(line).at("document_bpb").size());
+    }
+  }
+  ASSERT_FALSE(documents.empty());
+  EXPECT_EQ(documents.front(), 3U);
+  EXPECT_EQ(documents.back(), 6U);
 }
 
 TEST_F(BenchExit, GoesOnWhereItWasKilledAndSetsSeedsTogether) {
@@ -152,33 +174,6 @@ TEST_F(BenchExit, GoesOnWhereItWasKilledAndSetsSeedsTogether) {
   ASSERT_EQ(again.status, 0) << again.err;
   EXPECT_EQ(read_file(rows), continued);
   EXPECT_EQ(Json::parse(again.out), json);
-}
-
-TEST_F(BenchExit, ATextForEachModelIsItsOwn) {
-  write_text(
-      directory_.path() / "another.jsonl",
-      Json({{"text", "A text of the other world, of fifty characters or so."}}).dump() + "\n" +
-          Json({{"text", "And one more of these that is long enough to count."}}).dump() + "\n");
-  const auto both = exits({"model", "other"}, {"--text", "another.jsonl", "--rules", "cdf:0.5"});
-  ASSERT_EQ(both.status, 0) << both.err;
-  const auto json = Json::parse(both.out);
-  EXPECT_EQ(json.at("texts"), (Json{"held-out.jsonl", "another.jsonl"}));
-  EXPECT_EQ(json.at("documents"), 3 + 2);
-  const auto alone =
-      bench({"exit", "other", "--text", "another.jsonl", "--out", "alone", "--document-tokens",
-             "32", "--policies", "copy", "--turns", "1", "--rules", "cdf:0.5", "--json"});
-  ASSERT_EQ(alone.status, 0) << alone.err;
-  const auto of_other = Json::parse(alone.out);
-  for (size_t row = 0; row < of_other.at("results").size(); ++row) {
-    EXPECT_EQ(json.at("results")[row].at("by_model")[1].at("bpb"),
-              of_other.at("results")[row].at("bpb"));
-  }
-  const auto three =
-      exits({"model", "other"}, {"--text", "another.jsonl", "--text", "corpus.jsonl"});
-  EXPECT_EQ(three.status, 2);
-  EXPECT_NE(three.err.find("expected one --text or one for each of 2 models, got 3."),
-            std::string::npos)
-      << three.err;
 }
 
 TEST_F(BenchExit, RefusesOtherSettingsAndModelsThatDoNotBelongTogether) {
