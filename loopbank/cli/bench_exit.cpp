@@ -22,6 +22,7 @@
 #include "loopbank/study/exit_log.h"
 #include "loopbank/study/exit_page.h"
 #include "loopbank/study/exit_study.h"
+#include "loopbank/study/exit_words.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
 #include "loopbank/support/hash.h"
@@ -201,10 +202,10 @@ std::vector<ExitStudy> measure_models(const ExitFlags& flags, InferenceModel fir
 std::string lead_of(const ExitFlags& flags, const ExitStudy& study,
                     const nlohmann::ordered_json& json) {
   auto lead = fmt::format(
-      "{} on {}: {} tokens of {} documents scored{}, in {} on {} threads, times of {} documents.",
+      "{} on {}: {} tokens of {} documents scored{}, in {} on {} thread{}, times of {} documents.",
       fmt::join(flags.models, ", "), flags.text, study.scored_tokens, study.documents,
-      study.models > 1 ? " by each" : "", json.at("dtype").get<std::string>(),
-      json.at("threads").get<int>(), study.timed_documents);
+      scored_by(study), json.at("dtype").get<std::string>(), json.at("threads").get<int>(),
+      json.at("threads") == 1 ? "" : "s", study.timed_documents);
   if (study.models > 1) {
     lead += " Figures are means over the models";
     lead += flags.options.rules.empty()

@@ -85,6 +85,17 @@ ExitStudy combine_exits(std::vector<ExitStudy> of_models) {
                   .scored_tokens = first.scored_tokens,
                   .timed_documents = first.timed_documents,
                   .models = static_cast<int64_t>(of_models.size())};
+  for (const auto& other : of_models) {
+    study.counts_together = study.counts_together || other.documents != first.documents ||
+                            other.scored_tokens != first.scored_tokens;
+  }
+  if (study.counts_together) {
+    study.documents = study.scored_tokens = 0;
+    for (const auto& other : of_models) {
+      study.documents += other.documents;
+      study.scored_tokens += other.scored_tokens;
+    }
+  }
   for (size_t row = 0; row < first.results.size(); ++row) {
     std::vector<ExitResult> same;
     for (const auto& of_model : of_models) {

@@ -145,14 +145,15 @@ struct ExitNoise {
 };
 
 struct ExitStudy {
-  int64_t documents = 0;
-  int64_t scored_tokens = 0;
+  int64_t documents = 0;      ///< of each model where all have as many, else of all together
+  int64_t scored_tokens = 0;  ///< likewise
   int64_t timed_documents = 0;
   std::vector<ExitResult> results = {};  ///< `all` with `full` is the first of each place
   std::vector<ExitComparison> comparisons = {};
   std::vector<ExitComparison> answers = {};  ///< their means by question, place, kinds and policy
   std::vector<ExitNoise> noise = {};         ///< of each place
   int64_t models = 1;
+  bool counts_together = false;  ///< `documents` and `scored_tokens` are of all models together
 };
 
 /// The rules that `measure_exits` compares under these options: those asked for, or a grid found on

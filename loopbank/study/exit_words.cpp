@@ -172,6 +172,14 @@ std::string percent_of(double share) {
   return fmt::format("{:.1f} %", 100 * share);
 }
 
+std::string scored_by(const ExitStudy& study) {
+  if (study.models == 1) {
+    return "";
+  }
+  return study.counts_together ? fmt::format(" by {} models together", study.models)
+                               : fmt::format(" by each of {} models", study.models);
+}
+
 std::string intervals_of(const PairedDifference& documents, const std::optional<Difference>& models,
                          int64_t num_models) {
   auto text = "95 % interval over documents " + interval_words(documents);
@@ -198,10 +206,9 @@ std::vector<ExitAnswer> exit_answers(const ExitStudy& study) {
 }
 
 std::string describe(const ExitStudy& study) {
-  auto text = fmt::format(
-      "{} scored tokens of {} documents{}; F and T: on the front of FLOPs, of time\n",
-      study.scored_tokens, study.documents,
-      study.models > 1 ? fmt::format(" by each of {} models, means", study.models) : "");
+  auto text =
+      fmt::format("{} scored tokens of {} documents{}; F and T: on the front of FLOPs, of time\n",
+                  study.scored_tokens, study.documents, scored_by(study));
   const ExitResult* all = nullptr;
   for (const auto& result : study.results) {
     if (all == nullptr || all->where != result.where) {

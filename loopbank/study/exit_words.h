@@ -26,6 +26,9 @@ struct ExitAnswer {
 [[nodiscard]] std::string intervals_of(const PairedDifference& documents,
                                        const std::optional<Difference>& models, int64_t num_models);
 
+/// ` by each of 3 models`, ` by 3 models together`, or nothing for one.
+[[nodiscard]] std::string scored_by(const ExitStudy& study);
+
 /// `43.1 %`.
 [[nodiscard]] std::string percent_of(double share);
 
