@@ -28,8 +28,8 @@
 namespace loopbank {
 namespace {
 
-// Passes over the rows cost what about a hundred times the scored tokens cost forward, a training
-// step three times its tokens: measuring takes 3 to 5 % of the training.
+// Measuring then took 7 % of what training took, Loop-3 of the demo, and the more the shorter the
+// run is.
 constexpr int64_t kTrainedTokensOfScored = 1024;
 constexpr int64_t kFewestScored = 384;
 constexpr int64_t kMostScored = 8192;

@@ -9,7 +9,7 @@
 /// Rules: a budget of loops, the trained gate (cdf) and a rule that needs none (change), the last two
 /// with thresholds that make both run the same loops; softly. The rule is chosen on the text and
 /// scored on the study's questions, which had no say in the choice. How many tokens are read grows
-/// with the training, so that measuring takes a few percent of its time. Not here: every rule and
+/// with the training, of whose time measuring takes some 7 %. Not here: every rule and
 /// policy of a model (exit_study.h), what several seeds say together (system_exits.h).
 
 #include <cstdint>
