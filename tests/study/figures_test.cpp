@@ -81,6 +81,10 @@ TEST(MakeFigures, EveryPictureOfAFullStudyIsThere) {
                                         "loops-by-class",
                                         "gates-by-class",
                                         "loops-against-loss",
+                                        "exits-saved",
+                                        "exits-flops",
+                                        "exits-time",
+                                        "exits-keys",
                                         "loops-over-training",
                                         "local-gate-over-training",
                                         "validation-loss"}));
