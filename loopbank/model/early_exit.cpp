@@ -78,6 +78,7 @@ bool EarlyExit::runs(int64_t t) const {
 Place EarlyExit::place(int64_t t) const {
   auto at = place_->at_loop(t);
   at.thinking = &thinking_;
+  at.weights.enter_loop(t, num_loops_);
   return at;
 }
 

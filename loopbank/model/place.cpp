@@ -56,6 +56,35 @@ std::shared_ptr<ops::InferenceWeights> LayerWeights::lay_out(
   return std::make_shared<ops::InferenceWeights>(stored);
 }
 
+void LayerWeights::enter_loop(int64_t t, int64_t num_loops) {
+  if (!format_ || next_ == nullptr || next_->products_.size() != products_.size()) {
+    return;
+  }
+  auto ahead = part_to_read_ahead(t, num_loops);
+  auto next = next_->products_.begin();
+  for (auto& product : products_) {
+    ahead.weights = ahead.to > ahead.from ? next->weights->prepared().get() : nullptr;
+    product.weights->read_ahead(ahead);
+    ++next;
+  }
+}
+
+ops::ReadAhead LayerWeights::part_to_read_ahead(int64_t t, int64_t num_loops) const {
+  // Measured (768 wide, three loops): bf16 takes 4 to 9 % less by half of the next layer in the last
+  // loop, 8 bit 5 to 17 % by a half in each of the last two; 4 bit waits for no memory. The first
+  // loop reads its own weights from memory.
+  const auto left = num_loops - t;
+  const bool waits = *format_ == ops::WeightFormat::kBf16 || *format_ == ops::WeightFormat::kInt8;
+  if (waits && t > 1 && left == 0) {
+    const bool had_one = *format_ == ops::WeightFormat::kInt8 && t > 2;
+    return {nullptr, had_one ? 0.5 : 0.0, had_one ? 1.0 : 0.5};
+  }
+  if (t > 1 && left == 1 && *format_ == ops::WeightFormat::kInt8) {
+    return {nullptr, 0.0, 0.5};
+  }
+  return {nullptr, 0.0, 0.0};
+}
+
 at::Tensor LayerWeights::scale(int64_t t, c10::function_ref<at::Tensor()> make) {
   if (!format_) {
     return make();

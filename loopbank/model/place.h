@@ -39,6 +39,12 @@ class LayerWeights {
   /// masters: lists that share some of them are different products.
   [[nodiscard]] const std::shared_ptr<ops::LinearWeights>& prepared(Masters masters);
 
+  /// The layer that runs behind this one, which outlives it; null: none.
+  void set_next(const LayerWeights* next) { next_ = next; }
+  /// Said before loop t of N, by whoever keeps weights prepared: products of the last loops, whose
+  /// own weights lie in a cache, bring those of the next layer nearer.
+  void enter_loop(int64_t t, int64_t num_loops);
+
   /// What `open` gave when it was first called.
   [[nodiscard]] const OpenBank& opened(c10::function_ref<OpenBank()> open);
 
@@ -50,12 +56,15 @@ class LayerWeights {
   [[nodiscard]] std::shared_ptr<ops::LinearWeights> prepare(Masters masters) const;
   [[nodiscard]] std::shared_ptr<ops::InferenceWeights> lay_out(
       const std::vector<at::Tensor>& masters) const;
+  /// Of the next layer's, for products of loop t.
+  [[nodiscard]] ops::ReadAhead part_to_read_ahead(int64_t t, int64_t num_loops) const;
   /// Whether the ops for inference take them.
   [[nodiscard]] bool stay_prepared(const at::Tensor& example) const;
 
   at::ScalarType compute_;
   std::optional<ops::WeightFormat> format_;
   const Parameters* parameters_;
+  const LayerWeights* next_ = nullptr;
   /// A product that was prepared; few enough to look through.
   struct Product {
     std::vector<const void*> masters;

@@ -37,6 +37,9 @@ PreparedModel::PreparedModel(const ModelConfig& config, const Parameters& parame
   for (int64_t l = 0; l <= config.num_hidden_layers; ++l) {
     layers_.push_back(std::make_unique<LayerWeights>(compute, format, &parameters));
   }
+  for (size_t l = 0; l + 2 < layers_.size(); ++l) {  // the head is no layer
+    layers_[l]->set_next(layers_[l + 1].get());
+  }
 }
 
 PreparedModel::~PreparedModel() = default;

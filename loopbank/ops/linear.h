@@ -46,6 +46,8 @@ class LinearWeights {
   [[nodiscard]] const std::shared_ptr<const InferenceWeights>& prepared() const {
     return prepared_;
   }
+  /// What products with one row of weights for inference bring nearer from now on.
+  void read_ahead(const ReadAhead& ahead) { ahead_ = ahead; }
   [[nodiscard]] const std::vector<at::Tensor>& masters() const { return masters_; }
   [[nodiscard]] at::ScalarType compute_dtype() const { return compute_; }
   /// Width of the input.
@@ -59,7 +61,8 @@ class LinearWeights {
   [[nodiscard]] const at::Tensor& joined();
 
   /// y = x W^T, not differentiable.
-  /// @param x [rows, in], y [rows, out], both in the compute dtype
+  /// @param x [rows, in], y [rows, out], both in the compute dtype; with weights for inference in
+  ///          either of fp32 and bf16
   void multiply(const Matrix& x, const Matrix& y);
 
   /// dx = dy W, not differentiable.
@@ -93,6 +96,7 @@ class LinearWeights {
 
   std::vector<at::Tensor> masters_;
   std::shared_ptr<const InferenceWeights> prepared_;
+  ReadAhead ahead_ = {};
   at::ScalarType compute_;
   int64_t in_ = 0;
   std::vector<int64_t> outs_;

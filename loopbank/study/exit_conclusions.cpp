@@ -160,7 +160,9 @@ const ExitResult* most_saved(const ExitStudy& study, ExitWhere where, double sha
   const auto* all = all_of(study, where);
   const ExitResult* best = nullptr;
   for (const auto& result : study.results) {
-    if (result.where == where && result.bpb <= (1 + share) * all->bpb &&
+    // Time that was saved without FLOPs is the clock's noise.
+    const bool saves = &result == all || result.flops_saved_share >= kFewestFlopsSaved;
+    if (result.where == where && saves && result.bpb <= (1 + share) * all->bpb &&
         (best == nullptr || result.*saved > best->*saved)) {
       best = &result;
     }

@@ -42,11 +42,9 @@ double flops_of(const ModelConfig& config, const ExitRun& run) {
   // A token at position p sees p + 1 tokens, (T + 1) / 2 on average.
   const auto length = static_cast<int64_t>(std::lround(2 * run.positions / tokens + 1));
   const double head = 2.0 * static_cast<double>(config.vocab_size * config.hidden_size);
-  const double late = 4.0 * static_cast<double>(config.hidden_size * config.num_key_value_heads *
-                                                config.head_size());
   return expected_forward_flops(config, length, mean_loops) - head +
          (static_cast<double>(run.counts.head_rows + run.counts.loops.head) * head +
-          sum(run.counts.loops.late) * late) /
+          sum(run.counts.loops.late) * late_key_flops(config)) /
              tokens;
 }
 
@@ -169,17 +167,15 @@ Request ExitMeasure::request(const ExitCase& exit_case, size_t d, const at::Tens
   const auto& document = documents_[d];
   const auto prompt = document.tokens.begin() + document.prompt;
   Request request;
-  request.inference.exit = ExitChoice::parse(exit_case.rule);
-  request.inference.policy = exit_case.policy;
-  request.inference.policy_in_prompt = exit_case.where != ExitWhere::kDecode;
   if (exit_case.where == ExitWhere::kScoring) {
-    request.prompt = document.tokens;
-    request.max_tokens = 0;
-    request.score_from = document.prompt;
+    request = Request::scoring(document.tokens, document.prompt);
   } else {
     request.prompt.assign(document.tokens.begin(), prompt);
     request.forced.assign(prompt, document.tokens.end());
   }
+  request.inference.exit = ExitChoice::parse(exit_case.rule);
+  request.inference.policy = exit_case.policy;
+  request.inference.policy_in_prompt = exit_case.where != ExitWhere::kDecode;
   if (logits.defined()) {
     auto* const first = logits.data_ptr<float>() + offsets_[d] * model_.config().vocab_size;
     request.on_logits = [first, from = document.prompt](int64_t place,

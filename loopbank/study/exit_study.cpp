@@ -11,6 +11,7 @@
 
 #include "loopbank/data/text_reader.h"
 #include "loopbank/eval/evaluate.h"
+#include "loopbank/infer/logits_difference.h"
 #include "loopbank/study/exit_conclusions.h"
 #include "loopbank/study/exit_grid.h"
 #include "loopbank/study/exit_measure.h"
@@ -19,26 +20,9 @@
 namespace loopbank {
 namespace {
 
-constexpr int64_t kFewestTokens = 32;   // of a document
-constexpr int64_t kPromptShare = 4;     // a prompt is a quarter
-constexpr int64_t kBytesOfToken = 32;   // encoded of a document for each token that is wanted
-constexpr int64_t kRowsCompared = 256;  // at a time
-
-/// KL(all || rule) and the share of rows whose largest logit is the same one.
-void compare_logits(const at::Tensor& of_all, const at::Tensor& of_rule, ExitResult& result) {
-  const auto rows = of_all.size(0);
-  double kl = 0.0;
-  double same = 0.0;
-  for (int64_t from = 0; from < rows; from += kRowsCompared) {
-    const auto count = std::min(kRowsCompared, rows - from);
-    const auto p = of_all.narrow(0, from, count).log_softmax(1);   // [r, V]
-    const auto q = of_rule.narrow(0, from, count).log_softmax(1);  // [r, V]
-    kl += (p.exp() * (p - q)).sum(at::kDouble).item<double>();
-    same += p.argmax(1).eq(q.argmax(1)).sum().item<double>();
-  }
-  result.kl = std::max(0.0, kl / static_cast<double>(rows));
-  result.top1_agreement = same / static_cast<double>(rows);
-}
+constexpr int64_t kFewestTokens = 32;  // of a document
+constexpr int64_t kPromptShare = 4;    // a prompt is a quarter
+constexpr int64_t kBytesOfToken = 32;  // encoded of a document for each token that is wanted
 
 std::vector<ExitTask> score_tasks(const LanguageModel& model, const Tokenizer& tokenizer,
                                   const std::vector<Task>& tasks, const ExitCase& exit_case,
@@ -106,7 +90,9 @@ class RowMaker {
     auto result = measure_.describe(exit_case, run);
     result.document_bpb = measure_.document_bpb(run);
     result.bpb = mean_of(result.document_bpb);
-    compare_logits(of_all_, of_rule, result);
+    const auto difference = compare_logits(of_all_, of_rule);
+    result.kl = difference.kl;
+    result.top1_agreement = difference.top1_agreement;
     measure_.time(exit_case, result);
     result.tasks = score_tasks(model_, tokenizer_, tasks_, exit_case, options_.compute_dtype);
     return result;

@@ -178,7 +178,8 @@ struct ExitStudy {
 [[nodiscard]] ExitStudy combine_exits(std::vector<ExitStudy> of_models);
 
 /// The result of a place that saves most FLOPs, or most time, among those whose bits per byte are
-/// at most a share above those of `all`; null where there is none.
+/// at most a share above those of `all`; `all` itself where no rule that saves FLOPs is as near, null where
+/// there is none.
 [[nodiscard]] const ExitResult* most_saved(const ExitStudy& study, ExitWhere where, double share,
                                            double ExitResult::*saved);
 

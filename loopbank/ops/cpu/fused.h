@@ -40,7 +40,7 @@ at::Tensor feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
 /// The same with weights prepared for inference (inference_branches.cpp), not differentiable; each
 /// row as by the steps one by one, bit for bit.
 at::Tensor norm_linear_of_inference(const at::Tensor& a, const at::Tensor& norm, double eps,
-                                    const LinearWeights& weights);
+                                    LinearWeights& weights);
 at::Tensor feed_forward_of_inference(const at::Tensor& a, const FeedForwardWeights& weights,
                                      const at::Tensor& scale);
 

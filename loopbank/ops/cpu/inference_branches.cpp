@@ -64,7 +64,7 @@ void swiglu_of(const Matrix& both, const Matrix& inner) {
 }  // namespace
 
 at::Tensor cpu::norm_linear_of_inference(const at::Tensor& a, const at::Tensor& norm, double eps,
-                                         const LinearWeights& weights) {
+                                         LinearWeights& weights) {
   const ProfiledOp op("loopbank::norm_linear");
   const auto dense_a = dense(a);         // [..., D]
   const auto norm_weight = dense(norm);  // [D]
@@ -75,7 +75,7 @@ at::Tensor cpu::norm_linear_of_inference(const at::Tensor& a, const at::Tensor& 
     const auto inverse = thread_matrices(at::kFloat, 1, {rows}, /*slot=*/1).front();
     const auto x = thread_matrices(y.scalar_type(), rows, {weights.in()}).front();
     norm_rows_of(dense_a, first, norm_weight, eps, static_cast<float*>(inverse.data), x);
-    weights.prepared()->multiply(x, as_matrix(y).row_range(first, rows));
+    weights.multiply(x, as_matrix(y).row_range(first, rows));
   });
   return y;
 }
@@ -95,9 +95,9 @@ at::Tensor cpu::feed_forward_of_inference(const at::Tensor& a, const FeedForward
     const auto room = thread_matrices(dtype, rows, {D, 2 * F, F});
     const auto &x = room[0], &both = room[1], &inner = room[2];
     norm_rows_of(dense_a, first, norm_weight, weights.eps, static_cast<float*>(inverse.data), x);
-    weights.gate_up->prepared()->multiply(x, both);
+    weights.gate_up->multiply(x, both);
     swiglu_of(both, inner);
-    weights.down->prepared()->multiply(inner, x);
+    weights.down->multiply(inner, x);
     const ResidualForward residual{.state = const_floats(dense_a) + first * D,
                                    .branch = values_of(x),
                                    .y = floats(y) + first * D,

@@ -24,9 +24,9 @@ namespace {
 constexpr int64_t kFewestRowsToPack = 128;
 
 /// [..., in] to [..., out] in the dtype of x.
-at::Tensor product_of_prepared(const at::Tensor& x, const InferenceWeights& weights) {
+at::Tensor product_of_prepared(const at::Tensor& x, LinearWeights& weights) {
   if (!x.is_cpu()) {
-    return weights.multiply(x);  // which says what it wants
+    return weights.prepared()->multiply(x);  // which says what it wants
   }
   const auto rows = dense(x);
   c10::DimVector shape(x.sizes());
@@ -94,7 +94,7 @@ at::Tensor LinearWeights::joined_copy() const {
 
 void LinearWeights::multiply(const Matrix& x, const Matrix& y) {
   if (prepared_ != nullptr) {
-    prepared_->multiply(x, y);
+    prepared_->multiply(x, y, ahead_);
     return;
   }
   if (x.rows >= kFewestRowsToPack) {
@@ -194,7 +194,7 @@ at::Tensor linear(const at::Tensor& x, const std::shared_ptr<LinearWeights>& wei
   }
   if (weights->prepared() != nullptr) {
     expect_no_graph("linear", x);
-    return product_of_prepared(x, *weights->prepared());
+    return product_of_prepared(x, *weights);
   }
   if (takes_fused(x)) {
     return cpu::linear(x, weights);
