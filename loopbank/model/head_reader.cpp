@@ -27,6 +27,9 @@ void HeadReader::read(const Pass& pass, int64_t t, const at::Tensor& h,
                       const std::vector<TokenExit>& exits, std::span<const int64_t> rows,
                       const float* here, const float* rest, int64_t num_loops) {
   num_read_ = 0;
+  if (std::none_of(exits.begin(), exits.end(), reads_head)) {
+    return;  // decoding allocates nothing for rules that it does not have
+  }
   std::vector<int64_t> asking;
   std::vector<float> of_sum(rows.size()), of_output(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
