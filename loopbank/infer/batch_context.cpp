@@ -30,10 +30,18 @@ class BatchContext::Slots final : public TokenSlots {
     const std::byte* value = nullptr;
   };
   /// @param late  null where nothing was made late
-  /// @param sum   [2, H_kv d]; null where no policy of the pass sums
+  /// @param sum      [2, H_kv d]; null where no policy of the pass sums
+  /// @param rounded  room for as many
   Slots(const PageStore& store, const BatchToken& token, int64_t layer, bool one, Pair own,
-        Pair late, float* sum)
-      : store_(store), token_(token), layer_(layer), one_(one), own_(own), late_(late), sum_(sum) {}
+        Pair late, float* sum, at::BFloat16* rounded)
+      : store_(store),
+        token_(token),
+        layer_(layer),
+        one_(one),
+        own_(own),
+        late_(late),
+        sum_(sum),
+        rounded_(rounded) {}
 
   void write_own(int64_t slot) override { write(slot, own_); }
   void write_late(int64_t slot) override { write(slot, late_); }
@@ -53,9 +61,9 @@ class BatchContext::Slots final : public TokenSlots {
                    reinterpret_cast<const std::byte*>(sum_ + n)});
       return;
     }
-    c10::SmallVector<at::BFloat16, 2048> rounded(sum_, sum_ + 2 * n);
-    write(slot, {reinterpret_cast<const std::byte*>(rounded.data()),
-                 reinterpret_cast<const std::byte*>(rounded.data() + n)});
+    std::copy_n(sum_, 2 * n, rounded_);
+    write(slot, {reinterpret_cast<const std::byte*>(rounded_),
+                 reinterpret_cast<const std::byte*>(rounded_ + n)});
   }
 
  private:
@@ -74,6 +82,7 @@ class BatchContext::Slots final : public TokenSlots {
   Pair own_;
   Pair late_;
   float* sum_;
+  at::BFloat16* rounded_;
 };
 
 void BatchContext::begin(std::span<const BatchToken> tokens) {
@@ -183,7 +192,7 @@ void BatchContext::fill(const KeyValuePolicy& policy, const LoopOutcome& outcome
   const auto row = row_of_pass(at, static_cast<size_t>(i));
   Slots slots(store_, token, at.layer, !policy.keeps_every_loop(),
               {row_of(own_.keys, i), row_of(own_.values, i)}, of_late,
-              has_sums_ ? &sums_[row * sum_size()] : nullptr);
+              has_sums_ ? &sums_[row * sum_size()] : nullptr, rounded_.data());
   policy.after_loop(slots, at.loop, loops_of(at.layer, token),
                     outcome.together ? 1.0F : outcome.weights[static_cast<size_t>(i)], left);
 }
@@ -194,6 +203,7 @@ void BatchContext::after_loop(const LoopOutcome& outcome) {
   counts_.head += outcome.head_reads;
   if (at.loop == 1 && has_sums_) {
     sums_.assign(tokens_.size() * sum_size(), 0.0F);
+    rounded_.resize(sum_size());
   }
   const auto late = make_late(outcome);
   int64_t next_left = 0;

@@ -83,7 +83,8 @@ class BatchContext final : public InferenceContext {
   std::vector<size_t> text_of_;                  // of each token, among those
   std::vector<ops::PagedRow> rows_;              // of an attention
   bool has_sums_ = false;
-  std::vector<float> sums_;  // [R, 2, H_kv d], of who mixes
+  std::vector<float> sums_;            // [R, 2, H_kv d], of who mixes
+  std::vector<at::BFloat16> rounded_;  // [2, H_kv d]
   LoopCounts counts_;
 };
 

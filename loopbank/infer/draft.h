@@ -43,7 +43,8 @@ class DraftTrial {
  public:
   /// Whether the next pass is to be made with guesses.
   [[nodiscard]] bool drafts() const { return drafts_; }
-  /// What a pass of either kind took, guessing included, and the tokens that it brought.
+  /// What a pass of either kind took, guessing included, and the tokens that it brought; 0 and 0 of
+  /// one that did other work as well.
   void add(double seconds, int64_t tokens);
 
  private:

@@ -36,6 +36,12 @@ struct Engine::Batch {
     pages.clear();
   }
 
+  /// Whether a prompt has a token here: such a pass says nothing of how fast texts grow.
+  [[nodiscard]] bool reads_prompts() const {
+    return std::any_of(rows.begin(), rows.end(),
+                       [](const Row& row) { return row.position < row.text->job->prompt_size(); });
+  }
+
   /// Tokens that the pages behind `before` have in common with these at most.
   [[nodiscard]] int64_t common(SharedBeginnings::Key before,
                                std::span<const TokenId> page_tokens) const {

@@ -73,7 +73,8 @@ void Engine::drop_guesses(double seconds, const StepOutput& output) {
     }
   }
   if (wants_guesses && !output.generated.empty()) {
-    trial_.add(seconds, static_cast<int64_t>(output.generated.size()));
+    const bool tells = !batch_->reads_prompts();
+    trial_.add(tells ? seconds : 0.0, tells ? static_cast<int64_t>(output.generated.size()) : 0);
   }
 }
 

@@ -141,5 +141,26 @@ TEST(Drafts, DrawsHaveTheModelsDistribution) {
   EXPECT_GT(statistic(biased), limit);
 }
 
+/// Passes with guesses among the first `passes`, where a plain pass brings a token a second and one
+/// with guesses `rate` of them.
+int64_t drafted_passes(double rate, int64_t passes) {
+  DraftTrial trial;
+  int64_t drafted = 0;
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    const bool drafts = trial.drafts();
+    drafted += drafts ? 1 : 0;
+    trial.add(drafts ? 2.0 / rate : 1.0, drafts ? 2 : 1);
+  }
+  return drafted;
+}
+
+TEST(DraftTrial, LeavesOffWhatDoesNotPayAndKeepsWhatDoes) {
+  constexpr int64_t kPasses = 1000;
+  const auto of_slow = drafted_passes(0.5, kPasses);
+  EXPECT_GT(of_slow, 0);  // it is tried, and again later
+  EXPECT_LT(of_slow, kPasses / 20);
+  EXPECT_GT(drafted_passes(2.0, kPasses), kPasses * 19 / 20);
+}
+
 }  // namespace
 }  // namespace loopbank
