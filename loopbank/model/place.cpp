@@ -41,9 +41,7 @@ std::shared_ptr<ops::LinearWeights> LayerWeights::prepare(Masters masters) const
 
 std::shared_ptr<ops::InferenceWeights> LayerWeights::lay_out(
     const std::vector<at::Tensor>& masters) const {
-  const int64_t bits = *format_ == ops::WeightFormat::kInt8   ? 8
-                       : *format_ == ops::WeightFormat::kInt4 ? 4
-                                                              : 0;
+  const auto bits = ops::code_bits(*format_);
   std::vector<ops::Quantized> stored;
   for (const auto& master : masters) {
     const auto* const codes =

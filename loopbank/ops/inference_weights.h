@@ -31,6 +31,11 @@ enum class WeightFormat {
   kInt4,  ///< codes of 4 bits, likewise
 };
 
+/// Bits of a code; 0 for weights in floating point.
+[[nodiscard]] constexpr int64_t code_bits(WeightFormat format) {
+  return format == WeightFormat::kInt8 ? 8 : format == WeightFormat::kInt4 ? 4 : 0;
+}
+
 class InferenceWeights;
 struct MemoryAhead;
 
@@ -92,9 +97,11 @@ class InferenceWeights {
   void take_outputs(const std::vector<int64_t>& outs, int64_t in);
   struct PanelOfRows;
   static MemoryAhead memory_of(const ReadAhead& ahead);
-  /// multiply_panel(PanelOfRows) for every panel and some rows at a time, whose sums go to y.
+  /// multiply_panel(PanelOfRows) for every panel and some rows at a time, whose sums go to y: over
+  /// all `width` inputs at once with one row, over `depth_at_a_time` with several.
   template <typename Visit>
-  void for_panels(const Matrix& y, const ReadAhead& ahead, const Visit& multiply_panel) const;
+  void for_panels(const Matrix& y, int64_t width, int64_t depth_at_a_time, const ReadAhead& ahead,
+                  const Visit& multiply_panel) const;
   void multiply_values(const Matrix& x, const Matrix& y, const ReadAhead& ahead) const;
   void multiply_codes(const Matrix& x, const Matrix& y, const ReadAhead& ahead) const;
 

@@ -19,13 +19,16 @@
 
 namespace loopbank::ops {
 
-/// Some rows with one panel, or one row with several: where their sums go.
+/// Some rows with one panel, or one row with several, over some k: where their sums go.
 struct InferenceWeights::PanelOfRows {
   int64_t row = 0;
   int64_t rows = 0;
   int64_t columns = 0;
   int64_t panels = 1;
-  const char* weights = nullptr;
+  int64_t first = 0;              ///< k
+  int64_t depth = 0;              ///< how many; those before are in the sums
+  const char* weights = nullptr;  ///< from k on
+  int64_t panel_bytes = 0;
   float* sums = nullptr;  ///< [rows, 64]
   MemoryAhead ahead;
 };
@@ -138,10 +141,6 @@ MultiplyPanel kernel_of(WeightFormat format, bool dots) {
   return format == WeightFormat::kFp32 ? kernels.fp32 : dots ? kernels.bf16_dots : kernels.bf16;
 }
 
-bool is_of_codes(WeightFormat format) {
-  return format == WeightFormat::kInt8 || format == WeightFormat::kInt4;
-}
-
 std::vector<Quantized> quantized(const std::vector<at::Tensor>& masters, int64_t bits) {
   std::vector<Quantized> layers;
   for (const auto& master : masters) {
@@ -185,8 +184,8 @@ InferenceWeights::InferenceWeights(const std::vector<at::Tensor>& masters, Weigh
     outs.push_back(master.size(0));
   }
   take_outputs(outs, masters.front().size(1));
-  packed_ = is_of_codes(format) ? pack_codes(quantized(rows, format == WeightFormat::kInt8 ? 8 : 4))
-                                : pack_panels(rows, format);
+  const auto bits = code_bits(format);
+  packed_ = bits > 0 ? pack_codes(quantized(rows, bits)) : pack_panels(rows, format);
 }
 
 InferenceWeights::InferenceWeights(const std::vector<Quantized>& layers)
@@ -236,7 +235,7 @@ void InferenceWeights::multiply(const Matrix& x, const Matrix& y, const ReadAhea
   if (x.rows == 0) {
     return;
   }
-  if (is_of_codes(format_)) {
+  if (code_bits(format_) > 0) {
     multiply_codes(x, y, ahead);
     return;
   }
@@ -262,8 +261,8 @@ MemoryAhead InferenceWeights::memory_of(const ReadAhead& ahead) {
 }
 
 template <typename Visit>
-void InferenceWeights::for_panels(const Matrix& y, const ReadAhead& ahead,
-                                  const Visit& multiply_panel) const {
+void InferenceWeights::for_panels(const Matrix& y, int64_t width, int64_t depth_at_a_time,
+                                  const ReadAhead& ahead, const Visit& multiply_panel) const {
   const auto panels = divide_up(out_, kPanelColumns);
   const auto full_bytes = panel_bytes(format_, in_, kPanelColumns);
   const auto* const packed = static_cast<const char*>(packed_.data_ptr());
@@ -283,13 +282,21 @@ void InferenceWeights::for_panels(const Matrix& y, const ReadAhead& ahead,
       const auto run = y.rows == 1 ? std::clamp<int64_t>(full, 1, kPanelsPerRow) : 1;
       const auto some = MemoryAhead{part_of(whole, panel, panels).begin,
                                     part_of(whole, panel + run - 1, panels).end};
-      multiply_panel(PanelOfRows{.row = row,
-                                 .rows = rows,
-                                 .columns = panel_columns(panel, out_),
-                                 .panels = run,
-                                 .weights = packed + panel * full_bytes,
-                                 .sums = sums,
-                                 .ahead = some});
+      const auto columns = panel_columns(panel, out_);
+      const auto depth = rows == 1 ? width : depth_at_a_time;
+      for (int64_t k = 0; k < width; k += depth) {
+        multiply_panel(
+            PanelOfRows{.row = row,
+                        .rows = rows,
+                        .columns = columns,
+                        .panels = run,
+                        .first = k,
+                        .depth = std::min(depth, width - k),
+                        .weights = packed + panel * full_bytes + panel_bytes(format_, k, columns),
+                        .panel_bytes = panel_bytes(format_, in_, columns),
+                        .sums = sums,
+                        .ahead = some});
+      }
       const auto first = panel * kPanelColumns;
       const auto there = std::min(run * kPanelColumns, out_ - first);
       store_panel({.sums = sums,
@@ -305,45 +312,39 @@ void InferenceWeights::for_panels(const Matrix& y, const ReadAhead& ahead,
 void InferenceWeights::multiply_values(const Matrix& x, const Matrix& y,
                                        const ReadAhead& ahead) const {
   const auto kernel = kernel_of(format_, is_bf16(x));
-  for_panels(y, ahead, [&](const PanelOfRows& of) {
-    const auto depth_at_a_time = of.rows == 1 ? x.columns : kDepthAtATime;
-    for (int64_t k = 0; k < x.columns; k += depth_at_a_time) {
-      kernel({.x = at_k(x, of.row, k),
-              .x_stride = x.row_stride,
-              .weights = of.weights + panel_bytes(format_, k, of.columns),
-              .columns = of.columns,
-              .panels = of.panels,
-              .panel_bytes = panel_bytes(format_, in_, of.columns),
-              .sums = of.sums,
-              .rows = of.rows,
-              .depth = std::min(depth_at_a_time, x.columns - k),
-              .add = k > 0,
-              .ahead = of.ahead});
-    }
+  for_panels(y, x.columns, kDepthAtATime, ahead, [&](const PanelOfRows& of) {
+    kernel({.x = at_k(x, of.row, of.first),
+            .x_stride = x.row_stride,
+            .weights = of.weights,
+            .columns = of.columns,
+            .panels = of.panels,
+            .panel_bytes = of.panel_bytes,
+            .sums = of.sums,
+            .rows = of.rows,
+            .depth = of.depth,
+            .add = of.first > 0,
+            .ahead = of.ahead});
   });
 }
 
 void InferenceWeights::multiply_codes(const Matrix& x, const Matrix& y,
                                       const ReadAhead& ahead) const {
-  const auto rows = coded_rows(x, format_ == WeightFormat::kInt8 ? 8 : 4);
+  const auto rows = coded_rows(x, code_bits(format_));
   const auto kernel = format_ == WeightFormat::kInt8 ? code_kernels().int8 : code_kernels().int4;
-  for_panels(y, ahead, [&](const PanelOfRows& of) {
-    const auto depth_at_a_time = of.rows == 1 ? rows.width : kCodeDepthAtATime;
-    for (int64_t k = 0; k < rows.width; k += depth_at_a_time) {
-      kernel({.x = rows.data + of.row * rows.bytes,
-              .x_bytes = rows.bytes,
-              .width = rows.width,
-              .first = k,
-              .weights = of.weights + panel_bytes(format_, k, of.columns),
-              .columns = of.columns,
-              .panels = of.panels,
-              .panel_bytes = panel_bytes(format_, in_, of.columns),
-              .sums = of.sums,
-              .rows = of.rows,
-              .depth = std::min(depth_at_a_time, rows.width - k),
-              .add = k > 0,
-              .ahead = of.ahead});
-    }
+  for_panels(y, rows.width, kCodeDepthAtATime, ahead, [&](const PanelOfRows& of) {
+    kernel({.x = rows.data + of.row * rows.bytes,
+            .x_bytes = rows.bytes,
+            .width = rows.width,
+            .first = of.first,
+            .weights = of.weights,
+            .columns = of.columns,
+            .panels = of.panels,
+            .panel_bytes = of.panel_bytes,
+            .sums = of.sums,
+            .rows = of.rows,
+            .depth = of.depth,
+            .add = of.first > 0,
+            .ahead = of.ahead});
   });
 }
 
