@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <numbers>
 
@@ -23,11 +22,7 @@ EngineOptions options_of(int64_t bits) {
 /// @return nats of all of them
 double score_text(Engine& engine, const std::vector<TokenId>& text, const at::Tensor& logits) {
   auto request = Request::scoring(text, 1);
-  auto* const first = logits.data_ptr<float>();
-  request.on_logits = [first](int64_t place, std::span<const float> values) {
-    std::memcpy(first + (place - 1) * static_cast<int64_t>(values.size()), values.data(),
-                values.size_bytes());
-  };
+  request.keep_logits(logits.data_ptr<float>(), 1);
   engine.add(std::move(request));
   double nats = 0.0;
   while (!engine.idle()) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "loopbank/model/config.h"
@@ -52,6 +54,12 @@ Request Request::scoring(std::vector<TokenId> text, int64_t from) {
   request.max_tokens = 0;
   request.score_from = from;
   return request;
+}
+
+void Request::keep_logits(float* to, int64_t first) {
+  on_logits = [to, first](int64_t place, std::span<const float> logits) {
+    std::copy(logits.begin(), logits.end(), to + (place - first) * std::ssize(logits));
+  };
 }
 
 std::string_view stop_reason_name(StopReason reason) {

@@ -53,6 +53,10 @@ struct InferenceSettings {
 struct Request {
   /// One that scores the tokens of a text from `from` on, and writes nothing.
   static Request scoring(std::vector<TokenId> text, int64_t from);
+  /// Writes the logits of each scored token to memory that outlives the request.
+  /// @param to     [scored, V]
+  /// @param first  the place of the first scored token
+  void keep_logits(float* to, int64_t first);
 
   std::vector<TokenId> prompt{};  ///< at least one
   /// Of each completion. 0 reads the prompt alone, but for its last token, behind which nothing is

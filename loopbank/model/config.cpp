@@ -156,6 +156,14 @@ int64_t ModelConfig::loops(int64_t layer) const {
                            : max_loops.values.front();
 }
 
+double ModelConfig::mean_loops() const {
+  int64_t sum = 0;
+  for (int64_t layer = 0; layer < num_hidden_layers; ++layer) {
+    sum += std::max<int64_t>(loops(layer), 1);
+  }
+  return static_cast<double>(sum) / static_cast<double>(num_hidden_layers);
+}
+
 int64_t ModelConfig::most_loops() const {
   return *std::max_element(max_loops.values.begin(), max_loops.values.end());
 }

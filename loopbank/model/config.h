@@ -47,6 +47,8 @@ struct ModelConfig {
 
   /// N of layer l; 0 for a dense layer.
   [[nodiscard]] int64_t loops(int64_t layer) const;
+  /// N, mean over the layers; 1 where one is dense.
+  [[nodiscard]] double mean_loops() const;
   /// Largest N over the layers.
   [[nodiscard]] int64_t most_loops() const;
   /// Most loops that a layer runs with a loop budget: the budget, or for 0 the largest N; 1 where

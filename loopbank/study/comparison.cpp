@@ -219,7 +219,6 @@ SystemComparison compare_runs(const std::vector<std::filesystem::path>& here,
          here.size(), there.size());
   }
   std::vector<Resampled> seeds;
-  std::vector<double> by_seed;
   for (size_t i = 0; i < there.size(); ++i) {
     std::vector<Resampled> tasks;
     for (const auto& task : column.tasks) {
@@ -227,16 +226,8 @@ SystemComparison compare_runs(const std::vector<std::filesystem::path>& here,
                                     derive_seed(i, task)));
     }
     seeds.push_back(mean_of(tasks));
-    by_seed.push_back(seeds.back().b - seeds.back().a);
   }
-  const auto questions = describe_difference(mean_of(seeds));
-  SystemComparison comparison{.here = questions.b,
-                              .there = questions.a,
-                              .questions = questions,
-                              .seeds = student_difference(by_seed),
-                              .num_seeds = std::ssize(here)};
-  judge(comparison, column.is_bpb);
-  return comparison;
+  return compare_seeds(seeds, column.is_bpb);
 }
 
 void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {

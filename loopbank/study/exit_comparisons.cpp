@@ -251,7 +251,7 @@ void compare_exits(ExitStudy& study) {
   study.comparisons.clear();
   study.answers.clear();
   Questions questions(study);
-  for (const auto where : {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring}) {
+  for (const auto where : kExitPlaces) {
     if (all_of(study, where) != nullptr) {
       questions.ask_gate(where);
       questions.ask_hard(where);

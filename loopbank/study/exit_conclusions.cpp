@@ -138,7 +138,7 @@ void mark_fronts(ExitStudy& study) {
 
 void conclude_exits(ExitStudy& study) {
   study.noise.clear();
-  for (const auto where : {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring}) {
+  for (const auto where : kExitPlaces) {
     const auto* first = all_of(study, where);
     if (first == nullptr) {
       continue;

@@ -16,7 +16,7 @@ constexpr int kHalvings = 9;
 /// A kind of rule, and where its thresholds lie: halved by ratio, for they are of any size. Those
 /// of a probability are told by what is missing to 1, since a gate may be all but sure.
 struct RuleKind {
-  const char* name;
+  std::string_view name;
   double low;
   double high;
   bool from_one;  ///< the threshold is 1 - the value
@@ -36,9 +36,36 @@ std::string rule_of(const RuleKind& kind, double value) {
 
 }  // namespace
 
-std::vector<std::string> exit_grid(
-    double num_loops, int64_t most_loops,
-    const std::function<double(const std::string& rule)>& mean_loops) {
+std::string rule_that_runs(std::string_view kind, double loops, const ThresholdSearch& search,
+                           const LoopsOfRule& mean_loops, std::map<double, double>& tried) {
+  const auto& of_kind = *std::find_if(kKinds.begin(), kKinds.end(),
+                                      [&](const auto& one) { return one.name == kind; });
+  double low = of_kind.low;
+  double high = of_kind.high;
+  for (const auto& [value, run] : tried) {
+    if (run < loops) {
+      high = std::min(high, value);
+    } else {
+      low = value;
+    }
+  }
+  std::string nearest;
+  double distance = search.reached;
+  for (int trial = 0; trial < search.trials && distance > search.near; ++trial) {
+    const double middle = std::sqrt(low * high);
+    const auto rule = rule_of(of_kind, middle);
+    const double run = tried[middle] = mean_loops(rule);
+    if (std::abs(run - loops) < distance) {
+      nearest = rule;
+      distance = std::abs(run - loops);
+    }
+    (run < loops ? high : low) = middle;
+  }
+  return nearest;
+}
+
+std::vector<std::string> exit_grid(double num_loops, int64_t most_loops,
+                                   const LoopsOfRule& mean_loops) {
   std::vector<std::string> rules = {"all", "all,hard"};
   for (int64_t budget = 1; budget < most_loops; ++budget) {
     rules.push_back(fmt::format("budget:{}", budget));
@@ -48,21 +75,10 @@ std::vector<std::string> exit_grid(
   }
   for (const auto& kind : kKinds) {
     for (const double share : kShares) {
-      const double target = 1 + share * (num_loops - 1);
-      double low = kind.low;
-      double high = kind.high;
-      std::string nearest;
-      double distance = kShareTolerance * (num_loops - 1);
-      for (int i = 0; i < kHalvings; ++i) {
-        const double middle = std::sqrt(low * high);
-        const auto rule = rule_of(kind, middle);
-        const double loops = mean_loops(rule);
-        if (std::abs(loops - target) < distance) {
-          nearest = rule;
-          distance = std::abs(loops - target);
-        }
-        (loops < target ? high : low) = middle;
-      }
+      std::map<double, double> tried;
+      const auto nearest = rule_that_runs(
+          kind.name, 1 + share * (num_loops - 1),
+          {.trials = kHalvings, .reached = kShareTolerance * (num_loops - 1)}, mean_loops, tried);
       if (!nearest.empty() && std::find(rules.begin(), rules.end(), nearest) == rules.end()) {
         rules.push_back(nearest);
         if (kind.has_hard) {

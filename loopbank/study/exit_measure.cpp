@@ -110,7 +110,7 @@ std::vector<ExitCase> exit_cases(const std::vector<std::string>& rules,
                                  const ExitStudyOptions& options) {
   const auto policies = chosen_policies(options);
   std::vector<ExitCase> cases;
-  for (const auto where : {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring}) {
+  for (const auto where : kExitPlaces) {
     for (const auto* policy : policies) {
       for (const auto& rule : rules) {
         const ExitCase exit_case{rule, policy, where};
@@ -177,12 +177,8 @@ Request ExitMeasure::request(const ExitCase& exit_case, size_t d, const at::Tens
   request.inference.policy = exit_case.policy;
   request.inference.policy_in_prompt = exit_case.where != ExitWhere::kDecode;
   if (logits.defined()) {
-    auto* const first = logits.data_ptr<float>() + offsets_[d] * model_.config().vocab_size;
-    request.on_logits = [first, from = document.prompt](int64_t place,
-                                                        std::span<const float> values) {
-      std::memcpy(first + (place - from) * static_cast<int64_t>(values.size()), values.data(),
-                  values.size_bytes());
-    };
+    request.keep_logits(logits.data_ptr<float>() + offsets_[d] * model_.config().vocab_size,
+                        document.prompt);
   }
   return request;
 }

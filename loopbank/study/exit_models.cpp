@@ -3,22 +3,11 @@
 #include <algorithm>
 
 #include "loopbank/study/exit_conclusions.h"
+#include "loopbank/study/exit_row.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
 namespace {
-
-/// Elementwise, of lists of one length.
-std::vector<double> mean_list(const std::vector<ExitResult>& of_models,
-                              const std::vector<double> ExitResult::*list) {
-  std::vector<double> mean((of_models.front().*list).size(), 0.0);
-  for (const auto& result : of_models) {
-    for (size_t i = 0; i < mean.size(); ++i) {
-      mean[i] += (result.*list)[i] / static_cast<double>(of_models.size());
-    }
-  }
-  return mean;
-}
 
 std::vector<ExitTask> mean_tasks(const std::vector<ExitResult>& of_models) {
   std::vector<ExitTask> tasks;
@@ -37,24 +26,23 @@ std::vector<ExitTask> mean_tasks(const std::vector<ExitResult>& of_models) {
 
 ExitResult mean_result(std::vector<ExitResult> of_models) {
   auto mean = of_models.front();
-  for (const auto figure :
-       {&ExitResult::bpb, &ExitResult::kl, &ExitResult::top1_agreement, &ExitResult::mean_loops,
-        &ExitResult::flops_per_token, &ExitResult::seconds, &ExitResult::seconds_of_all,
-        &ExitResult::time_saved_share, &ExitResult::noise_share, &ExitResult::cpu_saved_share,
-        &ExitResult::cpu_noise_share}) {
+  for (const auto& [key, figure] : kExitFigures) {
     double sum = 0.0;
     for (const auto& result : of_models) {
       sum += result.*figure;
     }
     mean.*figure = sum / static_cast<double>(of_models.size());
   }
-  mean.mean_loops_by_layer = mean_list(of_models, &ExitResult::mean_loops_by_layer);
+  const auto lists = [&](const std::vector<double> ExitResult::*list) {
+    std::vector<std::vector<double>> values;
+    for (const auto& result : of_models) {
+      values.push_back(result.*list);
+    }
+    return values;
+  };
+  mean.mean_loops_by_layer = pooled_documents(lists(&ExitResult::mean_loops_by_layer));
   mean.tasks = mean_tasks(of_models);
-  std::vector<std::vector<double>> documents;
-  for (const auto& result : of_models) {
-    documents.push_back(result.document_bpb);
-  }
-  mean.document_bpb = pooled_documents(documents);
+  mean.document_bpb = pooled_documents(lists(&ExitResult::document_bpb));
   mean.by_model = std::move(of_models);
   return mean;
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -14,20 +13,6 @@ namespace loopbank {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// Numbers of a row under their keys.
-constexpr std::array kRowNumbers = {std::pair{"bpb", &ExitResult::bpb},
-                                    std::pair{"kl", &ExitResult::kl},
-                                    std::pair{"top1_agreement", &ExitResult::top1_agreement},
-                                    std::pair{"mean_loops", &ExitResult::mean_loops},
-                                    std::pair{"flops_per_token", &ExitResult::flops_per_token},
-                                    std::pair{"seconds", &ExitResult::seconds},
-                                    std::pair{"seconds_of_all", &ExitResult::seconds_of_all},
-                                    std::pair{"time_saved_share", &ExitResult::time_saved_share},
-                                    std::pair{"noise_share", &ExitResult::noise_share},
-                                    std::pair{"cpu_saved_share", &ExitResult::cpu_saved_share},
-                                    std::pair{"cpu_noise_share", &ExitResult::cpu_noise_share}};
-constexpr std::array kPlaces = {ExitWhere::kDecode, ExitWhere::kEverywhere, ExitWhere::kScoring};
 
 std::vector<double> numbers_in(const nlohmann::json& list, const JsonValues& values,
                                const char* key) {
@@ -46,7 +31,7 @@ std::vector<double> numbers_in(const nlohmann::json& list, const JsonValues& val
 nlohmann::ordered_json row_json(const ExitResult& row) {
   Json json = {
       {"rule", row.rule}, {"hard", row.hard}, {"kv", row.kv}, {"where", name_of(row.where)}};
-  for (const auto& [key, number] : kRowNumbers) {
+  for (const auto& [key, number] : kExitFigures) {
     json[key] = row.*number;
   }
   json["mean_loops_by_layer"] = row.mean_loops_by_layer;
@@ -67,14 +52,14 @@ nlohmann::ordered_json stored_row_json(const ExitResult& row) {
 ExitResult read_stored_row(const nlohmann::json& json, const std::string& where) {
   const JsonValues values(json, where, {.expected = "a row of exits"});
   ExitResult row{.rule = values.text("rule"), .hard = values.flag("hard"), .kv = values.text("kv")};
-  const auto place = std::find_if(kPlaces.begin(), kPlaces.end(), [&](ExitWhere one) {
+  const auto place = std::find_if(kExitPlaces.begin(), kExitPlaces.end(), [&](ExitWhere one) {
     return name_of(one) == values.text("where");
   });
-  if (place == kPlaces.end()) {
+  if (place == kExitPlaces.end()) {
     values.refuse("where", "decode, everywhere or scoring");
   }
   row.where = *place;
-  for (const auto& [key, number] : kRowNumbers) {
+  for (const auto& [key, number] : kExitFigures) {
     row.*number = values.number(key);
   }
   row.mean_loops_by_layer =

@@ -174,17 +174,12 @@ std::vector<std::string> exit_rules_of(const LanguageModel& model,
   expect_loops(config);
   auto rules = options.rules;
   if (rules.empty()) {
-    double num_loops = 0.0;
-    for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
-      num_loops += static_cast<double>(std::max<int64_t>(config.loops(l), 1));
-    }
     ExitMeasure measure(model, documents, options);
     const auto mean_loops = [&](const std::string& rule) {
       const ExitCase scoring{rule, &key_value_policy("full"), ExitWhere::kScoring};
       return measure.describe(scoring, measure.run(scoring, measure.timed())).mean_loops;
     };
-    rules = exit_grid(num_loops / static_cast<double>(config.num_hidden_layers),
-                      config.most_loops(), mean_loops);
+    rules = exit_grid(config.mean_loops(), config.most_loops(), mean_loops);
   }
   for (const auto& rule : rules) {
     (void)ExitChoice::parse(rule, "--rules");

@@ -23,6 +23,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -42,6 +43,8 @@
 namespace loopbank {
 
 enum class ExitWhere { kDecode, kEverywhere, kScoring };
+inline constexpr std::array kExitPlaces = {ExitWhere::kDecode, ExitWhere::kEverywhere,
+                                           ExitWhere::kScoring};
 /// `decode`, `everywhere`, `scoring`.
 [[nodiscard]] std::string_view name_of(ExitWhere where);
 

@@ -12,9 +12,6 @@
 namespace loopbank {
 namespace {
 
-constexpr std::array kPlacesAsked = {ExitWhere::kDecode, ExitWhere::kEverywhere,
-                                     ExitWhere::kScoring};
-
 std::string_view words_for(ExitWhere where) {
   return where == ExitWhere::kDecode       ? "decoding"
          : where == ExitWhere::kEverywhere ? "with the policy in the prompt too"
@@ -53,7 +50,7 @@ std::string saving_text(const ExitStudy& study, const ExitResult& result) {
 /// What may be lost at most: by FLOPs and by time, once where it is the same.
 ExitAnswer answer_within(const ExitStudy& study, std::string headline, double share) {
   ExitAnswer answer{.headline = std::move(headline), .sentences = {}};
-  for (const auto where : kPlacesAsked) {
+  for (const auto where : kExitPlaces) {
     const auto* all = all_of(study, where);
     if (all == nullptr) {
       continue;

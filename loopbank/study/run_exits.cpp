@@ -14,10 +14,12 @@
 #include <utility>
 
 #include "loopbank/data/sampler.h"
+#include "loopbank/dissect/text_rows.h"
 #include "loopbank/eval/evaluate.h"
 #include "loopbank/eval/result_files.h"
 #include "loopbank/infer/engine.h"
 #include "loopbank/infer/inference_model.h"
+#include "loopbank/study/exit_grid.h"
 #include "loopbank/study/exit_study.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/json_members.h"
@@ -54,15 +56,7 @@ constexpr std::array kLoopShares = {LoopShare{"3/4", 0.75}, LoopShare{"1/2", 0.5
                                     LoopShare{"1/4", 0.25}};
 constexpr size_t kShareOfPolicies = 1;  // the gate's, under the other policies
 
-/// A kind of rule, and where its thresholds lie; a larger value means fewer loops.
-struct ThresholdKind {
-  const char* name;
-  double low;
-  double high;
-  bool from_one;  // the threshold is 1 - the value, since a gate may be all but sure
-};
-constexpr std::array kThresholdKinds = {ThresholdKind{"cdf", 1e-6, 1.0, true},
-                                        ThresholdKind{"change", 1e-3, 100.0, false}};
+constexpr std::array kThresholdKinds = {"cdf", "change"};  // by the gate, and without it
 
 struct NamedRule {
   std::string name;
@@ -82,10 +76,7 @@ std::vector<ExitDocument> rows_to_score(const std::shared_ptr<const TokenSource>
   const auto bytes_of = bytes_of_tokens(tokenizer);
   std::vector<ExitDocument> documents;
   for (int64_t r = 0; r < count; ++r) {
-    const auto* const tokens = batch.tokens[r].data_ptr<int64_t>();
-    ExitDocument document{.tokens = {}, .prompt = prompt};
-    document.tokens.assign(tokens, tokens + length);
-    document.tokens.push_back(static_cast<TokenId>(batch.targets[r][length - 1].item<int64_t>()));
+    ExitDocument document{.tokens = text_of_row(batch, r), .prompt = prompt};
     for (auto at = prompt; at <= length; ++at) {
       document.bytes +=
           bytes_of[static_cast<int64_t>(document.tokens[static_cast<size_t>(at)])].item<int64_t>();
@@ -132,42 +123,9 @@ class LoopsOfRules {
   Engine engine_;
 };
 
-/// The rule of a kind that runs nearest to so many loops, by halving; empty where none comes near.
-/// @param tried  values and the loops that they run, those of earlier targets
-std::string rule_that_runs(const ThresholdKind& kind, double target, double num_loops,
-                           LoopsOfRules& loops_of, std::map<double, double>& tried) {
-  double low = kind.low;
-  double high = kind.high;
-  for (const auto& [value, loops] : tried) {
-    if (loops < target) {
-      high = std::min(high, value);
-    } else {
-      low = value;
-    }
-  }
-  std::string nearest;
-  double distance = kReachedShare * (num_loops - 1);
-  for (int trial = 0; trial < kTrials && distance > kNearShare * (num_loops - 1); ++trial) {
-    const double middle = std::sqrt(low * high);
-    const double rounded = std::stod(fmt::format("{:.3g}", middle));
-    const auto rule = fmt::format("{}:{:.9g}", kind.name, kind.from_one ? 1.0 - rounded : rounded);
-    const double loops = tried[middle] = loops_of.of(rule);
-    if (std::abs(loops - target) < distance) {
-      nearest = rule;
-      distance = std::abs(loops - target);
-    }
-    (loops < target ? high : low) = middle;
-  }
-  return nearest;
-}
-
 /// All loops, a budget of half of those behind the first and one of none, then the thresholds.
 std::vector<NamedRule> rules_to_measure(const ModelConfig& config, LoopsOfRules& loops_of) {
-  double num_loops = 0.0;
-  for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
-    num_loops += static_cast<double>(std::max<int64_t>(config.loops(l), 1)) /
-                 static_cast<double>(config.num_hidden_layers);
-  }
+  const double num_loops = config.mean_loops();
   std::vector<NamedRule> rules = {{"all", "all"}};
   const auto most = config.most_loops();
   const auto half = 1 + most / 2;
@@ -176,13 +134,17 @@ std::vector<NamedRule> rules_to_measure(const ModelConfig& config, LoopsOfRules&
       rules.push_back({fmt::format("budget {}", budget), fmt::format("budget:{}", budget)});
     }
   }
-  for (const auto& kind : kThresholdKinds) {
+  const ThresholdSearch search = {.trials = kTrials,
+                                  .near = kNearShare * (num_loops - 1),
+                                  .reached = kReachedShare * (num_loops - 1)};
+  for (const auto* kind : kThresholdKinds) {
     std::map<double, double> tried;
     for (const auto& share : kLoopShares) {
-      const auto rule =
-          rule_that_runs(kind, 1 + share.share * (num_loops - 1), num_loops, loops_of, tried);
+      const auto rule = rule_that_runs(
+          kind, 1 + share.share * (num_loops - 1), search,
+          [&](const std::string& one) { return loops_of.of(one); }, tried);
       if (!rule.empty()) {
-        rules.push_back({fmt::format("{} {}", kind.name, share.name), rule});
+        rules.push_back({fmt::format("{} {}", kind, share.name), rule});
       }
     }
   }
@@ -325,6 +287,7 @@ std::optional<RunExits> measure_run_exits(const LanguageModel& model, const Toke
   options.rules = {gate == rules.end() ? "all" : gate->rule};
   options.policies = {"copy", "first"};
   options.turns = 0;  // without times
+  options.measured = study.results;
   take_results(measure_exits(model, tokenizer, rows, {}, options), rules, /*timed=*/false, exits);
   return exits;
 }

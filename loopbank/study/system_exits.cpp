@@ -22,19 +22,10 @@ const MembersForm kSystemExitsForm = {.expected = "what stopping early costs a s
 SystemComparison compare_rows(const std::vector<const std::vector<double>*>& here,
                               const std::vector<const std::vector<double>*>& there) {
   std::vector<Resampled> seeds;
-  std::vector<double> by_seed;
   for (size_t i = 0; i < here.size(); ++i) {
     seeds.push_back(resample_pairs(*there[i], *here[i], derive_seed(i, "rows"), kRowResamples));
-    by_seed.push_back(seeds.back().b - seeds.back().a);
   }
-  const auto rows = describe_difference(mean_of(seeds));
-  SystemComparison comparison{.here = rows.b,
-                              .there = rows.a,
-                              .questions = rows,
-                              .seeds = student_difference(by_seed),
-                              .num_seeds = std::ssize(here)};
-  judge(comparison, /*lower_is_better=*/true);
-  return comparison;
+  return compare_seeds(seeds, /*lower_is_better=*/true);
 }
 
 /// The same result of every run; empty where one has none.

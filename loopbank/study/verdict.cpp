@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 namespace loopbank {
 namespace {
 
@@ -27,6 +29,21 @@ void judge(SystemComparison& comparison, bool lower_is_better) {
   comparison.over_seeds = seeds && (questions.excludes_zero() || !seeds->excludes_zero());
   comparison.decisive = comparison.over_seeds ? *seeds : questions;
   comparison.verdict = verdict_on(comparison.decisive, lower_is_better);
+}
+
+SystemComparison compare_seeds(const std::vector<Resampled>& seeds, bool lower_is_better) {
+  std::vector<double> by_seed;
+  for (const auto& seed : seeds) {
+    by_seed.push_back(seed.b - seed.a);
+  }
+  const auto questions = describe_difference(mean_of(seeds));
+  SystemComparison comparison{.here = questions.b,
+                              .there = questions.a,
+                              .questions = questions,
+                              .seeds = student_difference(by_seed),
+                              .num_seeds = std::ssize(seeds)};
+  judge(comparison, lower_is_better);
+  return comparison;
 }
 
 std::string_view interval_source(const SystemComparison& comparison) {

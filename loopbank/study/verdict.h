@@ -23,6 +23,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "loopbank/support/statistics.h"
 
@@ -57,6 +58,10 @@ struct SystemComparison {
 
 /// Fills in `decisive`, `over_seeds` and `verdict`; the only place that does.
 void judge(SystemComparison& comparison, bool lower_is_better);
+
+/// b - a of each seed over its questions, as judged: over the questions of all seeds, and over seeds.
+[[nodiscard]] SystemComparison compare_seeds(const std::vector<Resampled>& seeds,
+                                             bool lower_is_better);
 
 /// ` over seeds` or ` over questions`: what the decisive interval is of; empty for one seed.
 [[nodiscard]] std::string_view interval_source(const SystemComparison& comparison);
