@@ -68,7 +68,7 @@ RunPlan make_plan(const RunConfig& config) {
   plan.memory = training_memory(config.model, {.sequences = std::max<int64_t>(rows, 1),
                                                .sequence_length = plan.sequence_length,
                                                .low_precision = training.precision == "bf16",
-                                               .fused = training.device != "cuda",
+                                               .fused = !training.device.starts_with("cuda"),
                                                .recompute = training.forward_options().recompute,
                                                .accumulates = rows > 0 && rows < training.batch});
   plan.kv_dtype = training.precision;
