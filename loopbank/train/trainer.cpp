@@ -20,6 +20,7 @@
 #include "loopbank/train/checkpoint.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/halting_alarm.h"
+#include "loopbank/train/memory_fit.h"
 #include "loopbank/train/metrics.h"
 #include "loopbank/train/optimizer.h"
 #include "loopbank/train/progress_line.h"
@@ -98,12 +99,21 @@ Found find_start(const RunConfig& config, const TrainOptions& options) {
   return found;
 }
 
+/// The device, found to have room for the run.
+at::Device device_for(const RunConfig& config) {
+  const auto device = choose_device(config.training.device);
+  if (const auto free = free_memory_bytes(device)) {
+    expect_enough_memory(config, static_cast<double>(*free), device.str());
+  }
+  return device;
+}
+
 class Run {
  public:
   Run(const RunConfig& config, const TrainOptions& options)
       : config_(validated(config, options)),
         options_(options),
-        device_(choose_device(config_.training.device)),
+        device_(device_for(config_)),
         data_(open_run_data(config_)),
         lock_(options.out),
         model_(config_.model, device_),
@@ -359,7 +369,7 @@ TrainResult train(const RunConfig& config, const TrainOptions& options) {
 
 RunCheck check_run(const RunConfig& config, const TrainOptions& options) {
   const auto checked = validated(config, options);
-  (void)choose_device(checked.training.device);
+  (void)device_for(checked);
   const auto data = open_run_data(checked, /*verify_checksums=*/true);
   const auto found = find_start(checked, options);
   std::vector<SourceCheck> sources;
