@@ -223,7 +223,9 @@ void add_common_flags(CLI::App& command, BenchFlags& flags) {
   TrainingConfig training;
   command.add_option("--dtype", flags.dtype, "Number type of the computation (the config's)")
       ->check(allowed_values(field_named(training.fields(), "precision")));
-  command.add_option("--device", flags.device, "Where to compute; auto: on a GPU if there is one; cuda:K: on GPU K")
+  command
+      .add_option("--device", flags.device,
+                  "Where to compute; auto: on a GPU if there is one; cuda:K: on GPU K")
       ->check(allowed_values(field_named(training.fields(), "device")));
   command.add_flag("--json", flags.json, "The figures as one line of JSON on stdout");
 }

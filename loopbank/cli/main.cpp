@@ -26,7 +26,7 @@ std::string first_line(const std::string& message) {
 std::string out_of_memory(const c10::OutOfMemoryError& error) {
   try {
     fail_out_of_memory(error, "loopbank",
-                       "Compute fewer rows or texts at a time, or in bf16, or take --device cpu.");
+                       "Compute fewer rows or texts at a time, or in bf16, or take --device cpu");
   } catch (const Error& ours) {
     return ours.what();
   }

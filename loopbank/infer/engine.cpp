@@ -51,10 +51,11 @@ Engine::Engine(const LanguageModel& model, const EngineOptions& options)
          c10::toString(options.compute_dtype));
   }
   if (options.weight_bits != 0 && !model.device().is_cpu()) {
-    fail(ErrorCode::kDevice,
-         "Engine: expected weights in the type of the computation on {}, got {} bits: products with "
-         "codes are for the CPU.",
-         model.device().str(), options.weight_bits);
+    fail(
+        ErrorCode::kDevice,
+        "Engine: expected weights in the type of the computation on {}, got {} bits: products with "
+        "codes are for the CPU.",
+        model.device().str(), options.weight_bits);
   }
   if (options.batch_tokens < 1 || options.cache_bytes < 1) {
     fail(ErrorCode::kConfig,

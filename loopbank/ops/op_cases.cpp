@@ -225,8 +225,8 @@ std::vector<at::Tensor> result_and_gradients(const OpCase& op) {
   }
   const auto result = op.run(leaves);
   auto generator = at::detail::createCPUGenerator(kSeed);
-  result.backward(at::randn(result.sizes(), generator, at::kFloat)
-                      .to(result.device(), result.scalar_type()));
+  result.backward(
+      at::randn(result.sizes(), generator, at::kFloat).to(result.device(), result.scalar_type()));
   std::vector<at::Tensor> all = {result.detach()};
   for (const auto& leaf : leaves) {
     if (leaf.requires_grad()) {

@@ -22,9 +22,8 @@ void AdamW::step_on_device(double learning_rate, const at::Tensor& norm, double 
   ++steps_;
   const auto options = at::TensorOptions().dtype(at::kFloat).device(norm.device());
   // The kernel divides gradients by the one and does nothing where the other is 1.
-  const auto divisor = clip_norm > 0.0
-                           ? ((norm.to(at::kFloat) + 1e-6) / clip_norm).clamp_min(1.0)
-                           : at::full({}, 1.0, options);
+  const auto divisor = clip_norm > 0.0 ? ((norm.to(at::kFloat) + 1e-6) / clip_norm).clamp_min(1.0)
+                                       : at::full({}, 1.0, options);
   const auto skipped = finite.logical_not().to(at::kFloat);
   const auto k = at::full({}, static_cast<double>(steps_), options);
   for (const auto& group : groups_) {

@@ -44,8 +44,8 @@ int64_t gpu_index(const std::string& name, std::string_view where) {
   const auto* const end = name.data() + name.size();
   const auto [stop, error] = std::from_chars(begin, end, index);
   if (!name.starts_with("cuda:") || error != std::errc() || stop != end || index < 0) {
-    fail(ErrorCode::kConfig, R"({}: expected "auto", "cpu", "cuda" or "cuda:K", got "{}".)", where,
-         name);
+    fail(ErrorCode::kConfig, "{}: expected \"auto\", \"cpu\", \"cuda\" or \"cuda:K\", got \"{}\".",
+         where, name);
   }
   return index;
 }
@@ -60,20 +60,20 @@ at::Device choose_device(const std::string& name, std::string_view where) {
   const auto index = name == "auto" ? 0 : gpu_index(name, where);
   if (!kHasCuda) {
     fail(ErrorCode::kDevice,
-         R"({}: expected a GPU for "{}", got a program built without CUDA. Use "cpu", or build )"
+         "{}: expected a GPU for \"{}\", got a program built without CUDA. Use \"cpu\", or build "
          "with scripts/build cuda (docs/building.md).",
          where, name);
   }
   if (count == 0) {
     fail(ErrorCode::kDevice,
-         R"({}: expected a GPU for "{}", got none that NVIDIA's driver shows. Use "cpu", or look )"
+         "{}: expected a GPU for \"{}\", got none that NVIDIA's driver shows. Use \"cpu\", or look "
          "at nvidia-smi.",
          where, name);
   }
   if (index >= count) {
-    fail(ErrorCode::kDevice, R"({}: expected "cuda:0"{}, got "{}": the driver shows {} GPU{}.)",
-         where, count > 1 ? fmt::format(R"( to "cuda:{}")", count - 1) : "", name, count,
-         count > 1 ? "s" : "");
+    fail(ErrorCode::kDevice,
+         "{}: expected a GPU from \"cuda:0\" to \"cuda:{}\", got \"{}\": the driver shows no more.",
+         where, count - 1, name);
   }
   return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
@@ -116,7 +116,7 @@ void fail_out_of_memory(const c10::OutOfMemoryError& error, std::string_view whe
   const auto line = whole.substr(0, whole.find('\n'));
   // LibTorch's sentence, up to its own advice on its allocator.
   const auto told = line.substr(0, line.find(" If reserved but unallocated"));
-  fail(ErrorCode::kDevice, "{}: expected room on the GPU, got none: {} {}", where, told, advice);
+  fail(ErrorCode::kDevice, "{}: expected room on the GPU, got none: {} {}.", where, told, advice);
 }
 
 }  // namespace loopbank

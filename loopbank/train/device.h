@@ -38,8 +38,8 @@ class ReproducibleScope {
 };
 
 /// LibTorch's error of a GPU that has no memory left, as one of ours.
-/// @param advice  what to lower, a sentence
-/// @throws Error kDevice `where: expected room on the GPU, got none: Tried to allocate ... ADVICE`
+/// @param advice  what to lower, a sentence without its full stop
+/// @throws Error kDevice `where: expected room on the GPU, got none: CUDA out of memory. ... ADVICE.`
 [[noreturn]] void fail_out_of_memory(const c10::OutOfMemoryError& error, std::string_view where,
                                      std::string_view advice);
 

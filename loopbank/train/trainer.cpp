@@ -363,7 +363,7 @@ TrainResult train(const RunConfig& config, const TrainOptions& options) {
   } catch (const c10::OutOfMemoryError& error) {
     fail_out_of_memory(error, options.out.string(),
                        "Lower training.micro_batch, or set training.recompute to \"loop\" or "
-                       "\"layer\"; what is saved goes on with --resume.");
+                       "\"layer\"; what is saved goes on with --resume");
   }
 }
 

@@ -71,8 +71,8 @@ Memory& memory() {
 /// A tensor over a storage as it stands there.
 at::Tensor over(c10::Storage storage, c10::DispatchKey key, caffe2::TypeMeta dtype,
                 at::IntArrayRef sizes, at::IntArrayRef strides, int64_t offset) {
-  auto tensor = at::detail::make_tensor<c10::TensorImpl>(std::move(storage),
-                                                         c10::DispatchKeySet(key), dtype);
+  auto tensor =
+      at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(key), dtype);
   tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides, offset);
   return tensor;
 }
@@ -112,6 +112,16 @@ at::Tensor moved_to_device(const at::Tensor& x) {
   return result;
 }
 
+/// For operators that give a result its size late.
+const at::Tensor& resize_(const at::Tensor& x, at::IntArrayRef sizes,
+                          c10::optional<at::MemoryFormat>) {
+  const auto whole = new_on_device(sizes, dense_strides(sizes), x.dtype());
+  auto* const impl = x.unsafeGetTensorImpl();
+  impl->set_storage_keep_dtype(whole.storage());
+  impl->set_sizes_and_strides(whole.sizes(), whole.strides(), 0);
+  return x;
+}
+
 /// One call of an operator: its tensors as the CPU sees them, and its results back on the device.
 class Call {
  public:
@@ -140,6 +150,12 @@ class Call {
       }
     }
     op_.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack_);
+    for (size_t i = 0; i < seen_.size(); ++i) {
+      if (seen_[i].sizes() != given_[i].sizes()) {
+        resize_(given_[i], seen_[i].sizes(), c10::nullopt);
+        opened(given_[i]).copy_(seen_[i]);
+      }
+    }
     results();
   }
 
@@ -154,7 +170,8 @@ class Call {
       return x;
     }
     given_.push_back(x);
-    seen_.push_back(opened(x));
+    // What is empty may be a result whose size the operator gives it.
+    seen_.push_back(x.numel() == 0 ? at::empty(x.sizes(), x.scalar_type()) : opened(x));
     return seen_.back();
   }
 
@@ -230,25 +247,15 @@ at::Tensor& copy_(at::Tensor& to, const at::Tensor& from, bool) {
   return to;
 }
 
-/// For operators that give a result its size late.
-const at::Tensor& resize_(const at::Tensor& x, at::IntArrayRef sizes,
-                          c10::optional<at::MemoryFormat>) {
-  const auto whole = new_on_device(sizes, dense_strides(sizes), x.dtype());
-  auto* const impl = x.unsafeGetTensorImpl();
-  impl->set_storage_keep_dtype(whole.storage());
-  impl->set_sizes_and_strides(whole.sizes(), whole.strides(), 0);
-  return x;
-}
-
 const int registered = [] {
-  static auto library = torch::Library(torch::Library::IMPL, "aten",
-                                       c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
+  static auto library = torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::PrivateUse1,
+                                       __FILE__, __LINE__);
   library.impl("empty.memory_format", TORCH_FN(empty));
   library.impl("empty_strided", TORCH_FN(empty_strided));
   library.impl("copy_", TORCH_FN(copy_));
   library.impl("resize_", TORCH_FN(resize_));
-  static auto others = torch::Library(torch::Library::IMPL, "_", c10::DispatchKey::PrivateUse1,
-                                      __FILE__, __LINE__);
+  static auto others =
+      torch::Library(torch::Library::IMPL, "_", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
   others.fallback(torch::CppFunction::makeFromBoxedFunction<&by_the_cpu>());
   c10::SetAllocator(kType, &memory());
   return 0;

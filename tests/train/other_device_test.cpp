@@ -149,7 +149,7 @@ INSTANTIATE_TEST_SUITE_P(Systems, StepOnAnotherDevice,
                                            System{"layers_again", 3, 5, Recompute::kLayer}),
                          [](const auto& system) { return std::string(system.param.name); });
 
-TEST(AnotherDevice, ValidatesAndStoresAsTheCpuDoes) {
+TEST(ValidatorAway, ValidatesAndStoresAsTheCpuDoes) {
   const TestDirectory directory;
   const auto run = small_run(directory);
   const auto tokenizer = Tokenizer::bytes();
@@ -167,7 +167,9 @@ TEST(AnotherDevice, ValidatesAndStoresAsTheCpuDoes) {
   EXPECT_NEAR(measured.local_gates[0], expected.local_gates[0], 1e-5);
 
   AdamW optimizer(there.parameters(), run.optimizer);
-  save_checkpoint(directory.path(), {run, {.step = 1}, there, optimizer, tokenizer});
+  TrainState first;
+  first.step = 1;
+  save_checkpoint(directory.path(), {run, first, there, optimizer, tokenizer});
   LanguageModel again(run.model, stand_in_device());
   AdamW other(again.parameters(), run.optimizer);
   const auto state = load_checkpoint(checkpoint_path(directory.path(), 1), again, other);

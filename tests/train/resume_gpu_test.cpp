@@ -69,10 +69,11 @@ TEST_F(MemoryOnGpu, ThatRunsOutIsOneErrorThatSaysWhatToLower) {
     FAIL() << "expected no room for 16 TiB";
   } catch (const c10::OutOfMemoryError& error) {
     try {
-      fail_out_of_memory(error, "run", "Lower training.micro_batch.");
+      fail_out_of_memory(error, "run", "Lower training.micro_batch");
     } catch (const Error& ours) {
-      expect_fragments(ours, ErrorCode::kDevice,
-                       {"run: expected room on the GPU, got none: ", "Lower training.micro_batch."});
+      expect_fragments(
+          ours, ErrorCode::kDevice,
+          {"run: expected room on the GPU, got none: ", "Lower training.micro_batch."});
       EXPECT_EQ(std::string(ours.what()).find('\n'), std::string::npos);
     }
   }

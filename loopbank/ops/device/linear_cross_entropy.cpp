@@ -47,8 +47,8 @@ struct Sums {
 
 void add_chunk(const at::Tensor& states, const at::Tensor& weight, const at::Tensor& targets,
                int64_t ignore, int64_t first, Sums& sums) {
-  const auto logits = matrix_product(states, weight.t());                      // [r, V]
-  auto log_probabilities = at::log_softmax(logits, -1, at::kFloat);            // [r, V]
+  const auto logits = matrix_product(states, weight.t());            // [r, V]
+  auto log_probabilities = at::log_softmax(logits, -1, at::kFloat);  // [r, V]
   sums.loss += at::nll_loss(log_probabilities, targets, {}, at::Reduction::Sum, ignore);
   if (!sums.states_gradient.defined() && !sums.weight_gradient.defined()) {
     return;
