@@ -12,6 +12,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -40,10 +43,50 @@ void* map(int file, size_t bytes, int access) {
   return at;
 }
 
+/// Mappings that no tensor uses, by size: making one takes longer than a small operator.
+class Shelf {
+ public:
+  Mapping* take(size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    auto& free = free_[bytes];
+    if (free.empty()) {
+      return nullptr;
+    }
+    auto* const mapping = free.back();
+    free.pop_back();
+    return mapping;
+  }
+  void put(Mapping* mapping) {
+    const std::lock_guard lock(mutex_);
+    free_[mapping->bytes].push_back(mapping);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<size_t, std::vector<Mapping*>> free_;
+};
+
+Shelf& shelf() {
+  static auto* const instance = new Shelf;  // outlives every tensor
+  return *instance;
+}
+
 class Memory final : public ops::HostAllocator {
  public:
   [[nodiscard]] at::DataPtr block(size_t bytes) const override {
-    auto* mapping = new Mapping{.bytes = std::max<size_t>(bytes, 1)};
+    constexpr size_t kPage = 4096;
+    const auto whole = std::bit_ceil(std::max(bytes, kPage));
+    auto* mapping = shelf().take(whole);
+    if (mapping == nullptr) {
+      mapping = made(whole);
+    }
+    return {mapping->closed, mapping, [](void* used) { shelf().put(static_cast<Mapping*>(used)); },
+            at::Device(kType, 0)};
+  }
+
+ private:
+  static Mapping* made(size_t bytes) {
+    auto* mapping = new Mapping{.bytes = bytes};
     const int file = ::memfd_create("stand-in-device", MFD_CLOEXEC);
     if (file < 0 || ::ftruncate(file, static_cast<off_t>(mapping->bytes)) != 0) {
       throw std::runtime_error("stand-in device: no memory");
@@ -51,15 +94,7 @@ class Memory final : public ops::HostAllocator {
     mapping->closed = map(file, mapping->bytes, PROT_NONE);
     mapping->open = map(file, mapping->bytes, PROT_READ | PROT_WRITE);
     ::close(file);
-    return {mapping->closed, mapping, &unmap, at::Device(kType, 0)};
-  }
-
- private:
-  static void unmap(void* context) {
-    auto* mapping = static_cast<Mapping*>(context);
-    ::munmap(mapping->closed, mapping->bytes);
-    ::munmap(mapping->open, mapping->bytes);
-    delete mapping;
+    return mapping;
   }
 };
 

@@ -83,7 +83,7 @@ TEST_P(StepOnAnotherDevice, TrainsAsTheCpuDoes) {
   options.recompute = GetParam().recompute;
   Trained here(config, at::kCPU);
   Trained there(config, stand_in_device());
-  for (int step = 0; step < 3; ++step) {
+  for (int step = 0; step < 2; ++step) {
     here.step(options);
     there.step(options);
     EXPECT_NEAR(there.last.batch.loss, here.last.batch.loss, 1e-5 * here.last.batch.loss);
@@ -93,9 +93,9 @@ TEST_P(StepOnAnotherDevice, TrainsAsTheCpuDoes) {
     EXPECT_NEAR(there.last.batch.loops_by_layer[1], here.last.batch.loops_by_layer[1], 1e-5);
   }
   // AdamW divides by the gradient's own size: a weight whose gradient is rounding alone goes anywhere
-  // within its 0.03, and a few of them do.
+  // within its 0.02, and a few of them do.
   EXPECT_LT(furthest(here.model, there.model), 1e-3);
-  EXPECT_EQ(there.optimizer.steps(), 3);
+  EXPECT_EQ(there.optimizer.steps(), 2);
 }
 
 TEST_P(StepOnAnotherDevice, TakesBf16) {
@@ -111,16 +111,14 @@ TEST_P(StepOnAnotherDevice, TakesBf16) {
 }
 
 TEST_P(StepOnAnotherDevice, WaitsOnceForTheNumbersOfTheLog) {
-  if (!ops::kHasFusedAdamw) {
-    GTEST_SKIP() << "LibTorch 1 waits for the norm as well";
-  }
   Trained there(small_model(GetParam().loops, GetParam().slots), stand_in_device());
   ForwardOptions options;
   options.recompute = GetParam().recompute;
   there.step(options);
   const auto before = num_device_reads();
   there.step(options);
-  EXPECT_EQ(num_device_reads() - before, 1);
+  // LibTorch 1 waits for the loss, the ponder term, the loops and the norm, each by itself.
+  EXPECT_EQ(num_device_reads() - before, ops::kHasFusedAdamw ? 1 : 4);
 }
 
 TEST_P(StepOnAnotherDevice, LeavesTheWeightsWithoutAFiniteLoss) {
