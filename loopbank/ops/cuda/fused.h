@@ -11,6 +11,7 @@
 
 #include <vector>
 
+#include "loopbank/ops/cuda/launches.h"
 #include "loopbank/ops/halting.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/rotated_heads.h"
@@ -32,6 +33,14 @@ inline constexpr bool kIsBuilt = false;  // and what is declared here is not def
 /// The same for what it takes in fp32 alone.
 [[nodiscard]] inline bool takes_fp32(const at::Tensor& x) {
   return takes(x) && x.scalar_type() == at::kFloat;
+}
+
+/// Whether rotated_heads takes them.
+[[nodiscard]] inline bool takes_heads(const at::Tensor& qkv, const RotaryTable& angles,
+                                      const HeadNorm& norm) {
+  return takes(qkv) && takes_fp32(angles.cosines) && takes_fp32(angles.sines) &&
+         takes_fp32(norm.query_weight) && takes_fp32(norm.key_weight) &&
+         takes_head_width(norm.query_weight.size(0));
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out);
