@@ -51,7 +51,7 @@ at::ScalarType dtype_of(const std::string& name) {
 }
 
 void run_gemm(const BenchFlags& flags) {
-  const auto device = choose_device(flags.device);
+  const auto device = choose_device(flags.device, "--device");
   auto json = nlohmann::ordered_json::object();
   json["device"] = device.str();
   json["threads"] = at::get_num_threads();
@@ -141,7 +141,7 @@ std::unique_ptr<PytorchTwin> start_twin(const BenchFlags& flags, const RunConfig
 
 nlohmann::ordered_json measure_training(const BenchFlags& flags) {
   const auto config = bench_config(flags);
-  const auto device = choose_device(flags.device);
+  const auto device = choose_device(flags.device, "--device");
   const double peak = ops::measure_gemm_peak(dtype_of(config.training.precision), device);
   const auto twin = start_twin(flags, config, device);
   BenchmarkSteps ours(config, device);
@@ -213,7 +213,8 @@ void run_train_bench(const BenchFlags& flags) {
 }
 
 void run_ops(const BenchFlags& flags) {
-  const auto json = bench_ops(bench_config(flags), /*print=*/!flags.json);
+  const auto device = choose_device(flags.device, "--device");
+  const auto json = bench_ops(bench_config(flags), device, /*print=*/!flags.json);
   if (flags.json) {
     fmt::print("{}\n", json.dump());
   }
@@ -223,7 +224,7 @@ void add_common_flags(CLI::App& command, BenchFlags& flags) {
   TrainingConfig training;
   command.add_option("--dtype", flags.dtype, "Number type of the computation (the config's)")
       ->check(allowed_values(field_named(training.fields(), "precision")));
-  command.add_option("--device", flags.device, "Where to compute; auto: on a GPU if there is one")
+  command.add_option("--device", flags.device, "Where to compute; auto: on a GPU if there is one; cuda:K: on GPU K")
       ->check(allowed_values(field_named(training.fields(), "device")));
   command.add_flag("--json", flags.json, "The figures as one line of JSON on stdout");
 }

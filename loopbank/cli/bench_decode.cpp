@@ -18,12 +18,14 @@
 #include "loopbank/study/plan.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/support/stopwatch.h"
+#include "loopbank/train/device.h"
 
 namespace loopbank::cli {
 namespace {
 
 struct DecodeFlags {
   std::string model;
+  std::string device = "cpu";
   std::string config;
   std::vector<std::string> overrides;
   DecodeSettings settings;
@@ -34,13 +36,14 @@ struct DecodeFlags {
 
 /// The model of a folder, or one of a config's sizes with random weights.
 LanguageModel model_to_decode(const DecodeFlags& flags) {
+  const auto device = choose_device(flags.device, "--device");
   if (flags.model.empty() == flags.config.empty()) {
     throw CLI::ValidationError("expected either MODEL_DIR or --config CONFIG");
   }
   if (!flags.model.empty()) {
-    return load_model(flags.model);
+    return load_model(flags.model, device);
   }
-  LanguageModel model(load_plan_config(flags.config, flags.overrides).model);
+  LanguageModel model(load_plan_config(flags.config, flags.overrides).model, device);
   model.parameters().initialize(1);
   return model;
 }
@@ -64,6 +67,7 @@ nlohmann::ordered_json measure(const DecodeFlags& flags) {
   return {
       {"model", flags.model.empty() ? flags.config : flags.model},
       {"dtype", flags.dtype},
+      {"device", model.device().str()},
       {"threads", at::get_num_threads()},
       {"exit", settings.inference.exit.name()},
       {"kv", settings.inference.policy->name()},
@@ -73,7 +77,7 @@ nlohmann::ordered_json measure(const DecodeFlags& flags) {
       {"tokens_per_second", speed.tokens_per_second},
       {"bytes_per_token", bytes},
       {"bandwidth_bytes_per_second", bandwidth},
-      {"share_of_bound", fits_caches(speed.weight_bytes)
+      {"share_of_bound", !model.device().is_cpu() || fits_caches(speed.weight_bytes)
                              ? nlohmann::ordered_json()
                              : nlohmann::ordered_json(speed.tokens_per_second * bytes / bandwidth)},
       {"mean_loops", speed.mean_loops},
@@ -93,7 +97,8 @@ void print_decoding(const nlohmann::ordered_json& json) {
   fmt::print("  read a token       {:>10}\n", format_bytes(number("bytes_per_token")));
   fmt::print("  memory             {:>10.1f} GB/s\n", number("bandwidth_bytes_per_second") / 1e9);
   if (json.at("share_of_bound").is_null()) {
-    fmt::print("  share of its bound {:>10} (the weights fit the caches)\n", "-");
+    fmt::print("  share of its bound {:>10} ({})\n", "-",
+               text("device") == "cpu" ? "the weights fit the caches" : "of main memory");
   } else {
     fmt::print("  share of its bound {:>10.2f}\n", number("share_of_bound"));
   }
@@ -109,6 +114,7 @@ void add_bench_decode(CLI::App& bench) {
   const auto flags = std::make_shared<DecodeFlags>();
   auto& settings = flags->settings;
   add_model_directory(*command, flags->model);
+  add_device_flag(*command, flags->device);
   command->get_option("MODEL_DIR")->required(false);
   command->add_option("--config", flags->config,
                       "Sizes of a model with random weights in place of MODEL_DIR: as plan reads");

@@ -19,12 +19,14 @@
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/train/device.h"
 
 namespace loopbank::cli {
 namespace {
 
 struct EvalFlags {
   std::string model;
+  std::string device = "cpu";
   std::vector<std::string> tasks;
   std::vector<std::string> data;
   std::vector<std::string> requests;
@@ -73,7 +75,7 @@ void run_eval(EvalFlags flags) {
       log_warning("{}", note);
     }
   }
-  const auto loaded = load_inference_model(flags.model);
+  const auto loaded = load_inference_model(flags.model, choose_device(flags.device, "--device"));
   Progress progress;
   if (!runtime_settings().quiet) {
     flags.options.on_progress = [&](const std::string& task, int64_t done, int64_t total) {
@@ -101,6 +103,7 @@ void add_eval(CLI::App& app) {
       "eval", "Accuracy and bits per byte on tasks in local files, by OLMES's conventions");
   const auto flags = std::make_shared<EvalFlags>();
   add_model_directory(*command, flags->model);
+  add_device_flag(*command, flags->device);
   command->get_option("MODEL_DIR")->required(false);  // --check-requests goes without
   comma_separated(command->add_option("--tasks", flags->tasks,
                                       "Tasks and suites (commonsense, math), with commas between"));

@@ -22,12 +22,14 @@
 #include "loopbank/support/files.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/stopwatch.h"
+#include "loopbank/train/device.h"
 
 namespace loopbank::cli {
 namespace {
 
 struct GenerateFlags {
   std::string model;
+  std::string device = "cpu";
   std::string prompt;
   std::string prompt_file;
   std::string prompts;
@@ -160,7 +162,7 @@ void run_prompt(const GenerateFlags& flags, Generator& generator, int64_t most_t
 }
 
 void run_generate(const GenerateFlags& flags) {
-  const auto loaded = load_inference_model(flags.model);
+  const auto loaded = load_inference_model(flags.model, choose_device(flags.device, "--device"));
   Generator generator(loaded.model, loaded.tokenizer,
                       {.compute_dtype = flags.request.compute_dtype});
   if (flags.prompts.empty()) {
@@ -190,6 +192,7 @@ void add_generate(CLI::App& app) {
   auto* command = app.add_subcommand("generate", "Continue a prompt, text on stdout as it comes");
   const auto flags = std::make_shared<GenerateFlags>();
   add_model_directory(*command, flags->model);
+  add_device_flag(*command, flags->device);
   add_prompt_flags(*command, *flags);
   for (const auto& field : flags->request.fields()) {
     auto* option = add_setting_flag(*command, field);

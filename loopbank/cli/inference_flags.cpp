@@ -28,6 +28,13 @@ void add_precision_flag(CLI::App& command, at::ScalarType& compute_dtype, const 
       ->check(allowed_values(field_named(TrainingConfig().fields(), "precision")));
 }
 
+void add_device_flag(CLI::App& command, std::string& device) {
+  command
+      .add_option("--device", device,
+                  "Where to compute (cpu); auto: on a GPU if there is one; cuda:K: on GPU K")
+      ->check(allowed_values(field_named(TrainingConfig().fields(), "device")));
+}
+
 void add_max_loops_flag(CLI::App& command, FieldTarget budget) {
   const bool is_list = std::holds_alternative<IntOrList*>(budget);
   auto* option = add_setting_flag(

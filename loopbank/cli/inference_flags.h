@@ -18,6 +18,9 @@ void add_model_directory(CLI::App& command, std::string& directory);
 void add_precision_flag(CLI::App& command, at::ScalarType& compute_dtype,
                         const char* name = "--precision");
 
+/// --device auto|cpu|cuda|cuda:K: where the model computes.
+void add_device_flag(CLI::App& command, std::string& device);
+
 /// --max-loops N: the loop budget, or --max-loops N,N,... where the target holds a list.
 void add_max_loops_flag(CLI::App& command, FieldTarget budget);
 

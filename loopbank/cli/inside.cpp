@@ -22,6 +22,7 @@
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/support/statistics.h"
+#include "loopbank/train/device.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank::cli {
@@ -33,6 +34,7 @@ constexpr size_t kTokensBefore = 3;        // shown with each
 
 struct InsideFlags {
   std::string model;
+  std::string device = "cpu";
   std::string text;
   int64_t rows = 0;             // 0: not given
   int64_t sequence_length = 0;  // 0: not given
@@ -179,7 +181,7 @@ void print_inside(const InsideFlags& flags, const Batch& rows, const Inside& ins
 
 void run_inside(InsideFlags flags) {
   flags.options.inference = flags.inference.scoring_options("inside", ExitUse::kAnalysis);
-  const auto loaded = load_inference_model(flags.model);
+  const auto loaded = load_inference_model(flags.model, choose_device(flags.device, "--device"));
   const int64_t length = flags.sequence_length > 0
                              ? flags.sequence_length
                              : trained_length(flags.model, loaded.model.config());
@@ -212,6 +214,7 @@ void add_inside(CLI::App& app) {
       "inside", "Loops, halting, states and gates on a text, by layer, loop and kind of word");
   const auto flags = std::make_shared<InsideFlags>();
   add_model_directory(*command, flags->model);
+  add_device_flag(*command, flags->device);
   command
       ->add_option("--text", flags->text,
                    "The text to read: .jsonl (field text) or .txt, plain, .gz or .zst")

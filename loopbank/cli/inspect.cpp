@@ -18,12 +18,14 @@
 #include "loopbank/support/files.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/train/device.h"
 
 namespace loopbank::cli {
 namespace {
 
 struct InspectFlags {
   std::string model;
+  std::string device = "cpu";
   std::string text;
   std::string out;
   std::vector<std::string> ablate = {"bank", "slots"};
@@ -48,7 +50,7 @@ void apply_ablate(const std::vector<std::string>& names, InspectOptions& options
 
 void run_inspect(InspectFlags flags) {
   apply_ablate(flags.ablate, flags.options);
-  auto loaded = load_inference_model(flags.model);
+  auto loaded = load_inference_model(flags.model, choose_device(flags.device, "--device"));
   Progress progress;
   if (!runtime_settings().quiet) {
     flags.options.on_progress = [&](int64_t done, int64_t total) {
@@ -80,6 +82,7 @@ void add_inspect(CLI::App& app) {
   const auto flags = std::make_shared<InspectFlags>();
   auto& options = flags->options;
   add_model_directory(*command, flags->model);
+  add_device_flag(*command, flags->device);
   command->add_option("--text", flags->text, "A .txt, .jsonl or .parquet file, plain, .gz or .zst")
       ->required();
   add_setting_flag(

@@ -12,6 +12,7 @@
 #include "loopbank/cli/runtime.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/suggest.h"
+#include "loopbank/train/device.h"
 
 namespace loopbank::cli {
 namespace {
@@ -19,6 +20,16 @@ namespace {
 /// LibTorch's errors carry a C++ backtrace: people get the first line alone.
 std::string first_line(const std::string& message) {
   return message.substr(0, message.find('\n'));
+}
+
+/// The line for a GPU that has no memory left.
+std::string out_of_memory(const c10::OutOfMemoryError& error) {
+  try {
+    fail_out_of_memory(error, "loopbank",
+                       "Compute fewer rows or texts at a time, or in bf16, or take --device cpu.");
+  } catch (const Error& ours) {
+    return ours.what();
+  }
 }
 
 /// The command that the words chose, as deep as they were understood.
@@ -121,6 +132,9 @@ int main(int argc, char** argv) {
   } catch (const loopbank::Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     return loopbank::exit_status(error.code());
+  } catch (const c10::OutOfMemoryError& error) {
+    fmt::print(stderr, "error: {}\n", loopbank::cli::out_of_memory(error));
+    return loopbank::exit_status(loopbank::ErrorCode::kDevice);
   } catch (const std::exception& error) {
     fmt::print(stderr, "error: {}\n", loopbank::cli::first_line(error.what()));
     return 1;

@@ -9,19 +9,21 @@
 #include "loopbank/cli/inference_flags.h"
 #include "loopbank/model/weights.h"
 #include "loopbank/support/log.h"
+#include "loopbank/train/device.h"
 
 namespace loopbank::cli {
 namespace {
 
 struct ProbeFlags {
   std::string model;
+  std::string device = "cpu";
   std::string tokens;
   std::string out;
   ProbeOptions options;
 };
 
 void run_probe(const ProbeFlags& flags) {
-  const auto model = load_model(flags.model);
+  const auto model = load_model(flags.model, choose_device(flags.device, "--device"));
   const auto tokens = read_probe_tokens(flags.tokens, model.config().vocab_size);
   const auto named = probe(model, tokens, flags.options);
   write_safetensors(flags.out, named);
@@ -35,6 +37,7 @@ void add_probe(CLI::App& app) {
       "probe", "Logits, loss, loops, halting, gates and gradients on given tokens, by name");
   const auto flags = std::make_shared<ProbeFlags>();
   add_model_directory(*command, flags->model);
+  add_device_flag(*command, flags->device);
   command
       ->add_option("--tokens", flags->tokens,
                    "FILE.json: {\"tokens\": [[id, ...], ...]}, rows of one length")

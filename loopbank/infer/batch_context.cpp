@@ -15,6 +15,12 @@ const std::byte* row_of(const at::Tensor& x, int64_t i) {
          i * x.stride(0) * static_cast<int64_t>(x.element_size());
 }
 
+/// As pages take them: in main memory.
+KeysValues in_main_memory(const KeysValues& x) {
+  const bool is_there = !x.keys.defined() || x.keys.is_cpu();
+  return is_there ? x : KeysValues{x.keys.to(at::kCPU), x.values.to(at::kCPU)};
+}
+
 float float_at(const std::byte* values, bool is_bf16, int64_t i) {
   return is_bf16 ? static_cast<float>(reinterpret_cast<const at::BFloat16*>(values)[i])
                  : reinterpret_cast<const float*>(values)[i];
@@ -134,7 +140,7 @@ void BatchContext::write_own(const LoopRows& at) {
 
 at::Tensor BatchContext::attend(const LoopRows& at, const at::Tensor& query,
                                 const KeysValues& own) {
-  own_ = own;
+  own_ = in_main_memory(own);
   write_own(at);
   const auto r = static_cast<size_t>(query.size(0));
   rows_.assign(r, {});
@@ -169,10 +175,10 @@ BatchContext::LateKeys BatchContext::make_late(const LoopOutcome& outcome) {
                                                               : token.policy->late();
     counts_.late[static_cast<size_t>(at.layer)] += kind != KeyValuePolicy::Late::kNone ? 1 : 0;
     if (kind == KeyValuePolicy::Late::kState && !late.of_states.keys.defined()) {
-      late.of_states = outcome.late(LateOf::kState);
+      late.of_states = in_main_memory(outcome.late(LateOf::kState));
     }
     if (kind == KeyValuePolicy::Late::kOutput && !late.of_outputs.keys.defined()) {
-      late.of_outputs = outcome.late(LateOf::kOutput);
+      late.of_outputs = in_main_memory(outcome.late(LateOf::kOutput));
     }
   }
   return late;

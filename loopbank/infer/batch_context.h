@@ -78,7 +78,7 @@ class BatchContext final : public InferenceContext {
   std::span<const BatchToken> tokens_;
   std::vector<TokenExit> exits_;
   std::vector<int64_t> positions_;
-  KeysValues own_;                               // of the loop that is running
+  KeysValues own_;                               // of the loop that is running, in main memory
   std::vector<std::vector<const void*>> pages_;  // of each text of the pass
   std::vector<size_t> text_of_;                  // of each token, among those
   std::vector<ops::PagedRow> rows_;              // of an attention

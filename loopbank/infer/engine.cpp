@@ -50,6 +50,12 @@ Engine::Engine(const LanguageModel& model, const EngineOptions& options)
     fail(ErrorCode::kDtype, "Engine: expected compute in Float or BFloat16, got {}.",
          c10::toString(options.compute_dtype));
   }
+  if (options.weight_bits != 0 && !model.device().is_cpu()) {
+    fail(ErrorCode::kDevice,
+         "Engine: expected weights in the type of the computation on {}, got {} bits: products with "
+         "codes are for the CPU.",
+         model.device().str(), options.weight_bits);
+  }
   if (options.batch_tokens < 1 || options.cache_bytes < 1) {
     fail(ErrorCode::kConfig,
          "Engine: expected passes of at least one token and a cache of at least one byte, got {} "
@@ -281,7 +287,7 @@ LanguageModel::Hidden Engine::hidden_of(Batch& batch) {
   const auto count = static_cast<int64_t>(batch.ids.size());
   const auto ids = prepared_.workspace().tensor({1, count}, at::kLong);
   std::copy(batch.ids.begin(), batch.ids.end(), ids.data_ptr<int64_t>());
-  return model_.hidden(ids, options_of(batch));
+  return model_.hidden(ids.to(model_.device()), options_of(batch));
 }
 
 void Engine::count(Batch& batch, const at::Tensor& loops) {

@@ -25,6 +25,12 @@ std::atomic<Kernels>& choice() {
   return instance;
 }
 
+/// Fused kernels chosen, fp32 or bf16, not empty.
+bool has_fused_type(const at::Tensor& x) {
+  return kernels() == Kernels::kFused && x.numel() > 0 &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
 }  // namespace
 
 Kernels kernels() {
@@ -41,8 +47,11 @@ bool is_limited_to_avx2() {
 }
 
 bool takes_fused(const at::Tensor& x) {
-  return kernels() == Kernels::kFused && x.is_cpu() && x.numel() > 0 &&
-         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+  return x.is_cpu() && has_fused_type(x);
+}
+
+bool takes_fused_on_device(const at::Tensor& x) {
+  return !x.is_cpu() && has_fused_type(x);
 }
 
 bool is_fp32_on_cpu(const at::Tensor& x) {

@@ -4,7 +4,8 @@
 ///
 /// Chosen for the whole program, not per call or pass: an op's signature is that of its reference,
 /// and the backward pass needs no choice of its own, since autograd keeps what the forward pass
-/// chose. Fused versions exist for fp32 and bf16 on the CPU; everything else takes the reference.
+/// chose. Fused versions exist for fp32 and bf16 on the CPU, a few for GPUs; everything else takes
+/// the reference.
 
 #include <ATen/core/Tensor.h>
 
@@ -45,6 +46,10 @@ inline void honour_simd_limit() {
 /// Whether a fused version takes this input: fused kernels chosen, on the CPU, fp32 or bf16, not
 /// empty.
 [[nodiscard]] bool takes_fused(const at::Tensor& x);
+
+/// The same for the few versions that are made for other devices than the CPU: fused kernels chosen,
+/// on another device, fp32 or bf16, not empty.
+[[nodiscard]] bool takes_fused_on_device(const at::Tensor& x);
 
 /// Whether a fused version takes this input where it accepts only fp32, such as a weight beside
 /// activations of either dtype.

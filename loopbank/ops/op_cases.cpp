@@ -48,8 +48,11 @@ double product(std::initializer_list<int64_t> factors) {
 
 class Cases {
  public:
-  Cases(const OpSizes& sizes, at::ScalarType dtype)
-      : s_(sizes), dtype_(dtype), generator_(at::detail::createCPUGenerator(kSeed)) {}
+  Cases(const OpSizes& sizes, at::ScalarType dtype, at::Device device)
+      : s_(sizes),
+        dtype_(dtype),
+        device_(device),
+        generator_(at::detail::createCPUGenerator(kSeed)) {}
 
   std::vector<OpCase> all() {
     norms();
@@ -79,6 +82,9 @@ class Cases {
       bytes += bytes_of(input);
     }
     const double result = bytes_of(like_result);
+    for (auto& input : inputs) {
+      input = input.to(device_);
+    }
     cases_.push_back({.name = fmt::format("{} {} {}", name, format_shape(inputs.front().sizes()),
                                           dtype_ == at::kFloat ? "fp32" : "bf16"),
                       .inputs = std::move(inputs),
@@ -186,7 +192,7 @@ class Cases {
 
   void attention() {
     const int64_t head = s_.D / s_.H;
-    const auto angles = rotary_table(0, s_.T, head, kRotaryBase, at::kCPU);
+    const auto angles = rotary_table(0, s_.T, head, kRotaryBase, device_);
     const AttentionHeads heads{.query = s_.H, .key = s_.H_kv};
     add(
         "self_attention",
@@ -200,14 +206,15 @@ class Cases {
 
   OpSizes s_;
   at::ScalarType dtype_;
+  at::Device device_;
   at::Generator generator_;
   std::vector<OpCase> cases_;
 };
 
 }  // namespace
 
-std::vector<OpCase> op_cases(const OpSizes& sizes, at::ScalarType dtype) {
-  return Cases(sizes, dtype).all();
+std::vector<OpCase> op_cases(const OpSizes& sizes, at::ScalarType dtype, at::Device device) {
+  return Cases(sizes, dtype, device).all();
 }
 
 std::vector<at::Tensor> result_and_gradients(const OpCase& op) {
@@ -218,7 +225,8 @@ std::vector<at::Tensor> result_and_gradients(const OpCase& op) {
   }
   const auto result = op.run(leaves);
   auto generator = at::detail::createCPUGenerator(kSeed);
-  result.backward(at::randn(result.sizes(), generator, at::kFloat).to(result.scalar_type()));
+  result.backward(at::randn(result.sizes(), generator, at::kFloat)
+                      .to(result.device(), result.scalar_type()));
   std::vector<at::Tensor> all = {result.detach()};
   for (const auto& leaf : leaves) {
     if (leaf.requires_grad()) {

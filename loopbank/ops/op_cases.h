@@ -29,8 +29,10 @@ struct OpCase {
   double backward_bytes = 0.0;  ///< inputs and the result's gradient read, gradients written
 };
 
-/// @param dtype  of products: fp32 or bf16
-[[nodiscard]] std::vector<OpCase> op_cases(const OpSizes& sizes, at::ScalarType dtype);
+/// @param dtype   of products: fp32 or bf16
+/// @param device  where the inputs are; their values are the same everywhere
+[[nodiscard]] std::vector<OpCase> op_cases(const OpSizes& sizes, at::ScalarType dtype,
+                                           at::Device device = at::kCPU);
 
 /// The result and the gradient of every differentiated input, weighted with fixed random numbers,
 /// with the kernels in force.

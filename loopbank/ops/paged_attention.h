@@ -5,7 +5,10 @@
 /// A row's result depends on its query and on what it sees, and on nothing else: bit for bit the
 /// same alone or among others, by any number of threads, with its last token in a block or given
 /// beside it. For that, its sums go over the tokens in the order and the steps that their positions
-/// give. For inference: not differentiable, on the CPU.
+/// give. For inference: not differentiable.
+///
+/// That holds on the CPU. Blocks are in main memory everywhere: for queries on a GPU what a row sees
+/// is brought to it, and the definition computes there, whose sums may depend on a row's company.
 
 #include <ATen/core/Tensor.h>
 
@@ -30,11 +33,11 @@ inline constexpr Tolerance kPagedAttentionTolerance{.fp32 = 5e-6, .bf16 = 0.02};
 /// all of them: a prompt's rows are to follow each other.
 ///
 /// @param q      [R, H, d]  queries, rotated and normed; fp32 or bf16, as keys and values are
-/// @param rows   [R]  what each of them sees
+/// @param rows   [R]  what each of them sees, in main memory
 /// @param heads  H and H_kv
-/// @return [R, H d] in the dtype of q
+/// @return [R, H d] in the dtype of q, on its device
 /// @throws Error kShape when sizes do not fit, or a row sees no token or has only half of its own;
-///         kDtype when q is neither fp32 nor bf16; kDevice when it is not on the CPU
+///         kDtype when q is neither fp32 nor bf16
 /// Numerics: everything between q and the result in fp32; within kPagedAttentionTolerance.
 at::Tensor paged_attention(const at::Tensor& q, std::span<const PagedRow> rows,
                            const AttentionHeads& heads);

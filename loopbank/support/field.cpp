@@ -64,6 +64,18 @@ std::string nearest_number(const AllowedValues& allowed, double value) {
   return "";
 }
 
+/// Whether a text is `cuda:7` where the choice is `cuda:K`.
+bool is_numbered(std::string_view text, std::string_view choice) {
+  constexpr size_t kMostDigits = 3;
+  const auto stem = choice.substr(0, choice.size() - 1);
+  if (!text.starts_with(stem)) {
+    return false;
+  }
+  const auto digits = text.substr(stem.size());
+  return !digits.empty() && digits.size() <= kMostDigits &&
+         std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
 /// ` Did you mean "bf16"?`; the error lists the choices anyway, so no list where none is near.
 std::string nearest_choice(const AllowedValues& allowed, const std::string& value) {
   const auto hint = suggestion(value, allowed.choices);
@@ -133,7 +145,9 @@ bool AllowedValues::holds(double number) const {
 }
 
 bool AllowedValues::holds(const std::string& text) const {
-  return choices.empty() || std::find(choices.begin(), choices.end(), text) != choices.end();
+  return choices.empty() || std::any_of(choices.begin(), choices.end(), [&](const auto& choice) {
+           return choice == text || (choice.ends_with(":K") && is_numbered(text, choice));
+         });
 }
 
 Field& Field::range(double low, double high) {

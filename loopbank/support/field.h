@@ -63,7 +63,9 @@ struct AllowedValues {
   double high = std::numeric_limits<double>::infinity();
   bool excludes_low = false;
   bool excludes_high = false;
-  std::vector<std::string> choices;  ///< of a text; empty: any text
+  /// Of a text; empty: any text. One that ends in ":K" stands for texts with a whole number from 0 to
+  /// 999 in the place of K.
+  std::vector<std::string> choices;
 
   /// Whether the number is finite and within the bounds.
   [[nodiscard]] bool holds(double number) const;

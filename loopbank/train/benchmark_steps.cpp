@@ -8,6 +8,7 @@
 
 #include "loopbank/support/random.h"
 #include "loopbank/support/stopwatch.h"
+#include "loopbank/train/device.h"
 #include "loopbank/train/train_step.h"
 
 #ifdef LOOPBANK_HAS_CUDA
@@ -47,14 +48,14 @@ double BenchmarkSteps::run() {
   const Stopwatch watch;
   const auto& training = config_.training;
   const auto rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
-  const auto& parameters = model_.parameters();
-  (void)accumulate_gradients(model_, batch_, rows, options_);
-  const double norm = gradient_norm(parameters);
-  optimizer_.step(config_.schedule.initial_rate,
-                  clip_coefficient(norm, config_.optimizer.clip_norm));
-  clear_gradients(parameters);
+  const ReproducibleScope scope(model_.device());
+  (void)take_step(model_, optimizer_, batch_,
+                  {.rows_a_pass = rows,
+                   .learning_rate = config_.schedule.initial_rate,
+                   .clip_norm = config_.optimizer.clip_norm},
+                  options_);
   // A GPU has done all its work once a value that the step wrote last has been read.
-  (void)parameters.all().back().value.detach().view(-1)[0].item();
+  (void)model_.parameters().all().back().value.detach().view(-1)[0].item();
   return watch.seconds();
 }
 

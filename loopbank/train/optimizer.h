@@ -6,8 +6,8 @@
 /// is that of a dense gradient with zeros elsewhere.
 ///
 /// On the CPU one vector loop does all of a step's operations, so that memory is read once per step
-/// and not once per operation. Elsewhere the operations run over lists of tensors, a few kernels
-/// for all parameters.
+/// and not once per operation. On a GPU LibTorch 2 has one kernel for all tensors of a group, which
+/// also clips; otherwise the operations run over lists of tensors.
 
 #include <ATen/core/Tensor.h>
 
@@ -37,6 +37,19 @@ class AdamW {
   /// @param gradient_scale  multiplies every gradient first: the clipping coefficient
   /// Numerics: fp32; the coefficients are computed in fp64.
   void step(double learning_rate, double gradient_scale = 1.0);
+
+  /// The same step without reading anything from the device: what clips and what counts is decided
+  /// there. LibTorch 2 (ops::kHasFusedAdamw).
+  /// @param norm       scalar, the norm of all gradients, on the parameters' device
+  /// @param clip_norm  0: no clipping
+  /// @param finite     scalar bool; false leaves values and moments as they are, and the caller, once
+  ///                   it knows, calls forget_step
+  /// Numerics: fp32; the coefficients are computed on the device, in fp32.
+  void step_on_device(double learning_rate, const at::Tensor& norm, double clip_norm,
+                      const at::Tensor& finite);
+
+  /// The last step was none.
+  void forget_step() { --steps_; }
 
   /// Steps taken so far, k.
   [[nodiscard]] int64_t steps() const { return steps_; }
@@ -79,6 +92,10 @@ class AdamW {
 /// Norm of all gradients together: sqrt(sum g^2) over every parameter that has one; not finite if
 /// any gradient is not.
 [[nodiscard]] double gradient_norm(const Parameters& parameters);
+
+/// The same as a scalar on the parameters' device, which is not waited for.
+/// Numerics: fp32, in another order than gradient_norm.
+[[nodiscard]] at::Tensor gradient_norm_on_device(const Parameters& parameters);
 
 /// The factor for gradients of this norm, as in torch.nn.utils.clip_grad_norm_: min(1, clip_norm /
 /// (norm + 1e-6)); 1 if clip_norm is 0.

@@ -135,8 +135,8 @@ std::vector<Field> TrainingConfig::fields() {
           .range(0, kLargestCount),
       Field("keep_checkpoints", &keep_checkpoints, "how many of the newest checkpoints are kept")
           .range(1, kLargestCount),
-      Field("device", &device, "where to train; auto: on a GPU if there is one")
-          .choices({"auto", "cpu", "cuda"}),
+      Field("device", &device, "where to train; auto: on a GPU if there is one; cuda:K: on GPU K, counted from 0")
+          .choices({"auto", "cpu", "cuda", "cuda:K"}),
       Field("ponder_warmup_fraction", &ponder_warmup_fraction,
             "fraction of the steps in which the ponder weight rises from 0 to "
             "`model.ponder_weight`")

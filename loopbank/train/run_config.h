@@ -36,7 +36,7 @@ struct TrainingConfig {
   int64_t validation_rows = 64;  ///< rows of T tokens scored at each validation
   int64_t checkpoint_every = 0;  ///< steps; 0: only at the end
   int64_t keep_checkpoints = 2;
-  std::string device = "auto";          ///< auto | cpu | cuda
+  std::string device = "auto";          ///< auto | cpu | cuda | cuda:K
   double ponder_warmup_fraction = 0.0;  ///< of the steps, in which the ponder weight rises from 0
   int64_t halting_alarm_steps = 200;    ///< at 1 or at N loops before a warning; 0: none
   std::vector<Field> fields();

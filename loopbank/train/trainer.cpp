@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
@@ -21,6 +20,7 @@
 #include "loopbank/train/checkpoint.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/halting_alarm.h"
+#include "loopbank/train/memory_fit.h"
 #include "loopbank/train/metrics.h"
 #include "loopbank/train/optimizer.h"
 #include "loopbank/train/progress_line.h"
@@ -99,12 +99,21 @@ Found find_start(const RunConfig& config, const TrainOptions& options) {
   return found;
 }
 
+/// The device, found to have room for the run.
+at::Device device_for(const RunConfig& config) {
+  const auto device = choose_device(config.training.device);
+  if (const auto free = free_memory_bytes(device)) {
+    expect_enough_memory(config, static_cast<double>(*free), device.str());
+  }
+  return device;
+}
+
 class Run {
  public:
   Run(const RunConfig& config, const TrainOptions& options)
       : config_(validated(config, options)),
         options_(options),
-        device_(choose_device(config_.training.device)),
+        device_(device_for(config_)),
         data_(open_run_data(config_)),
         lock_(options.out),
         model_(config_.model, device_),
@@ -194,6 +203,7 @@ class Run {
   }
 
   void take_step() {
+    const ReproducibleScope reproducible(device_);
     const Stopwatch watch;
     const auto& training = config_.training;
     const auto rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
@@ -201,15 +211,12 @@ class Run {
     forward_.ponder_weight =
         ponder_weight_at(config_.model.ponder_weight, training.ponder_warmup_fraction,
                          state_.step + 1, training.steps);
-    const auto measured = accumulate_gradients(model_, batch, rows, forward_);
-    const double norm = gradient_norm(model_.parameters());
     ++state_.step;
     const double rate = learning_rate_at(config_.schedule, state_.step, training.steps);
-    const bool finite = std::isfinite(measured.loss) && std::isfinite(norm);
-    if (finite) {
-      optimizer_.step(rate, clip_coefficient(norm, config_.optimizer.clip_norm));
-    }
-    clear_gradients(model_.parameters());
+    const auto [measured, norm, finite] = loopbank::take_step(
+        model_, optimizer_, batch,
+        {.rows_a_pass = rows, .learning_rate = rate, .clip_norm = config_.optimizer.clip_norm},
+        forward_);
     const double seconds = watch.seconds();
 
     const auto tokens = training.batch * training.sequence_length;
@@ -351,12 +358,18 @@ class Run {
 }  // namespace
 
 TrainResult train(const RunConfig& config, const TrainOptions& options) {
-  return Run(config, options).to_end();
+  try {
+    return Run(config, options).to_end();
+  } catch (const c10::OutOfMemoryError& error) {
+    fail_out_of_memory(error, options.out.string(),
+                       "Lower training.micro_batch, or set training.recompute to \"loop\" or "
+                       "\"layer\"; what is saved goes on with --resume.");
+  }
 }
 
 RunCheck check_run(const RunConfig& config, const TrainOptions& options) {
   const auto checked = validated(config, options);
-  (void)choose_device(checked.training.device);
+  (void)device_for(checked);
   const auto data = open_run_data(checked, /*verify_checksums=*/true);
   const auto found = find_start(checked, options);
   std::vector<SourceCheck> sources;

@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "parity_case.h"
@@ -24,8 +25,10 @@ TEST_P(ParityOnGpu, OutputsGradientsAndOptimizerSteps) {
   if (!at::hasCUDA()) {
     GTEST_SKIP() << "LibTorch finds no GPU";
   }
-  const auto twin = read_parity_case(std::string(LOOPBANK_SOURCE_DIR) + "/tests/golden/" +
-                                     GetParam() + ".safetensors");
+  const char* const elsewhere = std::getenv("LOOPBANK_GOLDEN");  // scripts/gpu-check
+  const auto folder =
+      elsewhere != nullptr ? std::string(elsewhere) : LOOPBANK_SOURCE_DIR "/tests/golden";
+  const auto twin = read_parity_case(folder + "/" + GetParam() + ".safetensors");
   const at::Device gpu(at::kCUDA, 0);
   {
     SCOPED_TRACE("fp32");

@@ -11,6 +11,7 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/gemm/matrix_product.h"
+#include "loopbank/ops/kernels.h"
 #include "loopbank/ops/libtorch.h"
 #include "loopbank/support/error.h"
 
@@ -62,7 +63,7 @@ at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key,
   const int64_t num_keys = key.size(2);
   const auto keys = repeat_heads(key, query.size(1));      // [B, H, S, d]
   const auto values = repeat_heads(value, query.size(1));  // [B, H, S, d]
-  if (query.is_cuda() && num_queries == num_keys) {
+  if (takes_fused_on_device(query) && num_queries == num_keys) {
     if (auto mixed = fused_causal_attention(query, keys, values); mixed.defined()) {
       return mixed;  // [B, H, T, d]
     }

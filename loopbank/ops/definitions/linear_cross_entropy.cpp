@@ -5,6 +5,7 @@
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
 #include "loopbank/ops/cross_entropy.h"
+#include "loopbank/ops/device/linear_cross_entropy.h"
 #include "loopbank/ops/gemm/matrix_product.h"
 #include "loopbank/ops/kernels.h"
 
@@ -28,6 +29,9 @@ at::Tensor linear_cross_entropy(const at::Tensor& states, const at::Tensor& weig
   expect_ids(kName, "targets", targets, vocabulary, ignore);
   if (takes_fused(states) && takes_fused(weight)) {
     return cpu::linear_cross_entropy(states, weight, targets, ignore);
+  }
+  if (takes_fused_on_device(states) && takes_fused_on_device(weight)) {
+    return device::linear_cross_entropy(states, weight, targets, ignore);
   }
   const auto logits = matrix_product(states, weight.to(states.scalar_type()).t());  // [R, V]
   return cross_entropy(logits, targets, ignore);

@@ -32,9 +32,6 @@ void check_paged_inputs(const at::Tensor& q, std::span<const PagedRow> rows,
     fail(ErrorCode::kDtype, "paged_attention: expected q in fp32 or bf16, got {}.",
          c10::toString(q.scalar_type()));
   }
-  if (!q.is_cpu()) {
-    fail(ErrorCode::kDevice, "paged_attention: expected q on the CPU, got {}.", q.device().str());
-  }
   for (size_t r = 0; r < rows.size(); ++r) {
     const auto& row = rows[r];
     if (row.length < 0 || row.total() < 1) {
@@ -61,9 +58,11 @@ struct GatheredTokens {
   at::Tensor values;  ///< [S, H_kv, d]
 };
 
+/// Read in main memory, then brought to the device of `like`.
 GatheredTokens gather(const PagedRow& row, const PageLayout& layout, const at::Tensor& like) {
   const auto shape = {row.total(), layout.key_heads, layout.width};
-  GatheredTokens tokens{at::empty(shape, like.options()), at::empty(shape, like.options())};
+  const auto options = like.options().device(at::kCPU);
+  const GatheredTokens tokens{at::empty(shape, options), at::empty(shape, options)};
   const auto bytes =
       static_cast<size_t>(layout.key_heads * layout.width) * (layout.is_bf16 ? 2 : 4);
   auto* keys = static_cast<char*>(tokens.keys.data_ptr());
@@ -76,7 +75,21 @@ GatheredTokens gather(const PagedRow& row, const PageLayout& layout, const at::T
     std::memcpy(keys, row.own_key, bytes);
     std::memcpy(values, row.own_value, bytes);
   }
-  return tokens;
+  return {tokens.keys.to(like.device()), tokens.values.to(like.device())};
+}
+
+/// Rows from r on that are consecutive tokens of one text: each sees one token more than the row
+/// before it. At least 1.
+int64_t consecutive_rows(std::span<const PagedRow> rows, size_t r) {
+  const auto& first = rows[r];
+  size_t count = 1;
+  while (first.own_key == nullptr && r + count < rows.size() &&
+         rows[r + count].blocks == first.blocks && rows[r + count].offset == first.offset &&
+         rows[r + count].own_key == nullptr &&
+         rows[r + count].length == first.length + static_cast<int64_t>(count)) {
+    ++count;
+  }
+  return static_cast<int64_t>(count);
 }
 
 /// [S, H_kv, d] to [1, H_kv, S, d].
@@ -95,10 +108,13 @@ at::Tensor paged_attention(const at::Tensor& q, std::span<const PagedRow> rows,
   const PageLayout layout{
       .key_heads = heads.key, .width = q.size(2), .is_bf16 = q.scalar_type() == at::kBFloat16};
   auto out = at::empty({q.size(0), heads.query * q.size(2)}, q.options());  // [R, H d]
-  for (int64_t r = 0; r < q.size(0); ++r) {
-    const auto tokens = gather(rows[static_cast<size_t>(r)], layout, q);
-    const auto query = q[r].view({1, heads.query, 1, q.size(2)});
-    out[r].copy_(causal_attention(query, by_head(tokens.keys), by_head(tokens.values)).view(-1));
+  for (int64_t r = 0; r < q.size(0);) {
+    const auto count = consecutive_rows(rows, static_cast<size_t>(r));
+    const auto tokens = gather(rows[static_cast<size_t>(r + count - 1)], layout, q);
+    const auto mixed = causal_attention(by_head(q.narrow(0, r, count)), by_head(tokens.keys),
+                                        by_head(tokens.values));  // [1, H, count, d]
+    out.narrow(0, r, count).copy_(mixed[0].transpose(0, 1).reshape({count, -1}));
+    r += count;
   }
   return out;
 }

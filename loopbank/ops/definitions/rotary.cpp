@@ -17,7 +17,8 @@ RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double
   if (count < 0) {
     fail(ErrorCode::kShape, "rotary_table: expected a count of positions from 0, got {}.", count);
   }
-  return rotary_table(at::arange(first, first + count, at::kLong), head_size, base, device);
+  const auto options = at::TensorOptions().dtype(at::kLong).device(device);
+  return rotary_table(at::arange(first, first + count, options), head_size, base, device);
 }
 
 RotaryTable rotary_table(const at::Tensor& positions, int64_t head_size, double base,
@@ -27,11 +28,12 @@ RotaryTable rotary_table(const at::Tensor& positions, int64_t head_size, double 
     fail(ErrorCode::kShape, "rotary_table: expected heads of even width (pairs), got {}.",
          head_size);
   }
-  const auto exponents = at::arange(0, head_size, 2, at::kDouble) / static_cast<double>(head_size);
+  const auto fp64 = at::TensorOptions().dtype(at::kDouble).device(device);
+  const auto exponents = at::arange(0, head_size, 2, fp64) / static_cast<double>(head_size);
   const auto frequencies = at::pow(base, -exponents);  // [d/2]
   const auto angles =
-      positions.to(at::kDouble).unsqueeze(1) * frequencies.unsqueeze(0);  // [T, d/2]
-  return {angles.cos().to(device, at::kFloat), angles.sin().to(device, at::kFloat)};
+      positions.to(device, at::kDouble).unsqueeze(1) * frequencies.unsqueeze(0);  // [T, d/2]
+  return {angles.cos().to(at::kFloat), angles.sin().to(at::kFloat)};
 }
 
 at::Tensor rotary_norm(const at::Tensor& x, const RotaryTable& table, const at::Tensor& weight,

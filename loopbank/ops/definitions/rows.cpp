@@ -78,10 +78,9 @@ void weighted_add_rows(const at::Tensor& y, std::span<const int64_t> rows,
     return;
   }
   const at::NoGradGuard no_grad;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto at = static_cast<size_t>(i);
-    y[rows[at]].add_(h[i] * weights[at]);
-  }
+  auto by_row = at::empty({count, 1}, at::kFloat);
+  std::copy(weights.begin(), weights.end(), by_row.data_ptr<float>());
+  y.index_add_(0, index_of(rows, y.device()), h * by_row.to(h.device()));
 }
 
 at::Tensor relative_change(const at::Tensor& h, const at::Tensor& before) {
