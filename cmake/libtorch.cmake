@@ -10,6 +10,14 @@ if(NOT LOOPBANK_CUDA AND NOT TARGET torch::cudart)
   # A LibTorch made for CUDA looks for the toolkit, and stops without, unless this target is there.
   add_library(torch::cudart INTERFACE IMPORTED GLOBAL)
 endif()
+# Asked for before LibTorch, which sets CMake's own aside; Hopper where nothing is said.
+if(CMAKE_CUDA_ARCHITECTURES)
+  set(cards ${CMAKE_CUDA_ARCHITECTURES})
+else()
+  set(cards 90)
+endif()
+set(LOOPBANK_CUDA_ARCHITECTURES ${cards} CACHE STRING
+    "Cards that our CUDA kernels are compiled for, as CMAKE_CUDA_ARCHITECTURES")
 find_package(Torch REQUIRED)
 if(TORCH_CXX_FLAGS MATCHES "_GLIBCXX_USE_CXX11_ABI=0")
   message(FATAL_ERROR "expected a LibTorch with C++11's strings (torch 2.6 or later from pip), "

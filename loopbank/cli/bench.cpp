@@ -213,7 +213,8 @@ void run_train_bench(const BenchFlags& flags) {
 }
 
 void run_ops(const BenchFlags& flags) {
-  const auto json = bench_ops(bench_config(flags), /*print=*/!flags.json);
+  const auto device = choose_device(flags.device, "--device");
+  const auto json = bench_ops(bench_config(flags), device, /*print=*/!flags.json);
   if (flags.json) {
     fmt::print("{}\n", json.dump());
   }

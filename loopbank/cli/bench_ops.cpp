@@ -46,42 +46,86 @@ struct Seconds {
   double backward = 0.0;
 };
 
-/// Medians over repeats of the op with the kernels in force, the graph for the gradients included.
-Seconds time_op(const ops::OpCase& op) {
-  std::vector<at::Tensor> leaves;
-  for (const auto& input : op.inputs) {
-    auto leaf = input.detach();
-    leaves.push_back(leaf.is_floating_point() ? leaf.requires_grad_(true) : leaf);
-  }
-  std::vector<double> forward, backward;
-  double total = 0.0;
-  at::Tensor gradient;
-  for (bool warm = false; total < kSecondsPerOp || forward.size() < kFewestRepeats; warm = true) {
-    const Stopwatch of_forward;
-    const auto result = op.run(leaves);
-    const double forward_seconds = of_forward.seconds();
-    if (!warm) {
-      gradient = at::ones(result.sizes(), result.options().requires_grad(false));
-      result.backward(gradient);
-    } else {
-      const Stopwatch of_backward;
-      result.backward(gradient);
-      forward.push_back(forward_seconds);
-      backward.push_back(of_backward.seconds());
-      total += forward.back() + backward.back();
+/// Calls of an op between two looks at the clock: on a device, where waiting for a result takes as
+/// long as a small op.
+constexpr int kCallsOnDevice = 20;
+
+class TimedOp {
+ public:
+  explicit TimedOp(const ops::OpCase& op) : op_(op) {
+    for (const auto& input : op.inputs) {
+      auto leaf = input.detach();
+      leaves_.push_back(leaf.is_floating_point() ? leaf.requires_grad_(true) : leaf);
     }
-    for (const auto& leaf : leaves) {
+    // Warm: code, caches, memory.
+    const auto result = op_.run(leaves_);
+    gradient_ = at::ones(result.sizes(), result.options().requires_grad(false));
+    run_backward(result);
+    wait();
+  }
+
+  /// Medians over repeats with the kernels in force, the graph for the gradients included.
+  Seconds seconds() {
+    std::vector<double> forward, backward;
+    const Stopwatch all;
+    while (all.seconds() < kSecondsPerOp || forward.size() < kFewestRepeats) {
+      const auto one = leaves_.front().is_cpu() ? one_call() : calls_on_device();
+      forward.push_back(one.forward);
+      backward.push_back(one.backward);
+    }
+    return {median(std::move(forward)), median(std::move(backward))};
+  }
+
+ private:
+  void run_backward(const at::Tensor& result) {
+    result.backward(gradient_);
+    for (const auto& leaf : leaves_) {
       if (leaf.requires_grad()) {
         leaf.mutable_grad().reset();
       }
     }
   }
-  return {median(std::move(forward)), median(std::move(backward))};
-}
+
+  /// Until the device has done what it was given: a value read back is there only then.
+  void wait() {
+    if (!gradient_.is_cpu()) {
+      static_cast<void>((gradient_.flatten()[0] * 1.0).to(at::kCPU));
+    }
+  }
+
+  Seconds one_call() {
+    const Stopwatch of_forward;
+    const auto result = op_.run(leaves_);
+    const double forward = of_forward.seconds();
+    const Stopwatch of_backward;
+    run_backward(result);
+    return {forward, of_backward.seconds()};
+  }
+
+  Seconds calls_on_device() {
+    const Stopwatch of_forward;
+    for (int i = 0; i < kCallsOnDevice; ++i) {
+      op_.run(leaves_);
+    }
+    wait();
+    const double forward = of_forward.seconds();
+    const Stopwatch of_both;
+    for (int i = 0; i < kCallsOnDevice; ++i) {
+      run_backward(op_.run(leaves_));
+    }
+    wait();
+    const double both = of_both.seconds();
+    return {forward / kCallsOnDevice, std::max(0.0, both - forward) / kCallsOnDevice};
+  }
+
+  const ops::OpCase& op_;
+  std::vector<at::Tensor> leaves_;
+  at::Tensor gradient_;
+};
 
 Seconds time_with(ops::Kernels kernels, const ops::OpCase& op) {
   const ops::KernelsScope scope(kernels);
-  return time_op(op);
+  return TimedOp(op).seconds();
 }
 
 nlohmann::ordered_json measure(const ops::OpCase& op, at::ScalarType dtype, double peak) {
@@ -122,24 +166,29 @@ void print_op(const nlohmann::ordered_json& op) {
 
 }  // namespace
 
-nlohmann::ordered_json bench_ops(const RunConfig& config, bool print) {
+nlohmann::ordered_json bench_ops(const RunConfig& config, at::Device device, bool print) {
   const auto dtype = config.training.precision == "bf16" ? at::kBFloat16 : at::kFloat;
-  const double peak = ops::measure_gemm_peak(dtype, at::kCPU);
+  const double peak = ops::measure_gemm_peak(dtype, device);
   auto sizes = sizes_of(config);
   auto results = nlohmann::ordered_json::array();
   if (print) {
-    fmt::print("{} threads, GEMM peak {:.0f} GFLOP/s; ratios to the reference in plain ATen\n",
-               at::get_num_threads(), peak / 1e9);
+    const auto where =
+        device.is_cpu() ? fmt::format("{} threads", at::get_num_threads()) : device.str();
+    fmt::print("{}, GEMM peak {:.0f} GFLOP/s; ratios to the reference in plain ATen\n", where,
+               peak / 1e9);
     fmt::print("{:<44} {:>9} {:>9}    {:>7} {:>7}\n", "op", "forward", "backward", "forward",
                "both");
   }
-  for (const auto& op : ops::op_cases(sizes, dtype)) {
+  for (const auto& op : ops::op_cases(sizes, dtype, device)) {
     results.push_back(measure(op, dtype, peak));
     if (print) {
       print_op(results.back());
     }
   }
-  return {{"threads", at::get_num_threads()}, {"gemm_peak_flops", peak}, {"ops", results}};
+  return {{"device", device.str()},
+          {"threads", at::get_num_threads()},
+          {"gemm_peak_flops", peak},
+          {"ops", results}};
 }
 
 }  // namespace loopbank::cli

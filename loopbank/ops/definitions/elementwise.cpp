@@ -6,6 +6,7 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
+#include "loopbank/ops/cuda/fused.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/support/error.h"
 
@@ -30,6 +31,11 @@ at::Tensor swiglu(const at::Tensor& gate_up) {
   if (takes_fused(gate_up)) {
     return cpu::swiglu(gate_up);
   }
+  if constexpr (cuda::kIsBuilt) {
+    if (cuda::takes(gate_up)) {
+      return cuda::swiglu(gate_up);
+    }
+  }
   const auto halves = gate_up.to(accumulation_type(gate_up.scalar_type())).chunk(2, -1);
   return (at::silu(halves[0]) * halves[1]).to(gate_up.scalar_type());  // [..., F]
 }
@@ -45,6 +51,12 @@ at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
   }
   if (takes_fused_residual(state, branch, scale)) {
     return cpu::scaled_residual(state, branch, scale);
+  }
+  if constexpr (cuda::kIsBuilt) {
+    if (cuda::takes_fp32(state) && cuda::takes(branch) &&
+        (!scale.defined() || cuda::takes_fp32(scale))) {
+      return cuda::scaled_residual(state, branch, scale);
+    }
   }
   const auto wide = branch.to(state.scalar_type());
   return scale.defined() ? state + wide * scale : state + wide;  // [..., D]

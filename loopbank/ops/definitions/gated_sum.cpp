@@ -9,6 +9,8 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
+#include "loopbank/ops/cuda/fused.h"
+#include "loopbank/ops/cuda/launches.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/simd/gated_sum_kernels.h"
 #include "loopbank/support/error.h"
@@ -46,6 +48,16 @@ bool takes_fused_sum(const at::Tensor& state, const at::Tensor& logits, at::Tens
          std::all_of(memories.begin(), memories.end(), is_like_logits);
 }
 
+bool device_takes_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
+                      at::TensorList memories) {
+  const auto is_like_logits = [&](const at::Tensor& x) {
+    return cuda::takes(x) && x.scalar_type() == logits.scalar_type();
+  };
+  return cuda::takes(logits) && cuda::takes_fp32(state) && biases.size() <= cuda::kMostBanks &&
+         std::all_of(biases.begin(), biases.end(), cuda::takes_fp32) &&
+         std::all_of(memories.begin(), memories.end(), is_like_logits);
+}
+
 }  // namespace
 
 at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits, at::TensorList biases,
@@ -53,6 +65,11 @@ at::Tensor gated_sum(const at::Tensor& state, const at::Tensor& logits, at::Tens
   check_gated_sum_shapes(state, logits, biases, memories);
   if (takes_fused_sum(state, logits, biases, memories)) {
     return cpu::gated_sum(state, logits, biases, memories);
+  }
+  if constexpr (cuda::kIsBuilt) {
+    if (device_takes_sum(state, logits, biases, memories)) {
+      return cuda::gated_sum(state, logits, biases, memories);
+    }
   }
   const auto width = state.size(-1);
   auto sum = state;  // [..., D]

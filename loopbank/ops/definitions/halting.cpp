@@ -12,6 +12,8 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
+#include "loopbank/ops/cuda/fused.h"
+#include "loopbank/ops/cuda/launches.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/support/error.h"
 
@@ -62,6 +64,12 @@ at::Tensor halting_distribution(const std::vector<at::Tensor>& logits) {
   if (!wants_gradient && std::all_of(logits.begin(), logits.end(), takes_fused_fp32)) {
     return cpu::halting_distribution(logits);
   }
+  if constexpr (cuda::kIsBuilt) {
+    if (logits.size() <= cuda::kMostLoops &&
+        std::all_of(logits.begin(), logits.end(), cuda::takes_fp32)) {
+      return cuda::halting_distribution(logits);
+    }
+  }
   std::vector<at::Tensor> log_probabilities;
   const auto type = accumulation_type(logits.front().scalar_type());
   auto log_remaining = at::zeros_like(logits.front(), type);  // [B, T], log prod (1 - p_i)
@@ -93,6 +101,12 @@ HaltingMix mix_by_halting(const std::vector<at::Tensor>& states, const at::Tenso
   check_mix(states, halting);
   if (takes_fused_mix(states, halting)) {
     return cpu::mix_by_halting(states, halting);
+  }
+  if constexpr (cuda::kIsBuilt) {
+    if (states.size() <= cuda::kMostLoops && cuda::takes_fp32(halting) &&
+        std::all_of(states.begin(), states.end(), cuda::takes)) {
+      return cuda::mix_by_halting(states, halting);
+    }
   }
   at::Tensor state;
   at::Tensor expected_loops;

@@ -8,6 +8,7 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
+#include "loopbank/ops/cuda/fused.h"
 #include "loopbank/ops/gemm/matrix_product.h"
 #include "loopbank/ops/kernels.h"
 
@@ -23,6 +24,11 @@ at::Tensor memory_read(const at::Tensor& query, const at::Tensor& keys, const at
   expect_dtype("memory_read", "values", values, query.scalar_type());
   if (takes_fused(query) && takes_fused(keys)) {
     return cpu::memory_read(query, keys, values);
+  }
+  if constexpr (cuda::kIsBuilt) {
+    if (cuda::takes(query) && cuda::takes(keys)) {
+      return cuda::memory_read(query, keys, values);
+    }
   }
   const double scale = 1.0 / std::sqrt(static_cast<double>(width));
   const auto scores = matrix_product(query, keys.t());  // [B, T, M]

@@ -5,6 +5,7 @@
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
+#include "loopbank/ops/cuda/fused.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/support/error.h"
 
@@ -48,6 +49,11 @@ RotatedHeads rotated_heads(const at::Tensor& qkv, const AttentionHeads& heads,
   check_joined_rows(qkv, heads, angles, norm);
   if (takes_fused_rows(qkv, angles, norm)) {
     return cpu::rotated_heads(qkv, heads, angles, norm);
+  }
+  if constexpr (cuda::kIsBuilt) {
+    if (cuda::takes_heads(qkv, angles, norm)) {
+      return cuda::rotated_heads(qkv, heads, angles, norm);
+    }
   }
   const auto width = norm.query_weight.size(0);
   const auto part = [&](int64_t first, int64_t count) {

@@ -8,6 +8,7 @@
 #include "loopbank/ops/attention.h"
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
+#include "loopbank/ops/cuda/fused.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/support/error.h"
 
@@ -60,6 +61,18 @@ Heads split(const at::Tensor& qkv, const AttentionHeads& heads, const RotaryTabl
           .values = part(heads.query + heads.key, heads.key)};
 }
 
+/// The same by the kernels: what attention takes lies as [B, T, H, d], the values within qkv.
+[[maybe_unused]] Heads rotated_on_device(const at::Tensor& qkv, const AttentionHeads& heads,
+                                         const RotaryTable& angles, const HeadNorm& norm) {
+  const auto batch = qkv.size(0);
+  const auto tokens = qkv.size(1);
+  const auto of_rows = cuda::rotated_heads(qkv.flatten(0, 1), heads, angles, norm);
+  const auto by_heads = [&](const at::Tensor& x) {
+    return x.view({batch, tokens, x.size(1), x.size(2)}).transpose(1, 2);  // [B, H, T, d]
+  };
+  return {by_heads(of_rows.query), by_heads(of_rows.key), by_heads(of_rows.value)};
+}
+
 /// [B, H, T, d] to [B, T, H d].
 at::Tensor merge(const at::Tensor& mixed) {
   return mixed.transpose(1, 2).reshape(
@@ -78,6 +91,12 @@ at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
   check_qkv_shapes("self_attention", qkv, heads, angles, norm);
   if (fused_takes(qkv, angles, norm)) {
     return cpu::self_attention(qkv, heads, angles, norm);
+  }
+  if constexpr (cuda::kIsBuilt) {
+    if (cuda::takes_heads(qkv, angles, norm)) {
+      const auto by_heads = rotated_on_device(qkv, heads, angles, norm);
+      return merge(causal_attention(by_heads.queries, by_heads.keys, by_heads.values));
+    }
   }
   const auto by_heads = split(qkv, heads, angles, norm);
   return merge(causal_attention(by_heads.queries, by_heads.keys, by_heads.values));

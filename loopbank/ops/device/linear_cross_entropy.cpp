@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "loopbank/ops/autograd_function.h"
+#include "loopbank/ops/cuda/fused.h"
 #include "loopbank/ops/gemm/matrix_product.h"
 #include "loopbank/support/rounding.h"
 
@@ -45,16 +46,36 @@ struct Sums {
   at::Tensor weight_gradient;  ///< [V, D] fp32, or undefined
 };
 
+/// The loss of a chunk's logits, which are given up, and their gradient.
+struct ChunkLoss {
+  at::Tensor sum;       ///< scalar fp32
+  at::Tensor gradient;  ///< [r, V] in the dtype of the logits, undefined where nobody asks
+};
+
+ChunkLoss loss_of_chunk(const at::Tensor& logits, const at::Tensor& targets, int64_t ignore,
+                        bool wants_gradient) {
+  if constexpr (cuda::kIsBuilt) {
+    if (wants_gradient && cuda::takes(logits)) {
+      const auto losses = cuda::cross_entropy_in_place(logits, targets, ignore, {});  // [r]
+      return {losses.sum(), logits};
+    }
+  }
+  auto log_probabilities = at::log_softmax(logits, -1, at::kFloat);  // [r, V]
+  const auto sum = at::nll_loss(log_probabilities, targets, {}, at::Reduction::Sum, ignore);
+  if (!wants_gradient) {
+    return {sum, {}};
+  }
+  return {
+      sum,
+      gradient_of_logits(std::move(log_probabilities), targets, ignore).to(logits.scalar_type())};
+}
+
 void add_chunk(const at::Tensor& states, const at::Tensor& weight, const at::Tensor& targets,
                int64_t ignore, int64_t first, Sums& sums) {
-  const auto logits = matrix_product(states, weight.t());            // [r, V]
-  auto log_probabilities = at::log_softmax(logits, -1, at::kFloat);  // [r, V]
-  sums.loss += at::nll_loss(log_probabilities, targets, {}, at::Reduction::Sum, ignore);
-  if (!sums.states_gradient.defined() && !sums.weight_gradient.defined()) {
-    return;
-  }
-  const auto gradient = gradient_of_logits(std::move(log_probabilities), targets, ignore)
-                            .to(states.scalar_type());  // [r, V]
+  const auto logits = matrix_product(states, weight.t());  // [r, V]
+  const bool wants_gradient = sums.states_gradient.defined() || sums.weight_gradient.defined();
+  const auto [loss, gradient] = loss_of_chunk(logits, targets, ignore, wants_gradient);
+  sums.loss += loss;
   if (sums.states_gradient.defined()) {
     sums.states_gradient.narrow(0, first, states.size(0)).copy_(matrix_product(gradient, weight));
   }
