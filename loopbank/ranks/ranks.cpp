@@ -123,7 +123,7 @@ Ranks Ranks::join(const RankPlace& place, at::Device device, const RankSettings&
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    fail(ErrorCode::kDevice,
+    fail(ErrorCode::kRanks,
          "ranks: rank {} expected to meet {} ranks at {}:{} within {} s, got \"{}\". Start all of "
          "them with one MASTER_ADDR and MASTER_PORT that they can reach.",
          place.rank, place.size, place.master_address, place.master_port, settings.timeout_seconds,
@@ -221,7 +221,7 @@ void Ranks::agree(std::string_view what, const std::function<void()>& work) cons
   } catch (const Error& error) {
     failed(error.code(), error.what());
   } catch (const std::exception& error) {
-    failed(ErrorCode::kDevice, cause_of(error) + ".");
+    failed(ErrorCode::kRanks, cause_of(error) + ".");
   }
   const auto reports = gather(report);
   if (own) {

@@ -29,7 +29,7 @@ struct RankSettings {
 /// Another rank is gone, or silent for longer than the time-out.
 class RanksLost : public Error {
  public:
-  explicit RanksLost(const std::string& message) : Error(ErrorCode::kDevice, message) {}
+  explicit RanksLost(const std::string& message) : Error(ErrorCode::kRanks, message) {}
 };
 
 /// What the exchanges of a while took, in seconds of the clock.
@@ -63,7 +63,7 @@ class Ranks {
   Ranks() = default;
   /// Meets the others at the place's address. A place of one rank is alone.
   /// @param device  whose tensors will be exchanged
-  /// @throws Error kDevice when they do not come within the time-out, kDevice for GPUs without NCCL
+  /// @throws Error kRanks when they do not come within the time-out, kDevice for GPUs without NCCL
   [[nodiscard]] static Ranks join(const RankPlace& place, at::Device device,
                                   const RankSettings& settings);
 

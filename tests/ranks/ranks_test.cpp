@@ -137,7 +137,7 @@ TEST(Ranks, ARankThatIsKilledEndsTheOthersInOneLine) {
     ranks.wait_for_all();
     return std::string("went on");
   });
-  EXPECT_TRUE(answers[0].starts_with("error 6: ranks: expected an answer of all 2 ranks, got none"))
+  EXPECT_TRUE(answers[0].starts_with("error 7: ranks: expected an answer of all 2 ranks, got none"))
       << answers[0];
   EXPECT_EQ(answers[0].find('\n'), std::string::npos);
 }
@@ -150,7 +150,7 @@ TEST(Ranks, ARankThatDoesNotComeEndsTheOthersAfterTheTimeOut) {
     return std::string("met");
   });
   EXPECT_TRUE(
-      answers[0].starts_with("error 6: ranks: rank 0 expected to meet 2 ranks at 127.0.0.1"))
+      answers[0].starts_with("error 7: ranks: rank 0 expected to meet 2 ranks at 127.0.0.1"))
       << answers[0];
 }
 
