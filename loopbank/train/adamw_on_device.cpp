@@ -26,7 +26,7 @@ void AdamW::step_on_device(double learning_rate, const at::Tensor& norm, double 
                                        : at::full({}, 1.0, options);
   const auto skipped = finite.logical_not().to(at::kFloat);
   const auto k = at::full({}, static_cast<double>(steps_), options);
-  for (const auto& group : groups_) {
+  for (const auto& group : groups_.all()) {
     ops::AdamwTensors of_group;
     for (const auto i : group.members) {
       const auto& gradient = parameters_[i].value.grad();
@@ -40,10 +40,10 @@ void AdamW::step_on_device(double learning_rate, const at::Tensor& norm, double 
     if (!of_group.values.empty()) {
       ops::fused_adamw(of_group, k, divisor, skipped,
                        {.learning_rate = learning_rate * group.rate_multiplier,
-                        .beta1 = config_.beta1,
-                        .beta2 = config_.beta2,
+                        .beta1 = groups_.config().beta1,
+                        .beta2 = groups_.config().beta2,
                         .weight_decay = group.weight_decay,
-                        .eps = config_.eps});
+                        .eps = groups_.config().eps});
     }
   }
 }

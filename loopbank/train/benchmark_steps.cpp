@@ -9,7 +9,7 @@
 #include "loopbank/support/random.h"
 #include "loopbank/support/stopwatch.h"
 #include "loopbank/train/device.h"
-#include "loopbank/train/train_step.h"
+#include "loopbank/train/queued_step.h"
 
 #ifdef LOOPBANK_HAS_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>

@@ -3,23 +3,11 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/isfinite.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
-
-#include <cmath>
-
-#include "loopbank/ops/libtorch.h"
 
 namespace loopbank {
 namespace {
-
-/// Sums over the passes, on the model's device: reading a value would make it wait in every pass.
-struct PassSums {
-  at::Tensor loss;    // scalar
-  at::Tensor ponder;  // scalar
-  at::Tensor loops;   // [L]
-  double passes = 0.0;
-};
 
 /// To a GPU from memory that the system does not move, so that the program need not wait for it.
 at::Tensor brought_to(const at::Tensor& x, at::Device device) {
@@ -27,86 +15,115 @@ at::Tensor brought_to(const at::Tensor& x, at::Device device) {
                                         : x.to(device);
 }
 
-PassSums run_passes(const LanguageModel& model, const Batch& batch, int64_t rows_a_pass,
-                    const ForwardOptions& options) {
-  const auto tokens = brought_to(batch.tokens, model.device());    // [B, T]
-  const auto targets = brought_to(batch.targets, model.device());  // [B, T]
-  const auto passes = tokens.size(0) / rows_a_pass;
-  PassSums sums{.loss = {}, .ponder = {}, .loops = {}, .passes = static_cast<double>(passes)};
-  for (int64_t pass = 0; pass < passes; ++pass) {
-    const auto rows = [&](const at::Tensor& all) {
-      return all.narrow(0, pass * rows_a_pass, rows_a_pass);
-    };
-    const auto out = model.loss(rows(tokens), rows(targets), options);
-    (passes == 1 ? out.total : out.total / passes).backward();
-    const auto mean_loops = out.expected_loops.detach().mean({1, 2});  // [L]
-    sums.loss = pass == 0 ? out.total.detach() : sums.loss + out.total.detach();
-    sums.ponder = pass == 0 ? out.ponder.detach() : sums.ponder + out.ponder.detach();
-    sums.loops = pass == 0 ? mean_loops : sums.loops + mean_loops;
-  }
-  return sums;
-}
+/// Gradients of rows, summed within each pass.
+class RowSums {
+ public:
+  explicit RowSums(const Parameters& parameters)
+      : parameters_(parameters.all()), sums_(parameters_.size()) {}
 
-/// Values of a [n] tensor in fp64, which waits for what computes them.
-std::vector<double> read(const at::Tensor& values) {
-  const auto list = values.to(at::kCPU, at::kDouble).contiguous();
-  return {list.data_ptr<double>(), list.data_ptr<double>() + list.numel()};
-}
-
-BatchLoss means_of(const PassSums& sums, const std::vector<double>& loops, double loss,
-                   double ponder) {
-  BatchLoss batch{.loss = loss / sums.passes, .ponder = ponder / sums.passes};
-  for (const auto of_layer : loops) {
-    batch.loops_by_layer.push_back(of_layer / sums.passes);
+  /// Takes what a pass left with the parameters.
+  void take() {
+    for (size_t i = 0; i < sums_.size(); ++i) {
+      auto value = parameters_[i].value;
+      auto& gradient = value.mutable_grad();
+      if (gradient.defined() && gradient.is_sparse()) {
+        const auto rows = gradient.detach().coalesce();
+        sums_[i] = sums_[i].defined() ? sums_[i] + rows : rows;
+        gradient.reset();
+      }
+    }
   }
-  return batch;
-}
-
-/// Everything queued, then one read.
-StepNumbers queue_step(const LanguageModel& model, AdamW& optimizer, const Batch& batch,
-                       const StepSettings& step, const ForwardOptions& options) {
-  const auto& parameters = model.parameters();
-  const auto sums = run_passes(model, batch, step.rows_a_pass, options);
-  const auto norm = gradient_norm_on_device(parameters);
-  const auto finite = at::isfinite(sums.loss).logical_and(at::isfinite(norm));
-  optimizer.step_on_device(step.learning_rate, norm, step.clip_norm, finite);
-  clear_gradients(parameters);
-  const auto numbers = at::stack({sums.loss.to(at::kDouble), sums.ponder.to(at::kDouble),
-                                  norm.to(at::kDouble), finite.to(at::kDouble)});  // [4]
-  const auto all = read(at::cat({numbers, sums.loops.to(at::kDouble)}));
-  StepNumbers taken{.batch = means_of(sums, {all.begin() + 4, all.end()}, all[0], all[1]),
-                    .gradient_norm = all[2],
-                    .finite = all[3] != 0.0};
-  if (!taken.finite) {
-    optimizer.forget_step();
+  /// Gives the sums back.
+  void give() {
+    for (size_t i = 0; i < sums_.size(); ++i) {
+      if (sums_[i].defined()) {
+        auto value = parameters_[i].value;
+        value.mutable_grad() = sums_[i];
+      }
+    }
   }
-  return taken;
-}
+
+ private:
+  const std::vector<Parameter>& parameters_;
+  std::vector<at::Tensor> sums_;
+};
 
 }  // namespace
 
-BatchLoss accumulate_gradients(const LanguageModel& model, const Batch& batch, int64_t rows_a_pass,
-                               const ForwardOptions& options) {
-  const auto sums = run_passes(model, batch, rows_a_pass, options);
-  const auto loss = sums.loss.item<double>();
-  const auto ponder = sums.ponder.item<double>();
-  return means_of(sums, read(sums.loops), loss, ponder);
+PassRange all_passes(const Batch& batch, int64_t rows_a_pass) {
+  const auto passes = batch.tokens.size(0) / rows_a_pass;
+  return {.rows = rows_a_pass, .first = 0, .count = passes, .of = passes};
 }
 
-StepNumbers take_step(const LanguageModel& model, AdamW& optimizer, const Batch& batch,
-                      const StepSettings& step, const ForwardOptions& options) {
-  if (ops::kHasFusedAdamw && !model.device().is_cpu()) {
-    return queue_step(model, optimizer, batch, step, options);
+at::Tensor accumulate_passes(const LanguageModel& model, const Batch& batch,
+                             const PassRange& passes, const ForwardOptions& options,
+                             const std::function<void()>& before_last) {
+  const auto own = [&](const at::Tensor& all) {
+    return brought_to(all.narrow(0, passes.first * passes.rows, passes.count * passes.rows),
+                      model.device());
+  };
+  if (passes.count == 0) {
+    return at::empty({0, 2 + model.config().num_hidden_layers}, at::kFloat);
   }
-  StepNumbers taken;
-  taken.batch = accumulate_gradients(model, batch, step.rows_a_pass, options);
-  taken.gradient_norm = gradient_norm(model.parameters());
-  taken.finite = std::isfinite(taken.batch.loss) && std::isfinite(taken.gradient_norm);
-  if (taken.finite) {
-    optimizer.step(step.learning_rate, clip_coefficient(taken.gradient_norm, step.clip_norm));
+  const auto tokens = own(batch.tokens);    // [count * rows, T]
+  const auto targets = own(batch.targets);  // [count * rows, T]
+  RowSums row_sums(model.parameters());
+  // They stay on the device: reading a value would make it wait in every pass.
+  std::vector<at::Tensor> numbers;
+  for (int64_t pass = 0; pass < passes.count; ++pass) {
+    const auto rows = [&](const at::Tensor& all) {
+      return all.narrow(0, pass * passes.rows, passes.rows);
+    };
+    const auto out = model.loss(rows(tokens), rows(targets), options);
+    if (pass + 1 == passes.count && before_last) {
+      before_last();
+    }
+    (passes.of == 1 ? out.total : out.total / passes.of).backward();
+    const auto mean_loops = out.expected_loops.detach().mean({1, 2});  // [L]
+    numbers.push_back(at::cat({at::stack({out.total.detach(), out.ponder.detach()}).to(at::kFloat),
+                               mean_loops.to(at::kFloat)}));  // [2 + L]
+    if (passes.count > 1) {
+      row_sums.take();
+    }
   }
-  clear_gradients(model.parameters());
-  return taken;
+  row_sums.give();
+  return at::stack(numbers);  // [count, 2 + L]
+}
+
+std::vector<std::vector<double>> rows_of(const at::Tensor& values) {
+  const auto on_cpu = values.to(at::kCPU, at::kDouble).contiguous();
+  std::vector<std::vector<double>> rows;
+  for (int64_t i = 0; i < on_cpu.size(0); ++i) {
+    const auto* const first = on_cpu.data_ptr<double>() + i * on_cpu.size(1);
+    rows.emplace_back(first, first + on_cpu.size(1));
+  }
+  return rows;
+}
+
+BatchLoss mean_of_passes(const std::vector<std::vector<double>>& numbers) {
+  std::vector<float> sums;
+  for (const auto& of_pass : numbers) {
+    if (sums.empty()) {
+      sums.assign(of_pass.begin(), of_pass.end());
+      continue;
+    }
+    for (size_t i = 0; i < sums.size(); ++i) {
+      sums[i] += static_cast<float>(of_pass[i]);
+    }
+  }
+  const auto count = static_cast<double>(numbers.size());
+  BatchLoss result{.loss = static_cast<double>(sums[0]) / count,
+                   .ponder = static_cast<double>(sums[1]) / count};
+  for (size_t l = 2; l < sums.size(); ++l) {
+    result.loops_by_layer.push_back(static_cast<double>(sums[l]) / count);
+  }
+  return result;
+}
+
+BatchLoss accumulate_gradients(const LanguageModel& model, const Batch& batch, int64_t rows_a_pass,
+                               const ForwardOptions& options) {
+  return mean_of_passes(
+      rows_of(accumulate_passes(model, batch, all_passes(batch, rows_a_pass), options)));
 }
 
 }  // namespace loopbank

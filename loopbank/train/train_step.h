@@ -1,12 +1,14 @@
 #pragma once
-/// Loss and gradients of one batch, in as many passes as memory requires, and the whole step.
+/// Loss and gradients of one batch, in as many passes as memory requires.
+
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "loopbank/data/sampler.h"
 #include "loopbank/model/language_model.h"
-#include "loopbank/train/optimizer.h"
 
 namespace loopbank {
 
@@ -15,6 +17,17 @@ struct BatchLoss {
   double ponder = 0.0;                      ///< not weighted
   std::vector<double> loops_by_layer = {};  ///< mean n of each layer
 };
+
+/// Passes of equal size over a batch, and which of them to take.
+struct PassRange {
+  int64_t rows = 0;   ///< of a forward and backward pass, divides B
+  int64_t first = 0;  ///< to take
+  int64_t count = 0;
+  int64_t of = 0;  ///< K, all passes
+};
+
+/// The passes of one process: all.
+[[nodiscard]] PassRange all_passes(const Batch& batch, int64_t rows_a_pass);
 
 /// Adds the gradients of the batch's mean loss to those that the parameters hold.
 ///
@@ -25,26 +38,22 @@ struct BatchLoss {
 [[nodiscard]] BatchLoss accumulate_gradients(const LanguageModel& model, const Batch& batch,
                                              int64_t rows_a_pass, const ForwardOptions& options);
 
-struct StepSettings {
-  int64_t rows_a_pass = 0;  ///< as above
-  double learning_rate = 0.0;
-  double clip_norm = 0.0;  ///< 0: no clipping
-};
-
-/// What a step tells.
-struct StepNumbers {
-  BatchLoss batch;
-  double gradient_norm = 0.0;
-  bool finite = true;  ///< loss and norm are: otherwise the weights were left as they are
-};
-
-/// One step: gradients, their norm, clipping, AdamW; the parameters then hold no gradients.
+/// The same for some of the passes; gradients are those of their part of the mean.
 ///
-/// On a GPU all of it is queued before anything is read: whether the step counts and how much it is
-/// clipped are decided there, and the numbers come back together (LibTorch 2; LibTorch 1 waits for
-/// the norm as well).
-[[nodiscard]] StepNumbers take_step(const LanguageModel& model, AdamW& optimizer,
-                                    const Batch& batch, const StepSettings& step,
-                                    const ForwardOptions& options);
+/// A gradient of rows (an embedding's) is summed within a pass first, then over the passes: so it has
+/// the bits of gradients that several ranks add up, a pass each.
+/// @param before_last  called before the backward pass of the last
+/// @return [count, 2 + L] fp32 on the model's device: loss, ponder, mean n of each layer of a pass
+[[nodiscard]] at::Tensor accumulate_passes(const LanguageModel& model, const Batch& batch,
+                                           const PassRange& passes, const ForwardOptions& options,
+                                           const std::function<void()>& before_last = {});
+
+/// Means over all passes: sums in fp32 in the order of the passes.
+/// @param numbers  2 + L of each pass, as accumulate_passes returns them
+[[nodiscard]] BatchLoss mean_of_passes(const std::vector<std::vector<double>>& numbers);
+
+/// A tensor's rows on the CPU in fp64.
+/// @param values  [n, m]
+[[nodiscard]] std::vector<std::vector<double>> rows_of(const at::Tensor& values);
 
 }  // namespace loopbank
