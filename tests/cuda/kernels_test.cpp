@@ -71,6 +71,22 @@ TEST(Kernels, RmsNorm) {
   });
 }
 
+TEST(Kernels, RmsNormMeetsTheGradientsOfItsInput) {
+  RandomTensors random;
+  for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
+    expect_kernels_are_definition(
+        {.fused = [&](const auto& in) -> std::vector<at::Tensor> {
+           const auto both = cuda::rms_norm_and_input(in[0], in[1], kEps, dtype);
+           return {both.y, both.x * 2};
+         },
+         .definition = [&](const auto& in) -> std::vector<at::Tensor> {
+           return {rms_norm(in[0], in[1], kEps, result_type(in[0], dtype)), in[0] * 2};
+         },
+         .tolerance = {.fp32 = 5e-5, .bf16 = 3 * kOneRoundingToBf16}},
+        {random.normal({size.rows, size.width}, dtype), random.normal({size.width}, at::kFloat)});
+  });
+}
+
 TEST(Kernels, LayerNorm) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
