@@ -52,7 +52,7 @@ at::ScalarType result_type(const at::Tensor& x, at::ScalarType type) {
 /// rounded.
 constexpr Tolerance kNormGradients{.fp32 = 5e-5, .bf16 = 2 * kOneRoundingToBf16};
 
-TEST(Kernels, RmsNorm) {
+TEST(CudaKernels, RmsNorm) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     const auto x = random.normal({size.rows, size.width}, dtype);
@@ -71,7 +71,23 @@ TEST(Kernels, RmsNorm) {
   });
 }
 
-TEST(Kernels, LayerNorm) {
+TEST(CudaKernels, RmsNormMeetsTheGradientsOfItsInput) {
+  RandomTensors random;
+  for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
+    expect_kernels_are_definition(
+        {.fused = [&](const auto& in) -> std::vector<at::Tensor> {
+           const auto both = cuda::rms_norm_and_input(in[0], in[1], kEps, dtype);
+           return {both.y, both.x * 2};
+         },
+         .definition = [&](const auto& in) -> std::vector<at::Tensor> {
+           return {rms_norm(in[0], in[1], kEps, result_type(in[0], dtype)), in[0] * 2};
+         },
+         .tolerance = {.fp32 = 5e-5, .bf16 = 3 * kOneRoundingToBf16}},
+        {random.normal({size.rows, size.width}, dtype), random.normal({size.width}, at::kFloat)});
+  });
+}
+
+TEST(CudaKernels, LayerNorm) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     if (size.width == 1) {
@@ -92,7 +108,7 @@ TEST(Kernels, LayerNorm) {
   });
 }
 
-TEST(Kernels, Swiglu) {
+TEST(CudaKernels, Swiglu) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     expect_kernels_are_definition(
@@ -103,7 +119,7 @@ TEST(Kernels, Swiglu) {
   });
 }
 
-TEST(Kernels, ScaledResidual) {
+TEST(CudaKernels, ScaledResidual) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     const auto state = random.normal({size.rows, size.width}, at::kFloat);
@@ -121,7 +137,7 @@ TEST(Kernels, ScaledResidual) {
   });
 }
 
-TEST(Kernels, GatedSum) {
+TEST(CudaKernels, GatedSum) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     for (const int64_t banks : {1, 2}) {
@@ -147,7 +163,7 @@ TEST(Kernels, GatedSum) {
   });
 }
 
-TEST(Kernels, MixByHalting) {
+TEST(CudaKernels, MixByHalting) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     for (const int64_t loops : {1, 3}) {
@@ -169,7 +185,7 @@ TEST(Kernels, MixByHalting) {
   });
 }
 
-TEST(Kernels, HaltingDistribution) {
+TEST(CudaKernels, HaltingDistribution) {
   RandomTensors random;
   for (const int64_t loops : {1, 2, 5, 16}) {
     std::vector<at::Tensor> logits;
@@ -199,7 +215,7 @@ constexpr HeadSizes kHeadSizes[] = {{1, 1, 1, 1, 2},     {2, 5, 3, 1, 6},  {1, 9
                                     {2, 37, 12, 12, 64}, {1, 3, 5, 5, 96}, {1, 4, 2, 1, 512},
                                     {3, 2, 6, 2, 22}};
 
-TEST(Kernels, RotatedHeads) {
+TEST(CudaKernels, RotatedHeads) {
   RandomTensors random;
   for (const auto dtype : kFusedDtypes) {
     for (const auto& size : kHeadSizes) {
@@ -230,7 +246,7 @@ TEST(Kernels, RotatedHeads) {
   }
 }
 
-TEST(Kernels, RotatedHeadsOfKeysAlone) {
+TEST(CudaKernels, RotatedHeadsOfKeysAlone) {
   RandomTensors random;
   const auto kv = random.normal({7, 2 * 3 * 16}, at::kBFloat16);
   const auto angles = rotary_table(0, 7, 16, kRotaryBase, at::kCPU);
@@ -246,7 +262,7 @@ TEST(Kernels, RotatedHeadsOfKeysAlone) {
   EXPECT_EQ(fused.query.numel(), 0);
 }
 
-TEST(Kernels, MemoryRead) {
+TEST(CudaKernels, MemoryRead) {
   RandomTensors random;
   for (const auto dtype : kFusedDtypes) {
     const std::vector<at::Tensor> inputs = {random.normal({2, 5, 24}, dtype),
