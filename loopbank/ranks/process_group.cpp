@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
@@ -82,7 +82,10 @@ StorePointer open_store(const RankPlace& place, bool serves, std::chrono::millis
   options.waitWorkers = false;
   options.timeout = timeout;
   StorePointer store = c10::make_intrusive<c10d::TCPStore>(place.master_address, options);
-  return c10::make_intrusive<c10d::PrefixStore>(fmt::format("loopbank/{}", place.restart), store);
+  // An agent's store outlives the ranks. One that rank 0 serves is new at each start, and the agents of
+  // a torchrun over several nodes do not count alike.
+  const auto restart = place.store_is_served ? place.restart : 0;
+  return c10::make_intrusive<c10d::PrefixStore>(fmt::format("loopbank/{}", restart), store);
 }
 
 ProcessGroupPointer open_gloo(const StorePointer& store, const RankPlace& place,

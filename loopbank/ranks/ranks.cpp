@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <exception>
@@ -36,6 +37,7 @@ struct Ranks::Group {
   bool on_cpu = true;
   ExchangeClock clock;
   std::function<std::string(const std::string&)> explain;
+  std::atomic<int64_t> exchanges_begun = 0;
 
   [[noreturn]] void refuse(const std::exception& error) const {
     const auto cause = cause_of(error);
@@ -73,6 +75,7 @@ struct Exchange::State {
     state->group = group;
     state->keeps = std::move(keeps);
     state->finish = std::move(finish);
+    ++group->exchanges_begun;
     if (group->on_cpu) {
       group->clock.start();
     }
@@ -145,6 +148,7 @@ std::vector<std::string> Ranks::gather(const std::string& mine) const {
   if (is_alone()) {
     return {mine};
   }
+  ++group_->exchanges_begun;
   const auto gather_rows = [&](const at::Tensor& row) {
     std::vector<at::Tensor> in = {row};
     std::vector<std::vector<at::Tensor>> out(1);
@@ -299,6 +303,10 @@ Exchange Ranks::broadcast(const at::Tensor& x, int64_t root) const {
                                   return group.broadcast(tensors, options);
                                 },
                                 {x});
+}
+
+int64_t Ranks::exchanges_begun() const {
+  return group_ ? group_->exchanges_begun.load() : 0;
 }
 
 ExchangeTimes Ranks::take_times() const {

@@ -102,6 +102,9 @@ class Ranks {
   /// x = rank `root`'s x.
   [[nodiscard]] Exchange broadcast(const at::Tensor& x, int64_t root) const;
 
+  /// How many exchanges this rank has begun. Equal on all ranks whenever none is under way.
+  [[nodiscard]] int64_t exchanges_begun() const;
+
   /// Times since the last call.
   [[nodiscard]] ExchangeTimes take_times() const;
 
