@@ -17,6 +17,9 @@
 namespace loopbank::cli {
 namespace {
 
+/// Programs start at different speeds, also where ranks that train are given up within seconds.
+constexpr double kMeetingSeconds = 60.0;
+
 /// What torchrun shows of the rank that failed first.
 void tell_torchrun(const std::string& line) {
   const char* path = std::getenv("TORCHELASTIC_ERROR_FILE");
@@ -59,7 +62,8 @@ void with_ranks(at::Device device, double timeout_seconds,
     work(Ranks());
     return;
   }
-  const auto ranks = Ranks::join(place, device, {.timeout_seconds = timeout_seconds});
+  const auto ranks = Ranks::join(
+      place, device, {.timeout_seconds = timeout_seconds, .meeting_seconds = kMeetingSeconds});
   RankWatch watch(place, {.timeout_seconds = timeout_seconds,
                           .end =
                               [](const std::string& finding) {

@@ -197,16 +197,6 @@ TEST_F(RankFaults, WithoutAnAddressTheRanksDoNotStart) {
   EXPECT_FALSE(fs::exists(folder() / "run"));
 }
 
-TEST_F(RankFaults, ARankThatNeverComes) {
-  std::vector<RankStart> starts(1, {.words = rank_words()});
-  starts[0].environment["WORLD_SIZE"] = "2";
-  RankProcesses ranks(folder(), starts);
-  const auto ends = ranks.wait(seconds(30));
-  EXPECT_TRUE(ends[0].ended);
-  EXPECT_EQ(ends[0].status, exit_status(ErrorCode::kRanks)) << ends[0].err;
-  expect_contains(ends[0].err, "expected to meet 2 ranks");
-}
-
 TEST_F(RankFaults, DifferentConfigsAndDataAreFoundBeforeTheFirstStep) {
   struct Difference {
     std::string setting;
