@@ -130,10 +130,10 @@ void Exchange::wait() {
   }
   const Stopwatch watch;
   state->group->guarded([&] { return state->work->wait(); });
+  state->group->clock.add_wait(watch.seconds());
   if (state->finish) {
     state->finish();
   }
-  state->group->clock.add_wait(watch.seconds());
 }
 
 Ranks Ranks::join(const RankPlace& place, at::Device device, const RankSettings& settings) {
@@ -174,6 +174,10 @@ int64_t Ranks::rank() const {
 
 int64_t Ranks::size() const {
   return group_ ? group_->place.size : 1;
+}
+
+int64_t Ranks::local_rank() const {
+  return group_ ? group_->place.local_rank : 0;
 }
 
 std::vector<std::string> Ranks::gather(const std::string& mine) const {

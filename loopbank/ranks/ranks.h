@@ -70,6 +70,8 @@ class Ranks {
 
   [[nodiscard]] int64_t rank() const;
   [[nodiscard]] int64_t size() const;
+  /// Among the ranks of this machine.
+  [[nodiscard]] int64_t local_rank() const;
   /// Whether this is rank 0, which writes files and speaks to people.
   [[nodiscard]] bool is_first() const { return rank() == 0; }
   [[nodiscard]] bool is_alone() const { return size() == 1; }

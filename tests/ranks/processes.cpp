@@ -86,7 +86,8 @@ int64_t free_port() {
 std::vector<std::string> run_ranks(int64_t count,
                                    const std::function<std::string(const Ranks&)>& body,
                                    double timeout_seconds) {
-  RankPlace place{.size = count, .master_address = "127.0.0.1", .master_port = free_port()};
+  RankPlace place{
+      .size = count, .master_address = "127.0.0.1", .master_port = free_port(), .launcher = {}};
   std::vector<Process> processes;
   for (; place.rank < count; ++place.rank) {
     place.local_rank = place.rank;
