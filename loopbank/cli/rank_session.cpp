@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -62,6 +63,8 @@ void with_ranks(at::Device device, double timeout_seconds,
     work(Ranks());
     return;
   }
+  std::signal(SIGPIPE,
+              SIG_IGN);  // a store or rank that is gone is an error of the call that needs it
   const auto ranks = Ranks::join(
       place, device, {.timeout_seconds = timeout_seconds, .meeting_seconds = kMeetingSeconds});
   RankWatch watch(place, {.timeout_seconds = timeout_seconds,
