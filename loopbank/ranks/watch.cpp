@@ -71,6 +71,9 @@ struct RankWatch::State {
         next((place.rank + 1) % place.size),
         serves(place.rank == 0 && !place.store_is_served) {}
 
+  [[nodiscard]] double exchange_seconds() const {
+    return settings.exchange_seconds > 0.0 ? settings.exchange_seconds : settings.timeout_seconds;
+  }
   void open();
   void talk();
   void guard();
@@ -263,7 +266,7 @@ void RankWatch::State::answer_question(double late) {
                               late));
   } else if (!says_closed(cause) && exchanges_of_next < exchanges_told) {
     publish(fmt::format("{} answers but has not come to exchange {} for {:.0f} s", name_of(next),
-                        exchanges_told, settings.timeout_seconds));
+                        exchanges_told, exchange_seconds()));
   }
 }
 
@@ -366,8 +369,8 @@ std::string RankWatch::explain(const std::string& cause) {
                           state.store_is_gone(), silent)
             : fmt::format(
                   "every rank answers, but an exchange failed: {}. A slow or partly cut "
-                  "network: raise training.rank_timeout ({:g} s)",
-                  cause, state.settings.timeout_seconds);
+                  "network: raise training.rank_timeout ({:g} s passed)",
+                  cause, state.exchange_seconds());
     state.decided = Clock::now();
   }
   return *state.verdict;
