@@ -320,7 +320,12 @@ Exchange Ranks::all_gather(const at::Tensor& mine, const at::Tensor& to) const {
   }
   return Exchange::State::start(group_,
                                 [&](ProcessGroup& group) {
-                                  std::vector<at::Tensor> in = {mine};
+                                  auto input = mine;
+                                  if (!input.is_cpu()) {  // Gloo of LibTorch 1 lacks this
+                                    auto output = to.view(-1);
+                                    return group._allgather_base(output, input);
+                                  }
+                                  std::vector<at::Tensor> in = {input};
                                   std::vector<std::vector<at::Tensor>> out = {to.unbind(0)};
                                   return group.allgather(out, in);
                                 },
