@@ -271,8 +271,9 @@ void Ranks::agree(std::string_view what, const std::function<void()>& work) cons
   for (size_t r = 0; r < reports.size(); ++r) {
     if (reports[r][0] == kFailed) {
       const auto code = static_cast<ErrorCode>(std::stoi(reports[r].substr(1, 2)));
-      fail(code, "{}: expected all {} ranks to go on, got the end of rank {}: {}", what, size(), r,
-           reports[r].substr(3));
+      throw Error(
+          code, fmt::format("{}: expected all {} ranks to go on, got the end of rank {}: {}", what,
+                            size(), r, reports[r].substr(3)));
     }
   }
 }
@@ -321,7 +322,12 @@ Exchange Ranks::all_gather(const at::Tensor& mine, const at::Tensor& to) const {
   }
   return Exchange::State::start(group_,
                                 [&](ProcessGroup& group) {
-                                  std::vector<at::Tensor> in = {mine};
+                                  auto input = mine;
+                                  if (!input.is_cpu()) {  // Gloo of LibTorch 1 lacks this
+                                    auto output = to.view(-1);
+                                    return group._allgather_base(output, input);
+                                  }
+                                  std::vector<at::Tensor> in = {input};
                                   std::vector<std::vector<at::Tensor>> out = {to.unbind(0)};
                                   return group.allgather(out, in);
                                 },

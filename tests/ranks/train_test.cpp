@@ -96,6 +96,28 @@ TEST(TrainOverRanks, FourRanksGiveTheBitsOfOneWithTheSamePasses) {
   expect_same_runs(one, four, run);
 }
 
+TEST(TrainOverRanks, ADenseModelWithTiedEmbeddingsToo) {
+  const DiskDirectory directory;
+  auto run = tiny_run(directory);
+  run.model.max_loops = 0;
+  run.model.local_memory_slots = 0;
+  run.model.global_memory_slots = 0;
+  run.model.tie_word_embeddings = true;
+  const auto one = directory.path() / "one", two = directory.path() / "two";
+  expect_agreement(train_on(1, run, quiet(one)));
+  expect_agreement(train_on(2, run, quiet(two)));
+  expect_same_runs(one, two, run);
+}
+
+TEST(TrainOverRanks, ARankWithoutAPassTakesPartInTheRest) {
+  const DiskDirectory directory;
+  const auto run = tiny_run(directory);  // of two passes
+  const auto one = directory.path() / "one", three = directory.path() / "three";
+  expect_agreement(train_on(1, run, quiet(one)));
+  expect_agreement(train_on(3, run, quiet(three)));
+  expect_same_runs(one, three, run);
+}
+
 TEST(TrainOverRanks, SeveralPassesARankGiveTheLossesOfOneWithin1e6) {
   const DiskDirectory directory;
   auto run = tiny_run(directory);
