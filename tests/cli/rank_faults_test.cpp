@@ -168,7 +168,7 @@ TEST_F(RankFaults, ASlowNetworkChangesNoLoss) {
   if (!networks.missing().empty()) {
     GTEST_SKIP() << networks.missing();
   }
-  auto words = rank_words({"training.steps=6", "training.checkpoint_every=0"});
+  auto words = rank_words({"training.steps=4", "training.checkpoint_every=0"});
   {
     RankProcesses ranks(folder(), {{.words = words}, {.words = words}});
     for (const auto& end : ranks.wait(seconds(60))) {
@@ -176,7 +176,7 @@ TEST_F(RankFaults, ASlowNetworkChangesNoLoss) {
     }
   }
   words[3] = "slow";
-  const auto how = networks.slow_down(200'000);
+  const auto how = networks.slow_down(1'000'000);
   RankProcesses ranks(folder(),
                       {{.words = words, .network = networks.first()},
                        {.words = words, .network = networks.second()}},
