@@ -10,6 +10,8 @@ namespace {
 
 constexpr double kFp32 = sizeof(float);
 constexpr double kMoments = 2.0;  // of AdamW
+// On a GPU: logits of as many rows at a time, and their gradient.
+constexpr double kDeviceLogitRows = 4096;
 
 /// SPEC's letters as floating point, so that no product overflows.
 struct Letters {
@@ -39,10 +41,10 @@ struct Moment {
   [[nodiscard]] double total() const { return gradients + activations + logits + workspace; }
 };
 
-/// A training step of the fused ops, moment by moment. Bytes a token where nothing else is said.
-class FusedStep {
+/// A training step, moment by moment. Bytes a token where nothing else is said.
+class MemoryOfStep {
  public:
-  FusedStep(const ModelConfig& config, const BatchShape& batch, double parameters)
+  MemoryOfStep(const ModelConfig& config, const BatchShape& batch, double parameters)
       : config_(config),
         batch_(batch),
         s_(config, batch),
@@ -92,7 +94,17 @@ class FusedStep {
   /// learned scale), gate and up; the state after each branch, and of each row a mean square twice
   /// and the attention's sum.
   [[nodiscard]] double of_block(bool has_scale) const {
+    if (!batch_.fused) {
+      return of_device_block();
+    }
     const double low = s_.D + 2 * s_.kv_width + s_.D + (has_scale ? s_.D : 0.0) + 2 * s_.F;
+    return s_.width * low + kFp32 * (2 * s_.D + 2 + s_.H);
+  }
+  /// On a GPU every product keeps its input: both norms' results, the merged heads, SwiGLU's result;
+  /// flash attention the rotated heads, the mix and a sum of each row and head, and no weights.
+  [[nodiscard]] double of_device_block() const {
+    const double attention = 2 * (s_.D + s_.kv_width) + s_.kv_width + 2 * s_.D;
+    const double low = 2 * s_.D + attention + s_.D + 3 * s_.F;
     return s_.width * low + kFp32 * (2 * s_.D + 2 + s_.H);
   }
   /// The memory of a loop keeps the normed state and the state after the read, the query and the
@@ -104,7 +116,7 @@ class FusedStep {
     }
     double low = s_.D + (batch_.low_precision ? s_.D : 0.0);
     for (const auto slots : {config_.local_memory_slots, config_.global_memory_slots}) {
-      const bool keeps = ops::cpu::keeps_read_weights(slots, config_.hidden_size);
+      const bool keeps = !batch_.fused || ops::cpu::keeps_read_weights(slots, config_.hidden_size);
       low += slots > 0 ? 3 * s_.D + (keeps ? Letters::of(slots) : 0.0) : 0.0;
     }
     return s_.width * low + kFp32 * (2 * s_.D + 4);
@@ -162,9 +174,10 @@ class FusedStep {
 
   /// The states before the head and their gradient, logits of some rows, the gradient of the head.
   [[nodiscard]] Moment at_loss(double kept) const {
-    const auto rows = Letters::of(
-        ops::cpu::logit_rows_at_once(static_cast<int64_t>(tokens_), config_.vocab_size,
-                                     config_.hidden_size, static_cast<int64_t>(s_.width)));
+    const auto rows = batch_.fused ? Letters::of(ops::cpu::logit_rows_at_once(
+                                         static_cast<int64_t>(tokens_), config_.vocab_size,
+                                         config_.hidden_size, static_cast<int64_t>(s_.width)))
+                                   : 2 * std::min(tokens_, kDeviceLogitRows);
     return {.gradients = before() + head_gradient(),
             .activations = tokens_ * (kept + 2 * s_.width * s_.D),
             .logits = rows * s_.width * s_.V,
@@ -187,62 +200,32 @@ class FusedStep {
   double parameters_;
 };
 
-/// Bytes a token that the references in ATen keep until the backward pass.
-double kept_by_references(const ModelConfig& config, const BatchShape& batch) {
-  const Letters s(config, batch);
-  // Norm input and output twice, q k v before and after rotation and norm, their mix, attention
-  // weights, the feed-forward's gate, up, silu and product, both residual sums; the loop's state
-  // and the router's input.
-  const double block = s.width * (8 * s.D + 2 * (s.D + s.kv_width) + s.kv_width + 4 * s.F +
-                                  s.H * Letters::of(batch.sequence_length) + 2 * s.D);
-  double memory = 0.0;
-  for (const double slots : {s.M_L, s.M_G}) {
-    // Query and its norms are shared; a bank: weights, read, projection, gate.
-    memory += slots > 0 ? s.width * (slots + 4 * s.D) : 0.0;
-  }
-  double all = 0.0, passes = 0.0;
-  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    const auto loops = Letters::of(config.loops(layer));
-    passes += std::max(loops, 1.0);
-    all += std::max(loops, 1.0) * block + loops * memory;
-  }
-  const double state = kFp32 * s.D;
-  switch (batch.recompute) {
-    case Recompute::kLoop:
-      return passes * state + block + memory;
-    case Recompute::kLayer:
-      return s.L * state + all / s.L;
-    default:
-      return all + 3 * s.width * s.D;
-  }
+/// The gradients as they are sent, dense, and the slices that arrive.
+double exchange_buckets(double parameters) {
+  return 2 * kFp32 * parameters;
 }
 
 }  // namespace
 
 CostByPart training_memory(const ModelConfig& config, const BatchShape& batch) {
   const double parameters = model_cost(config, batch.sequence_length).parameters.total();
-  if (batch.fused) {
-    const FusedStep step(config, batch, parameters);
-    const auto peak = step.peak();
-    return {{{"weights", kFp32 * parameters},
-             {"low_precision_weights", batch.low_precision ? step.opened_banks() : 0.0},
-             {"gradients", peak.gradients},
-             {"optimizer", kMoments * kFp32 * parameters},
-             {"activations", peak.activations},
-             {"logits", peak.logits},
-             {"workspace", peak.workspace},
-             {"program", kProgramBytes}}};
+  const MemoryOfStep step(config, batch, parameters);
+  const auto peak = step.peak();
+  const double moments = kMoments * kFp32 * parameters;
+  const auto sharing = batch.shards_optimizer ? Letters::of(batch.ranks) : 1.0;
+  const double low_precision = batch.fused ? step.opened_banks() : 2.0 * parameters;
+  CostByPart memory{{{"weights", kFp32 * parameters},
+                     {"low_precision_weights", batch.low_precision ? low_precision : 0.0},
+                     {"gradients", peak.gradients},
+                     {"optimizer", moments / sharing},
+                     {"activations", peak.activations},
+                     {"logits", peak.logits},
+                     {"workspace", peak.workspace},
+                     {"program", batch.fused ? kProgramBytes : kDeviceProgramBytes}}};
+  if (batch.ranks > 1) {
+    memory.parts.emplace_back("buckets", exchange_buckets(parameters));
   }
-  const Letters s(config, batch);
-  const double tokens = Letters::of(batch.sequences) * Letters::of(batch.sequence_length);
-  return {{{"weights", kFp32 * parameters},
-           {"low_precision_weights", batch.low_precision ? s.width * parameters : 0.0},
-           {"gradients", kFp32 * parameters},
-           {"optimizer", kMoments * kFp32 * parameters},
-           {"activations", tokens * kept_by_references(config, batch)},
-           {"logits", 2 * kFp32 * tokens * s.V},  // and their gradient
-           {"workspace", 0.0},
-           {"program", 0.0}}};
+  return memory;
 }
 
 }  // namespace loopbank

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/infer/key_value_policy.h"
-#include "loopbank/model/training_memory.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/train/memory_fit.h"
 
 namespace loopbank {
 namespace {
@@ -64,13 +64,7 @@ RunPlan make_plan(const RunConfig& config) {
   plan.sequence_length = training.sequence_length > 0 ? training.sequence_length
                                                       : config.model.max_position_embeddings;
   plan.cost = model_cost(config.model, plan.sequence_length);
-  const int64_t rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
-  plan.memory = training_memory(config.model, {.sequences = std::max<int64_t>(rows, 1),
-                                               .sequence_length = plan.sequence_length,
-                                               .low_precision = training.precision == "bf16",
-                                               .fused = training.device != "cuda",
-                                               .recompute = training.forward_options().recompute,
-                                               .accumulates = rows > 0 && rows < training.batch});
+  plan.memory = run_memory(config);
   plan.kv_dtype = training.precision;
   for (const auto* policy : key_value_policies()) {
     const auto bytes = key_value_bytes(config.model, *policy, plan.kv_dtype == "bf16" ? 2 : 4);

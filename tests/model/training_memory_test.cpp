@@ -28,19 +28,45 @@ TEST(TrainingMemory, ExactPartsFollowFromTheParameters) {
   const auto full = by_name(training_memory(config, {.sequences = 2, .sequence_length = 64}));
   EXPECT_EQ(full.at("weights"), 4 * parameters);
   EXPECT_EQ(full.at("low_precision_weights"), 0);
-  EXPECT_EQ(full.at("gradients"), 4 * parameters);
   EXPECT_EQ(full.at("optimizer"), 8 * parameters);
-  EXPECT_EQ(full.at("logits"), 2.0 * 4 * 2 * 64 * 50304);
+  EXPECT_FALSE(full.contains("buckets"));
   const auto half = by_name(
       training_memory(config, {.sequences = 2, .sequence_length = 64, .low_precision = true}));
   EXPECT_EQ(half.at("low_precision_weights"), 2 * parameters);
-  EXPECT_EQ(2 * half.at("activations"), full.at("activations"));
+}
+
+TEST(TrainingMemory, RanksShareTheMomentsAndHoldTheGradientsThatTheyExchange) {
+  const auto config = paper(12, 2048, 3, true);
+  const double parameters = model_cost(config, 64).parameters.total();
+  const auto memory = [&](int64_t ranks, bool shards) {
+    return training_memory(config, {.sequences = 1,
+                                    .sequence_length = 4096,
+                                    .low_precision = true,
+                                    .ranks = ranks,
+                                    .shards_optimizer = shards});
+  };
+  EXPECT_EQ(by_name(memory(8, true)).at("optimizer"), parameters);
+  EXPECT_EQ(by_name(memory(8, false)).at("optimizer"), 8 * parameters);
+  EXPECT_EQ(by_name(memory(8, true)).at("buckets"), 8 * parameters);
+  EXPECT_NEAR(memory(8, false).total() - memory(8, true).total(), 7 * parameters, 1.0);
+}
+
+TEST(TrainingMemory, AGpuKeepsNeitherWeightsOfAttentionNorAllLogits) {
+  // Linear in T: twice the tokens keep twice as much, and not four times.
+  const auto activations = [](int64_t length) {
+    return by_name(
+        training_memory(paper(12, 2048, 0, false),
+                        {.sequences = 1, .sequence_length = length, .low_precision = true}));
+  };
+  EXPECT_EQ(activations(16384).at("activations"), 2 * activations(8192).at("activations"));
+  EXPECT_EQ(activations(16384).at("logits"), activations(8192).at("logits"));
 }
 
 TEST(TrainingMemory, ActivationsGrowWithLoopsAndLinearlyWithSequences) {
+  // Of as many tokens that the peak is in the backward pass.
   const auto activations = [](int64_t loops, int64_t sequences) {
     return by_name(training_memory(paper(12, 2048, loops, true),
-                                   {.sequences = sequences, .sequence_length = 64}))
+                                   {.sequences = sequences, .sequence_length = 4096}))
         .at("activations");
   };
   EXPECT_EQ(activations(3, 4), 4 * activations(3, 1));

@@ -1,0 +1,86 @@
+#include "loopbank/train/memory_fit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "loopbank/support/error.h"
+#include "loopbank/support/progress.h"
+#include "loopbank/support/rounding.h"
+
+namespace loopbank {
+namespace {
+
+/// The settings that would fit, as the user gives them.
+std::string remedy_for(const RunConfig& config, double bytes, const RankShares& shares) {
+  const auto fit = fit_to_memory(config, bytes, shares);
+  if (!fit) {
+    return "Take a smaller model, a shorter training.sequence_length or a device with more memory.";
+  }
+  return fmt::format(
+      "Lower it with --set training.micro_batch={} --set training.recompute={} ({}).",
+      fit->micro_batch, fit->recompute, format_bytes(fit->memory.total()));
+}
+
+}  // namespace
+
+int64_t rows_of_a_pass(const RunConfig& config, int64_t ranks) {
+  const int64_t batch = std::max<int64_t>(config.training.batch, 1);
+  return config.training.micro_batch > 0 ? config.training.micro_batch
+                                         : divide_up(batch, std::min(ranks, batch));
+}
+
+CostByPart run_memory(const RunConfig& config, const RankShares& shares) {
+  const auto& training = config.training;
+  const int64_t rows = rows_of_a_pass(config, shares.ranks);
+  const int64_t passes = divide_up(training.batch, rows);
+  return training_memory(
+      config.model,
+      {.sequences = rows,
+       .sequence_length = training.sequence_length > 0 ? training.sequence_length
+                                                       : config.model.max_position_embeddings,
+       .low_precision = training.precision == "bf16",
+       .fused = !training.device.starts_with("cuda"),
+       .recompute = training.forward_options().recompute,
+       .accumulates = passes > shares.ranks,
+       .ranks = shares.ranks,
+       .shards_optimizer = shares.shards_optimizer});
+}
+
+std::optional<MemoryFit> fit_to_memory(const RunConfig& config, double bytes,
+                                       const RankShares& shares) {
+  const double usable = (1.0 - kMemoryReserve) * bytes;
+  const int64_t batch = std::max<int64_t>(config.training.batch, 1);
+  const int64_t most = std::max<int64_t>(1, batch / shares.ranks);
+  for (const char* recompute : {"none", "loop", "layer"}) {
+    for (int64_t rows = most; rows >= 1; --rows) {
+      if (batch % rows != 0) {
+        continue;
+      }
+      auto changed = config;
+      changed.training.batch = batch;
+      changed.training.micro_batch = rows;
+      changed.training.recompute = recompute;
+      auto memory = run_memory(changed, shares);
+      if (memory.total() <= usable) {
+        return MemoryFit{.recompute = recompute, .micro_batch = rows, .memory = std::move(memory)};
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+void expect_enough_memory(const RunConfig& run, double bytes, std::string_view device,
+                          const RankShares& shares) {
+  auto config = run;
+  config.training.device = device;
+  const double needed = run_memory(config, shares).total();
+  if (needed > bytes) {
+    fail(ErrorCode::kDevice,
+         "{}: expected {} of free memory for passes of {} with training.recompute {}, got {}. {}",
+         device, format_bytes(needed), plural(rows_of_a_pass(config, shares.ranks), "sequence"),
+         config.training.recompute, format_bytes(bytes), remedy_for(config, bytes, shares));
+  }
+}
+
+}  // namespace loopbank
