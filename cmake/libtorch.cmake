@@ -37,8 +37,10 @@ if(LOOPBANK_TORCH_IS_WHOLE)
   foreach(folder ATen c10 torch)
     file(CREATE_LINK ${LOOPBANK_TORCH_INCLUDE}/${folder} ${LOOPBANK_TORCH_LINKS}/${folder} SYMBOLIC)
   endforeach()
+  # The wheel has Gloo inside and c10d's headers, which name Gloo's, but not those: ours hold the names.
   target_include_directories(loopbank::torch SYSTEM INTERFACE
-      ${LOOPBANK_TORCH_LINKS} ${LOOPBANK_TORCH_LINKS}/torch/csrc/api/include)
+      ${LOOPBANK_TORCH_LINKS} ${LOOPBANK_TORCH_LINKS}/torch/csrc/api/include
+      $<BUILD_INTERFACE:${CMAKE_CURRENT_LIST_DIR}/gloo_names>)
   if(LOOPBANK_HAS_CUDA)  # its operators register themselves: nothing refers to the library by name
     target_link_libraries(loopbank::torch INTERFACE
         "-Wl,--push-state,--no-as-needed,$<TARGET_FILE:torch_cuda>,--pop-state"

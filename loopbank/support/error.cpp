@@ -15,6 +15,8 @@ int exit_status(ErrorCode code) {
       return 5;
     case ErrorCode::kDevice:
       return 6;
+    case ErrorCode::kRanks:
+      return 7;
   }
   return 1;
 }

@@ -20,6 +20,7 @@ enum class ErrorCode {
   kData,        ///< a file that a user gave: missing, broken, of another vocabulary
   kCheckpoint,  ///< a model directory or a checkpoint that cannot be read or written
   kDevice,      ///< a device that is not there or out of memory
+  kRanks,       ///< another process of the same computation: gone, silent or of another kind
 };
 
 class Error : public std::runtime_error {
@@ -32,7 +33,7 @@ class Error : public std::runtime_error {
 };
 
 /// The exit status of a program that ends with this error: 2 for kConfig, 3 for kShape and
-/// kDtype, 4 for kData, 5 for kCheckpoint, 6 for kDevice.
+/// kDtype, 4 for kData, 5 for kCheckpoint, 6 for kDevice, 7 for kRanks.
 [[nodiscard]] int exit_status(ErrorCode code);
 
 /// Throws Error with a formatted message.
