@@ -50,21 +50,28 @@ CostByPart run_memory(const RunConfig& config, const RankShares& shares) {
 std::optional<MemoryFit> fit_to_memory(const RunConfig& config, double bytes,
                                        const RankShares& shares) {
   const double usable = (1.0 - kMemoryReserve) * bytes;
-  const int64_t batch = std::max<int64_t>(config.training.batch, 1);
-  const int64_t most = std::max<int64_t>(1, batch / shares.ranks);
+  auto tried = config;
+  auto& training = tried.training;
+  training.batch = std::max<int64_t>(training.batch, 1);
+  const int64_t most = std::max<int64_t>(1, training.batch / shares.ranks);
   for (const char* recompute : {"none", "loop", "layer"}) {
-    for (int64_t rows = most; rows >= 1; --rows) {
-      if (batch % rows != 0) {
+    training.recompute = recompute;
+    std::optional<MemoryFit> best;
+    int64_t least = 0;  // rows of the rank that has most
+    for (int64_t rows = 1; rows <= most; ++rows) {
+      if (training.batch % rows != 0) {
         continue;
       }
-      auto changed = config;
-      changed.training.batch = batch;
-      changed.training.micro_batch = rows;
-      changed.training.recompute = recompute;
-      auto memory = run_memory(changed, shares);
-      if (memory.total() <= usable) {
-        return MemoryFit{.recompute = recompute, .micro_batch = rows, .memory = std::move(memory)};
+      training.micro_batch = rows;
+      auto memory = run_memory(tried, shares);
+      const int64_t of_rank = rows * divide_up(training.batch / rows, shares.ranks);
+      if (memory.total() <= usable && (!best || of_rank <= least)) {
+        best = {.recompute = recompute, .micro_batch = rows, .memory = std::move(memory)};
+        least = of_rank;
       }
+    }
+    if (best) {
+      return best;
     }
   }
   return std::nullopt;

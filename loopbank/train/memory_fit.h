@@ -35,9 +35,9 @@ struct MemoryFit {
   CostByPart memory;        ///< of a rank
 };
 
-/// The least recompute, and with it the most rows of a pass up to a rank's share of the batch, that
-/// stay within a device's memory. Of the bytes kMemoryReserve is left free: an allocator cannot use
-/// every gap.
+/// The least recompute that stays within a device's memory, and with it the rows of a pass that share
+/// the batch most evenly among the ranks, as many as fit. Of the bytes kMemoryReserve is left free: an
+/// allocator cannot use every gap.
 /// @param bytes  of the device
 /// @return nothing where one row with all layers computed again is too much
 [[nodiscard]] std::optional<MemoryFit> fit_to_memory(const RunConfig& config, double bytes,
