@@ -17,9 +17,9 @@ namespace fs = std::filesystem;
 
 /// Keys that change no weight.
 bool may_change(const std::string& section, const std::string& key) {
-  static constexpr std::array<std::string_view, 5> kTraining = {
+  static constexpr std::array<std::string_view, 6> kTraining = {
       "validate_every", "validation_rows", "checkpoint_every", "keep_checkpoints",
-      "halting_alarm_steps"};
+      "halting_alarm_steps", "rank_timeout"};
   if (section == "evaluation") {
     return true;
   }
