@@ -15,8 +15,10 @@ namespace {
 
 constexpr double kGradientBytes = 4.0;       // fp32
 constexpr double kForwardAndBackward = 3.0;  // of the forward pass
-constexpr double kStepBytes = 28.0;          // parameter, gradient, moments; written: all but one
-constexpr double kCopyBytes = 6.0;           // fp32 read, bf16 written
+constexpr double kMostBucketBytes = 25e6;
+constexpr double kFewestBuckets = 8.0;
+constexpr double kStepBytes = 28.0;  // parameter, gradient, moments; written: all but one
+constexpr double kCopyBytes = 6.0;   // fp32 read, bf16 written
 constexpr double kMilli = 1e3;
 
 double number(int64_t value) {
@@ -67,14 +69,14 @@ double pass_over_forward(const RunConfig& config, const ModelCost& cost) {
 
 /// The buckets in which the gradients leave: small neighbours together, what is larger in several.
 std::vector<ReadyGradients> buckets_of(const std::vector<ReadyGradients>& gradients,
-                                       double bucket_bytes) {
+                                       double most_bytes) {
   std::vector<ReadyGradients> buckets;
   ReadyGradients open;
   for (const auto& each : gradients) {
     open.bytes += each.bytes;
     open.ready = each.ready;
-    if (open.bytes >= bucket_bytes) {
-      const auto count = each.is_one ? 1 : static_cast<int64_t>(open.bytes / bucket_bytes);
+    if (open.bytes >= most_bytes) {
+      const auto count = each.is_one ? 1 : static_cast<int64_t>(open.bytes / most_bytes);
       buckets.insert(buckets.end(), static_cast<size_t>(count),
                      {.bytes = open.bytes / number(count), .ready = open.ready});
       open = {};
@@ -88,7 +90,7 @@ std::vector<ReadyGradients> buckets_of(const std::vector<ReadyGradients>& gradie
 
 /// Fills in what the exchanges take and what the step waits for.
 void add_exchanges(RankPlan& plan, const RunConfig& config, const RankPlanOptions& options,
-                   double backward_seconds) {
+                   double backward_seconds, double parameters) {
   if (plan.ranks == 1) {
     plan.overlap = 1.0;
     return;
@@ -96,9 +98,8 @@ void add_exchanges(RankPlan& plan, const RunConfig& config, const RankPlanOption
   // An all-reduce is a sum of slices and a gathering of them.
   const double rounds = options.shards_optimizer ? 1.0 : 2.0;
   double end = 0.0;
-  for (const auto& bucket :
-       buckets_of(gradients_in_order(config.model, config.training.sequence_length),
-                  options.bucket_bytes)) {
+  const auto gradients = gradients_in_order(config.model, config.training.sequence_length);
+  for (const auto& bucket : buckets_of(gradients, bucket_bytes(parameters))) {
     const double seconds = rounds * exchange_seconds(bucket.bytes, plan.ranks, options.network);
     end = std::max(end, bucket.ready * backward_seconds) + seconds;
     plan.exchange_seconds += seconds;
@@ -120,7 +121,9 @@ double seconds_of_optimizer(const RunConfig& config, const RankPlanOptions& opti
     return 0.0;
   }
   const double share = options.shards_optimizer ? 1.0 / number(ranks) : 1.0;
-  const double copies = config.training.precision == "bf16" ? kCopyBytes : 0.0;
+  const bool copies_weights =
+      config.training.precision == "bf16" && config.training.device.starts_with("cuda");
+  const double copies = copies_weights ? kCopyBytes : 0.0;
   return parameters * (kStepBytes * share + copies) / options.device.memory_bandwidth;
 }
 
@@ -150,6 +153,10 @@ std::vector<ReadyGradients> gradients_in_order(const ModelConfig& config, int64_
   add(part(cost.parameters, "embedding"), /*is_one=*/true);
   std::erase_if(gradients, [](const auto& each) { return each.bytes < 1.0; });
   return gradients;
+}
+
+double bucket_bytes(double parameters) {
+  return std::min(kMostBucketBytes, kGradientBytes * parameters / kFewestBuckets);
 }
 
 double exchange_seconds(double bytes, int64_t ranks, const RankNetwork& network) {
@@ -189,7 +196,7 @@ RankPlan plan_ranks(const RunConfig& config, int64_t ranks, const RankPlanOption
                       cost.forward_flops.total() * times / options.device.flops;
   plan.compute_seconds = number(plan.passes) * pass;
   plan.optimizer_seconds = seconds_of_optimizer(config, options, parameters, ranks);
-  add_exchanges(plan, config, options, pass * (times - 1) / times);
+  add_exchanges(plan, config, options, pass * (times - 1) / times, parameters);
   plan.step_seconds = plan.compute_seconds + plan.optimizer_seconds + plan.waited_seconds;
   const double tokens = number(training.batch * training.sequence_length);
   plan.tokens_per_second = tokens / plan.step_seconds;

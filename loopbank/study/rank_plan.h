@@ -26,7 +26,8 @@
 ///                                                                           by the links of its ranks)
 ///
 /// An exchange waits once for `latency`; a ring once for every node that it passes. AdamW reads and
-/// writes 28 bytes of each parameter of the rank's share, and 6 where bf16 copies are made.
+/// writes 28 bytes of each parameter of the rank's share; a GPU copies the weights to bf16, 6 bytes of
+/// each.
 ///
 /// Not here: stragglers, reading data, validation and saving.
 
@@ -77,6 +78,9 @@ struct ReadyGradients {
 [[nodiscard]] std::vector<ReadyGradients> gradients_in_order(const ModelConfig& config,
                                                              int64_t sequence_length);
 
+/// Bytes of the buckets in which training sends a model's gradients.
+[[nodiscard]] double bucket_bytes(double parameters);
+
 /// Seconds in which n ranks sum (or gather) `bytes` of which each owns a slice.
 [[nodiscard]] double exchange_seconds(double bytes, int64_t ranks, const RankNetwork& network);
 
@@ -104,7 +108,6 @@ struct RankPlanOptions {
   RankDevice device;
   RankNetwork network;
   bool shards_optimizer = true;  ///< ZeRO-1; false: DDP, an all-reduce of the gradients
-  double bucket_bytes = 25e6;    ///< at which gradients leave
 };
 
 /// @throws Error kConfig for no ranks or numbers that are not above 0
