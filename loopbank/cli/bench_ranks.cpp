@@ -22,6 +22,7 @@
 #include "loopbank/study/systems.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
+#include "loopbank/train/batch_step.h"
 #include "loopbank/train/benchmark_ranks.h"
 
 namespace loopbank::cli {
@@ -125,17 +126,14 @@ Json measure_ranks(const RanksFlags& flags, int64_t count, int64_t threads) {
 RankPlan predict(const RunConfig& run, int64_t ranks, const Json& measured, bool cores_are_shared) {
   const auto number = [&](const char* key) { return measured.at(key).get<double>(); };
   auto config = run;
-  auto& training = config.training;
-  const auto share = training.batch / ranks;
-  training.micro_batch = training.micro_batch > 0 ? std::min(training.micro_batch, share) : share;
-  training.device = "cpu";
+  config.training.device = "cpu";
+  const auto& training = config.training;
+  const auto passes = passes_of(training, /*rank=*/0, ranks);
   const auto cost = model_cost(config.model, training.sequence_length);
-  const double layers = training.recompute == "none"
-                            ? 0.0
-                            : cost.forward_flops.total() - cost.forward_flops.parts.back().second;
   RankPlanOptions options;
-  options.device.flops = static_cast<double>(share * training.sequence_length) *
-                         (cost.training_flops + layers) / number("pass_seconds");
+  options.device.flops =
+      static_cast<double>(passes.count * passes.rows * training.sequence_length) *
+      flops_of_pass(config) / number("pass_seconds");
   options.device.memory_bandwidth =
       kOptimizerBytes * cost.parameters.total() / number("optimizer_seconds");
   const auto n = static_cast<double>(ranks);

@@ -15,6 +15,7 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/support/statistics.h"
+#include "loopbank/train/batch_step.h"
 #include "loopbank/train/benchmark_steps.h"
 #include "loopbank/train/device.h"
 
@@ -26,7 +27,7 @@ constexpr int kMeasuredSteps = 3;
 /// FLOP/s of training this model here: steps of one pass.
 double measure_device_flops(const RunConfig& config) {
   auto one_pass = config;
-  one_pass.training.batch = rows_of_a_pass(config);
+  one_pass.training.batch = rows_a_pass(config.training, /*ranks=*/1);
   one_pass.training.micro_batch = 0;
   BenchmarkSteps steps(one_pass, choose_device(config.training.device));
   (void)steps.run();

@@ -8,7 +8,7 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/progress.h"
-#include "loopbank/support/rounding.h"
+#include "loopbank/train/batch_step.h"
 
 namespace loopbank {
 namespace {
@@ -187,9 +187,9 @@ RankPlan plan_ranks(const RunConfig& config, int64_t ranks, const RankPlanOption
   const auto& training = config.training;
   const auto cost = model_cost(config.model, training.sequence_length);
   const double parameters = cost.parameters.total();
-  RankPlan plan{.ranks = ranks, .rows_a_pass = rows_of_a_pass(config, ranks)};
-  const int64_t all_passes = divide_up(training.batch, plan.rows_a_pass);
-  plan.passes = divide_up(all_passes, ranks);
+  RankPlan plan{.ranks = ranks, .rows_a_pass = rows_a_pass(config.training, ranks)};
+  const int64_t all_passes = training.batch / plan.rows_a_pass;
+  plan.passes = passes_of(training, /*rank=*/0, ranks).count;
   plan.idle_ranks = std::max<int64_t>(0, ranks - all_passes);
   const double times = pass_over_forward(config, cost);
   const double pass = number(plan.rows_a_pass * training.sequence_length) *

@@ -66,6 +66,9 @@ struct RankDevice {
   double memory_bandwidth = 0.0;  ///< bytes/s, for the optimizer; 0: it is within `flops`
 };
 
+/// FLOPs a token of a training pass, what it computes again included.
+[[nodiscard]] double flops_of_pass(const RunConfig& config);
+
 /// A gradient that is ready at a time of the backward pass.
 struct ReadyGradients {
   double bytes = 0.0;

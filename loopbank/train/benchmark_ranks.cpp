@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -37,15 +38,6 @@ double seconds_of_slowest(const Ranks& ranks, int64_t steps, const std::function
     }
   }
   return median(seconds);
-}
-
-/// The rows of the batch that are a rank's.
-Batch share_of_batch(const Batch& batch, const Ranks& ranks) {
-  const auto rows = batch.tokens.size(0) / ranks.size();
-  const auto mine = [&](const at::Tensor& all) {
-    return all.narrow(0, ranks.rank() * rows, rows).contiguous();
-  };
-  return {mine(batch.tokens), mine(batch.targets)};
 }
 
 /// One bucket of gradients and the room for what comes.
@@ -101,14 +93,13 @@ RankStepParts measure_step_parts(const RunConfig& config, at::Device device, con
   LanguageModel model(config.model, device);
   const auto& parameters = model.parameters();
   parameters.initialize(static_cast<uint64_t>(training.seed));
-  const auto batch = share_of_batch(random_batch(config, device), ranks);
-  const auto share = training.batch / ranks.size();
-  const auto rows = training.micro_batch > 0 ? std::min(training.micro_batch, share) : share;
+  const auto batch = random_batch(config, device);
+  const auto passes = passes_of(training, ranks.rank(), ranks.size());
   const auto options = training.forward_options();
   RankStepParts parts;
   parts.pass_seconds = seconds_of_slowest(ranks, steps, [&] {
     clear_gradients(parameters);
-    (void)accumulate_gradients(model, batch, rows, options);
+    (void)accumulate_passes(model, batch, passes, options).sum().item();  // a GPU is done
   });
   AdamW optimizer(parameters, config.optimizer);
   parts.optimizer_seconds = seconds_of_slowest(ranks, steps, [&] {

@@ -25,9 +25,6 @@ struct RankShares {
 /// micro_batch, recompute, precision and device say. A config without steps counts one row of T.
 [[nodiscard]] CostByPart run_memory(const RunConfig& config, const RankShares& shares = {});
 
-/// Rows of a pass: micro_batch, or where that is 0 the rows of a rank.
-[[nodiscard]] int64_t rows_of_a_pass(const RunConfig& config, int64_t ranks = 1);
-
 /// How a run fits a device.
 struct MemoryFit {
   std::string recompute;    ///< none, loop or layer

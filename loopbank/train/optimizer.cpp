@@ -1,19 +1,12 @@
 #include "loopbank/train/optimizer.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/_foreach_add.h>
-#include <ATen/ops/_foreach_addcdiv.h>
-#include <ATen/ops/_foreach_addcmul.h>
-#include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
-#include <ATen/ops/_foreach_sqrt.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -22,14 +15,16 @@
 #include <map>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "loopbank/support/error.h"
+#include "loopbank/train/adamw_groups.h"
 
 namespace loopbank {
 namespace {
 
 // Work for a thread at a time: 1 MB of values, gradients and moments.
-constexpr int64_t kRangeValues = int64_t{1} << 16;
+constexpr int64_t kRangeValues = kAdamwRangeValues;
 
 /// Values next to each other, with their gradient.
 struct Part {
@@ -85,33 +80,6 @@ at::Tensor untouched_zeros_like(const at::Tensor& x) {
       data, x.sizes(), [](void* zeros) { std::free(zeros); }, x.options().requires_grad(false));
 }
 
-/// Calls visit(i) for i below n, the threads sharing them.
-template <typename Visit>
-void for_each_in_parallel(size_t n, const Visit& visit) {
-  at::parallel_for(0, static_cast<int64_t>(n), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      visit(static_cast<size_t>(i));
-    }
-  });
-}
-
-double rate_multiplier(ParameterKind kind, const OptimizerConfig& config) {
-  switch (kind) {
-    case ParameterKind::kRouter:
-    case ParameterKind::kRouterBias:
-      return config.router_multiplier;
-    case ParameterKind::kMemoryGate:
-    case ParameterKind::kMemoryGateBias:
-      return config.memory_gate_multiplier;
-    case ParameterKind::kLoopScale:
-      return config.loop_scale_multiplier;
-    case ParameterKind::kMemory:
-      return config.memory_multiplier;
-    default:
-      return 1.0;
-  }
-}
-
 /// By parameter; undefined where there is none.
 std::vector<at::Tensor> gradients_of(const std::vector<Parameter>& parameters) {
   std::vector<at::Tensor> gradients;
@@ -133,45 +101,12 @@ bool is_plain(const at::Tensor& gradient) {
 }  // namespace
 
 AdamW::AdamW(const Parameters& parameters, const OptimizerConfig& config)
-    : config_(config), parameters_(parameters.all()) {
+    : parameters_(parameters.all()), groups_(parameters_, config) {
   for (const auto& parameter : parameters_) {
     first_moments_.push_back(untouched_zeros_like(parameter.value));
     second_moments_.push_back(untouched_zeros_like(parameter.value));
   }
   moved_rows_.resize(parameters_.size());
-  make_groups();
-}
-
-void AdamW::make_groups() {
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    const double multiplier = rate_multiplier(parameters_[i].kind, config_);
-    const double decay = parameters_[i].decays() ? config_.weight_decay : 0.0;
-    const auto found = std::find_if(groups_.begin(), groups_.end(), [&](const Group& group) {
-      return group.rate_multiplier == multiplier && group.weight_decay == decay;
-    });
-    const auto index = static_cast<size_t>(found - groups_.begin());
-    if (found == groups_.end()) {
-      groups_.push_back({multiplier, decay, {}});
-    }
-    groups_[index].members.push_back(i);
-    group_of_.push_back(index);
-  }
-}
-
-AdamwCoefficients AdamW::coefficients(const Group& group, double learning_rate,
-                                      double gradient_scale) const {
-  const double rate = learning_rate * group.rate_multiplier;
-  const auto k = static_cast<double>(steps_);
-  const auto rounded = [](double x) { return static_cast<float>(x); };
-  return {.beta1 = rounded(config_.beta1),
-          .beta2 = rounded(config_.beta2),
-          .rest1 = rounded(1.0 - config_.beta1),
-          .rest2 = rounded(1.0 - config_.beta2),
-          .eps = rounded(config_.eps),
-          .decay = rounded(1.0 - rate * group.weight_decay),
-          .step_size = rounded(rate / (1.0 - std::pow(config_.beta1, k))),
-          .root_correction = rounded(1.0 / std::sqrt(1.0 - std::pow(config_.beta2, k))),
-          .gradient_scale = rounded(gradient_scale)};
 }
 
 void AdamW::step(double learning_rate, double gradient_scale) {
@@ -187,10 +122,7 @@ void AdamW::step(double learning_rate, double gradient_scale) {
 
 void AdamW::step_in_ranges(const std::vector<at::Tensor>& gradients, double learning_rate,
                            double gradient_scale) {
-  std::vector<AdamwCoefficients> by_group;
-  for (const auto& group : groups_) {
-    by_group.push_back(coefficients(group, learning_rate, gradient_scale));
-  }
+  const auto by_group = groups_.coefficients(steps_, learning_rate, gradient_scale);
   auto parts = parts_of(gradients);
   for (size_t i = 0; i < gradients.size(); ++i) {
     if (gradients[i].defined() && gradients[i].is_sparse()) {
@@ -208,7 +140,7 @@ void AdamW::step_in_ranges(const std::vector<at::Tensor>& gradients, double lear
                 .first_moment = at(first_moments_[part.tensor]),
                 .second_moment = at(second_moments_[part.tensor]),
                 .count = static_cast<size_t>(part.count)},
-               by_group[group_of_[part.tensor]]);
+               by_group[groups_.of(part.tensor)]);
   });
 }
 
@@ -230,7 +162,7 @@ std::vector<int64_t> AdamW::rows_still_in_motion(size_t i, const at::Tensor& gra
     has_gradient[row] = true;
     moved[row] = true;
   }
-  const bool decays = groups_[group_of_[i]].weight_decay != 0.0;
+  const bool decays = groups_.all()[groups_.of(i)].weight_decay != 0.0;
   std::vector<int64_t> rows;
   for (size_t row = 0; row < moved.size(); ++row) {
     if (!has_gradient[row] && (moved[row] || decays)) {
@@ -242,66 +174,35 @@ std::vector<int64_t> AdamW::rows_still_in_motion(size_t i, const at::Tensor& gra
 
 void AdamW::step_in_lists(const std::vector<at::Tensor>& gradients, double learning_rate,
                           double gradient_scale) {
-  for (const auto& group : groups_) {
-    std::vector<at::Tensor> values, used, first, second;
-    for (const auto i : group.members) {
+  const auto by_group = groups_.coefficients(steps_, learning_rate, gradient_scale);
+  for (size_t g = 0; g < groups_.all().size(); ++g) {
+    AdamwLists lists;
+    for (const auto i : groups_.all()[g].members) {
       if (gradients[i].defined()) {
-        values.push_back(parameters_[i].value.detach());
-        used.push_back(gradients[i].is_sparse() ? gradients[i].to_dense() : gradients[i]);
-        first.push_back(first_moments_[i]);
-        second.push_back(second_moments_[i]);
+        lists.values.push_back(parameters_[i].value.detach());
+        lists.gradients.push_back(gradients[i].is_sparse() ? gradients[i].to_dense()
+                                                           : gradients[i]);
+        lists.first_moments.push_back(first_moments_[i]);
+        lists.second_moments.push_back(second_moments_[i]);
       }
     }
-    if (values.empty()) {
-      continue;
-    }
-    const auto by = coefficients(group, learning_rate, gradient_scale);
-    if (by.gradient_scale != 1.0F) {
-      used = at::_foreach_mul(used, by.gradient_scale);
-    }
-    if (by.decay != 1.0F) {
-      at::_foreach_mul_(values, by.decay);
-    }
-    at::_foreach_mul_(first, by.beta1);
-    at::_foreach_add_(first, used, by.rest1);
-    at::_foreach_mul_(second, by.beta2);
-    at::_foreach_addcmul_(second, used, used, by.rest2);
-    const auto roots = at::_foreach_sqrt(second);
-    at::_foreach_mul_(roots, by.root_correction);
-    at::_foreach_add_(roots, by.eps);
-    at::_foreach_addcdiv_(values, first, roots, -by.step_size);
+    adamw_step_in_lists(std::move(lists), by_group[g]);
   }
 }
 
 NamedTensors AdamW::state() const {
   NamedTensors tensors;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    tensors.emplace_back("first_moment." + parameters_[i].name, first_moments_[i]);
-    tensors.emplace_back("second_moment." + parameters_[i].name, second_moments_[i]);
+    tensors.emplace_back(first_moment_name(parameters_[i]), first_moments_[i]);
+    tensors.emplace_back(second_moment_name(parameters_[i]), second_moments_[i]);
   }
   return tensors;
 }
 
 void AdamW::restore(const NamedTensors& state, int64_t steps) {
+  expect_moments(parameters_, state);
   const std::map<std::string, at::Tensor> stored(state.begin(), state.end());
-  const auto own = this->state();
-  if (stored.size() != own.size()) {
-    fail(ErrorCode::kCheckpoint, "optimizer state: expected {} moments, got {}.", own.size(),
-         stored.size());
-  }
-  for (const auto& [name, tensor] : own) {
-    const auto found = stored.find(name);
-    if (found == stored.end()) {
-      fail(ErrorCode::kCheckpoint, "optimizer state: expected \"{}\", got none.", name);
-    }
-    if (found->second.sizes() != tensor.sizes() || !found->second.is_floating_point()) {
-      fail(ErrorCode::kCheckpoint,
-           "optimizer state: \"{}\": expected fp32 of shape [{}], got {} of shape [{}].", name,
-           fmt::join(tensor.sizes(), ", "), c10::toString(found->second.scalar_type()),
-           fmt::join(found->second.sizes(), ", "));
-    }
-  }
-  for (const auto& [name, tensor] : own) {
+  for (const auto& [name, tensor] : this->state()) {
     tensor.copy_(stored.at(name));
   }
   for (auto& moved : moved_rows_) {

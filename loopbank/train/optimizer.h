@@ -16,7 +16,7 @@
 
 #include "loopbank/model/parameters.h"
 #include "loopbank/model/safetensors.h"
-#include "loopbank/train/adamw_kernels.h"
+#include "loopbank/train/adamw_groups.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank {
@@ -49,15 +49,6 @@ class AdamW {
   void restore(const NamedTensors& state, int64_t steps);
 
  private:
-  /// Parameters that share their settings.
-  struct Group {
-    double rate_multiplier = 1.0;
-    double weight_decay = 0.0;
-    std::vector<size_t> members;
-  };
-  void make_groups();
-  [[nodiscard]] AdamwCoefficients coefficients(const Group& group, double learning_rate,
-                                               double gradient_scale) const;
   void step_in_ranges(const std::vector<at::Tensor>& gradients, double learning_rate,
                       double gradient_scale);
   /// Rows of parameter i without a gradient in this step that move nevertheless: by the moments of
@@ -66,13 +57,11 @@ class AdamW {
   void step_in_lists(const std::vector<at::Tensor>& gradients, double learning_rate,
                      double gradient_scale);
 
-  OptimizerConfig config_;
   std::vector<Parameter> parameters_;
+  AdamwGroups groups_;
   std::vector<at::Tensor> first_moments_;
   std::vector<at::Tensor> second_moments_;
   std::vector<std::vector<bool>> moved_rows_;  // by parameter; empty where not known
-  std::vector<Group> groups_;
-  std::vector<size_t> group_of_;
   int64_t steps_ = 0;
 };
 
