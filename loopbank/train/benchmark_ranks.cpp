@@ -91,8 +91,8 @@ RankStepParts measure_step_parts(const RunConfig& config, at::Device device, con
   expect_even_shares(config.training, ranks);
   const auto& training = config.training;
   LanguageModel model(config.model, device);
+  model.parameters().initialize(static_cast<uint64_t>(training.seed));
   const auto& parameters = model.parameters();
-  parameters.initialize(static_cast<uint64_t>(training.seed));
   const auto batch = random_batch(config, device);
   const auto passes = passes_of(training, ranks.rank(), ranks.size());
   const auto options = training.forward_options();
