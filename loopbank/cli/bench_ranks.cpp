@@ -76,16 +76,15 @@ int64_t free_port() {
 void run_as_rank(const RanksFlags& flags) {
   const auto config = config_of(flags);
   with_ranks(at::kCPU, kSilenceSeconds, [&](const Ranks& ranks) {
-    const auto parts = measure_step_parts(config, at::kCPU, ranks, flags.steps);
-    const auto steps = measure_steps(config, at::kCPU, ranks, flags.steps);
+    const auto times = measure_rank_steps(config, at::kCPU, ranks, flags.steps);
     if (ranks.is_first()) {
-      fmt::print("{}\n", Json{{"pass_seconds", parts.pass_seconds},
-                              {"optimizer_seconds", parts.optimizer_seconds},
-                              {"exchange_bytes", parts.exchange_bytes},
-                              {"exchange_seconds", parts.exchange_seconds},
-                              {"step_seconds", steps.step_seconds},
-                              {"exchanging_seconds", steps.exchanging_seconds},
-                              {"waited_seconds", steps.waited_seconds}}
+      fmt::print("{}\n", Json{{"step_seconds", times.step_seconds},
+                              {"exchanging_seconds", times.exchanging_seconds},
+                              {"waited_seconds", times.waited_seconds},
+                              {"pass_seconds", times.pass_seconds},
+                              {"optimizer_seconds", times.optimizer_seconds},
+                              {"exchange_bytes", times.exchange_bytes},
+                              {"exchange_seconds", times.exchange_seconds}}
                              .dump());
     }
   });

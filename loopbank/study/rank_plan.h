@@ -108,8 +108,8 @@ struct RankPlan {
 };
 
 struct RankPlanOptions {
-  RankDevice device;
-  RankNetwork network;
+  RankDevice device = {};
+  RankNetwork network = {};
   bool shards_optimizer = true;  ///< ZeRO-1; false: DDP, an all-reduce of the gradients
 };
 

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "loopbank/support/error.h"
@@ -22,22 +24,18 @@
 namespace loopbank {
 namespace {
 
-/// The median of the time that the slowest rank takes; the first call is not counted.
-double seconds_of_slowest(const Ranks& ranks, int64_t steps, const std::function<void()>& work) {
-  std::vector<double> seconds;
-  for (int64_t step = 0; step <= steps; ++step) {
-    ranks.wait_for_all();
-    const Stopwatch watch;
-    work();
-    double slowest = 0.0;
-    for (const auto& of_rank : ranks.gather(std::vector{watch.seconds()})) {
-      slowest = std::max(slowest, of_rank.front());
-    }
-    if (step > 0) {
-      seconds.push_back(slowest);
-    }
+constexpr int64_t kWarmupRounds = 2;
+
+/// The time that the slowest rank takes.
+double seconds_of_slowest(const Ranks& ranks, const std::function<void()>& work) {
+  ranks.wait_for_all();
+  const Stopwatch watch;
+  work();
+  double slowest = 0.0;
+  for (const auto& of_rank : ranks.gather(std::vector{watch.seconds()})) {
+    slowest = std::max(slowest, of_rank.front());
   }
-  return median(seconds);
+  return slowest;
 }
 
 /// One bucket of gradients and the room for what comes.
@@ -59,7 +57,7 @@ std::vector<Bucket> make_buckets(int64_t parameters, at::Device device, const Ra
   return buckets;
 }
 
-void exchange(const std::vector<Bucket>& buckets, const Ranks& ranks) {
+void sum_and_gather(const std::vector<Bucket>& buckets, const Ranks& ranks) {
   std::vector<Exchange> on_the_way;
   const auto wait = [&] {
     std::for_each(on_the_way.begin(), on_the_way.end(), [](auto& one) { one.wait(); });
@@ -75,73 +73,101 @@ void exchange(const std::vector<Bucket>& buckets, const Ranks& ranks) {
   wait();
 }
 
-void expect_even_shares(const TrainingConfig& training, const Ranks& ranks) {
-  if (training.batch % ranks.size() != 0) {
-    fail(ErrorCode::kConfig,
-         "bench ranks: expected a batch that {} ranks share evenly, got {} sequences. Choose "
-         "--set training.batch.",
-         ranks.size(), training.batch);
+/// A model that trains over the ranks, and one beside it for what is measured alone.
+class RankSteps {
+ public:
+  RankSteps(const RunConfig& config, at::Device device, const Ranks& ranks)
+      : config_(config),
+        ranks_(ranks),
+        trained_(config.model, device),
+        alone_(config.model, device),
+        batch_(random_batch(config, device)),
+        options_(config.training.forward_options()) {
+    for (auto* model : {&trained_, &alone_}) {
+      model->parameters().initialize(static_cast<uint64_t>(config.training.seed));
+    }
+    step_ = make_batch_step(trained_, config_, ranks_);
+    optimizer_.emplace(alone_.parameters(), config_.optimizer);
+    for (const auto& parameter : alone_.parameters().all()) {
+      parameters_ += parameter.value.numel();
+    }
+    if (!ranks_.is_alone()) {
+      buckets_ = make_buckets(parameters_, device, ranks_);
+    }
   }
-}
+
+  [[nodiscard]] int64_t parameters() const { return parameters_; }
+
+  void take_step() {
+    const auto found = step_->gradients(batch_, options_, /*wants_stop=*/false);
+    step_->apply(config_.schedule.initial_rate,
+                 clip_coefficient(found.norm, config_.optimizer.clip_norm));
+    step_->clear();
+  }
+  void take_passes() {
+    clear_gradients(alone_.parameters());
+    const auto mine = passes_of(config_.training, ranks_.rank(), ranks_.size());
+    // A GPU is done when a number has been read.
+    (void)accumulate_passes(alone_, batch_, mine, options_).sum().item();
+  }
+  void take_optimizer() {
+    const double norm = gradient_norm(alone_.parameters());
+    optimizer_->step(config_.schedule.initial_rate,
+                     clip_coefficient(norm, config_.optimizer.clip_norm));
+  }
+  void take_exchange() { sum_and_gather(buckets_, ranks_); }
+
+ private:
+  const RunConfig& config_;
+  const Ranks& ranks_;
+  LanguageModel trained_;
+  LanguageModel alone_;
+  Batch batch_;
+  ForwardOptions options_;
+  std::unique_ptr<BatchStep> step_;
+  std::optional<AdamW> optimizer_;
+  std::vector<Bucket> buckets_;
+  int64_t parameters_ = 0;
+};
 
 }  // namespace
 
-RankStepParts measure_step_parts(const RunConfig& config, at::Device device, const Ranks& ranks,
-                                 int64_t steps) {
-  expect_even_shares(config.training, ranks);
-  const auto& training = config.training;
-  LanguageModel model(config.model, device);
-  model.parameters().initialize(static_cast<uint64_t>(training.seed));
-  const auto& parameters = model.parameters();
-  const auto batch = random_batch(config, device);
-  const auto passes = passes_of(training, ranks.rank(), ranks.size());
-  const auto options = training.forward_options();
-  RankStepParts parts;
-  parts.pass_seconds = seconds_of_slowest(ranks, steps, [&] {
-    clear_gradients(parameters);
-    (void)accumulate_passes(model, batch, passes, options).sum().item();  // a GPU is done
-  });
-  AdamW optimizer(parameters, config.optimizer);
-  parts.optimizer_seconds = seconds_of_slowest(ranks, steps, [&] {
-    optimizer.step(config.schedule.initial_rate,
-                   clip_coefficient(gradient_norm(parameters), config.optimizer.clip_norm));
-  });
-  clear_gradients(parameters);
-  int64_t count = 0;
-  for (const auto& parameter : parameters.all()) {
-    count += parameter.value.numel();
+RankStepTimes measure_rank_steps(const RunConfig& config, at::Device device, const Ranks& ranks,
+                                 int64_t rounds) {
+  if (config.training.batch % ranks.size() != 0) {
+    fail(ErrorCode::kConfig,
+         "bench ranks: expected a batch that {} ranks share evenly, got {} sequences. Choose "
+         "--set training.batch.",
+         ranks.size(), config.training.batch);
   }
-  parts.exchange_bytes = static_cast<double>(count) * sizeof(float);
-  if (!ranks.is_alone()) {
-    const auto buckets = make_buckets(count, device, ranks);
-    parts.exchange_seconds = seconds_of_slowest(ranks, steps, [&] { exchange(buckets, ranks); });
+  RankSteps steps(config, device, ranks);
+  std::vector<double> step, exchanging, waited, passes, optimizer, exchanges;
+  for (int64_t round = -kWarmupRounds; round < rounds; ++round) {
+    ExchangeTimes of_step;
+    const double whole = seconds_of_slowest(ranks, [&] {
+      (void)ranks.take_times();  // of what came before
+      steps.take_step();
+      of_step = ranks.take_times();
+    });
+    const double pass = seconds_of_slowest(ranks, [&] { steps.take_passes(); });
+    const double apply = seconds_of_slowest(ranks, [&] { steps.take_optimizer(); });
+    const double sent = seconds_of_slowest(ranks, [&] { steps.take_exchange(); });
+    if (round >= 0) {
+      step.push_back(whole);
+      exchanging.push_back(of_step.exchanging);
+      waited.push_back(of_step.waited);
+      passes.push_back(pass);
+      optimizer.push_back(apply);
+      exchanges.push_back(sent);
+    }
   }
-  return parts;
-}
-
-RankStepTimes measure_steps(const RunConfig& config, at::Device device, const Ranks& ranks,
-                            int64_t steps) {
-  expect_even_shares(config.training, ranks);
-  LanguageModel model(config.model, device);
-  model.parameters().initialize(static_cast<uint64_t>(config.training.seed));
-  const auto batch = random_batch(config, device);
-  const auto options = config.training.forward_options();
-  const auto step = make_batch_step(model, config, ranks);
-  std::vector<double> exchanging, waited;
-  RankStepTimes times;
-  times.step_seconds = seconds_of_slowest(ranks, steps, [&] {
-    (void)ranks.take_times();  // of the steps' own measurement
-    const auto found = step->gradients(batch, options, /*wants_stop=*/false);
-    step->apply(config.schedule.initial_rate,
-                clip_coefficient(found.norm, config.optimizer.clip_norm));
-    step->clear();
-    const auto of_step = ranks.take_times();
-    exchanging.push_back(of_step.exchanging);
-    waited.push_back(of_step.waited);
-  });
-  times.exchanging_seconds = median(exchanging);
-  times.waited_seconds = median(waited);
-  return times;
+  return {.step_seconds = median(step),
+          .exchanging_seconds = median(exchanging),
+          .waited_seconds = median(waited),
+          .pass_seconds = median(passes),
+          .optimizer_seconds = median(optimizer),
+          .exchange_bytes = static_cast<double>(steps.parameters()) * sizeof(float),
+          .exchange_seconds = ranks.is_alone() ? 0.0 : median(exchanges)};
 }
 
 }  // namespace loopbank
