@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -16,6 +17,11 @@
 
 namespace loopbank::cli {
 namespace {
+
+/// Programs start at different speeds, also where ranks that train are given up within seconds.
+constexpr double kMeetingSeconds = 60.0;
+/// A rank whose heart beats may be busy for a multiple of the time-out, writing a checkpoint.
+constexpr double kExchangePatience = 4.0;
 
 /// What torchrun shows of the rank that failed first.
 void tell_torchrun(const std::string& line) {
@@ -59,8 +65,13 @@ void with_ranks(at::Device device, double timeout_seconds,
     work(Ranks());
     return;
   }
-  const auto ranks = Ranks::join(place, device, {.timeout_seconds = timeout_seconds});
+  const double exchange_seconds = kExchangePatience * timeout_seconds;
+  std::signal(SIGPIPE,
+              SIG_IGN);  // a store or rank that is gone is an error of the call that needs it
+  const auto ranks = Ranks::join(
+      place, device, {.timeout_seconds = exchange_seconds, .meeting_seconds = kMeetingSeconds});
   RankWatch watch(place, {.timeout_seconds = timeout_seconds,
+                          .exchange_seconds = exchange_seconds,
                           .end =
                               [](const std::string& finding) {
                                 end_rank(line_of(finding), exit_status(ErrorCode::kRanks));

@@ -4,10 +4,10 @@
 /// Backend, ends here.
 
 #include <c10/util/intrusive_ptr.h>
+#include <torch/version.h>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 #include <torch/csrc/distributed/c10d/Types.hpp>
 #include <torch/csrc/distributed/c10d/Work.hpp>
-#include <torch/version.h>
 
 #if TORCH_VERSION_MAJOR >= 2
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -31,7 +31,7 @@ using ProcessGroupPointer = c10::intrusive_ptr<ProcessGroup>;
 using StorePointer = c10::intrusive_ptr<c10d::Store>;
 
 /// A connection to the ranks' TCPStore, which rank 0 serves unless its launcher does; keys are of this
-/// restart alone.
+/// start of the ranks alone.
 /// @param serves  whether this connection is the one that serves it
 /// @throws whatever c10d does
 [[nodiscard]] StorePointer open_store(const RankPlace& place, bool serves,

@@ -71,12 +71,16 @@ struct RankWatch::State {
         next((place.rank + 1) % place.size),
         serves(place.rank == 0 && !place.store_is_served) {}
 
+  [[nodiscard]] double exchange_seconds() const {
+    return settings.exchange_seconds > 0.0 ? settings.exchange_seconds : settings.timeout_seconds;
+  }
   void open();
   void talk();
   void guard();
   void talk_once();
   void watch_next();
   void answer_question(double late);
+  void note_standstill(double gap);
   void note_lost_store(const std::string& cause);
   [[nodiscard]] std::string store_is_gone() const;
   [[nodiscard]] std::string name_of(int64_t rank);
@@ -113,6 +117,7 @@ struct RankWatch::State {
   std::optional<std::string> verdict;
   Clock::time_point decided;
   Clock::time_point answered = Clock::now();  // the store's last answer
+  Clock::time_point stood_still_until{};      // of this process
   std::thread talker;
   std::thread guardian;
 };
@@ -176,7 +181,6 @@ std::string RankWatch::State::store_is_gone() const {
 }
 
 void RankWatch::State::talk() {
-  auto last = Clock::now();
   while (true) {
     try {
       talk_once();
@@ -192,14 +196,6 @@ void RankWatch::State::talk() {
       if (leaving && (!own_cause || is_told)) {
         break;
       }
-      // A rank that stood still itself must not take the others for missing.
-      if (seconds_since(last) > settings.timeout_seconds && !verdict) {
-        verdict = fmt::format(
-            "rank {} ({}), this one, stood still for {:.0f} s: stopped or without a CPU",
-            place.rank, own_name, seconds_since(last));
-        decided = Clock::now();
-      }
-      last = Clock::now();
       wait = question || verdict ? beat / 2 : beat;
     }
     pause_talk(wait);
@@ -247,6 +243,10 @@ void RankWatch::State::watch_next() {
     beats_of_next = beats;
     next_moved = Clock::now();
   }
+  {
+    const std::lock_guard lock(mutex);
+    next_moved = std::max(next_moved, stood_still_until);
+  }
   const double late = seconds_since(next_moved);
   if (late > settings.timeout_seconds) {
     publish(
@@ -266,7 +266,7 @@ void RankWatch::State::answer_question(double late) {
                               late));
   } else if (!says_closed(cause) && exchanges_of_next < exchanges_told) {
     publish(fmt::format("{} answers but has not come to exchange {} for {:.0f} s", name_of(next),
-                        exchanges_told, settings.timeout_seconds));
+                        exchanges_told, exchange_seconds()));
   }
 }
 
@@ -283,9 +283,24 @@ void RankWatch::State::note_lost_store(const std::string& cause) {
                         first_name, place.master_address, place.master_port));
 }
 
+/// A process that stood still itself must not take the others for missing.
+void RankWatch::State::note_standstill(double gap) {
+  if (gap > settings.timeout_seconds) {
+    decide(fmt::format("rank {} ({}), this one, stood still for {:.0f} s: stopped or without a CPU",
+                       place.rank, own_name, gap));
+  }
+  if (gap > kLateBeats * beat) {
+    const std::lock_guard lock(mutex);
+    stood_still_until = answered = Clock::now();
+  }
+}
+
 /// Notices a store that does not answer, and ends a process that does not end by itself.
 void RankWatch::State::guard() {
+  auto last = Clock::now();
   while (!pause(beat)) {
+    note_standstill(seconds_since(last));
+    last = Clock::now();
     double silent = 0.0;
     bool is_over = false;
     bool hangs = false;
@@ -354,8 +369,8 @@ std::string RankWatch::explain(const std::string& cause) {
                           state.store_is_gone(), silent)
             : fmt::format(
                   "every rank answers, but an exchange failed: {}. A slow or partly cut "
-                  "network: raise training.rank_timeout ({:g} s)",
-                  cause, state.settings.timeout_seconds);
+                  "network: raise training.rank_timeout ({:g} s passed)",
+                  cause, state.exchange_seconds());
     state.decided = Clock::now();
   }
   return *state.verdict;

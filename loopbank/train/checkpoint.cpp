@@ -92,7 +92,7 @@ fs::path save_checkpoint(const fs::path& out, const RunParts& parts) {
   AtomicDirectory folder(destination, ErrorCode::kCheckpoint);
   save_model(parts.model, folder.path());
   parts.tokenizer.save(folder.path() / "tokenizer.json");
-  write_safetensors(folder.path() / kOptimizer, parts.optimizer.state());
+  write_safetensors(folder.path() / kOptimizer, parts.moments);
   write_file_atomically(folder.path() / kState, to_json(parts.state).dump(2) + "\n",
                         ErrorCode::kCheckpoint);
   write_file_atomically(folder.path() / kRun, to_toml(parts.config), ErrorCode::kCheckpoint);
@@ -118,12 +118,17 @@ void verify_checkpoint(const fs::path& path) {
   }
 }
 
-TrainState load_checkpoint(const fs::path& path, LanguageModel& model, AdamW& optimizer) {
-  const auto state = train_state_from_json(read_json_file(path / kState, kJson));
-  const auto moments = read_safetensors(path / kOptimizer);
-  optimizer.restore(moments.tensors, state.optimizer_steps);
+SavedRun load_checkpoint(const fs::path& path, LanguageModel& model) {
+  SavedRun saved{.state = train_state_from_json(read_json_file(path / kState, kJson)),
+                 .moments = read_safetensors(path / kOptimizer).tensors};
   load_weights(model, path / kModel);
-  return state;
+  return saved;
+}
+
+TrainState load_checkpoint(const fs::path& path, LanguageModel& model, AdamW& optimizer) {
+  const auto saved = load_checkpoint(path, model);
+  optimizer.restore(saved.moments, saved.state.optimizer_steps);
+  return saved.state;
 }
 
 void set_aside(const Checkpoint& checkpoint) {

@@ -39,7 +39,7 @@ struct RunParts {
   const RunConfig& config;
   const TrainState& state;
   const LanguageModel& model;
-  const AdamW& optimizer;
+  const NamedTensors& moments;  ///< AdamW::state
   const Tokenizer& tokenizer;
 };
 
@@ -52,8 +52,15 @@ std::filesystem::path save_checkpoint(const std::filesystem::path& out, const Ru
 /// @throws Error kCheckpoint naming the file that is missing or damaged
 void verify_checkpoint(const std::filesystem::path& path);
 
-/// Fills model and optimizer from a verified checkpoint of the same config.
+struct SavedRun {
+  TrainState state;
+  NamedTensors moments;
+};
+
+/// Fills the model from a verified checkpoint of the same config.
 /// @throws Error kCheckpoint
+[[nodiscard]] SavedRun load_checkpoint(const std::filesystem::path& path, LanguageModel& model);
+/// And the optimizer.
 [[nodiscard]] TrainState load_checkpoint(const std::filesystem::path& path, LanguageModel& model,
                                          AdamW& optimizer);
 

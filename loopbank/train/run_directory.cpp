@@ -9,6 +9,7 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/stopwatch.h"
 
 namespace loopbank {
 namespace {
@@ -30,6 +31,14 @@ bool may_change(const std::string& section, const std::string& key) {
          std::find(kTraining.begin(), kTraining.end(), key) != kTraining.end();
 }
 
+/// The folder, once no process holds it or the time is over.
+const fs::path& free_within(double seconds, const fs::path& out) {
+  const Stopwatch watch;
+  (void)FolderLock::wait_to_hold(out, ErrorCode::kCheckpoint,
+                                 [&] { return watch.seconds() >= seconds; });
+  return out;
+}
+
 RunConfig read_stored(const fs::path& path) {
   try {
     return load_run_config(path);
@@ -40,7 +49,8 @@ RunConfig read_stored(const fs::path& path) {
 
 }  // namespace
 
-RunLock::RunLock(const fs::path& out) : FolderLock(out, "trains", ErrorCode::kCheckpoint) {}
+RunLock::RunLock(const fs::path& out, double patience_seconds)
+    : FolderLock(free_within(patience_seconds, out), "trains", ErrorCode::kCheckpoint) {}
 
 void expect_no_run(const fs::path& out) {
   for (const char* name : {"run.toml", "metrics.jsonl", "checkpoints", "model.safetensors"}) {

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "loopbank/model/cost.h"
@@ -18,6 +20,7 @@
 #include "loopbank/support/progress.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/support/stopwatch.h"
+#include "loopbank/train/batch_step.h"
 #include "loopbank/train/checkpoint.h"
 #include "loopbank/train/device.h"
 #include "loopbank/train/halting_alarm.h"
@@ -26,77 +29,23 @@
 #include "loopbank/train/progress_line.h"
 #include "loopbank/train/run_data.h"
 #include "loopbank/train/run_directory.h"
+#include "loopbank/train/run_start.h"
 #include "loopbank/train/schedule.h"
-#include "loopbank/train/train_step.h"
 #include "loopbank/train/validation.h"
 
 namespace loopbank {
 namespace {
 
-namespace fs = std::filesystem;
-
+constexpr const char* kWhat = "training";  // in errors of other ranks
+/// How long ranks that are started again wait for those before them to end: torchrun's patience and more.
+constexpr double kPredecessorSeconds = 45.0;
 constexpr size_t kPaceSteps = 20;  // steps that the shown speed is the mean of
 
-RunConfig validated(const RunConfig& config, const TrainOptions& options) {
-  auto copy = config;
-  copy.validate();
-  if (!copy.evaluation.tasks.empty() && !options.evaluate) {
-    fail(ErrorCode::kConfig,
-         "evaluation: \"tasks\" expects a run that scores tasks, got one that does not. Leave it "
-         "empty or take loopbank train.");
-  }
-  return copy;
-}
-
-/// The newest checkpoint whose files are all as they were written, and the damaged ones before it.
-struct Found {
-  std::optional<Checkpoint> usable;
-  std::vector<Checkpoint> damaged;
-};
-
-Found find_checkpoint(const fs::path& out) {
-  Found found;
-  for (const auto& checkpoint : list_checkpoints(out)) {
-    try {
-      verify_checkpoint(checkpoint.path);
-      found.usable = checkpoint;
-      return found;
-    } catch (const Error& error) {
-      log_warning("{} Trying the checkpoint before.", error.what());
-      found.damaged.push_back(checkpoint);
-    }
-  }
-  if (!found.damaged.empty()) {
-    fail(ErrorCode::kCheckpoint,
-         "{}: expected a complete checkpoint, got {} that are damaged, the newest {}. Start a new "
-         "run in another --out.",
-         out.string(), found.damaged.size(), found.damaged.front().path.filename().string());
-  }
-  return found;
-}
-
-/// The checkpoint to continue from, after the run in the folder was found to be the same as
-/// `config`; nothing where the run starts anew.
-Found find_start(const RunConfig& config, const TrainOptions& options) {
-  if (options.resume == ResumeMode::kNew) {
-    expect_no_run(options.out);
-    return {};
-  }
-  auto found = find_checkpoint(options.out);
-  if (found.usable) {
-    expect_same_run(found.usable->path / "run.toml", config);
-    return found;
-  }
-  if (fs::exists(options.out / "run.toml")) {
-    expect_same_run(options.out / "run.toml", config);
-  }
-  if (fs::exists(options.out / "model.safetensors")) {
-    fail(ErrorCode::kCheckpoint,
-         "{}: expected a checkpoint to resume from, got a model.safetensors and none. Choose "
-         "another --out to train anew.",
-         options.out.string());
-  }
-  return found;
+/// Each rank of a machine has a GPU of its own.
+at::Device device_of(const std::string& name, const Ranks& ranks) {
+  const auto device = choose_device(name);
+  const bool own = device.is_cuda() && !ranks.is_alone();
+  return own ? at::Device(at::kCUDA, static_cast<at::DeviceIndex>(ranks.local_rank())) : device;
 }
 
 class Run {
@@ -104,16 +53,20 @@ class Run {
   Run(const RunConfig& config, const TrainOptions& options)
       : config_(validated(config, options)),
         options_(options),
-        device_(choose_device(config_.training.device)),
+        ranks_(options.ranks),
+        speaks_(options.show_progress && ranks_.is_first()),
+        device_(device_of(config_.training.device, ranks_)),
         data_(open_run_data(config_)),
-        lock_(options.out),
         model_(config_.model, device_),
-        optimizer_(model_.parameters(), config_.optimizer),
+        step_(make_batch_step(model_, config_, ranks_)),
         sampler_(data_.train, static_cast<uint64_t>(config_.training.seed)),
         forward_(config_.training.forward_options()),
         alarm_(config_) {
+    if (ranks_.is_first()) {
+      lock_.emplace(options.out, ranks_.is_alone() ? 0.0 : kPredecessorSeconds);
+    }
     if (data_.validation) {
-      validator_.emplace(data_.validation, data_.tokenizer, config_.training);
+      validator_.emplace(data_.validation, data_.tokenizer, config_.training, ranks_);
     }
   }
 
@@ -131,7 +84,7 @@ class Run {
         evaluate();
       }
       show();
-      stopped = options_.should_stop && options_.should_stop();
+      stopped = ranks_.is_alone() ? is_asked_to_stop() : stop_agreed_;
       // A run in trouble must not push out the last good checkpoint.
       const bool due = is_due(config_.training.checkpoint_every) && state_.consecutive_skips == 0;
       if (last || stopped || due) {
@@ -139,7 +92,7 @@ class Run {
       }
     }
     if (state_.step == config_.training.steps) {
-      save_model(model_, options_.out);
+      on_first([this] { save_model(model_, options_.out); });
     }
     progress_.finish();
     return result();
@@ -148,27 +101,64 @@ class Run {
  private:
   [[nodiscard]] bool is_due(int64_t every) const { return every > 0 && state_.step % every == 0; }
 
+  [[nodiscard]] bool is_asked_to_stop() const {
+    return options_.should_stop && options_.should_stop();
+  }
+
+  /// Runs what only the first rank does, while the others wait for it to go well.
+  void on_first(const std::function<void()>& work) const {
+    ranks_.agree(kWhat, [&] {
+      if (ranks_.is_first()) {
+        work();
+      }
+    });
+  }
+
+  void write_row(const nlohmann::ordered_json& row) {
+    if (metrics_) {
+      metrics_->write(row);
+    }
+  }
+
   void start() {
-    const auto found = find_start(config_, options_);
-    remove_leftovers(options_.out);
-    if (found.usable) {
-      restore(*found.usable);
-    } else {
-      model_.parameters().initialize(static_cast<uint64_t>(config_.training.seed));
-      state_.sampler = sampler_.state();
-      state_.train_file_tokens = data_.train_tokens();
+    if (!ranks_.is_alone()) {
+      expect_same_facts(ranks_, facts_of_run(config_, data_, options_.version));
     }
-    for (const auto& damaged : found.damaged) {
-      set_aside(damaged);
+    FoundStart found;
+    on_first([&] {
+      found = find_start(config_, options_);
+      remove_leftovers(options_.out);
+    });
+    // All ranks read the checkpoint that the first has chosen.
+    const auto chosen = ranks_.gather(found.usable ? std::to_string(found.usable->step) : "");
+    ranks_.agree(kWhat, [&] {
+      if (!chosen.front().empty()) {
+        const auto step = std::stoll(chosen.front());
+        restore({.step = step, .path = checkpoint_path(options_.out, step)});
+      } else {
+        model_.parameters().initialize(static_cast<uint64_t>(config_.training.seed));
+        state_.sampler = sampler_.state();
+        state_.train_file_tokens = data_.train_tokens();
+      }
+    });
+    if (!ranks_.is_alone()) {
+      expect_same_facts(ranks_, {{"checkpoint", to_json(state_).dump()}});
     }
-    data_.tokenizer.save(options_.out / "tokenizer.json");
-    write_file_atomically(options_.out / "run.toml", to_toml(config_), ErrorCode::kCheckpoint);
-    metrics_.emplace(options_.out / "metrics.jsonl", state_.step);
-    alarm_.replay(options_.out / "metrics.jsonl");
+    on_first([&] {
+      for (const auto& damaged : found.damaged) {
+        set_aside(damaged);
+      }
+      data_.tokenizer.save(options_.out / "tokenizer.json");
+      write_file_atomically(options_.out / "run.toml", to_toml(config_), ErrorCode::kCheckpoint);
+      metrics_.emplace(options_.out / "metrics.jsonl", state_.step);
+      alarm_.replay(options_.out / "metrics.jsonl");
+    });
   }
 
   void restore(const Checkpoint& checkpoint) {
-    state_ = load_checkpoint(checkpoint.path, model_, optimizer_);
+    const auto saved = load_checkpoint(checkpoint.path, model_);
+    state_ = saved.state;
+    step_->restore(saved.moments, state_.optimizer_steps);
     if (state_.train_file_tokens != data_.train_tokens()) {
       fail(ErrorCode::kData,
            "{}: expected the {} tokens with which the run was started, got {} tokens. Put those "
@@ -179,14 +169,14 @@ class Run {
     last_validation_.step = state_.validation_step;
     last_validation_.loss = state_.validation_loss;
     last_validation_.bpb = state_.validation_bpb;
-    if (options_.show_progress) {
+    if (speaks_) {
       log_info("Resuming from {}", checkpoint.path.string());
     }
   }
 
   void prepare_progress() {
     pace_.steps = config_.training.steps;
-    if (options_.show_progress) {
+    if (speaks_) {
       pace_.flops_per_token =
           model_cost(config_.model, config_.training.sequence_length).training_flops;
       pace_.gemm_peak = ops::measure_gemm_peak(forward_.compute_dtype, device_);
@@ -196,27 +186,28 @@ class Run {
   void take_step() {
     const Stopwatch watch;
     const auto& training = config_.training;
-    const auto rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
     const auto batch = sampler_.next(training.batch, training.sequence_length);
     forward_.ponder_weight =
         ponder_weight_at(config_.model.ponder_weight, training.ponder_warmup_fraction,
                          state_.step + 1, training.steps);
-    const auto measured = accumulate_gradients(model_, batch, rows, forward_);
-    const double norm = gradient_norm(model_.parameters());
+    const auto found = step_->gradients(batch, forward_, !ranks_.is_alone() && is_asked_to_stop());
+    const auto& measured = found.loss;
+    const double norm = found.norm;
+    stop_agreed_ = found.should_stop;
     ++state_.step;
     const double rate = learning_rate_at(config_.schedule, state_.step, training.steps);
     const bool finite = std::isfinite(measured.loss) && std::isfinite(norm);
     if (finite) {
-      optimizer_.step(rate, clip_coefficient(norm, config_.optimizer.clip_norm));
+      step_->apply(rate, clip_coefficient(norm, config_.optimizer.clip_norm));
     }
-    clear_gradients(model_.parameters());
+    step_->clear();
     const double seconds = watch.seconds();
 
     const auto tokens = training.batch * training.sequence_length;
     const double sum =
         std::accumulate(measured.loops_by_layer.begin(), measured.loops_by_layer.end(), 0.0);
     state_.tokens += tokens;
-    state_.optimizer_steps = optimizer_.steps();
+    state_.optimizer_steps = step_->steps();
     state_.sampler = sampler_.state();
     state_.loss = measured.loss;
     state_.mean_loops = sum / static_cast<double>(measured.loops_by_layer.size());
@@ -237,16 +228,22 @@ class Run {
         last_step_.ponder_weight = forward_.ponder_weight;
       }
     }
-    metrics_->write(to_json(last_step_));
+    write_row(to_json(last_step_));
     count_skips(finite);
     watch_halting();
   }
 
   void watch_halting() {
     for (const auto& alert : alarm_.observe(state_.step, last_step_.loops_by_layer)) {
-      metrics_->write(to_json(alert));
+      write_row(to_json(alert));
+      warn(message(alert, config_));
+    }
+  }
+
+  void warn(const std::string& text) {
+    if (ranks_.is_first()) {
       progress_.finish();
-      log_warning("{}", message(alert, config_));
+      log_warning("{}", text);
     }
   }
 
@@ -257,13 +254,15 @@ class Run {
     }
     ++state_.skipped_steps;
     ++state_.consecutive_skips;
-    progress_.finish();
     if (state_.consecutive_skips < kMaxSkippedSteps) {
-      log_warning("step {}: loss {}, gradient norm {}: left out, {} in a row.", state_.step,
-                  last_step_.loss, last_step_.gradient_norm, state_.consecutive_skips);
+      warn(fmt::format("step {}: loss {}, gradient norm {}: left out, {} in a row.", state_.step,
+                       last_step_.loss, last_step_.gradient_norm, state_.consecutive_skips));
       return;
     }
-    metrics_->sync();
+    progress_.finish();
+    if (metrics_) {
+      metrics_->sync();
+    }
     const auto saved = list_checkpoints(options_.out);
     fail(ErrorCode::kConfig,
          "training: expected a finite loss and gradient, got loss {} and gradient norm {} at step "
@@ -278,29 +277,32 @@ class Run {
     state_.validation_step = state_.step;
     state_.validation_loss = last_validation_.loss;
     state_.validation_bpb = last_validation_.bpb;
-    metrics_->write(to_json(last_validation_));
+    write_row(to_json(last_validation_));
   }
 
   void evaluate() {
     last_evaluation_ = options_.evaluate(model_);
     for (auto& row : last_evaluation_) {
       row.step = state_.step;
-      metrics_->write(to_json(row));
+      write_row(to_json(row));
     }
   }
 
   void save() {
-    metrics_->sync();
-    save_checkpoint(options_.out, {.config = config_,
-                                   .state = state_,
-                                   .model = model_,
-                                   .optimizer = optimizer_,
-                                   .tokenizer = data_.tokenizer});
-    prune_checkpoints(options_.out, config_.training.keep_checkpoints);
+    const auto moments = step_->moments();
+    on_first([&] {
+      metrics_->sync();
+      save_checkpoint(options_.out, {.config = config_,
+                                     .state = state_,
+                                     .model = model_,
+                                     .moments = moments,
+                                     .tokenizer = data_.tokenizer});
+      prune_checkpoints(options_.out, config_.training.keep_checkpoints);
+    });
   }
 
   void show() {
-    if (!options_.show_progress) {
+    if (!speaks_) {
       return;
     }
     const auto count = std::min(kPaceSteps, step_seconds_.size());
@@ -329,16 +331,19 @@ class Run {
 
   RunConfig config_;
   const TrainOptions& options_;
+  Ranks ranks_;
+  bool speaks_;  // to people, about its progress
   at::Device device_;
   RunData data_;
-  RunLock lock_;
+  std::optional<RunLock> lock_;  // the first rank's
   LanguageModel model_;
-  AdamW optimizer_;
+  std::unique_ptr<BatchStep> step_;
+  bool stop_agreed_ = false;  // by all ranks, in the last step
   BatchSampler sampler_;
   ForwardOptions forward_;
   std::optional<Validator> validator_;
   TrainState state_;
-  std::optional<MetricsLog> metrics_;
+  std::optional<MetricsLog> metrics_;  // the first rank's
   HaltingAlarm alarm_;
   Progress progress_;
   RunPace pace_;
@@ -351,7 +356,9 @@ class Run {
 }  // namespace
 
 TrainResult train(const RunConfig& config, const TrainOptions& options) {
-  return Run(config, options).to_end();
+  std::optional<Run> run;
+  options.ranks.agree(kWhat, [&] { run.emplace(config, options); });
+  return run->to_end();
 }
 
 RunCheck check_run(const RunConfig& config, const TrainOptions& options) {

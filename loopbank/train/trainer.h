@@ -12,6 +12,11 @@
 /// as one that was never stopped (on the same machine with the same number of threads): a
 /// checkpoint appears whole or not at all, and whatever came after it is redone.
 ///
+/// Several ranks share the passes of a step (batch_step.h). Batch, order of the data and every random
+/// stream are those of one process, and so is a checkpoint: it resumes on any number of ranks. Losses
+/// and weights are those of one process with the same passes: bit for bit on the CPU where each rank
+/// has one pass, else to the rounding of sums in another order.
+///
 /// A step whose loss or gradient is not finite is skipped: the weights stay as they are, its batch
 /// and its place in the schedule are used up. kMaxSkippedSteps of them in a row end the run.
 
@@ -22,6 +27,7 @@
 #include <vector>
 
 #include "loopbank/model/language_model.h"
+#include "loopbank/ranks/ranks.h"
 #include "loopbank/train/metrics.h"
 #include "loopbank/train/run_config.h"
 
@@ -43,7 +49,12 @@ struct TrainOptions {
   std::function<bool()> should_stop;
   /// Scores the model when [evaluation] says so: tasks belong to a higher floor, so the caller
   /// provides what scores them. Its time does not count as training.
+  /// Every rank calls it.
   std::function<std::vector<EvaluationMetrics>(const LanguageModel& model)> evaluate = {};
+  /// Who computes: this process alone, or one of several, which all call `train`. The first writes the
+  /// run directory; the others read checkpoints from it.
+  Ranks ranks = {};
+  std::string version = {};  ///< of the program, which all ranks must share
 };
 
 struct TrainResult {
@@ -61,8 +72,8 @@ struct TrainResult {
 /// Runs the config to its end or to `should_stop`.
 /// @throws Error kConfig for a config that does not validate, differs from the resumed run's, or
 ///   whose losses are not finite; kData for broken or foreign data; kCheckpoint for a directory
-///   that already holds a run or cannot be read or written (a full disk); kDevice. Whatever was
-///   saved stays.
+///   that already holds a run or cannot be read or written (a full disk); kDevice; kRanks for
+///   ranks that differ or are gone. Whatever was saved stays.
 TrainResult train(const RunConfig& config, const TrainOptions& options);
 
 /// One of the sources that a run trains on.

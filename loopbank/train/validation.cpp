@@ -6,22 +6,48 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
 #include <utility>
 #include <vector>
 
+#include "loopbank/train/batch_step.h"
+
 namespace loopbank {
 namespace {
+
+/// Numbers of a pass in one list, for other ranks: written and read in the same order.
+class NumberReader {
+ public:
+  explicit NumberReader(const std::vector<double>& numbers) : numbers_(numbers) {}
+  double next() { return numbers_.at(at_++); }
+
+ private:
+  const std::vector<double>& numbers_;
+  size_t at_ = 0;
+};
+
+/// Appends a number a layer: whether there is one, and its mean.
+void append_means(const std::vector<at::Tensor>& values, size_t layers,
+                  std::vector<double>& numbers) {
+  for (size_t l = 0; l < layers; ++l) {
+    const bool has = l < values.size() && values[l].defined();
+    numbers.push_back(has ? 1.0 : 0.0);
+    numbers.push_back(has ? values[l].to(at::kDouble).mean().item<double>() : 0.0);
+  }
+}
 
 /// Sums of a quantity by layer over passes, weighted by rows.
 class LayerMeans {
  public:
-  /// @param values  [L] or one defined tensor a layer
-  void add(const std::vector<at::Tensor>& values, double weight) {
-    sums_.resize(std::max(sums_.size(), values.size()));
-    for (size_t l = 0; l < values.size(); ++l) {
-      if (values[l].defined()) {
-        sums_[l] += weight * values[l].to(at::kDouble).mean().item<double>();
+  explicit LayerMeans(size_t layers) : sums_(layers) {}
+  /// What append_means wrote.
+  void add(NumberReader& numbers, double weight) {
+    for (auto& sum : sums_) {
+      const bool has = numbers.next() != 0.0;
+      const double mean = numbers.next();
+      if (has) {
+        sum += weight * mean;
         any_ = true;
       }
     }
@@ -63,9 +89,10 @@ at::Tensor bytes_of_tokens(const Tokenizer& tokenizer) {
 }
 
 Validator::Validator(std::shared_ptr<const TokenSource> source, const Tokenizer& tokenizer,
-                     const TrainingConfig& training)
-    : rows_(std::move(source), training.sequence_length),
-      rows_a_pass_(training.micro_batch > 0 ? training.micro_batch : training.batch),
+                     const TrainingConfig& training, const Ranks& ranks)
+    : ranks_(ranks),
+      rows_(std::move(source), training.sequence_length),
+      rows_a_pass_(rows_a_pass(training, ranks.size())),
       num_rows_(std::min(training.validation_rows, rows_.num_rows())) {
   const auto lengths = bytes_of_tokens(tokenizer);
   for (int64_t row = 0; row < num_rows_; ++row) {
@@ -74,36 +101,63 @@ Validator::Validator(std::shared_ptr<const TokenSource> source, const Tokenizer&
   }
 }
 
-double Validator::loss_at(const LanguageModel& model, ForwardOptions options) const {
-  double sum = 0.0;
-  for (int64_t first = 0; first < num_rows_; first += rows_a_pass_) {
-    const auto count = std::min(rows_a_pass_, num_rows_ - first);
-    const auto batch = rows_.rows(first, count);
-    const auto out =
-        model.loss(batch.tokens.to(model.device()), batch.targets.to(model.device()), options);
-    sum += static_cast<double>(count) * out.cross_entropy.item<double>();
+std::vector<double> Validator::score(const LanguageModel& model, int64_t first,
+                                     const ForwardOptions& options) const {
+  const auto count = std::min(rows_a_pass_, num_rows_ - first);
+  const auto batch = rows_.rows(first, count);
+  const auto tokens = batch.tokens.to(model.device());
+  const auto targets = batch.targets.to(model.device());
+  Recorder recorder;
+  const auto out = model.loss(tokens, targets,
+                              {.compute_dtype = options.compute_dtype,
+                               .recorder = model.config().has_memory() ? &recorder : nullptr});
+  const auto layers = static_cast<size_t>(model.config().num_hidden_layers);
+  std::vector<double> numbers = {static_cast<double>(count), out.cross_entropy.item<double>()};
+  append_means(out.expected_loops.unbind(0), layers, numbers);
+  append_means(recorder.local_gate, layers, numbers);
+  append_means(recorder.global_gate, layers, numbers);
+  for (int64_t budget = 1; budget < model.config().most_loops(); ++budget) {
+    const auto limited =
+        model.loss(tokens, targets, {.compute_dtype = options.compute_dtype, .max_loops = budget});
+    numbers.push_back(limited.cross_entropy.item<double>());
   }
-  return sum / static_cast<double>(num_rows_);
+  return numbers;
 }
 
 ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
                                       const ForwardOptions& options) const {
   const at::NoGradGuard no_grad;
+  // Pass k is rank k mod n's.
+  const auto passes = (num_rows_ + rows_a_pass_ - 1) / rows_a_pass_;
+  std::vector<double> own;
+  for (int64_t pass = ranks_.rank(); pass < passes; pass += ranks_.size()) {
+    const auto numbers = score(model, pass * rows_a_pass_, options);
+    own.insert(own.end(), numbers.begin(), numbers.end());
+  }
+  const auto all = ranks_.gather(own);
+  const auto width =
+      all.front().size() / static_cast<size_t>((passes + ranks_.size() - 1) / ranks_.size());
+
   ValidationMetrics metrics{.step = step};
-  LayerMeans loops, local_gates, global_gates;
+  const auto layers = static_cast<size_t>(model.config().num_hidden_layers);
+  const auto most_loops = model.config().most_loops();
+  LayerMeans loops(layers), local_gates(layers), global_gates(layers);
   double sum = 0.0;
-  for (int64_t first = 0; first < num_rows_; first += rows_a_pass_) {
-    const auto count = std::min(rows_a_pass_, num_rows_ - first);
-    const auto batch = rows_.rows(first, count);
-    Recorder recorder;
-    const auto out = model.loss(batch.tokens.to(model.device()), batch.targets.to(model.device()),
-                                {.compute_dtype = options.compute_dtype,
-                                 .recorder = model.config().has_memory() ? &recorder : nullptr});
-    const auto weight = static_cast<double>(count);
-    sum += weight * out.cross_entropy.item<double>();
-    loops.add(out.expected_loops.unbind(0), weight);
-    local_gates.add(recorder.local_gate, weight);
-    global_gates.add(recorder.global_gate, weight);
+  std::map<int64_t, double> sum_by_loops;
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    const auto& of_rank = all[static_cast<size_t>(pass % ranks_.size())];
+    const auto begin = of_rank.begin() + static_cast<std::ptrdiff_t>(
+                                             width * static_cast<size_t>(pass / ranks_.size()));
+    const std::vector<double> of_pass(begin, begin + static_cast<std::ptrdiff_t>(width));
+    NumberReader numbers(of_pass);
+    const double weight = numbers.next();
+    sum += weight * numbers.next();
+    loops.add(numbers, weight);
+    local_gates.add(numbers, weight);
+    global_gates.add(numbers, weight);
+    for (int64_t budget = 1; budget < most_loops; ++budget) {
+      sum_by_loops[budget] += weight * numbers.next();
+    }
   }
   metrics.loss = sum / static_cast<double>(num_rows_);
   const auto tokens = static_cast<double>(num_rows_ * rows_.sequence_length());
@@ -111,12 +165,10 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
   metrics.mean_loops = mean_over_layers(loops.means());
   metrics.local_gates = local_gates.means();
   metrics.global_gates = global_gates.means();
-  const auto most_loops = model.config().most_loops();
   if (most_loops > 0) {
     metrics.loops_by_layer = loops.means();
-    for (int64_t budget = 1; budget < most_loops; ++budget) {
-      metrics.loss_by_loops[budget] =
-          loss_at(model, {.compute_dtype = options.compute_dtype, .max_loops = budget});
+    for (const auto& [budget, of_budget] : sum_by_loops) {
+      metrics.loss_by_loops[budget] = of_budget / static_cast<double>(num_rows_);
     }
     metrics.loss_by_loops[most_loops] = metrics.loss;
   }

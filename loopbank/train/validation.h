@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "loopbank/data/sampler.h"
 #include "loopbank/model/language_model.h"
+#include "loopbank/ranks/ranks.h"
 #include "loopbank/tokenize/tokenizer.h"
 #include "loopbank/train/metrics.h"
 #include "loopbank/train/run_config.h"
@@ -22,8 +24,11 @@ class Validator {
   /// Takes the first `validation_rows` rows of the source, or all if it has fewer.
   /// @throws Error kData when the source holds fewer than two tokens
   Validator(std::shared_ptr<const TokenSource> source, const Tokenizer& tokenizer,
-            const TrainingConfig& training);
+            const TrainingConfig& training, const Ranks& ranks = {});
 
+  /// All ranks call it: each scores a share of the passes, and all get the same metrics. Sums are in
+  /// the order of the passes, so they do not depend on the number of ranks that share the same passes.
+  ///
   /// Scores the rows with the weights as they are; draws no random numbers and changes nothing.
   ///
   ///     loss = mean cross-entropy, nats per token        bpb = sum of nats / (ln 2 * bytes)
@@ -39,8 +44,10 @@ class Validator {
   [[nodiscard]] int64_t num_bytes() const { return num_bytes_; }
 
  private:
-  [[nodiscard]] double loss_at(const LanguageModel& model, ForwardOptions options) const;
+  [[nodiscard]] std::vector<double> score(const LanguageModel& model, int64_t first,
+                                          const ForwardOptions& options) const;
 
+  Ranks ranks_;
   SequentialRows rows_;
   int64_t rows_a_pass_;
   int64_t num_rows_ = 0;

@@ -143,14 +143,15 @@ TEST(Ranks, ARankThatIsKilledEndsTheOthersInOneLine) {
 }
 
 TEST(Ranks, ARankThatDoesNotComeEndsTheOthersAfterTheTimeOut) {
-  const RankPlace place{
-      .size = 2, .master_address = "127.0.0.1", .master_port = testing::free_port()};
+  const RankPlace place{.size = 2,
+                        .master_address = "127.0.0.1",
+                        .master_port = testing::free_port(),
+                        .launcher = {}};
   const auto answers = run_ranks(1, [&](const Ranks&) {
     (void)Ranks::join(place, at::kCPU, {.timeout_seconds = 1.0});
     return std::string("met");
   });
-  EXPECT_TRUE(
-      answers[0].starts_with("error 7: ranks: rank 0 expected to meet 2 ranks at 127.0.0.1"))
+  EXPECT_TRUE(answers[0].starts_with("error 7: ranks: rank 0 expected 2 ranks at 127.0.0.1"))
       << answers[0];
 }
 

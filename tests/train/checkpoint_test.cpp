@@ -51,7 +51,7 @@ struct Trained {
   fs::path save(const fs::path& out, int64_t step) const {
     const auto state = some_state(step);
     const auto tokenizer = Tokenizer::bytes();
-    return save_checkpoint(out, {config, state, model, optimizer, tokenizer});
+    return save_checkpoint(out, {config, state, model, optimizer.state(), tokenizer});
   }
   RunConfig config;
   LanguageModel model;
