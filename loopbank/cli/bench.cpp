@@ -12,8 +12,10 @@
 
 #include "loopbank/cli/bench_decode.h"
 #include "loopbank/cli/bench_exit.h"
+#include "loopbank/cli/bench_growth.h"
 #include "loopbank/cli/bench_ops.h"
 #include "loopbank/cli/bench_pytorch.h"
+#include "loopbank/cli/bench_ranks.h"
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/model/cost.h"
@@ -234,8 +236,8 @@ void add_common_flags(CLI::App& command, BenchFlags& flags) {
 }  // namespace
 
 void add_bench(CLI::App& app) {
-  auto* bench =
-      app.add_subcommand("bench", "Speed on this machine: gemm, ops, train, decode, exit");
+  auto* bench = app.add_subcommand(
+      "bench", "Speed on this machine: gemm, ops, train, decode, exit, growth, ranks");
   bench->require_subcommand(1);
 
   const auto flags = std::make_shared<BenchFlags>();
@@ -266,6 +268,8 @@ void add_bench(CLI::App& app) {
 
   add_bench_decode(*bench);
   add_bench_exit(*bench);
+  add_bench_growth(*bench);
+  add_bench_ranks(*bench);
 }
 
 }  // namespace loopbank::cli

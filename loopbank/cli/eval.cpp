@@ -11,18 +11,22 @@
 #include "loopbank/cli/eval_compare.h"
 #include "loopbank/cli/eval_requests.h"
 #include "loopbank/cli/inference_flags.h"
+#include "loopbank/cli/rank_session.h"
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/eval/evaluate.h"
 #include "loopbank/eval/result_files.h"
 #include "loopbank/eval/task_files.h"
 #include "loopbank/infer/inference_model.h"
+#include "loopbank/ranks/place.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/train/device.h"
 
 namespace loopbank::cli {
 namespace {
+
+constexpr double kRankTimeoutSeconds = 300.0;  // longer than one rank scores alone at the end
 
 struct EvalFlags {
   std::string model;
@@ -50,6 +54,34 @@ void require_scoring_flags(const EvalFlags& flags) {
   }
 }
 
+/// Scores with all ranks; the first of them writes and prints.
+void score_tasks(EvalFlags& flags, const std::vector<Task>& tasks, const Ranks& ranks) {
+  const auto device = own_device(choose_device(flags.device, "--device"), ranks);
+  const auto loaded = load_inference_model(flags.model, device);
+  Progress progress;
+  if (!runtime_settings().quiet && ranks.is_first()) {
+    flags.options.on_progress = [&](const std::string& task, int64_t done, int64_t total) {
+      progress.update(fmt::format("{}: {} of {} passages", task, done, total));
+    };
+  }
+  flags.options.ranks = ranks;
+  auto report = evaluate(loaded.model, loaded.tokenizer, tasks, flags.options);
+  report.model = flags.model;
+  progress.finish();
+  if (!ranks.is_first()) {
+    return;
+  }
+  if (!flags.out.empty()) {
+    write_results(report, flags.out, tasks);
+    log_info("results in {}", flags.out);
+  }
+  if (flags.json) {
+    fmt::print("{}\n", to_json(report).dump(2));
+  } else {
+    fmt::print("{}", describe(report));
+  }
+}
+
 void run_eval(EvalFlags flags) {
   flags.source.documents =
       flags.sample == "olmes" ? DocumentChoice::kOlmes : DocumentChoice::kFirst;
@@ -70,30 +102,15 @@ void run_eval(EvalFlags flags) {
   flags.source.directories.assign(flags.data.begin(), flags.data.end());
   flags.source.few_shot_file = flags.few_shot;
   const auto tasks = load_tasks(flags.tasks, flags.source);
-  for (const auto& task : tasks) {
-    for (const auto& note : task.notes) {
-      log_warning("{}", note);
+  if (rank_place().rank == 0) {
+    for (const auto& task : tasks) {
+      for (const auto& note : task.notes) {
+        log_warning("{}", note);
+      }
     }
   }
-  const auto loaded = load_inference_model(flags.model, choose_device(flags.device, "--device"));
-  Progress progress;
-  if (!runtime_settings().quiet) {
-    flags.options.on_progress = [&](const std::string& task, int64_t done, int64_t total) {
-      progress.update(fmt::format("{}: {} of {} passages", task, done, total));
-    };
-  }
-  auto report = evaluate(loaded.model, loaded.tokenizer, tasks, flags.options);
-  report.model = flags.model;
-  progress.finish();
-  if (!flags.out.empty()) {
-    write_results(report, flags.out, tasks);
-    log_info("results in {}", flags.out);
-  }
-  if (flags.json) {
-    fmt::print("{}\n", to_json(report).dump(2));
-  } else {
-    fmt::print("{}", describe(report));
-  }
+  with_ranks(at::kCPU, kRankTimeoutSeconds,
+             [&](const Ranks& ranks) { score_tasks(flags, tasks, ranks); });
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/cli/command.h"
+#include "loopbank/cli/plan_ranks.h"
 #include "loopbank/cli/setting_flags.h"
+#include "loopbank/support/progress.h"
 
 namespace loopbank::cli {
 namespace {
@@ -16,20 +18,39 @@ struct PlanFlags {
   std::string config;
   std::vector<std::string> overrides;
   double flops_per_second = 0.0;
+  PlanRanksFlags ranks;
   bool json = false;
 };
 
+void print_fit(const nlohmann::ordered_json& fit) {
+  fmt::print("\nfits with training.recompute = \"{}\", training.micro_batch = {}: {}\n",
+             fit.at("recompute").get<std::string>(), fit.at("micro_batch").get<int64_t>(),
+             format_bytes(fit.at("memory_bytes").get<double>()));
+}
+
 void run_plan(const PlanFlags& flags) {
-  const auto plan = make_plan(load_plan_config(flags.config, flags.overrides));
-  if (flags.json) {
-    auto json = to_json(plan);
-    if (flags.flops_per_second > 0) {
-      json["seconds"] = plan.training_flops / flags.flops_per_second;
-    }
-    fmt::print("{}\n", json.dump(2));
-  } else {
+  auto config = load_plan_config(flags.config, flags.overrides);
+  const auto fit = fit_device(config, flags.ranks);
+  const auto plan = make_plan(config);
+  if (!flags.json) {
     fmt::print("{}\n\n{}", flags.config, describe(plan, flags.flops_per_second));
+    if (!fit.is_null()) {
+      print_fit(fit);
+    }
+    (void)predict_ranks(config, flags.ranks, /*json=*/false);
+    return;
   }
+  auto json = to_json(plan);
+  if (flags.flops_per_second > 0) {
+    json["seconds"] = plan.training_flops / flags.flops_per_second;
+  }
+  if (!fit.is_null()) {
+    json["device"] = fit;
+  }
+  if (auto ranks = predict_ranks(config, flags.ranks, /*json=*/true); !ranks.is_null()) {
+    json["ranks"] = std::move(ranks);
+  }
+  fmt::print("{}\n", json.dump(2));
 }
 
 }  // namespace
@@ -45,6 +66,7 @@ void add_plan(CLI::App& app) {
                                    "FLOPs that the machine sustains in training, for the time "
                                    "(4e14: an H100)")
                                  .positive());
+  add_plan_ranks_flags(*command, flags->ranks);
   command->add_flag("--json", flags->json, "The plan as JSON on stdout");
   command->callback([flags] { run_plan(*flags); });
 }

@@ -13,6 +13,7 @@
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
+#include "loopbank/ranks/place.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/exits_table.h"
 #include "loopbank/study/results_json.h"
@@ -147,7 +148,12 @@ void print_results(const StudyResult& result, const StudyFlags& flags) {
   fmt::print("{}/report.html shows the same as a page, with figures.\n", flags.out);
 }
 
+/// Of several ranks, which share the study's folder and claim its runs, the first speaks.
 void run_study_command(const StudyFlags& flags) {
+  const bool is_first = rank_place().rank == 0;
+  if (!is_first) {
+    set_log_level(LogLevel::kWarning);
+  }
   const StudyOptions options{
       .scale =
           flags.config.empty() ? flags.scale : std::filesystem::path(flags.config).stem().string(),
@@ -159,13 +165,16 @@ void run_study_command(const StudyFlags& flags) {
       .at_once = flags.at_once,
       .time_limit_seconds =
           flags.time_limit.empty() ? 0.0 : parse_duration("--time-limit", flags.time_limit),
+      .makes_report = is_first,
       // A pipe gets a line a run and no more.
-      .show_progress = !runtime_settings().quiet && ::isatty(STDERR_FILENO) == 1,
+      .show_progress = is_first && !runtime_settings().quiet && ::isatty(STDERR_FILENO) == 1,
       .should_stop = [] { return stop_signal() != 0; },
       .on_run = show_run,
       .on_time_plan = [](const TimeReport& report) { log_info("{}", describe(report)); }};
   if (flags.dry_run) {
-    print_study_plan(planned(options.parts, flags), flags.json);
+    if (is_first) {
+      print_study_plan(planned(options.parts, flags), flags.json);
+    }
     return;
   }
   if (flags.config.empty() && flags.scale == "paper") {
@@ -182,7 +191,9 @@ void run_study_command(const StudyFlags& flags) {
     log_info("Stopped and saved. Go on with: {}", options.command);
     end_by_signal();
   }
-  print_results(outcome.result, flags);
+  if (is_first) {
+    print_results(outcome.result, flags);
+  }
 }
 
 }  // namespace

@@ -243,7 +243,8 @@ EvalReport evaluate(const LanguageModel& model, const Tokenizer& tokenizer,
                            .batch_tokens = options.batch_tokens,
                            .share_prefixes = options.share_prefixes,
                            .compute_dtype = options.compute_dtype,
-                           .on_progress = {}};
+                           .on_progress = {},
+                           .ranks = options.ranks};
       scoring.inference.max_loops = budget;
       if (options.on_progress) {
         scoring.on_progress = [&](int64_t done, int64_t total) {

@@ -23,8 +23,9 @@ struct EvalOptions {
   int64_t batch_tokens = ScoreOptions{}.batch_tokens;
   bool share_prefixes = ScoreOptions{}.share_prefixes;
   at::ScalarType compute_dtype = ScoreOptions{}.compute_dtype;
+  Ranks ranks{};  ///< each scores a share of every task; all return the whole report
   /// Called after every batch with the task, the number of its windows scored so far, and their
-  /// total.
+  /// total, of this rank.
   std::function<void(const std::string& task, int64_t done, int64_t total)> on_progress;
 };
 

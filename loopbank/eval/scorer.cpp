@@ -50,6 +50,80 @@ std::vector<Window> make_windows(const std::vector<TokenId>& tokens, size_t cont
   return windows;
 }
 
+/// The requests [begin, end) of a rank: every rank's are consecutive, so that they share beginnings,
+/// and have nearly as many tokens.
+struct RequestShare {
+  int64_t begin = 0;
+  int64_t end = 0;
+  [[nodiscard]] bool holds(int64_t request) const { return request >= begin && request < end; }
+};
+
+RequestShare share_of(const EncodedRequests& requests, const Ranks& ranks) {
+  const auto count = static_cast<int64_t>(requests.blank_scores().size());
+  std::vector<int64_t> tokens(static_cast<size_t>(count));
+  int64_t total = 0;
+  for (const auto& window : requests.windows()) {
+    tokens[static_cast<size_t>(window.request)] += window.num_inputs();
+    total += window.num_inputs();
+  }
+  // A request belongs to the rank in whose part of all tokens it begins.
+  RequestShare share{.begin = count, .end = count};
+  int64_t before = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t owner = total == 0 ? 0 : before * ranks.size() / total;
+    if (owner >= ranks.rank()) {
+      share.begin = std::min(share.begin, i);
+    }
+    if (owner > ranks.rank()) {
+      share.end = i;
+      break;
+    }
+    before += tokens[static_cast<size_t>(i)];
+  }
+  return share;
+}
+
+/// What a rank tells of each request of its share.
+constexpr size_t kNumbersOfRequest = 3;
+
+/// Every rank's scores and counts, so that all have all.
+void gather_scores(ScoredRequests& scored, const RequestShare& share, const Ranks& ranks) {
+  if (ranks.is_alone()) {
+    return;
+  }
+  std::vector<double> mine = {static_cast<double>(scored.cost.computed_tokens),
+                              static_cast<double>(scored.cost.head_rows)};
+  const size_t num_counts = mine.size();
+  for (int64_t i = share.begin; i < share.end; ++i) {
+    const auto& score = scored.scores[static_cast<size_t>(i)];
+    mine.insert(mine.end(), {score.log_probability, score.loops, score.greedy ? 1.0 : 0.0});
+  }
+  scored.cost.computed_tokens = scored.cost.head_rows = 0;
+  size_t next = 0;  // request
+  for (const auto& theirs : ranks.gather(mine)) {
+    scored.cost.computed_tokens += static_cast<int64_t>(theirs[0]);
+    scored.cost.head_rows += static_cast<int64_t>(theirs[1]);
+    for (size_t at = num_counts; at < theirs.size(); at += kNumbersOfRequest, ++next) {
+      auto& score = scored.scores[next];
+      score.log_probability = theirs[at];
+      score.loops = theirs[at + 1];
+      score.greedy = theirs[at + 2] != 0.0;
+    }
+  }
+}
+
+/// Throws for a log-probability that is not finite.
+void expect_finite(const std::vector<ContinuationScore>& scores) {
+  for (const auto& score : scores) {
+    if (!std::isfinite(score.log_probability)) {
+      fail(ErrorCode::kCheckpoint,
+           "score: expected finite log-probabilities, got {}. The model's weights hold values that "
+           "are not finite.",
+           score.log_probability);
+    }
+  }
+}
+
 }  // namespace
 
 EncodedRequests::EncodedRequests(const Tokenizer& tokenizer,
@@ -95,10 +169,13 @@ ScoredRequests score_requests(const LanguageModel& model, const EncodedRequests&
                         .batch_tokens = options.batch_tokens,
                         .share_beginnings = options.share_prefixes});
   ScoredRequests scored{.scores = requests.blank_scores(), .cost = {}};
-  const auto& windows = requests.windows();
+  const auto share = share_of(requests, options.ranks);
   std::map<RequestId, int64_t> asked;  // to the request that a window scores
-  for (const auto& window : windows) {
+  for (const auto& window : requests.windows()) {
     scored.cost.tokens += window.num_inputs();
+    if (!share.holds(window.request)) {
+      continue;
+    }
     auto request = Request::scoring({window.tokens.begin(), window.tokens.end()},
                                     static_cast<int64_t>(window.tokens.size()) - window.num_scored);
     request.inference = options.inference;
@@ -115,19 +192,13 @@ ScoredRequests score_requests(const LanguageModel& model, const EncodedRequests&
     }
     done += static_cast<int64_t>(output.finished.size());
     if (options.on_progress && !output.finished.empty()) {
-      options.on_progress(done, static_cast<int64_t>(windows.size()));
+      options.on_progress(done, static_cast<int64_t>(asked.size()));
     }
   }
   scored.cost.computed_tokens = engine.counts().tokens;
   scored.cost.head_rows = engine.counts().head_rows;
-  for (const auto& score : scored.scores) {
-    if (!std::isfinite(score.log_probability)) {
-      fail(ErrorCode::kCheckpoint,
-           "score: expected finite log-probabilities, got {}. The model's weights hold values that "
-           "are not finite.",
-           score.log_probability);
-    }
-  }
+  gather_scores(scored, share, options.ranks);
+  expect_finite(scored.scores);
   scored.cost.seconds = watch.seconds();
   return scored;
 }

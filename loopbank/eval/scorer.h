@@ -24,6 +24,7 @@
 #include "loopbank/eval/metrics.h"
 #include "loopbank/infer/request.h"
 #include "loopbank/model/language_model.h"
+#include "loopbank/ranks/ranks.h"
 #include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
@@ -42,8 +43,9 @@ struct ScoreOptions {
   int64_t batch_tokens = 4096;                ///< tokens of a pass
   bool share_prefixes = true;                 ///< false: every window computed whole
   at::ScalarType compute_dtype = at::kFloat;  ///< kFloat or kBFloat16
-  /// Called after every batch with the number of windows scored so far and their total.
+  /// Called after every batch with the number of windows scored so far and their total, of this rank.
   std::function<void(int64_t done, int64_t total)> on_progress = {};
+  Ranks ranks{};  ///< each scores a share of the requests
 };
 
 /// A continuation to score after its context.
@@ -86,6 +88,8 @@ struct ScoredRequests {
   ScoringCost cost;
 };
 
+/// Of several ranks each scores a run of requests, all of nearly as many tokens, and all return the
+/// scores of all: the same bits as those of one rank. Tokens in `cost` are those of all ranks.
 /// Numerics: softmax in fp32, sums in fp64.
 /// @throws Error kCheckpoint when a log-probability is not finite
 [[nodiscard]] ScoredRequests score_requests(const LanguageModel& model,

@@ -59,17 +59,19 @@ class MemoryOfStep {
       kept += kept_between(layer);
     }
     std::vector<Moment> moments = {at_loss(kept)};
-    double gradients = head_gradient();  // bytes
+    // Of several ranks a gradient that no pass adds to moves into its bucket at once.
+    const bool leave = batch_.ranks > 1 && !batch_.accumulates;
+    double gradients = leave ? 0.0 : head_gradient();  // bytes
     for (int64_t layer = config_.num_hidden_layers - 1; layer >= 0; --layer) {
       const double own = kFp32 * parameters_of(layer);
-      gradients += own;
+      gradients = leave ? own : gradients + own;
       // Those of another pass are added to what is there, one after the other.
       moments.push_back({.gradients = batch_.accumulates ? before() + own : gradients,
                          .activations = tokens_ * (kept + kept_within(layer)),
                          .workspace = workspace(layer)});
       kept -= kept_between(layer);
     }
-    moments.push_back({.gradients = all_gradients()});
+    moments.push_back({.gradients = leave ? 0.0 : all_gradients()});
     return *std::max_element(moments.begin(), moments.end(), [](const Moment& a, const Moment& b) {
       return a.total() < b.total();
     });

@@ -362,6 +362,9 @@ class Study {
     for (const auto& part : parts_) {
       result.parts.push_back(part.collect());
     }
+    if (!options_.makes_report) {
+      return result;
+    }
     write_file_atomically(options_.out / "results.json", to_json(result).dump(2) + "\n");
     const auto report = make_report(result);
     write_file_atomically(options_.out / "report.html", report.html);

@@ -49,6 +49,9 @@ struct StudyOptions {
   int64_t at_once = 0;
   /// Seconds in which the whole call must end; one part only; 0: no limit.
   double time_limit_seconds = 0.0;
+  /// Of several processes that work in one folder: whether this one writes results.json and the
+  /// page. It waits for all runs, as each does.
+  bool makes_report = true;
   bool show_progress = true;  ///< of each training run, where one is in work at a time
   /// Asked after every step and between runs, by several threads where several are in work.
   std::function<bool()> should_stop;

@@ -20,7 +20,8 @@ namespace {
 
 constexpr int64_t kBytesPerKilobyte = 1024;
 
-/// [B, T + 1] tokens drawn evenly from the vocabulary, as inputs and the token after each.
+}  // namespace
+
 Batch random_batch(const RunConfig& config, at::Device device) {
   RandomStream random(derive_seed(static_cast<uint64_t>(config.training.seed), "benchmark"));
   const auto columns = config.training.sequence_length + 1;
@@ -32,8 +33,6 @@ Batch random_batch(const RunConfig& config, at::Device device) {
   text = text.to(device);
   return {text.narrow(1, 0, columns - 1).contiguous(), text.narrow(1, 1, columns - 1).contiguous()};
 }
-
-}  // namespace
 
 BenchmarkSteps::BenchmarkSteps(const RunConfig& config, at::Device device)
     : config_(config),

@@ -14,6 +14,9 @@
 
 namespace loopbank {
 
+/// [B, T] tokens and targets of the config's batch, drawn evenly from the vocabulary by its seed.
+[[nodiscard]] Batch random_batch(const RunConfig& config, at::Device device);
+
 class BenchmarkSteps {
  public:
   /// A freshly initialised model and one batch of random tokens, both from the config's seed. The

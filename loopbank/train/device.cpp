@@ -78,6 +78,12 @@ at::Device choose_device(const std::string& name, std::string_view where) {
   return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
+at::Device own_device(at::Device device, const Ranks& ranks) {
+  return device.is_cuda() && !ranks.is_alone()
+             ? choose_device(fmt::format("cuda:{}", ranks.local_rank()))
+             : device;
+}
+
 std::optional<int64_t> free_memory_bytes([[maybe_unused]] at::Device device) {
 #ifdef LOOPBANK_HAS_CUDA
   if (device.is_cuda()) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "loopbank/ranks/ranks.h"
+
 namespace loopbank {
 
 /// @param name   "cpu", "cuda" (GPU 0), "cuda:K", or "auto": GPU 0 if there is one, otherwise the CPU
@@ -17,6 +19,10 @@ namespace loopbank {
 ///         for another name
 [[nodiscard]] at::Device choose_device(const std::string& name,
                                        std::string_view where = "training.device");
+
+/// Among several ranks a GPU is the one of the rank's number on its machine; otherwise the device.
+/// @throws Error kDevice as choose_device
+[[nodiscard]] at::Device own_device(at::Device device, const Ranks& ranks);
 
 /// Memory of a GPU that nobody uses yet, bytes; nothing for the CPU and in a build without CUDA.
 [[nodiscard]] std::optional<int64_t> free_memory_bytes(at::Device device);

@@ -7,6 +7,7 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/support/rounding.h"
+#include "loopbank/train/batch_step.h"
 
 namespace loopbank {
 namespace {
@@ -24,16 +25,11 @@ std::string remedy_for(const RunConfig& config, double bytes, const RankShares& 
 
 }  // namespace
 
-int64_t rows_of_a_pass(const RunConfig& config, int64_t ranks) {
-  const int64_t batch = std::max<int64_t>(config.training.batch, 1);
-  return config.training.micro_batch > 0 ? config.training.micro_batch
-                                         : divide_up(batch, std::min(ranks, batch));
-}
-
 CostByPart run_memory(const RunConfig& config, const RankShares& shares) {
-  const auto& training = config.training;
-  const int64_t rows = rows_of_a_pass(config, shares.ranks);
-  const int64_t passes = divide_up(training.batch, rows);
+  auto training = config.training;
+  training.batch = std::max<int64_t>(training.batch, 1);
+  const int64_t rows = rows_a_pass(training, shares.ranks);
+  const int64_t passes = training.batch / rows;
   return training_memory(
       config.model,
       {.sequences = rows,
@@ -50,21 +46,28 @@ CostByPart run_memory(const RunConfig& config, const RankShares& shares) {
 std::optional<MemoryFit> fit_to_memory(const RunConfig& config, double bytes,
                                        const RankShares& shares) {
   const double usable = (1.0 - kMemoryReserve) * bytes;
-  const int64_t batch = std::max<int64_t>(config.training.batch, 1);
-  const int64_t most = std::max<int64_t>(1, batch / shares.ranks);
+  auto tried = config;
+  auto& training = tried.training;
+  training.batch = std::max<int64_t>(training.batch, 1);
+  const int64_t most = std::max<int64_t>(1, training.batch / shares.ranks);
   for (const char* recompute : {"none", "loop", "layer"}) {
-    for (int64_t rows = most; rows >= 1; --rows) {
-      if (batch % rows != 0) {
+    training.recompute = recompute;
+    std::optional<MemoryFit> best;
+    int64_t least = 0;  // rows of the rank that has most
+    for (int64_t rows = 1; rows <= most; ++rows) {
+      if (training.batch % rows != 0) {
         continue;
       }
-      auto changed = config;
-      changed.training.batch = batch;
-      changed.training.micro_batch = rows;
-      changed.training.recompute = recompute;
-      auto memory = run_memory(changed, shares);
-      if (memory.total() <= usable) {
-        return MemoryFit{.recompute = recompute, .micro_batch = rows, .memory = std::move(memory)};
+      training.micro_batch = rows;
+      auto memory = run_memory(tried, shares);
+      const int64_t of_rank = rows * divide_up(training.batch / rows, shares.ranks);
+      if (memory.total() <= usable && (!best || of_rank <= least)) {
+        best = {.recompute = recompute, .micro_batch = rows, .memory = std::move(memory)};
+        least = of_rank;
       }
+    }
+    if (best) {
+      return best;
     }
   }
   return std::nullopt;
@@ -78,8 +81,9 @@ void expect_enough_memory(const RunConfig& run, double bytes, std::string_view d
   if (needed > bytes) {
     fail(ErrorCode::kDevice,
          "{}: expected {} of free memory for passes of {} with training.recompute {}, got {}. {}",
-         device, format_bytes(needed), plural(rows_of_a_pass(config, shares.ranks), "sequence"),
-         config.training.recompute, format_bytes(bytes), remedy_for(config, bytes, shares));
+         device, format_bytes(needed),
+         plural(rows_a_pass(config.training, shares.ranks), "sequence"), config.training.recompute,
+         format_bytes(bytes), remedy_for(config, bytes, shares));
   }
 }
 

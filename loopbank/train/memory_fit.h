@@ -25,9 +25,6 @@ struct RankShares {
 /// micro_batch, recompute, precision and device say. A config without steps counts one row of T.
 [[nodiscard]] CostByPart run_memory(const RunConfig& config, const RankShares& shares = {});
 
-/// Rows of a pass: micro_batch, or where that is 0 the rows of a rank.
-[[nodiscard]] int64_t rows_of_a_pass(const RunConfig& config, int64_t ranks = 1);
-
 /// How a run fits a device.
 struct MemoryFit {
   std::string recompute;    ///< none, loop or layer
@@ -35,9 +32,9 @@ struct MemoryFit {
   CostByPart memory;        ///< of a rank
 };
 
-/// The least recompute, and with it the most rows of a pass up to a rank's share of the batch, that
-/// stay within a device's memory. Of the bytes kMemoryReserve is left free: an allocator cannot use
-/// every gap.
+/// The least recompute that stays within a device's memory, and with it the rows of a pass that share
+/// the batch most evenly among the ranks, as many as fit. Of the bytes kMemoryReserve is left free: an
+/// allocator cannot use every gap.
 /// @param bytes  of the device
 /// @return nothing where one row with all layers computed again is too much
 [[nodiscard]] std::optional<MemoryFit> fit_to_memory(const RunConfig& config, double bytes,

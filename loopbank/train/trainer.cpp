@@ -41,12 +41,9 @@ constexpr const char* kWhat = "training";  // in errors of other ranks
 constexpr double kPredecessorSeconds = 45.0;
 constexpr size_t kPaceSteps = 20;  // steps that the shown speed is the mean of
 
-/// Each rank of a machine has a GPU of its own, which is found to have room for the run.
+/// This rank's device, found to have room for the run.
 at::Device device_of(const RunConfig& config, const Ranks& ranks) {
-  auto device = choose_device(config.training.device);
-  if (device.is_cuda() && !ranks.is_alone()) {
-    device = choose_device(fmt::format("cuda:{}", ranks.local_rank()));
-  }
+  const auto device = own_device(choose_device(config.training.device), ranks);
   if (const auto free = free_memory_bytes(device)) {
     expect_enough_memory(config, static_cast<double>(*free), device.str(), {.ranks = ranks.size()});
   }

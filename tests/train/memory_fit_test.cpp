@@ -39,13 +39,15 @@ TEST(FitToMemory, TakesTheMostRowsWithTheLeastRecompute) {
     if (fit->recompute == before) {
       EXPECT_LE(fit->micro_batch, rows_before);
     }
-    // One row more does not fit, unless a rank has no more.
+    // No more rows fit that are shared as evenly: a rank with most has so many.
+    const auto of_rank = [](int64_t rows) { return rows * ((352 / rows + 7) / 8); };
     auto more = config;
     more.training.recompute = fit->recompute;
-    more.training.micro_batch = fit->micro_batch * 2;
-    if (config.training.batch % more.training.micro_batch == 0 &&
-        more.training.micro_batch <= config.training.batch / 8) {
-      EXPECT_GT(run_memory(more, {.ranks = 8}).total(), (1 - kMemoryReserve) * bytes);
+    for (int64_t rows = fit->micro_batch + 1; rows <= 352 / 8; ++rows) {
+      more.training.micro_batch = rows;
+      if (352 % rows == 0 && of_rank(rows) <= of_rank(fit->micro_batch)) {
+        EXPECT_GT(run_memory(more, {.ranks = 8}).total(), (1 - kMemoryReserve) * bytes) << rows;
+      }
     }
     before = fit->recompute;
     rows_before = fit->micro_batch;
