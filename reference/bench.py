@@ -3,9 +3,10 @@
     python3 reference/bench.py --config CONFIG.json|JSON --batch 8 --tokens 256 --dtype bf16
                                [--steps 10] [--device cpu|cuda] [--threads n] [--compile]
 
-Prints one line of JSON: tokens_per_second (median step), seconds, peak_memory_bytes. With --serve it reads
-numbers of steps from stdin, a line each, and answers each with such a line: `loopbank bench train
---compare-pytorch` lets it take turns with the C++ program that way.
+Prints one line of JSON: torch (its version), tokens_per_second (median step), seconds and
+processor_seconds of each step, peak_memory_bytes. With --serve it reads numbers of steps from stdin, a line
+each, and answers each with such a line: `loopbank bench train --against pytorch` lets it take turns with the
+C++ program that way. Where torch.compile is not to be had the answer is {"torch": ..., "unavailable": WHY}.
 """
 
 import argparse
@@ -57,14 +58,14 @@ class Steps:
         self.loss_of = loss_of
 
     def run(self, count: int) -> list:
-        """Seconds of each of `count` steps."""
+        """(Seconds, the processor's seconds over all threads) of each of `count` steps."""
         seconds = []
         for _ in range(count):
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             train_step(self.loss_of, self.parameters, self.optimizer, LEARNING_RATE, CLIP_NORM)
             if self.device == "cuda":
                 torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
+            seconds.append((time.perf_counter() - start, time.process_time() - busy))
         return seconds
 
     def peak_memory_bytes(self) -> int:
@@ -72,15 +73,38 @@ class Steps:
             return torch.cuda.max_memory_allocated()
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    def report(self, seconds: list) -> str:
+    def report(self, times: list) -> str:
+        seconds, processor_seconds = (list(column) for column in zip(*times))
         return json.dumps(
             {
                 "torch": torch.__version__,
                 "tokens_per_second": self.tokens_per_step / statistics.median(seconds),
                 "seconds": seconds,
+                "processor_seconds": processor_seconds,
                 "peak_memory_bytes": self.peak_memory_bytes(),
             }
         )
+
+
+def unavailable(why: str) -> str:
+    return json.dumps({"torch": torch.__version__, "unavailable": why})
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Answers numbers of steps; torch.compile may be missing, or fail at the first step for want of g++."""
+    if arguments.compile and not hasattr(torch, "compile"):
+        for _ in sys.stdin:
+            print(unavailable("it has no torch.compile"), flush=True)
+        return
+    steps = Steps(arguments)
+    for line in sys.stdin:
+        try:
+            answer = steps.report(steps.run(int(line)))
+        except Exception as error:
+            if not arguments.compile:
+                raise
+            answer = unavailable(f"torch.compile failed: {str(error).strip().splitlines()[0]}")
+        print(answer, flush=True)
 
 
 def main() -> None:
@@ -98,11 +122,10 @@ def main() -> None:
     torch.manual_seed(0)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    steps = Steps(arguments)
     if arguments.serve:
-        for line in sys.stdin:
-            print(steps.report(steps.run(int(line))), flush=True)
+        serve(arguments)
         return
+    steps = Steps(arguments)
     steps.run(WARMUP_STEPS)
     print(steps.report(steps.run(arguments.steps)))
 

@@ -154,7 +154,7 @@ class Attention(nn.Module):
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt d) v over the past, all [B, H, T, d]; softmax in fp32."""
-    if q.is_cuda and hasattr(F, "scaled_dot_product_attention"):
+    if hasattr(F, "scaled_dot_product_attention"):
         # As anyone would write it on a GPU; in v's type, which is the compute type.
         return F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, is_causal=True)
     T = q.shape[-2]

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -14,7 +15,7 @@
 #include "loopbank/cli/bench_exit.h"
 #include "loopbank/cli/bench_growth.h"
 #include "loopbank/cli/bench_ops.h"
-#include "loopbank/cli/bench_pytorch.h"
+#include "loopbank/cli/bench_peers.h"
 #include "loopbank/cli/bench_ranks.h"
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/setting_flags.h"
@@ -41,10 +42,9 @@ struct BenchFlags {
   std::string dtype;
   std::string device = "auto";
   int64_t steps = 10;
-  bool compare_pytorch = false;
-  std::string python = "/usr/bin/python3";
+  std::string against;  // "" | pytorch
+  std::string python;   // "": find_python's
   std::string reference;
-  bool compile = false;
   bool json = false;
 };
 
@@ -72,29 +72,31 @@ void run_gemm(const BenchFlags& flags) {
   }
 }
 
-/// Seconds of every timed step.
+/// Every timed step.
 struct Timings {
-  std::vector<double> ours;
-  std::vector<double> pytorch;
+  std::vector<double> seconds;
+  std::vector<double> processor_seconds;  // over all threads
 };
 
-Timings time_steps(BenchmarkSteps& ours, PytorchTwin* twin, int64_t num_steps) {
+Timings time_steps(BenchmarkSteps& ours, PytorchPeers* peers, int64_t num_steps) {
   Timings timings;
   for (int64_t i = 0; i < kWarmupSteps; ++i) {
     (void)ours.run();
   }
-  if (twin != nullptr) {
-    (void)twin->run(kWarmupSteps);
+  if (peers != nullptr) {
+    peers->warm_up(kWarmupSteps);
   }
-  const int64_t turns = twin == nullptr ? 1 : std::min(kAlternations, num_steps);
+  const int64_t turns = peers == nullptr ? 1 : std::min(kAlternations, num_steps);
   for (int64_t turn = 0; turn < turns; ++turn) {
     const int64_t count = num_steps * (turn + 1) / turns - num_steps * turn / turns;
     for (int64_t i = 0; i < count; ++i) {
-      timings.ours.push_back(ours.run());
+      const auto before = std::clock();
+      timings.seconds.push_back(ours.run());
+      timings.processor_seconds.push_back(static_cast<double>(std::clock() - before) /
+                                          CLOCKS_PER_SEC);
     }
-    if (twin != nullptr) {
-      const auto theirs = twin->run(count);
-      timings.pytorch.insert(timings.pytorch.end(), theirs.begin(), theirs.end());
+    if (peers != nullptr) {
+      peers->run(count);
     }
   }
   return timings;
@@ -126,51 +128,51 @@ RunConfig bench_config(const BenchFlags& flags) {
   return config;
 }
 
-std::unique_ptr<PytorchTwin> start_twin(const BenchFlags& flags, const RunConfig& config,
-                                        at::Device device) {
-  if (!flags.compare_pytorch) {
+std::unique_ptr<PytorchPeers> start_peers(const BenchFlags& flags, const RunConfig& config,
+                                          at::Device device) {
+  if (flags.against.empty()) {
     return nullptr;
   }
   const auto folder =
       flags.reference.empty() ? find_reference_folder() : std::filesystem::path(flags.reference);
-  return std::make_unique<PytorchTwin>(config,
-                                       PytorchOptions{.python = flags.python,
-                                                      .reference = folder,
-                                                      .device = device.is_cuda() ? "cuda" : "cpu",
-                                                      .threads = at::get_num_threads(),
-                                                      .compile = flags.compile});
+  return std::make_unique<PytorchPeers>(
+      config, PytorchOptions{.python = flags.python.empty() ? find_python(folder) : flags.python,
+                             .reference = folder,
+                             .device = device.is_cuda() ? "cuda" : "cpu",
+                             .threads = at::get_num_threads()});
 }
 
 nlohmann::ordered_json measure_training(const BenchFlags& flags) {
   const auto config = bench_config(flags);
   const auto device = choose_device(flags.device, "--device");
   const double peak = ops::measure_gemm_peak(dtype_of(config.training.precision), device);
-  const auto twin = start_twin(flags, config, device);
+  const auto peers = start_peers(flags, config, device);
   BenchmarkSteps ours(config, device);
-  const auto timings = time_steps(ours, twin.get(), flags.steps);
+  const auto timings = time_steps(ours, peers.get(), flags.steps);
 
   const auto tokens = static_cast<double>(ours.tokens_per_step());
-  const double rate = tokens / median(timings.ours);
+  const double rate = tokens / median(timings.seconds);
   const double flops = model_cost(config.model, config.training.sequence_length).training_flops;
   nlohmann::ordered_json json = {{"config", flags.config},
                                  {"dtype", config.training.precision},
                                  {"device", device.str()},
                                  {"threads", at::get_num_threads()},
-                                 {"steps", timings.ours.size()},
+                                 {"steps", timings.seconds.size()},
                                  {"tokens_per_second", rate},
+                                 {"processor_seconds", median(timings.processor_seconds)},
                                  {"flops_per_token", flops},
                                  {"gemm_peak_flops", peak},
                                  {"utilization", rate * flops / peak},
                                  {"peak_memory_bytes", peak_memory_bytes(device)}};
   json["ops"] = measure_ops(ours);
-  if (twin != nullptr) {
-    const double theirs = tokens / median(timings.pytorch);
-    json["pytorch_tokens_per_second"] = theirs;
-    json["pytorch_utilization"] = theirs * flops / peak;
-    json["pytorch_peak_memory_bytes"] = twin->peak_memory_bytes();
-    json["ratio_to_pytorch"] = rate / theirs;
-    json["memory_ratio_to_pytorch"] = static_cast<double>(peak_memory_bytes(device)) /
-                                      static_cast<double>(twin->peak_memory_bytes());
+  if (peers != nullptr) {
+    peers->report({.tokens_per_step = tokens,
+                   .seconds = median(timings.seconds),
+                   .processor_seconds = device.is_cpu() ? median(timings.processor_seconds) : 0.0,
+                   .peak_memory_bytes = peak_memory_bytes(device),
+                   .flops_per_token = flops,
+                   .gemm_peak_flops = peak},
+                  json);
   }
   return json;
 }
@@ -186,13 +188,8 @@ void print_training(const nlohmann::ordered_json& json) {
   fmt::print("  GEMM peak      {:>12.0f} GFLOP/s\n", number("gemm_peak_flops") / kGiga);
   fmt::print("  utilization    {:>12.3f}\n", number("utilization"));
   fmt::print("  peak memory    {:>12.2f} GB\n", number("peak_memory_bytes") / kGiga);
-  if (json.contains("ratio_to_pytorch")) {
-    fmt::print("PyTorch in turns with it\n");
-    fmt::print("  tokens/s       {:>12.0f}\n", number("pytorch_tokens_per_second"));
-    fmt::print("  utilization    {:>12.3f}\n", number("pytorch_utilization"));
-    fmt::print("  peak memory    {:>12.2f} GB\n", number("pytorch_peak_memory_bytes") / kGiga);
-    fmt::print("  ratio          {:>12.2f} in speed, {:.2f} in memory\n",
-               number("ratio_to_pytorch"), number("memory_ratio_to_pytorch"));
+  if (json.contains("peers")) {
+    print_peers(json);
   }
 }
 
@@ -258,11 +255,13 @@ void add_bench(CLI::App& app) {
   add_setting_flag(
       *train,
       Field("steps", &flags->steps, "timed steps; the figures are their median").minimum(1));
-  train->add_flag("--compare-pytorch", flags->compare_pytorch,
-                  "Also the plain PyTorch version in reference/, in turns");
-  train->add_option("--python", flags->python, "Interpreter with torch, for --compare-pytorch");
+  train->add_option("--against", flags->against, "Also the same model in PyTorch, in turns")
+      ->check(CLI::IsMember({"pytorch"}));
+  train->add_flag_callback(
+      "--compare-pytorch", [flags] { flags->against = "pytorch"; }, "The same as --against pytorch");
+  train->add_option("--python", flags->python,
+                    "Interpreter with torch, for --against (build/wheel-venv's, else the system's)");
   train->add_option("--reference", flags->reference, "Folder of the PyTorch version's bench.py");
-  train->add_flag("--compile", flags->compile, "PyTorch's model through torch.compile");
   add_common_flags(*train, *flags);
   train->callback([flags] { run_train_bench(*flags); });
 

@@ -92,6 +92,13 @@ std::filesystem::path find_reference_folder() {
        beside.string());
 }
 
+std::string find_python(const std::filesystem::path& reference) {
+  const auto wheel = reference / ".." / "build/wheel-venv/bin/python";
+  std::error_code ignored;
+  return std::filesystem::exists(wheel, ignored) ? wheel.lexically_normal().string()
+                                                 : "/usr/bin/python3";
+}
+
 PytorchTwin::PytorchTwin(const RunConfig& config, const PytorchOptions& options)
     : command_(fmt::format("{} {}", options.python, (options.reference / "bench.py").string())) {
   // A process that ended leaves a broken pipe, which is told as an error and not by a signal.
@@ -128,7 +135,7 @@ std::string PytorchTwin::read_line() {
        command_);
 }
 
-std::vector<double> PytorchTwin::run(int64_t steps) {
+PytorchSteps PytorchTwin::run(int64_t steps) {
   const auto order = fmt::format("{}\n", steps);
   // A short write to a process that is gone shows at the read that follows.
   (void)!::write(input_, order.data(), order.size());
@@ -137,15 +144,28 @@ std::vector<double> PytorchTwin::run(int64_t steps) {
   const JsonForm form{.code = ErrorCode::kConfig, .expected = "{\"seconds\": [...]}"};
   const auto json = parse_json_line(line, where, form);
   const JsonValues answer(json, where, form);
-  peak_memory_bytes_ = answer.has("peak_memory_bytes") ? answer.count("peak_memory_bytes") : 0;
-  std::vector<double> seconds;
-  for (const auto& value : answer.list("seconds")) {
-    if (!value.is_number()) {
-      answer.refuse("seconds", "a list of numbers");
+  const auto numbers = [&](const char* key) {
+    std::vector<double> values;
+    for (const auto& value : answer.list(key)) {
+      if (!value.is_number()) {
+        answer.refuse(key, "a list of numbers");
+      }
+      values.push_back(value.get<double>());
     }
-    seconds.push_back(value.get<double>());
+    return values;
+  };
+  PytorchSteps result;
+  result.torch = answer.has("torch") ? answer.text("torch") : "";
+  if (answer.has("unavailable")) {
+    result.unavailable = answer.text("unavailable");
+    return result;
   }
-  return seconds;
+  peak_memory_bytes_ = answer.has("peak_memory_bytes") ? answer.count("peak_memory_bytes") : 0;
+  result.seconds = numbers("seconds");
+  if (answer.has("processor_seconds")) {
+    result.processor_seconds = numbers("processor_seconds");
+  }
+  return result;
 }
 
 }  // namespace loopbank::cli

@@ -18,9 +18,21 @@ struct PytorchOptions {
   bool compile = false;  ///< torch.compile
 };
 
+/// What the process answered.
+struct PytorchSteps {
+  std::string torch;                      ///< its version
+  std::string unavailable;                ///< why it cannot; empty where it can
+  std::vector<double> seconds;            ///< of each step
+  std::vector<double> processor_seconds;  ///< of each step, over all threads; or none
+};
+
 /// `reference/` in the current folder, or beside the build folder that the program runs from.
 /// @throws Error kConfig naming both if neither is there
 [[nodiscard]] std::filesystem::path find_reference_folder();
+
+/// The interpreter of build/wheel-venv beside that folder, which has pip's torch (scripts/wheel makes
+/// it); the system's where there is none.
+[[nodiscard]] std::string find_python(const std::filesystem::path& reference);
 
 class PytorchTwin {
  public:
@@ -30,9 +42,9 @@ class PytorchTwin {
   PytorchTwin(const PytorchTwin&) = delete;
   PytorchTwin& operator=(const PytorchTwin&) = delete;
 
-  /// Seconds of each of `steps` full training steps, the same work as BenchmarkSteps::run.
+  /// `steps` full training steps, the same work as BenchmarkSteps::run.
   /// @throws Error kConfig when the process ended, for example for lack of torch
-  std::vector<double> run(int64_t steps);
+  PytorchSteps run(int64_t steps);
 
   /// The most memory that the process, or its allocator on a GPU, held at once, as of the last run.
   [[nodiscard]] int64_t peak_memory_bytes() const { return peak_memory_bytes_; }

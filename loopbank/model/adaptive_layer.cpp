@@ -31,34 +31,33 @@ AdaptiveLayer::AdaptiveLayer(Parameters& parameters, const std::string& name,
 }
 
 LayerOutput AdaptiveLayer::forward(const at::Tensor& x, const Place& place) const {
-  const auto body = [this](const at::Tensor& h, const OpenBank& bank, const Place& in) {
-    return loop(h, bank, in);
+  const auto body = [this](const at::Tensor& h, const OpenBanks& banks, const Place& in) {
+    return loop(h, banks, in);
   };
-  const auto bank =
-      place.weights.opened([&] { return memory_ ? memory_->open(place.pass) : OpenBank{}; });
+  const auto banks = memory_ ? memory_->open(x, num_loops_, place) : OpenBanks{};
   const auto mix =
       make_loop_mix(x, halting_, num_loops_, place, [&](const at::Tensor& h, const Place& in) {
-        return f_.keys_values(h + memory(h, bank, in), in);
+        return f_.keys_values(h + memory(h, banks, in), in);
       });
   auto h = x;  // h^(0)
   for (int64_t t = 1; mix->runs(t); ++t) {
-    h = kept_or_recomputed(Recompute::kLoop, body, h, bank, mix->place(t));
+    h = kept_or_recomputed(Recompute::kLoop, body, h, banks, mix->place(t));
     h = mix->after_loop(t, h, halting_.logit(h, t));
   }
   return mix->output();
 }
 
-at::Tensor AdaptiveLayer::loop(const at::Tensor& h, const OpenBank& bank,
+at::Tensor AdaptiveLayer::loop(const at::Tensor& h, const OpenBanks& banks,
                                const Place& place) const {
   const auto s =
       place.weights.scale(place.loop, [&] { return at::softplus(alpha_[place.loop - 1]); });
-  const auto e = h + memory(h, bank, place);  // [B, T, D]
+  const auto e = h + memory(h, banks, place);  // [B, T, D]
   return f_(e, s, place);                     // [B, T, D]
 }
 
-GatedSum AdaptiveLayer::memory(const at::Tensor& h, const OpenBank& bank,
+GatedSum AdaptiveLayer::memory(const at::Tensor& h, const OpenBanks& banks,
                                const Place& place) const {
-  return memory_ ? (*memory_)(h, bank, place) : GatedSum();
+  return memory_ ? (*memory_)(h, banks, place) : GatedSum();
 }
 
 }  // namespace loopbank

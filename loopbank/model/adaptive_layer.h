@@ -40,14 +40,14 @@ class AdaptiveLayer : public Layer {
   ///     e^(t) = h^(t-1) + memory(h^(t-1))
   ///     h^(t) = f(e^(t); softplus(alpha_t))
   ///
-  /// @param h     [B, T, D] h^(t-1)
-  /// @param bank  the layer's own, opened
+  /// @param h      [B, T, D] h^(t-1)
+  /// @param banks  opened
   /// @return h^(t) [B, T, D]
-  [[nodiscard]] at::Tensor loop(const at::Tensor& h, const OpenBank& bank,
+  [[nodiscard]] at::Tensor loop(const at::Tensor& h, const OpenBanks& banks,
                                 const Place& place) const;
 
   /// Adds nothing in a model without banks.
-  [[nodiscard]] GatedSum memory(const at::Tensor& h, const OpenBank& bank,
+  [[nodiscard]] GatedSum memory(const at::Tensor& h, const OpenBanks& banks,
                                 const Place& place) const;
 
   int64_t num_loops_;  // N

@@ -89,11 +89,11 @@ LayerOutput run(const Layer& layer, const at::Tensor& x, const Place& place) {
   if (!place.pass.recomputes(Recompute::kLayer)) {
     return layer.forward(x, place);
   }
-  const auto whole = [&layer](const at::Tensor& h, const OpenBank&, const Place& in) {
+  const auto whole = [&layer](const at::Tensor& h, const OpenBanks&, const Place& in) {
     const auto [y, n] = layer.forward(h, in);
     return std::vector{y, n};
   };
-  const auto out = kept_or_recomputed(Recompute::kLayer, whole, x, /*bank=*/{}, place);
+  const auto out = kept_or_recomputed(Recompute::kLayer, whole, x, /*banks=*/{}, place);
   return {.state = out[0], .expected_loops = out[1]};
 }
 

@@ -29,10 +29,10 @@ DenseLayer::DenseLayer(Parameters& parameters, const std::string& name, const Mo
       s_(depth_scale(config.depth_scale, layer + 1, parameters.device())) {}
 
 LayerOutput DenseLayer::forward(const at::Tensor& x, const Place& place) const {
-  const auto body = [this](const at::Tensor& h, const OpenBank&, const Place& in) {
+  const auto body = [this](const at::Tensor& h, const OpenBanks&, const Place& in) {
     return f_(h, s_, in);
   };
-  const auto y = kept_or_recomputed(Recompute::kLoop, body, x, /*bank=*/{}, place);
+  const auto y = kept_or_recomputed(Recompute::kLoop, body, x, /*banks=*/{}, place);
   if (auto* recorder = place.pass.recorder(); recorder != nullptr) {
     recorder->record_states(place.layer, x, {y});
   }

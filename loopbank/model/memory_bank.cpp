@@ -38,6 +38,16 @@ GatedRead::GatedRead(Parameters& parameters, const std::string& name, const std:
       projection(parameters, name + "." + which + "_projection", config.hidden_size,
                  config.hidden_size, {Initial::Kind::kXavierUniform}) {}
 
+OpenBank GatedRead::project(const OpenBank& bank, const Place& place) const {
+  return {.keys = bank.keys, .values = projection(bank.values, place), .projected = true};
+}
+
+Gated GatedRead::operator()(const at::Tensor& query, const OpenBank& bank,
+                            const Place& place) const {
+  const auto m = bank.read(query);  // [B, T, D]
+  return gate * (bank.projected ? m : projection(m, place));
+}
+
 LayerMemory::LayerMemory(Parameters& parameters, const std::string& name, const ModelConfig& config,
                          const SharedMemory& shared)
     : shared_(&shared), norm_(parameters, name + ".norm", config.hidden_size) {
@@ -50,11 +60,26 @@ LayerMemory::LayerMemory(Parameters& parameters, const std::string& name, const 
   }
 }
 
-OpenBank LayerMemory::open(const Pass& pass) const {
-  return bank_ ? bank_->open(shared_->key_norm(), pass) : OpenBank{};
+OpenBanks LayerMemory::open(const at::Tensor& x, int64_t num_loops, const Place& place) const {
+  const auto& pass = place.pass;
+  OpenBanks banks{.local = place.weights.opened([&] {
+                    return bank_ ? bank_->open(shared_->key_norm(), pass) : OpenBank{};
+                  }),
+                  .global = pass.global_bank};
+  if (pass.context() != nullptr || pass.prepared() != nullptr) {
+    return banks;
+  }
+  const auto num_reads = x.numel() / x.size(-1) * pass.loops(num_loops);
+  if (local_ && projects_values(banks.local.keys.size(0), num_reads)) {
+    banks.local = local_->project(banks.local, place);
+  }
+  if (global_ && projects_values(banks.global.keys.size(0), num_reads)) {
+    banks.global = global_->project(banks.global, place);
+  }
+  return banks;
 }
 
-GatedSum LayerMemory::operator()(const at::Tensor& h, const OpenBank& local_bank,
+GatedSum LayerMemory::operator()(const at::Tensor& h, const OpenBanks& banks,
                                  const Place& place) const {
   const auto& pass = place.pass;
   const auto normed = norm_(h, pass.state_dtype());                    // [B, T, D]
@@ -62,18 +87,18 @@ GatedSum LayerMemory::operator()(const at::Tensor& h, const OpenBank& local_bank
   std::vector<Gated> terms;
   terms.reserve(2);
   if (local_) {  // g_L * (W_L m_L)
-    terms.push_back(local_->gate * local_->projection(local_bank.read(q), place));
+    terms.push_back((*local_)(q, banks.local, place));
   }
   if (global_) {  // g_G * (W_G m_G)
-    terms.push_back(global_->gate * global_->projection(pass.global_bank.read(q), place));
+    terms.push_back((*global_)(q, banks.global, place));
   }
   GatedSum memory(h, std::move(terms), place);
-  record(q, local_bank, memory, place);
+  record(q, banks, memory, place);
   return memory;
 }
 
-void LayerMemory::record(const at::Tensor& query, const OpenBank& local_bank,
-                         const GatedSum& memory, const Place& place) const {
+void LayerMemory::record(const at::Tensor& query, const OpenBanks& banks, const GatedSum& memory,
+                         const Place& place) const {
   auto* recorder = place.pass.recorder();
   if (recorder == nullptr) {
     return;
@@ -87,10 +112,10 @@ void LayerMemory::record(const at::Tensor& query, const OpenBank& local_bank,
                            .gate = gate});
   };
   if (local_) {
-    show(/*global=*/false, local_bank, memory.gate(0));
+    show(/*global=*/false, banks.local, memory.gate(0));
   }
   if (global_) {
-    show(/*global=*/true, place.pass.global_bank, memory.gate(local_ ? 1 : 0));
+    show(/*global=*/true, banks.global, memory.gate(local_ ? 1 : 0));
   }
 }
 

@@ -59,7 +59,20 @@ struct GatedRead {
 
   Gate gate;
   Linear projection;
+
+  /// The bank with V W^T for V.
+  [[nodiscard]] OpenBank project(const OpenBank& bank, const Place& place) const;
+  /// g * (W m)
+  [[nodiscard]] Gated operator()(const at::Tensor& query, const OpenBank& bank,
+                                 const Place& place) const;
 };
+
+/// Whether a training pass reads a bank with projected values: where that is less work.
+/// @param slots      M
+/// @param num_reads  rows that are read, of all loops
+[[nodiscard]] constexpr bool projects_values(int64_t slots, int64_t num_reads) {
+  return slots > 0 && slots < num_reads;
+}
 
 /// The memory of one layer: its own bank, its reads of both banks.
 class LayerMemory {
@@ -68,21 +81,27 @@ class LayerMemory {
   LayerMemory(Parameters& parameters, const std::string& name, const ModelConfig& config,
               const SharedMemory& shared);
 
-  /// Opens the layer's own bank for reading; undefined tensors where there is none.
-  [[nodiscard]] OpenBank open(const Pass& pass) const;
+  /// Opens the banks for the loops of a layer; undefined tensors where there is none.
+  ///
+  ///     W m = softmax(q key_norm(K)^T / sqrt D) (V W^T)
+  ///
+  /// so that W meets M slots once and not every row that is read, where those are more.
+  /// @param x          [B, T, D] what the first loop reads
+  /// @param num_loops  N
+  [[nodiscard]] OpenBanks open(const at::Tensor& x, int64_t num_loops, const Place& place) const;
 
   ///     q         = query_norm(memory_norm_l(h))
   ///     m         = softmax(q key_norm(K)^T / sqrt D) V      of each bank
   ///     memory(h) = g_L * (W_L m_L) + g_G * (W_G m_G)
   ///
-  /// @param h           [B, T, D] in the state type
-  /// @param local_bank  what `open` gave in this pass
-  [[nodiscard]] GatedSum operator()(const at::Tensor& h, const OpenBank& local_bank,
+  /// @param h      [B, T, D] in the state type
+  /// @param banks  what `open` gave in this pass
+  [[nodiscard]] GatedSum operator()(const at::Tensor& h, const OpenBanks& banks,
                                     const Place& place) const;
 
  private:
   /// Shows the reads of both banks to the pass's recorder, where there is one.
-  void record(const at::Tensor& query, const OpenBank& local_bank, const GatedSum& memory,
+  void record(const at::Tensor& query, const OpenBanks& banks, const GatedSum& memory,
               const Place& place) const;
 
   const SharedMemory* shared_;

@@ -21,11 +21,18 @@ struct OpenBank {
   at::Tensor values;  ///< [M, D]
   std::shared_ptr<const ops::PreparedBank> prepared =
       {};  ///< both, where passes of inference share
+  bool projected = false;  ///< the values are V W^T, and a read gives W m
 
   ///     m = softmax(q K^T / sqrt D) V
   ///
   /// @param q  [B, T, D] in the compute type
   [[nodiscard]] at::Tensor read(const at::Tensor& q) const;
+};
+
+/// The banks that a layer reads.
+struct OpenBanks {
+  OpenBank local;
+  OpenBank global;
 };
 
 class Pass {

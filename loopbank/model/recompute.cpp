@@ -74,32 +74,37 @@ std::vector<at::Tensor> recomputed(const TensorsFunction& function,
 
 std::vector<at::Tensor> kept_or_recomputed(Recompute part,
                                            const PartOfPass<std::vector<at::Tensor>>& function,
-                                           const at::Tensor& h, const OpenBank& bank,
+                                           const at::Tensor& h, const OpenBanks& banks,
                                            const Place& place) {
   const auto& pass = place.pass;
   if (!pass.recomputes(part)) {
-    return function(h, bank, place);
+    return function(h, banks, place);
   }
-  // The pass without its global bank, which is an input like the layer's own.
+  // Banks are inputs, that of the pass as well, which a whole layer opens for itself.
   const auto again = [function, bare = pass.keeping_all(/*global_bank=*/{}), layer = place.layer,
-                      loop = place.loop](const std::vector<at::Tensor>& in) {
-    const auto inner = bare.keeping_all({.keys = in[3], .values = in[4]});
+                      loop = place.loop, local_projected = banks.local.projected,
+                      global_projected = banks.global.projected](const auto& in) {
+    const auto inner = bare.keeping_all({.keys = in[5], .values = in[6]});
+    const OpenBanks opened{
+        .local = {.keys = in[1], .values = in[2], .projected = local_projected},
+        .global = {.keys = in[3], .values = in[4], .projected = global_projected}};
     LayerWeights weights(inner.compute_dtype());
-    return function(in[0], {.keys = in[1], .values = in[2]}, {inner, weights, layer, loop});
+    return function(in[0], opened, {inner, weights, layer, loop});
   };
-  const auto& global = pass.global_bank;
-  return recomputed(again, {h, bank.keys, bank.values, global.keys, global.values});
+  const auto& shared = pass.global_bank;
+  return recomputed(again, {h, banks.local.keys, banks.local.values, banks.global.keys,
+                            banks.global.values, shared.keys, shared.values});
 }
 
 at::Tensor kept_or_recomputed(Recompute part, const PartOfPass<at::Tensor>& function,
-                              const at::Tensor& h, const OpenBank& bank, const Place& place) {
+                              const at::Tensor& h, const OpenBanks& banks, const Place& place) {
   if (!place.pass.recomputes(part)) {
-    return function(h, bank, place);
+    return function(h, banks, place);
   }
-  const auto as_list = [function](const at::Tensor& state, const OpenBank& own, const Place& in) {
+  const auto as_list = [function](const at::Tensor& state, const OpenBanks& own, const Place& in) {
     return std::vector{function(state, own, in)};
   };
-  return kept_or_recomputed(part, as_list, h, bank, place).front();
+  return kept_or_recomputed(part, as_list, h, banks, place).front();
 }
 
 }  // namespace loopbank

@@ -22,19 +22,19 @@ using TensorsFunction = std::function<std::vector<at::Tensor>(const std::vector<
 [[nodiscard]] std::vector<at::Tensor> recomputed(const TensorsFunction& function,
                                                  const std::vector<at::Tensor>& inputs);
 
-/// A part of a pass: from a hidden state [B, T, D], the layer's own opened bank, and the place.
+/// A part of a pass: from a hidden state [B, T, D], the layer's opened banks, and the place.
 template <typename Result>
 using PartOfPass =
-    std::function<Result(const at::Tensor& h, const OpenBank& bank, const Place& place)>;
+    std::function<Result(const at::Tensor& h, const OpenBanks& banks, const Place& place)>;
 
-/// function(h, bank, place). What happens inside is kept for the backward pass or, where the pass
+/// function(h, banks, place). What happens inside is kept for the backward pass or, where the pass
 /// recomputes this part, computed again there: at the same place, with weights prepared anew.
 /// @param function  captures only what outlives the backward pass
 [[nodiscard]] std::vector<at::Tensor> kept_or_recomputed(
     Recompute part, const PartOfPass<std::vector<at::Tensor>>& function, const at::Tensor& h,
-    const OpenBank& bank, const Place& place);
+    const OpenBanks& banks, const Place& place);
 [[nodiscard]] at::Tensor kept_or_recomputed(Recompute part, const PartOfPass<at::Tensor>& function,
-                                            const at::Tensor& h, const OpenBank& bank,
+                                            const at::Tensor& h, const OpenBanks& banks,
                                             const Place& place);
 
 }  // namespace loopbank

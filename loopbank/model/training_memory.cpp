@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "loopbank/model/memory_bank.h"
 #include "loopbank/ops/cpu/fused.h"
 
 namespace loopbank {
@@ -31,6 +32,12 @@ struct Letters {
 
   static double of(int64_t value) { return static_cast<double>(value); }
 };
+
+/// Tensors [B, T, D] that a read of a bank keeps: what was read and the gate's logits, and where the
+/// bank's values are not projected the projection of what was read.
+double states_of_read(int64_t slots, double num_reads) {
+  return projects_values(slots, static_cast<int64_t>(num_reads)) ? 2.0 : 3.0;
+}
 
 /// What a step holds at one moment, beside weights, moments and the program.
 struct Moment {
@@ -77,13 +84,18 @@ class MemoryOfStep {
     });
   }
 
-  /// Bytes of the banks' keys and values in the compute type.
+  /// Bytes of the banks' keys and values in the compute type, and of the values that layers
+  /// projected.
   [[nodiscard]] double opened_banks() const {
-    double slots = num_banks(config_) > 0 ? s_.M_G : 0.0;
+    double slots = num_banks(config_) > 0 ? 2 * s_.M_G : 0.0;
     for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
-      slots += config_.loops(layer) > 0 ? s_.M_L : 0.0;
+      const auto num_reads = static_cast<int64_t>(reads_of(layer));
+      slots += config_.loops(layer) > 0 ? 2 * s_.M_L : 0.0;
+      for (const auto bank : {config_.local_memory_slots, config_.global_memory_slots}) {
+        slots += projects_values(bank, num_reads) ? Letters::of(bank) : 0.0;
+      }
     }
-    return s_.width * 2 * s_.D * slots;
+    return s_.width * s_.D * slots;
   }
 
  private:
@@ -91,6 +103,10 @@ class MemoryOfStep {
     return config.has_memory() ? (config.local_memory_slots > 0 ? 1.0 : 0.0) +
                                      (config.global_memory_slots > 0 ? 1.0 : 0.0)
                                : 0.0;
+  }
+  /// Rows that the loops of a layer read from a bank.
+  [[nodiscard]] double reads_of(int64_t layer) const {
+    return tokens_ * Letters::of(config_.loops(layer));
   }
   /// One pass through a block keeps q k v, their mix and its projection (for the gradient of a
   /// learned scale), gate and up; the state after each branch, and of each row a mean square twice
@@ -110,26 +126,30 @@ class MemoryOfStep {
     return s_.width * low + kFp32 * (2 * s_.D + 2 + s_.H);
   }
   /// The memory of a loop keeps the normed state and the state after the read, the query and the
-  /// gates' input; of each bank what was read, its projection and the gate's logits, and of a small
-  /// bank the weights; of each row mean and variance twice.
-  [[nodiscard]] double of_memory() const {
+  /// gates' input; of each bank some states, and of a small bank the weights; of each row mean and
+  /// variance twice.
+  [[nodiscard]] double of_memory(int64_t layer) const {
     if (num_banks(config_) == 0) {
       return 0.0;
     }
     double low = s_.D + (batch_.low_precision ? s_.D : 0.0);
     for (const auto slots : {config_.local_memory_slots, config_.global_memory_slots}) {
       const bool keeps = !batch_.fused || ops::cpu::keeps_read_weights(slots, config_.hidden_size);
-      low += slots > 0 ? 3 * s_.D + (keeps ? Letters::of(slots) : 0.0) : 0.0;
+      low += slots > 0 ? states_of_read(slots, reads_of(layer)) * s_.D +
+                             (keeps ? Letters::of(slots) : 0.0)
+                       : 0.0;
     }
     return s_.width * low + kFp32 * (2 * s_.D + 4);
   }
   /// Of a loop, with its logit and P_t.
-  [[nodiscard]] double of_loop() const { return of_block(true) + of_memory() + kFp32 * 4; }
+  [[nodiscard]] double of_loop(int64_t layer) const {
+    return of_block(true) + of_memory(layer) + kFp32 * 4;
+  }
 
   /// All that a layer keeps where nothing is computed again; an adaptive one its mix as well.
   [[nodiscard]] double of_layer(int64_t layer) const {
     const auto loops = Letters::of(config_.loops(layer));
-    return loops > 0 ? loops * of_loop() + kFp32 * s_.D : of_block(false);
+    return loops > 0 ? loops * of_loop(layer) + kFp32 * s_.D : of_block(false);
   }
   /// What a layer keeps until its own backward pass begins.
   [[nodiscard]] double kept_between(int64_t layer) const {
@@ -149,7 +169,7 @@ class MemoryOfStep {
       case Recompute::kNone:
         return 0.0;
       case Recompute::kLoop:
-        return config_.loops(layer) > 0 ? of_loop() : of_block(false);
+        return config_.loops(layer) > 0 ? of_loop(layer) : of_block(false);
       default:
         return of_layer(layer);
     }

@@ -92,5 +92,57 @@ TEST(OnRead, QueriesAndKeysAreThoseOfTheEquation) {
   EXPECT_EQ(reads, 2);
 }
 
+/// A bank of more slots than a sequence has reads, and of fewer than two sequences have.
+LanguageModel between_one_sequence_and_two() {
+  ModelConfig config;
+  config.vocab_size = 20;
+  config.hidden_size = 16;
+  config.intermediate_size = 24;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 2;
+  config.max_position_embeddings = 8;
+  config.max_loops = 2;
+  config.loop_scale_init = 0.0;
+  config.local_memory_slots = 20;
+  config.global_memory_slots = 14;
+  config.memory_gate_bias_init = 3.0;
+  LanguageModel model(config);
+  model.parameters().initialize(/*seed=*/5);
+  return model;
+}
+
+TEST(ProjectedValues, GiveTheLossAndTheGradientsOfProjectedReads) {
+  EXPECT_TRUE(projects_values(20, 24));
+  EXPECT_FALSE(projects_values(14, 12));
+  EXPECT_FALSE(projects_values(0, 12));
+  const auto tokens = at::tensor(std::vector<int64_t>{5, 1, 7, 8, 19, 0, 3, 3, 2, 11, 4, 9});
+  const auto targets = at::tensor(std::vector<int64_t>{1, 7, 8, 19, 0, 6, 3, 2, 11, 4, 9, 17});
+  // Two sequences at once read rows enough to project the values, each alone does not.
+  const auto together = between_one_sequence_and_two();
+  const auto alone = between_one_sequence_and_two();
+  const ForwardOptions options{.compute_dtype = at::kDouble};
+  const auto loss = together.loss(tokens.view({2, 6}), targets.view({2, 6}), options).total;
+  loss.backward();
+  double sum = 0.0;
+  for (int64_t row = 0; row < 2; ++row) {
+    const auto half = 0.5 * alone
+                                .loss(tokens.narrow(0, 6 * row, 6).view({1, 6}),
+                                      targets.narrow(0, 6 * row, 6).view({1, 6}), options)
+                                .total;
+    half.backward();
+    sum += half.item<double>();
+  }
+  EXPECT_NEAR(loss.item<double>(), sum, 1e-10);
+  const auto gradient_of = [](const at::Tensor& parameter) {
+    const auto& gradient = parameter.grad();
+    return gradient.is_sparse() ? gradient.to_dense() : gradient;
+  };
+  for (const auto& parameter : together.parameters().all()) {
+    const auto expected = gradient_of(alone.parameters().get(parameter.name).value);
+    EXPECT_TRUE(gradient_of(parameter.value).allclose(expected, /*rtol=*/1e-5, /*atol=*/1e-9))
+        << parameter.name;
+  }
+}
+
 }  // namespace
 }  // namespace loopbank

@@ -72,9 +72,9 @@ at::Tensor linear_cross_entropy(const at::Tensor& states, const at::Tensor& weig
                                 const at::Tensor& targets, int64_t ignore);
 
 /// Whether memory_read keeps its weights for the backward pass, which is 20 % shorter then: where
-/// they take at most half the memory of the queries that are kept anyway.
+/// they take at most twice the memory of the queries that are kept anyway.
 [[nodiscard]] constexpr bool keeps_read_weights(int64_t slots, int64_t width) {
-  return 2 * slots <= width;
+  return slots <= 2 * width;
 }
 
 /// Rows whose logits [rows, V] linear_cross_entropy holds at a time beside the gradient of the
