@@ -233,7 +233,7 @@ void poison(const fs::path& out, const RunConfig& run, int64_t step) {
     model.parameters().get("final_norm.weight").value.detach()[0] = std::nan("");
   }
   const auto tokenizer = Tokenizer::bytes();
-  save_checkpoint(out, {run, state, model, optimizer, tokenizer});
+  save_checkpoint(out, {run, state, model, optimizer.state(), tokenizer});
 }
 
 TEST(Train, AStepWithoutAFiniteLossLeavesTheWeightsAsTheyWere) {
