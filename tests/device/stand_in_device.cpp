@@ -4,10 +4,12 @@
 #include <ATen/core/stack.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/Allocator.h>
+#include <c10/core/DeviceType.h>
 #include <c10/core/TensorImpl.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <sys/mman.h>
 #include <torch/library.h>
+#include <torch/version.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +22,10 @@
 #include <vector>
 
 #include "loopbank/ops/libtorch.h"
+
+#if TORCH_VERSION_MAJOR >= 2
+#include <ATen/detail/PrivateUse1HooksInterface.h>
+#endif
 
 namespace loopbank::testing {
 namespace {
@@ -282,6 +288,34 @@ at::Tensor& copy_(at::Tensor& to, const at::Tensor& from, bool) {
   return to;
 }
 
+/// One device with one stream: everything is done when it is asked for.
+struct Guard final : public c10::impl::DeviceGuardImplInterface {
+  c10::DeviceType type() const override { return kType; }
+  at::Device exchangeDevice(at::Device) const override { return getDevice(); }
+  at::Device getDevice() const override { return {kType, 0}; }
+  void setDevice(at::Device) const override {}
+  void uncheckedSetDevice(at::Device) const noexcept override {}
+  c10::Stream getStream(at::Device device) const noexcept override {
+    return c10::Stream(c10::Stream::DEFAULT, device);
+  }
+  c10::Stream exchangeStream(c10::Stream stream) const noexcept override { return stream; }
+  c10::DeviceIndex deviceCount() const noexcept override { return 1; }
+  void record(void**, const c10::Stream&, const c10::DeviceIndex,
+              const c10::EventFlag) const override {}
+  void block(void*, const c10::Stream&) const override {}
+  bool queryEvent(void*) const override { return true; }
+  void destroyEvent(void*, const c10::DeviceIndex) const noexcept override {}
+};
+
+#if TORCH_VERSION_MAJOR >= 2
+/// What LibTorch asks a device of somebody else's; some of it since 2.7, so without `override`.
+struct Hooks : public at::PrivateUse1HooksInterface {
+  bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
+  virtual bool isBuilt() const { return true; }
+  virtual bool isAvailable() const { return true; }
+};
+#endif
+
 const int registered = [] {
   static auto library = torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::PrivateUse1,
                                        __FILE__, __LINE__);
@@ -293,10 +327,14 @@ const int registered = [] {
       torch::Library(torch::Library::IMPL, "_", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
   others.fallback(torch::CppFunction::makeFromBoxedFunction<&by_the_cpu>());
   c10::SetAllocator(kType, &memory());
+#if TORCH_VERSION_MAJOR >= 2
+  c10::register_privateuse1_backend("standin");  // the backward pass asks which device there is
+  at::RegisterPrivateUse1HooksInterface(new Hooks);
+#endif
   return 0;
 }();
 
-C10_REGISTER_GUARD_IMPL(PrivateUse1, c10::impl::NoOpDeviceGuardImpl<kType>)
+C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
 
 }  // namespace
 
