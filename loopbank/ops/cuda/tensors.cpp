@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
+#include "loopbank/ops/kernels.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops::cuda {
@@ -16,6 +17,13 @@ Values values_of(const at::Tensor& x) {
 
 Floats floats_of(const at::Tensor& x) {
   return x.defined() ? Floats{.data = x.data_ptr<float>(), .size = x.numel()} : Floats();
+}
+
+at::Tensor aligned(const at::Tensor& x) {
+  constexpr uintptr_t kAlignment = 16;
+  const auto rows = dense(x);
+  const bool is_aligned = reinterpret_cast<uintptr_t>(rows.data_ptr()) % kAlignment == 0;
+  return is_aligned ? rows : rows.detach().clone();
 }
 
 at::Tensor empty_on(const at::Tensor& like, at::IntArrayRef sizes, at::ScalarType type) {
