@@ -10,6 +10,8 @@
 
 #include "../ops/gradient_check.h"
 #include "kernel_check.h"
+#include "loopbank/ops/cuda/launches.h"
+#include "loopbank/ops/cuda/tensors.h"
 #include "loopbank/ops/elementwise.h"
 #include "loopbank/ops/gated_sum.h"
 #include "loopbank/ops/memory_read.h"
@@ -288,6 +290,32 @@ TEST(CudaKernels, TakeMemoryThatDoesNotBeginOnAVector) {
   expect_close(cuda::rms_norm(unaligned(x), norm.query_weight.repeat({2}), kEps, at::kFloat),
                cuda::rms_norm(x, norm.query_weight.repeat({2}), kEps, at::kFloat).to(at::kDouble),
                1e-6);
+}
+
+TEST(CudaKernels, RefuseWideHeadsThatDoNotBeginOnAVector) {
+  const auto qkv = unaligned(at::full({1, 3 * 128}, 1.0, at::kFloat));
+  const auto row = at::full({128}, 1.0, at::kFloat);
+  const auto of_row = cuda::floats_of(row);
+  const cuda::Floats angles{.data = of_row.data, .size = 64};
+  expect_error(
+      ErrorCode::kDevice,
+      "rotary: expected the kernel to start, got \"wide heads in memory that does not begin "
+      "on 16 bytes\".",
+      [&] {
+        cuda::rotary_forward({.qkv = cuda::values_of(qkv),
+                              .cosines = angles,
+                              .sines = angles,
+                              .query_weight = of_row,
+                              .key_weight = of_row,
+                              .query = cuda::values_of(row),
+                              .key = cuda::values_of(row),
+                              .rows = 1,
+                              .positions = 1,
+                              .num_queries = 1,
+                              .num_keys = 1,
+                              .width = 128},
+                             nullptr);
+      });
 }
 
 TEST(CudaKernels, MemoryRead) {

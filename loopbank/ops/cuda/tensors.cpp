@@ -31,7 +31,7 @@ at::Tensor empty_on(const at::Tensor& like, at::IntArrayRef sizes, at::ScalarTyp
 }
 
 void launch_failed(const char* name, const char* why) {
-  fail(ErrorCode::kDevice, "{}: expected the kernel to start, got \"{}\" from CUDA.", name, why);
+  fail(ErrorCode::kDevice, "{}: expected the kernel to start, got \"{}\".", name, why);
 }
 
 }  // namespace loopbank::ops::cuda
