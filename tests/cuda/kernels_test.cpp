@@ -10,6 +10,8 @@
 
 #include "../ops/gradient_check.h"
 #include "kernel_check.h"
+#include "loopbank/ops/cuda/launches.h"
+#include "loopbank/ops/cuda/tensors.h"
 #include "loopbank/ops/elementwise.h"
 #include "loopbank/ops/gated_sum.h"
 #include "loopbank/ops/memory_read.h"
@@ -260,6 +262,60 @@ TEST(CudaKernels, RotatedHeadsOfKeysAlone) {
   expect_close(fused.key, expected.key.to(at::kDouble), kOneRoundingToBf16 * 2);
   EXPECT_TRUE(fused.value.equal(expected.value));
   EXPECT_EQ(fused.query.numel(), 0);
+}
+
+/// The same values, two bytes past a multiple of 16.
+at::Tensor unaligned(const at::Tensor& x) {
+  const auto larger = at::full({x.numel() + 1}, 0.0, x.options());
+  const auto view = larger.narrow(0, 1, x.numel()).view(x.sizes());
+  view.copy_(x);
+  return view;
+}
+
+TEST(CudaKernels, TakeMemoryThatDoesNotBeginOnAVector) {
+  RandomTensors random;
+  const at::NoGradGuard no_grad;
+  const auto qkv = random.normal({5, 3 * 128}, at::kBFloat16);
+  const auto angles = rotary_table(0, 5, 128, kRotaryBase, at::kCPU);
+  const HeadNorm norm{.query_weight = random.normal({128}, at::kFloat),
+                      .key_weight = random.normal({128}, at::kFloat),
+                      .eps = kEps};
+  const AttentionHeads heads{.query = 1, .key = 1};
+  const auto expected = cuda::rotated_heads(qkv, heads, angles, norm);
+  const auto actual = cuda::rotated_heads(unaligned(qkv), heads, angles, norm);
+  EXPECT_TRUE(actual.query.equal(expected.query) && actual.key.equal(expected.key) &&
+              actual.value.equal(expected.value));
+  const auto x = random.normal({3, 256}, at::kFloat);
+  EXPECT_TRUE(cuda::swiglu(unaligned(x)).equal(cuda::swiglu(x)));
+  expect_close(cuda::rms_norm(unaligned(x), norm.query_weight.repeat({2}), kEps, at::kFloat),
+               cuda::rms_norm(x, norm.query_weight.repeat({2}), kEps, at::kFloat).to(at::kDouble),
+               1e-6);
+}
+
+TEST(CudaKernels, RefuseWideHeadsThatDoNotBeginOnAVector) {
+  const auto qkv = unaligned(at::full({1, 3 * 128}, 1.0, at::kFloat));
+  const auto row = at::full({128}, 1.0, at::kFloat);
+  const auto of_row = cuda::floats_of(row);
+  const cuda::Floats angles{.data = of_row.data, .size = 64};
+  expect_error(
+      ErrorCode::kDevice,
+      "rotary: expected the kernel to start, got \"wide heads in memory that does not begin "
+      "on 16 bytes\".",
+      [&] {
+        cuda::rotary_forward({.qkv = cuda::values_of(qkv),
+                              .cosines = angles,
+                              .sines = angles,
+                              .query_weight = of_row,
+                              .key_weight = of_row,
+                              .query = cuda::values_of(row),
+                              .key = cuda::values_of(row),
+                              .rows = 1,
+                              .positions = 1,
+                              .num_queries = 1,
+                              .num_keys = 1,
+                              .width = 128},
+                             nullptr);
+      });
 }
 
 TEST(CudaKernels, MemoryRead) {
