@@ -271,9 +271,10 @@ void Ranks::agree(std::string_view what, const std::function<void()>& work) cons
   for (size_t r = 0; r < reports.size(); ++r) {
     if (reports[r][0] == kFailed) {
       const auto code = static_cast<ErrorCode>(std::stoi(reports[r].substr(1, 2)));
-      throw Error(
-          code, fmt::format("{}: expected all {} ranks to go on, got the end of rank {}: {}", what,
-                            size(), r, reports[r].substr(3)));
+      const auto text =
+          fmt::format("{}: expected all {} ranks to go on, got the end of rank {}: {}", what,
+                      size(), r, reports[r].substr(3));
+      throw Error(code, text);
     }
   }
 }

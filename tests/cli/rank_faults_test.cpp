@@ -217,5 +217,31 @@ TEST_F(RankFaults, DifferentConfigsAndDataAreFoundBeforeTheFirstStep) {
   }
 }
 
+TEST_F(RankFaults, ACheckpointWithHalfAnOptimizerIsSetAside) {
+  auto words = rank_words({"training.steps=4", "training.checkpoint_every=2"});
+  words.emplace_back("--resume");
+  {
+    RankProcesses ranks(folder(), {{.words = words}, {.words = words}});
+    for (const auto& end : ranks.wait(seconds(60))) {
+      ASSERT_EQ(end.status, 0) << end.err;
+    }
+  }
+  const auto whole = content_of(folder() / "run/model.safetensors");
+  const auto newest = folder() / "run/checkpoints/step-000004";
+  const auto optimizer = newest / "optimizer.safetensors";
+  truncate_file(optimizer, fs::file_size(optimizer) / 2);
+  fs::remove(folder() / "run/model.safetensors");
+  // As many ranks as it likes.
+  RankProcesses ranks(folder(), {{.words = words}, {.words = words}, {.words = words}});
+  const auto ends = ranks.wait(seconds(60));
+  for (const auto& end : ends) {
+    EXPECT_EQ(end.status, 0) << end.err;
+  }
+  expect_contains(ends[0].err, "step-000004");
+  expect_contains(ends[0].err, "Trying the checkpoint before.");
+  EXPECT_TRUE(fs::exists(folder() / "run/checkpoints/step-000004.damaged"));
+  EXPECT_EQ(content_of(folder() / "run/model.safetensors").size(), whole.size());
+}
+
 }  // namespace
 }  // namespace loopbank::testing
