@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -48,7 +49,8 @@ TEST(Torchrun, TwoRanksTrainAsOneProcessDoes) {
   }
   const TestDirectory directory;
   write_fixture(directory.path());
-  const auto alone = run_program(train_words("alone"), "", directory.path());
+  const std::map<std::string, std::string> one_thread = {{"OMP_NUM_THREADS", "1"}};
+  const auto alone = run_program(train_words("alone"), "", directory.path(), one_thread);
   EXPECT_EQ(alone.status, 0) << alone.err;
   std::vector<std::string> words = {kTorchrun,          "--no-python",
                                     "--nproc_per_node", "2",
@@ -57,7 +59,7 @@ TEST(Torchrun, TwoRanksTrainAsOneProcessDoes) {
   for (const auto& word : train_words("together")) {
     words.push_back(word);
   }
-  const auto together = run_command(words, "", directory.path(), {{"OMP_NUM_THREADS", "1"}});
+  const auto together = run_command(words, "", directory.path(), one_thread);
   EXPECT_EQ(together.status, 0) << together.err;
   EXPECT_EQ(rows_of(directory.path() / "together/metrics.jsonl"),
             rows_of(directory.path() / "alone/metrics.jsonl"));
