@@ -52,7 +52,7 @@ TEST(Torchrun, TwoRanksTrainAsOneProcessDoes) {
   const std::map<std::string, std::string> one_thread = {{"OMP_NUM_THREADS", "1"}};
   const auto alone = run_program(train_words("alone"), "", directory.path(), one_thread);
   EXPECT_EQ(alone.status, 0) << alone.err;
-  std::vector<std::string> words = {kTorchrun,          "--no-python",
+  std::vector<std::string> words = {kTorchrun,          "--no_python",
                                     "--nproc_per_node", "2",
                                     "--master_port",    fmt::format("{}", free_port()),
                                     LOOPBANK_PROGRAM};
