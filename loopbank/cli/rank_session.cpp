@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -68,8 +69,9 @@ void with_ranks(at::Device device, double timeout_seconds,
   const double exchange_seconds = kExchangePatience * timeout_seconds;
   std::signal(SIGPIPE,
               SIG_IGN);  // a store or rank that is gone is an error of the call that needs it
-  const auto ranks = Ranks::join(
-      place, device, {.timeout_seconds = exchange_seconds, .meeting_seconds = kMeetingSeconds});
+  const auto ranks = Ranks::join(place, device,
+                                 {.timeout_seconds = exchange_seconds,
+                                  .meeting_seconds = std::max(kMeetingSeconds, timeout_seconds)});
   RankWatch watch(place, {.timeout_seconds = timeout_seconds,
                           .exchange_seconds = exchange_seconds,
                           .end =

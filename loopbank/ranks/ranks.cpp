@@ -142,7 +142,8 @@ Ranks Ranks::join(const RankPlace& place, at::Device device, const RankSettings&
     return ranks;
   }
   const auto timeout = milliseconds_of(settings.timeout_seconds);
-  const double patience = std::max(settings.meeting_seconds, settings.timeout_seconds);
+  const double patience =
+      settings.meeting_seconds > 0.0 ? settings.meeting_seconds : settings.timeout_seconds;
   auto group = std::make_shared<Group>();
   group->place = place;
   group->on_cpu = device.is_cpu();

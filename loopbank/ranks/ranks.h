@@ -24,7 +24,7 @@ namespace loopbank {
 
 struct RankSettings {
   double timeout_seconds = 300.0;  ///< how long a rank waits for the others, above 0
-  double meeting_seconds = 0.0;    ///< the same until all have started, at least timeout_seconds
+  double meeting_seconds = 0.0;    ///< the same until all have started; 0: timeout_seconds
 };
 
 /// Another rank is gone, or silent for longer than the time-out.

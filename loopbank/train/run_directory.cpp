@@ -19,8 +19,8 @@ namespace fs = std::filesystem;
 /// Keys that change no weight.
 bool may_change(const std::string& section, const std::string& key) {
   static constexpr std::array<std::string_view, 6> kTraining = {
-      "validate_every", "validation_rows", "checkpoint_every", "keep_checkpoints",
-      "halting_alarm_steps", "rank_timeout"};
+      "validate_every",   "validation_rows",     "checkpoint_every",
+      "keep_checkpoints", "halting_alarm_steps", "rank_timeout"};
   if (section == "evaluation") {
     return true;
   }

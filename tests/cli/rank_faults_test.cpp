@@ -168,7 +168,7 @@ TEST_F(RankFaults, ASlowNetworkChangesNoLoss) {
   if (!networks.missing().empty()) {
     GTEST_SKIP() << networks.missing();
   }
-  auto words = rank_words({"training.steps=6", "training.checkpoint_every=0"});
+  auto words = rank_words({"training.steps=4", "training.checkpoint_every=0"});
   {
     RankProcesses ranks(folder(), {{.words = words}, {.words = words}});
     for (const auto& end : ranks.wait(seconds(60))) {
@@ -176,7 +176,7 @@ TEST_F(RankFaults, ASlowNetworkChangesNoLoss) {
     }
   }
   words[3] = "slow";
-  const auto how = networks.slow_down(200'000);
+  const auto how = networks.slow_down(1'000'000);
   RankProcesses ranks(folder(),
                       {{.words = words, .network = networks.first()},
                        {.words = words, .network = networks.second()}},
@@ -215,6 +215,32 @@ TEST_F(RankFaults, DifferentConfigsAndDataAreFoundBeforeTheFirstStep) {
     }
     EXPECT_FALSE(fs::exists(metrics()));
   }
+}
+
+TEST_F(RankFaults, ACheckpointWithHalfAnOptimizerIsSetAside) {
+  auto words = rank_words({"training.steps=4", "training.checkpoint_every=2"});
+  words.emplace_back("--resume");
+  {
+    RankProcesses ranks(folder(), {{.words = words}, {.words = words}});
+    for (const auto& end : ranks.wait(seconds(60))) {
+      ASSERT_EQ(end.status, 0) << end.err;
+    }
+  }
+  const auto whole = content_of(folder() / "run/model.safetensors");
+  const auto newest = folder() / "run/checkpoints/step-000004";
+  const auto optimizer = newest / "optimizer.safetensors";
+  truncate_file(optimizer, fs::file_size(optimizer) / 2);
+  fs::remove(folder() / "run/model.safetensors");
+  // As many ranks as it likes.
+  RankProcesses ranks(folder(), {{.words = words}, {.words = words}, {.words = words}});
+  const auto ends = ranks.wait(seconds(60));
+  for (const auto& end : ends) {
+    EXPECT_EQ(end.status, 0) << end.err;
+  }
+  expect_contains(ends[0].err, "step-000004");
+  expect_contains(ends[0].err, "Trying the checkpoint before.");
+  EXPECT_TRUE(fs::exists(folder() / "run/checkpoints/step-000004.damaged"));
+  EXPECT_EQ(content_of(folder() / "run/model.safetensors").size(), whole.size());
 }
 
 }  // namespace

@@ -204,6 +204,23 @@ TEST(TrainOverRanks, RanksWithOtherSettingsAreFoundBeforeTheFirstStep) {
   EXPECT_FALSE(std::filesystem::exists(out / "metrics.jsonl"));
 }
 
+TEST(TrainOverRanks, RanksOfAnotherVersionAreFoundBeforeTheFirstStep) {
+  const DiskDirectory directory;
+  const auto run = tiny_run(directory);
+  const auto out = directory.path() / "run";
+  const auto answers = run_ranks(2, [&](const Ranks& ranks) {
+    auto options = quiet(out);
+    options.ranks = ranks;
+    options.version = ranks.rank() == 1 ? "0.0.9" : "0.1.0";
+    return std::to_string(train(run, options).steps);
+  });
+  for (const auto& answer : answers) {
+    EXPECT_EQ(answer,
+              "error 7: training: expected the same version of loopbank on all ranks, got 0.1.0 on "
+              "rank 0, 0.0.9 on rank 1. Start all of them with one program, config and data.");
+  }
+}
+
 TEST(TrainOverRanks, AFolderThatHoldsARunEndsAllRanks) {
   const DiskDirectory directory;
   const auto run = tiny_run(directory);
