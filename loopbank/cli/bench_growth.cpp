@@ -107,7 +107,8 @@ void print_point(const std::string& axis, const nlohmann::ordered_json& point) {
   fmt::print("{:>8} {:>9} {:>11.1f} {:>11.1f} {:>11.3f} {:>11.2f} {:>11.2f}\n", axis,
              point.at(axis).get<int64_t>(), kMillis * number("step_seconds"),
              kPerBillion * number("flops_per_step"), number("utilization"),
-             kPerBillion * number("peak_memory_bytes"), kPerGiga * number("planned_memory_bytes"));
+             kPerBillion * number("peak_memory_bytes"),
+             kPerBillion * number("planned_memory_bytes"));
 }
 
 nlohmann::ordered_json measure_axis(const GrowthFlags& flags, const Axis& axis) {
