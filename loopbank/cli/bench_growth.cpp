@@ -18,8 +18,8 @@
 namespace loopbank::cli {
 namespace {
 
-constexpr double kPerGiga = 1e-9;
-constexpr double kPerMilli = 1e3;
+constexpr double kPerBillion = 1e-9;
+constexpr double kMillis = 1e3;
 
 struct GrowthFlags {
   std::string config;
@@ -105,9 +105,10 @@ nlohmann::ordered_json measure_point(const GrowthFlags& flags, const Axis& axis,
 void print_point(const std::string& axis, const nlohmann::ordered_json& point) {
   const auto number = [&](const char* key) { return point.at(key).get<double>(); };
   fmt::print("{:>8} {:>9} {:>11.1f} {:>11.1f} {:>11.3f} {:>11.2f} {:>11.2f}\n", axis,
-             point.at(axis).get<int64_t>(), kPerMilli * number("step_seconds"),
-             kPerGiga * number("flops_per_step"), number("utilization"),
-             kPerGiga * number("peak_memory_bytes"), kPerGiga * number("planned_memory_bytes"));
+             point.at(axis).get<int64_t>(), kMillis * number("step_seconds"),
+             kPerBillion * number("flops_per_step"), number("utilization"),
+             kPerBillion * number("peak_memory_bytes"),
+             kPerBillion * number("planned_memory_bytes"));
 }
 
 nlohmann::ordered_json measure_axis(const GrowthFlags& flags, const Axis& axis) {

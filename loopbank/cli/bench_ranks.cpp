@@ -32,7 +32,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr double kSilenceSeconds = 120.0;  // after which a rank is given up
 constexpr double kOptimizerBytes = 28.0;   // of a parameter, as rank_plan.h counts them
-constexpr double kPerMilli = 1e3;
+constexpr double kMillisPerSecond = 1e3;
 
 struct RanksFlags {
   std::string config;
@@ -171,9 +171,9 @@ void print_result(const Json& result) {
   const auto number = [&](const char* key) { return result.at(key).get<double>(); };
   fmt::print("{:>6} {:>8} {:>10.1f} {:>10.0f} {:>9.1f} % {:>9.2f} {:>12.1f} {:>10.0f} {:>9.2f}\n",
              result.at("ranks").get<int64_t>(), result.at("threads").get<int64_t>(),
-             kPerMilli * number("step_seconds"), number("tokens_per_second"),
+             kMillisPerSecond * number("step_seconds"), number("tokens_per_second"),
              100 * number("communication_share"), number("overlap"),
-             kPerMilli * result.at("predicted").at("step_seconds").get<double>(),
+             kMillisPerSecond * result.at("predicted").at("step_seconds").get<double>(),
              result.at("predicted").at("tokens_per_second").get<double>(),
              number("predicted_over_measured"));
 }

@@ -129,6 +129,11 @@ double seconds_of_optimizer(const RunConfig& config, const RankPlanOptions& opti
 
 }  // namespace
 
+double flops_of_pass(const RunConfig& config) {
+  const auto cost = model_cost(config.model, config.training.sequence_length);
+  return cost.forward_flops.total() * pass_over_forward(config, cost);
+}
+
 std::vector<ReadyGradients> gradients_in_order(const ModelConfig& config, int64_t sequence_length) {
   const auto cost = model_cost(config, sequence_length);
   const double all = cost.forward_flops.total();

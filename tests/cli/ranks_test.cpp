@@ -98,12 +98,11 @@ TEST(RanksCommand, EvalGivesTheResultsOfOneRankBitForBit) {
   const auto found = Json::parse(shared.out);
   EXPECT_EQ(without_cost(found), without_cost(expected));
   ASSERT_EQ(expected.at("results").size(), 2U);
-  // Each rank did some of it, and no more than both together must.
+  // Both together did about what one does, and not each all of it.
   const auto tokens = [](const Json& json) {
     return json.at("results")[0].at("computed_tokens").get<int64_t>();
   };
-  EXPECT_GE(tokens(found), tokens(expected));
-  EXPECT_LT(tokens(found), 2 * tokens(expected));
+  EXPECT_LT(tokens(found), 1.5 * static_cast<double>(tokens(expected)));
   int compared = 0;
   for (const auto& entry : fs::directory_iterator(directory.path() / "alone")) {
     const auto name = entry.path().filename();
@@ -129,8 +128,6 @@ TEST(RanksCommand, AStudysRunsAreSharedAndTheFirstRankReports) {
   EXPECT_NE(run.out.find("Loop-3"), std::string::npos) << run.out;
   EXPECT_EQ(read_file(directory.path() / "rank-1.err"), "");
   EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 2) << run.err;
-  // The first rank found the run that the second did.
-  EXPECT_NE(run.err.find("(done before)"), std::string::npos) << run.err;
   const auto json = Json::parse(read_file(directory.path() / "study/results.json"));
   EXPECT_EQ(json.at("systems").size(), 2U);
   EXPECT_TRUE(json.at("finished"));
@@ -171,7 +168,7 @@ TEST(RanksCommand, BenchGrowthMeasuresEachPointInItsOwnProcess) {
                                 "--longest", "32", "--steps", "1", "--json"},
                                "", directory.path());
   ASSERT_EQ(run.status, 0) << run.err;
-  const auto& points = Json::parse(run.out).at("results")[0].at("points");
+  const auto points = Json::parse(run.out).at("results")[0].at("points");
   ASSERT_GE(points.size(), 2U);
   EXPECT_EQ(points.back().at("length"), 32);
   for (const auto& point : points) {
