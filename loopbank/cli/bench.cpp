@@ -258,9 +258,11 @@ void add_bench(CLI::App& app) {
   train->add_option("--against", flags->against, "Also the same model in PyTorch, in turns")
       ->check(CLI::IsMember({"pytorch"}));
   train->add_flag_callback(
-      "--compare-pytorch", [flags] { flags->against = "pytorch"; }, "The same as --against pytorch");
-  train->add_option("--python", flags->python,
-                    "Interpreter with torch, for --against (build/wheel-venv's, else the system's)");
+      "--compare-pytorch", [flags] { flags->against = "pytorch"; },
+      "The same as --against pytorch");
+  train->add_option(
+      "--python", flags->python,
+      "Interpreter with torch, for --against (build/wheel-venv's, else the system's)");
   train->add_option("--reference", flags->reference, "Folder of the PyTorch version's bench.py");
   add_common_flags(*train, *flags);
   train->callback([flags] { run_train_bench(*flags); });

@@ -83,8 +83,8 @@ void PytorchPeers::report(const OurSpeed& ours, nlohmann::ordered_json& json) co
   json["pytorch_utilization"] = faster.at("utilization");
   json["pytorch_peak_memory_bytes"] = smaller.at("peak_memory_bytes");
   json["ratio_to_pytorch"] = faster.at("ratio");
-  json["memory_ratio_to_pytorch"] = static_cast<double>(ours.peak_memory_bytes) /
-                                    smaller.at("peak_memory_bytes").get<double>();
+  json["memory_ratio_to_pytorch"] =
+      static_cast<double>(ours.peak_memory_bytes) / smaller.at("peak_memory_bytes").get<double>();
   json["peers"] = std::move(peers);
 }
 

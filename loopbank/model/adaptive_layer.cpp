@@ -52,7 +52,7 @@ at::Tensor AdaptiveLayer::loop(const at::Tensor& h, const OpenBanks& banks,
   const auto s =
       place.weights.scale(place.loop, [&] { return at::softplus(alpha_[place.loop - 1]); });
   const auto e = h + memory(h, banks, place);  // [B, T, D]
-  return f_(e, s, place);                     // [B, T, D]
+  return f_(e, s, place);                      // [B, T, D]
 }
 
 GatedSum AdaptiveLayer::memory(const at::Tensor& h, const OpenBanks& banks,

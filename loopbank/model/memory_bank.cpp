@@ -62,9 +62,8 @@ LayerMemory::LayerMemory(Parameters& parameters, const std::string& name, const 
 
 OpenBanks LayerMemory::open(const at::Tensor& x, int64_t num_loops, const Place& place) const {
   const auto& pass = place.pass;
-  OpenBanks banks{.local = place.weights.opened([&] {
-                    return bank_ ? bank_->open(shared_->key_norm(), pass) : OpenBank{};
-                  }),
+  OpenBanks banks{.local = place.weights.opened(
+                      [&] { return bank_ ? bank_->open(shared_->key_norm(), pass) : OpenBank{}; }),
                   .global = pass.global_bank};
   if (pass.context() != nullptr || pass.prepared() != nullptr) {
     return banks;

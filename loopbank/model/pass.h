@@ -20,7 +20,7 @@ struct OpenBank {
   at::Tensor keys;    ///< [M, D]
   at::Tensor values;  ///< [M, D]
   std::shared_ptr<const ops::PreparedBank> prepared =
-      {};  ///< both, where passes of inference share
+      {};                  ///< both, where passes of inference share
   bool projected = false;  ///< the values are V W^T, and a read gives W m
 
   ///     m = softmax(q K^T / sqrt D) V

@@ -37,9 +37,8 @@ ProgramResult bench_against(const std::filesystem::path& directory, const std::s
                             const std::vector<std::string>& more) {
   write_interpreter(directory, compiled);
   write_fixture(directory);
-  std::vector<std::string> words = {"bench", "train",    "--config", "run.toml",
-                                    "--steps", "2",      "--against", "pytorch",
-                                    "--python", "./python"};
+  std::vector<std::string> words = {"bench", "train",     "--config", "run.toml", "--steps",
+                                    "2",     "--against", "pytorch",  "--python", "./python"};
   words.insert(words.end(), more.begin(), more.end());
   return run_program(words, "", directory);
 }
@@ -86,8 +85,8 @@ TEST(BenchAgainst, APeerWithoutCompilationLeavesThePlainOne) {
 TEST(BenchAgainst, KnowsNoOtherPeer) {
   const TestDirectory directory;
   write_fixture(directory.path());
-  const auto result = run_program(
-      {"bench", "train", "--config", "run.toml", "--against", "jax"}, "", directory.path());
+  const auto result = run_program({"bench", "train", "--config", "run.toml", "--against", "jax"},
+                                  "", directory.path());
   EXPECT_EQ(result.status, 2);
   EXPECT_NE(result.err.find("--against"), std::string::npos) << result.err;
 }
