@@ -89,7 +89,7 @@ class TimedOp {
   /// Until the device has done what it was given: a value read back is there only then.
   void wait() {
     if (!gradient_.is_cpu()) {
-      static_cast<void>((gradient_.flatten()[0] * 1.0).to(at::kCPU));
+      static_cast<void>(gradient_.flatten()[0].to(at::kCPU));
     }
   }
 
