@@ -26,7 +26,8 @@ int stop_signal() {
 }
 
 void end_by_signal() {
-  const int signal = stop_signal();
+  // Where another rank was asked to stop there is no signal here.
+  const int signal = stop_signal() == 0 ? SIGTERM : stop_signal();
   std::fflush(nullptr);
   std::signal(signal, SIG_DFL);
   std::raise(signal);

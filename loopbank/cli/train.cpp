@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/cli/command.h"
+#include "loopbank/cli/rank_session.h"
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/cli/train_evaluation.h"
@@ -13,6 +14,7 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/train/device.h"
 #include "loopbank/train/trainer.h"
 
 namespace loopbank::cli {
@@ -140,20 +142,17 @@ void make_missing_data(const RunConfig& config, const TrainFlags& flags) {
   make_preset_data(config.data, *folder);
 }
 
-void run_train(const TrainFlags& flags) {
-  const auto config = load_run_config(flags.config, flags.overrides);
-  make_missing_data(config, flags);
-  const TrainOptions options{.out = flags.out,
-                             .resume = flags.resume ? ResumeMode::kResume : ResumeMode::kNew,
-                             .show_progress = !runtime_settings().quiet,
-                             .should_stop = [] { return stop_signal() != 0; },
-                             .evaluate = make_evaluation(config)};
-  if (flags.dry_run) {
-    print_run_plan(config, flags, check_run(config, options));
-    return;
-  }
-  watch_signals();
-  const auto result = train(config, options);
+TrainOptions options_of(const RunConfig& config, const TrainFlags& flags) {
+  return {.out = flags.out,
+          .resume = flags.resume ? ResumeMode::kResume : ResumeMode::kNew,
+          .show_progress = !runtime_settings().quiet,
+          .should_stop = [] { return stop_signal() != 0; },
+          .evaluate = make_evaluation(config),
+          .ranks = {},
+          .version = LOOPBANK_VERSION};
+}
+
+void print_result(const TrainResult& result, const RunConfig& config, const TrainFlags& flags) {
   const bool has_validation = result.finished && !config.data.validation.empty();
   if (flags.json) {
     fmt::print("{}\n", to_json(result, flags, has_validation).dump(2));
@@ -163,6 +162,34 @@ void run_train(const TrainFlags& flags) {
   if (!result.finished) {
     log_info("Stopped and saved after step {} of {}. Go on with: {}", result.steps,
              config.training.steps, resume_command(flags));
+  }
+}
+
+void run_train(const TrainFlags& flags) {
+  const auto config = load_run_config(flags.config, flags.overrides);
+  if (flags.dry_run) {
+    make_missing_data(config, flags);
+    print_run_plan(config, flags, check_run(config, options_of(config, flags)));
+    return;
+  }
+  watch_signals();
+  bool finished = false;
+  with_ranks(choose_device(config.training.device), config.training.rank_timeout,
+             [&](const Ranks& ranks) {
+               ranks.agree("training", [&] {
+                 if (ranks.is_first()) {
+                   make_missing_data(config, flags);
+                 }
+               });
+               auto options = options_of(config, flags);
+               options.ranks = ranks;
+               const auto result = train(config, options);
+               finished = result.finished;
+               if (ranks.is_first()) {
+                 print_result(result, config, flags);
+               }
+             });
+  if (!finished) {
     end_by_signal();
   }
 }

@@ -27,12 +27,12 @@ constexpr int64_t kDefaultMasterPort = 29500;
 
 /// One rank of `size`; alone where no launcher started the process.
 struct RankPlace {
-  int64_t rank = 0;            ///< 0 to size - 1
-  int64_t size = 1;            ///< number of ranks
-  int64_t local_rank = 0;      ///< among the ranks of this machine: chooses the GPU
-  std::string master_address;  ///< host of the store through which the ranks meet
+  int64_t rank = 0;              ///< 0 to size - 1
+  int64_t size = 1;              ///< number of ranks
+  int64_t local_rank = 0;        ///< among the ranks of this machine: chooses the GPU
+  std::string master_address{};  ///< host of the store through which the ranks meet
   int64_t master_port = 0;
-  std::string launcher;          ///< torchrun | mpirun | srun; empty: started by hand, alone
+  std::string launcher{};        ///< torchrun | mpirun | srun; empty: started by hand, alone
   bool store_is_served = false;  ///< torchrun's agent serves the store, otherwise rank 0 does
   int64_t restart = 0;           ///< how often torchrun started the ranks anew
 };

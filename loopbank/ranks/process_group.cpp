@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <c10/util/Exception.h>
+#include <c10/util/Logging.h>
 #include <fmt/format.h>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -72,9 +73,17 @@ std::shared_ptr<gloo::transport::Device> gloo_device(const RankPlace& place) {
   return address.empty() ? Gloo::createDefaultDevice() : Gloo::createDeviceForHostname(address);
 }
 
+/// c10d tells stderr of each attempt that fails; what counts comes out as an error of ours.
+void silence_log() {
+#ifdef C10_USE_GLOG
+  FLAGS_minloglevel = google::GLOG_FATAL;
+#endif
+}
+
 }  // namespace
 
 StorePointer open_store(const RankPlace& place, bool serves, std::chrono::milliseconds timeout) {
+  silence_log();
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(place.master_port);
   options.isServer = serves;
@@ -82,7 +91,10 @@ StorePointer open_store(const RankPlace& place, bool serves, std::chrono::millis
   options.waitWorkers = false;
   options.timeout = timeout;
   StorePointer store = c10::make_intrusive<c10d::TCPStore>(place.master_address, options);
-  return c10::make_intrusive<c10d::PrefixStore>(fmt::format("loopbank/{}", place.restart), store);
+  // An agent's store outlives the ranks. One that rank 0 serves is new at each start, and the agents of
+  // a torchrun over several nodes do not count alike.
+  const auto restart = place.store_is_served ? place.restart : 0;
+  return c10::make_intrusive<c10d::PrefixStore>(fmt::format("loopbank/{}", restart), store);
 }
 
 ProcessGroupPointer open_gloo(const StorePointer& store, const RankPlace& place,

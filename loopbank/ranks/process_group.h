@@ -31,7 +31,7 @@ using ProcessGroupPointer = c10::intrusive_ptr<ProcessGroup>;
 using StorePointer = c10::intrusive_ptr<c10d::Store>;
 
 /// A connection to the ranks' TCPStore, which rank 0 serves unless its launcher does; keys are of this
-/// restart alone.
+/// start of the ranks alone.
 /// @param serves  whether this connection is the one that serves it
 /// @throws whatever c10d does
 [[nodiscard]] StorePointer open_store(const RankPlace& place, bool serves,

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <exception>
@@ -19,8 +20,37 @@
 namespace loopbank {
 namespace {
 
+constexpr int64_t kMostNamed = 8;  // ranks in one line
+
 std::chrono::milliseconds milliseconds_of(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(std::ceil(seconds * 1000.0)));
+}
+
+/// Waits for all ranks at the store, before Gloo does and can say less.
+void meet(c10d::Store& store, const RankPlace& place, double seconds) {
+  std::vector<std::string> keys;
+  for (int64_t rank = 0; rank < place.size; ++rank) {
+    keys.push_back(fmt::format("here/{}", rank));
+  }
+  store.set(keys.at(static_cast<size_t>(place.rank)), {1});
+  try {
+    store.wait(keys, milliseconds_of(seconds));
+  } catch (const std::exception&) {
+    std::string absent;
+    int64_t count = 0;
+    for (int64_t rank = 0; rank < place.size; ++rank) {
+      const bool is_here = store.check({keys[static_cast<size_t>(rank)]});
+      if (!is_here && ++count <= kMostNamed) {
+        absent += fmt::format("{}{}", absent.empty() ? "" : ", ", rank);
+      }
+    }
+    fail(
+        ErrorCode::kRanks,
+        "ranks: rank {} expected {} ranks at {}:{} within {:g} s, got none of rank {}{}. Start all "
+        "of them with one MASTER_ADDR and MASTER_PORT that they can reach.",
+        place.rank, place.size, place.master_address, place.master_port, seconds, absent,
+        count > kMostNamed ? fmt::format(" and {} more", count - kMostNamed) : "");
+  }
 }
 
 constexpr char kFailed = '!';  // before the error of a rank, in place of the code
@@ -36,6 +66,7 @@ struct Ranks::Group {
   bool on_cpu = true;
   ExchangeClock clock;
   std::function<std::string(const std::string&)> explain;
+  std::atomic<int64_t> exchanges_begun = 0;
 
   [[noreturn]] void refuse(const std::exception& error) const {
     const auto cause = cause_of(error);
@@ -73,6 +104,7 @@ struct Exchange::State {
     state->group = group;
     state->keeps = std::move(keeps);
     state->finish = std::move(finish);
+    ++group->exchanges_begun;
     if (group->on_cpu) {
       group->clock.start();
     }
@@ -110,6 +142,8 @@ Ranks Ranks::join(const RankPlace& place, at::Device device, const RankSettings&
     return ranks;
   }
   const auto timeout = milliseconds_of(settings.timeout_seconds);
+  const double patience =
+      settings.meeting_seconds > 0.0 ? settings.meeting_seconds : settings.timeout_seconds;
   auto group = std::make_shared<Group>();
   group->place = place;
   group->on_cpu = device.is_cpu();
@@ -117,7 +151,9 @@ Ranks Ranks::join(const RankPlace& place, at::Device device, const RankSettings&
     (void)open_nccl({}, place, timeout);  // says so
   }
   try {
-    group->store = open_store(place, place.rank == 0 && !place.store_is_served, timeout);
+    group->store =
+        open_store(place, place.rank == 0 && !place.store_is_served, milliseconds_of(patience));
+    meet(*group->store, place, patience);
     group->control = open_gloo(group->store, place, timeout);
     group->tensors = group->on_cpu ? group->control : open_nccl(group->store, place, timeout);
   } catch (const Error&) {
@@ -126,7 +162,7 @@ Ranks Ranks::join(const RankPlace& place, at::Device device, const RankSettings&
     fail(ErrorCode::kRanks,
          "ranks: rank {} expected to meet {} ranks at {}:{} within {} s, got \"{}\". Start all of "
          "them with one MASTER_ADDR and MASTER_PORT that they can reach.",
-         place.rank, place.size, place.master_address, place.master_port, settings.timeout_seconds,
+         place.rank, place.size, place.master_address, place.master_port, patience,
          cause_of(error));
   }
   ranks.group_ = std::move(group);
@@ -149,6 +185,7 @@ std::vector<std::string> Ranks::gather(const std::string& mine) const {
   if (is_alone()) {
     return {mine};
   }
+  ++group_->exchanges_begun;
   const auto gather_rows = [&](const at::Tensor& row) {
     std::vector<at::Tensor> in = {row};
     std::vector<std::vector<at::Tensor>> out(1);
@@ -234,8 +271,10 @@ void Ranks::agree(std::string_view what, const std::function<void()>& work) cons
   for (size_t r = 0; r < reports.size(); ++r) {
     if (reports[r][0] == kFailed) {
       const auto code = static_cast<ErrorCode>(std::stoi(reports[r].substr(1, 2)));
-      fail(code, "{}: expected all {} ranks to go on, got the end of rank {}: {}", what, size(), r,
-           reports[r].substr(3));
+      const auto text =
+          fmt::format("{}: expected all {} ranks to go on, got the end of rank {}: {}", what,
+                      size(), r, reports[r].substr(3));
+      throw Error(code, text);
     }
   }
 }
@@ -284,7 +323,12 @@ Exchange Ranks::all_gather(const at::Tensor& mine, const at::Tensor& to) const {
   }
   return Exchange::State::start(group_,
                                 [&](ProcessGroup& group) {
-                                  std::vector<at::Tensor> in = {mine};
+                                  auto input = mine;
+                                  if (!input.is_cpu()) {  // Gloo of LibTorch 1 lacks this
+                                    auto output = to.view(-1);
+                                    return group._allgather_base(output, input);
+                                  }
+                                  std::vector<at::Tensor> in = {input};
                                   std::vector<std::vector<at::Tensor>> out = {to.unbind(0)};
                                   return group.allgather(out, in);
                                 },
@@ -303,6 +347,10 @@ Exchange Ranks::broadcast(const at::Tensor& x, int64_t root) const {
                                   return group.broadcast(tensors, options);
                                 },
                                 {x});
+}
+
+int64_t Ranks::exchanges_begun() const {
+  return group_ ? group_->exchanges_begun.load() : 0;
 }
 
 ExchangeTimes Ranks::take_times() const {

@@ -24,6 +24,7 @@ namespace loopbank {
 
 struct RankSettings {
   double timeout_seconds = 300.0;  ///< how long a rank waits for the others, above 0
+  double meeting_seconds = 0.0;    ///< the same until all have started; 0: timeout_seconds
 };
 
 /// Another rank is gone, or silent for longer than the time-out.
@@ -103,6 +104,9 @@ class Ranks {
   [[nodiscard]] Exchange all_gather(const at::Tensor& mine, const at::Tensor& to) const;
   /// x = rank `root`'s x.
   [[nodiscard]] Exchange broadcast(const at::Tensor& x, int64_t root) const;
+
+  /// How many exchanges this rank has begun. Equal on all ranks whenever none is under way.
+  [[nodiscard]] int64_t exchanges_begun() const;
 
   /// Times since the last call.
   [[nodiscard]] ExchangeTimes take_times() const;

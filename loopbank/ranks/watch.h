@@ -28,6 +28,7 @@ namespace loopbank {
 
 struct WatchSettings {
   double timeout_seconds = 300.0;  ///< without a heartbeat before a rank is given up
+  double exchange_seconds = 0.0;   ///< c10d's own time-out, for its line; 0: the same
   /// Ends the process with the line where an exchange hangs and cannot be interrupted; called from a
   /// thread of the watch. Empty: the line is kept for `explain`.
   std::function<void(const std::string& line)> end = {};

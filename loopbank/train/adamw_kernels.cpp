@@ -16,9 +16,6 @@ namespace {
 
 using namespace loopbank::ops::HWY_NAMESPACE;
 
-// Sums of this many squares in fp32 keep six digits.
-constexpr size_t kSquaresInFp32 = 4096;
-
 void step(const AdamwRange& range, const AdamwCoefficients& by) {
   const auto beta1 = set(by.beta1);
   const auto beta2 = set(by.beta2);

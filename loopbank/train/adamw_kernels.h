@@ -6,6 +6,9 @@
 
 namespace loopbank {
 
+/// Squares that are summed in fp32: sums of so many keep six digits.
+constexpr size_t kSquaresInFp32 = 4096;
+
 /// Contiguous values of a parameter, and what belongs to each.
 struct AdamwRange {
   float* value = nullptr;
@@ -30,7 +33,7 @@ struct AdamwCoefficients {
 /// One step of every value in the range: memory is read and written once.
 void adamw_step(const AdamwRange& range, const AdamwCoefficients& by);
 
-/// The sum of x^2: fp32 within a few thousand values, fp64 over them.
+/// The sum of x^2: fp32 within kSquaresInFp32 values, fp64 over them.
 double sum_of_squares(const float* x, size_t count);
 
 }  // namespace loopbank

@@ -14,10 +14,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "loopbank/train/adamw_kernels.h"
+
 namespace loopbank {
 
-/// Values of a dense gradient whose squares are summed in fp32, as adamw_kernels.h does.
-constexpr int64_t kNormBlock = 4096;
+/// Values of a dense gradient whose squares one process sums in fp32.
+constexpr int64_t kNormBlock = static_cast<int64_t>(kSquaresInFp32);
 /// Bytes of a bucket, unless a parameter is larger: as in PyTorch's DistributedDataParallel.
 constexpr int64_t kBucketBytes = 25'000'000;
 /// A small model has about so many.

@@ -11,6 +11,7 @@ namespace {
 
 /// Of steps, sequences and the like.
 constexpr double kLargestCount = 1e9;
+constexpr double kLongestTimeout = 86400.0;  // seconds: a day
 
 void check_training(const TrainingConfig& training, const ModelConfig& model) {
   if (model.quantization_bits != 0) {
@@ -145,6 +146,9 @@ std::vector<Field> TrainingConfig::fields() {
       Field("halting_alarm_steps", &halting_alarm_steps,
             "steps in a row with a mean of 1 loop or of N loops before a warning; 0: no warning")
           .range(0, kLargestCount),
+      Field("rank_timeout", &rank_timeout,
+            "seconds that a rank waits for the others before it gives them up")
+          .range(1.0, kLongestTimeout),
   };
 }
 

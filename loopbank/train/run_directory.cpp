@@ -9,6 +9,7 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/stopwatch.h"
 
 namespace loopbank {
 namespace {
@@ -17,9 +18,9 @@ namespace fs = std::filesystem;
 
 /// Keys that change no weight.
 bool may_change(const std::string& section, const std::string& key) {
-  static constexpr std::array<std::string_view, 5> kTraining = {
-      "validate_every", "validation_rows", "checkpoint_every", "keep_checkpoints",
-      "halting_alarm_steps"};
+  static constexpr std::array<std::string_view, 6> kTraining = {
+      "validate_every",   "validation_rows",     "checkpoint_every",
+      "keep_checkpoints", "halting_alarm_steps", "rank_timeout"};
   if (section == "evaluation") {
     return true;
   }
@@ -28,6 +29,14 @@ bool may_change(const std::string& section, const std::string& key) {
   }
   return section == "training" &&
          std::find(kTraining.begin(), kTraining.end(), key) != kTraining.end();
+}
+
+/// The folder, once no process holds it or the time is over.
+const fs::path& free_within(double seconds, const fs::path& out) {
+  const Stopwatch watch;
+  (void)FolderLock::wait_to_hold(out, ErrorCode::kCheckpoint,
+                                 [&] { return watch.seconds() >= seconds; });
+  return out;
 }
 
 RunConfig read_stored(const fs::path& path) {
@@ -40,7 +49,8 @@ RunConfig read_stored(const fs::path& path) {
 
 }  // namespace
 
-RunLock::RunLock(const fs::path& out) : FolderLock(out, "trains", ErrorCode::kCheckpoint) {}
+RunLock::RunLock(const fs::path& out, double patience_seconds)
+    : FolderLock(free_within(patience_seconds, out), "trains", ErrorCode::kCheckpoint) {}
 
 void expect_no_run(const fs::path& out) {
   for (const char* name : {"run.toml", "metrics.jsonl", "checkpoints", "model.safetensors"}) {

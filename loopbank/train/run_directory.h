@@ -12,8 +12,10 @@ namespace loopbank {
 class RunLock : public FolderLock {
  public:
   /// Creates the folder if there is none.
+  /// @param patience_seconds  how long a process that trains into it may take to end: ranks that are
+  ///   started again may find their predecessors still there
   /// @throws Error kCheckpoint when another process trains into it, or it cannot be written
-  explicit RunLock(const std::filesystem::path& out);
+  explicit RunLock(const std::filesystem::path& out, double patience_seconds = 0.0);
 };
 
 /// @throws Error kCheckpoint when the folder holds a run already, naming what was found

@@ -37,7 +37,9 @@ namespace loopbank {
 namespace {
 
 constexpr const char* kWhat = "training";  // in errors of other ranks
-constexpr size_t kPaceSteps = 20;          // steps that the shown speed is the mean of
+/// How long ranks that are started again wait for those before them to end: torchrun's patience and more.
+constexpr double kPredecessorSeconds = 45.0;
+constexpr size_t kPaceSteps = 20;  // steps that the shown speed is the mean of
 
 /// Each rank of a machine has a GPU of its own, which is found to have room for the run.
 at::Device device_of(const RunConfig& config, const Ranks& ranks) {
@@ -66,7 +68,7 @@ class Run {
         forward_(config_.training.forward_options()),
         alarm_(config_) {
     if (ranks_.is_first()) {
-      lock_.emplace(options.out);
+      lock_.emplace(options.out, ranks_.is_alone() ? 0.0 : kPredecessorSeconds);
     }
     if (data_.validation) {
       validator_.emplace(data_.validation, data_.tokenizer, config_.training, ranks_);

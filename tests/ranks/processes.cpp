@@ -21,10 +21,31 @@ struct Process {
   int answer = -1;  // the end of a pipe
 };
 
+/// Returns when rank 0 serves its store: c10d would look again only after a second.
+void wait_for_store(int64_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  for (int tries = 0; tries < 500; ++tries) {
+    const int descriptor = socket(AF_INET, SOCK_STREAM, 0);
+    const bool is_there =
+        connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+    close(descriptor);
+    if (is_there) {
+      return;
+    }
+    usleep(10'000);
+  }
+}
+
 std::string answer_of(const RankPlace& place, double timeout_seconds,
                       const std::function<std::string(const Ranks&)>& body) {
   try {
     at::set_num_threads(1);
+    if (place.rank > 0) {
+      wait_for_store(place.master_port);
+    }
     return body(Ranks::join(place, at::kCPU, {.timeout_seconds = timeout_seconds}));
   } catch (const Error& error) {
     return fmt::format("error {}: {}", exit_status(error.code()), error.what());

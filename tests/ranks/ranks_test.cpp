@@ -151,8 +151,7 @@ TEST(Ranks, ARankThatDoesNotComeEndsTheOthersAfterTheTimeOut) {
     (void)Ranks::join(place, at::kCPU, {.timeout_seconds = 1.0});
     return std::string("met");
   });
-  EXPECT_TRUE(
-      answers[0].starts_with("error 7: ranks: rank 0 expected to meet 2 ranks at 127.0.0.1"))
+  EXPECT_TRUE(answers[0].starts_with("error 7: ranks: rank 0 expected 2 ranks at 127.0.0.1"))
       << answers[0];
 }
 

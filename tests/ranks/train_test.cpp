@@ -96,6 +96,28 @@ TEST(TrainOverRanks, FourRanksGiveTheBitsOfOneWithTheSamePasses) {
   expect_same_runs(one, four, run);
 }
 
+TEST(TrainOverRanks, ADenseModelWithTiedEmbeddingsToo) {
+  const DiskDirectory directory;
+  auto run = tiny_run(directory);
+  run.model.max_loops = 0;
+  run.model.local_memory_slots = 0;
+  run.model.global_memory_slots = 0;
+  run.model.tie_word_embeddings = true;
+  const auto one = directory.path() / "one", two = directory.path() / "two";
+  expect_agreement(train_on(1, run, quiet(one)));
+  expect_agreement(train_on(2, run, quiet(two)));
+  expect_same_runs(one, two, run);
+}
+
+TEST(TrainOverRanks, ARankWithoutAPassTakesPartInTheRest) {
+  const DiskDirectory directory;
+  const auto run = tiny_run(directory);  // of two passes
+  const auto one = directory.path() / "one", three = directory.path() / "three";
+  expect_agreement(train_on(1, run, quiet(one)));
+  expect_agreement(train_on(3, run, quiet(three)));
+  expect_same_runs(one, three, run);
+}
+
 TEST(TrainOverRanks, SeveralPassesARankGiveTheLossesOfOneWithin1e6) {
   const DiskDirectory directory;
   auto run = tiny_run(directory);
@@ -180,6 +202,23 @@ TEST(TrainOverRanks, RanksWithOtherSettingsAreFoundBeforeTheFirstStep) {
                 "error 7: training: expected the same training.seed on all ranks, got 0 on ranks "
                 "0 and 2, 5 on rank 1. Start all of them with one program, config and data."));
   EXPECT_FALSE(std::filesystem::exists(out / "metrics.jsonl"));
+}
+
+TEST(TrainOverRanks, RanksOfAnotherVersionAreFoundBeforeTheFirstStep) {
+  const DiskDirectory directory;
+  const auto run = tiny_run(directory);
+  const auto out = directory.path() / "run";
+  const auto answers = run_ranks(2, [&](const Ranks& ranks) {
+    auto options = quiet(out);
+    options.ranks = ranks;
+    options.version = ranks.rank() == 1 ? "0.0.9" : "0.1.0";
+    return std::to_string(train(run, options).steps);
+  });
+  for (const auto& answer : answers) {
+    EXPECT_EQ(answer,
+              "error 7: training: expected the same version of loopbank on all ranks, got 0.1.0 on "
+              "rank 0, 0.0.9 on rank 1. Start all of them with one program, config and data.");
+  }
 }
 
 TEST(TrainOverRanks, AFolderThatHoldsARunEndsAllRanks) {

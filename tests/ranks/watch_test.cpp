@@ -152,7 +152,7 @@ TEST(RankWatch, WhereAllAnswerTheNetworkIsSlow) {
   EXPECT_EQ(
       line,
       "every rank answers, but an exchange failed: Timed out waiting 4000ms. A slow or partly "
-      "cut network: raise training.rank_timeout (2 s)");
+      "cut network: raise training.rank_timeout (2 s passed)");
 }
 
 TEST(RankWatch, AStoreThatIsGoneNamesItsRank) {

@@ -79,9 +79,15 @@ TEST(BucketLayout, BlocksComeInTheOrderOfOneProcess) {
 }
 
 TEST(BucketLayout, TheNormAddsBlocksWithinAPartFirst) {
-  const std::vector<BlockPlace> places = {{0, 0, true}, {1, 0, false}, {0, 1, true}};
-  // 1e16 swallows each 1, but not their sum.
-  EXPECT_EQ(norm_of_blocks(places, {{1.0, 1.0}, {1e16}}), std::sqrt(1.0 + 1e16 + 1.0));
+  // 1e16 swallows each 1, but not the sum of eight.
+  std::vector<BlockPlace> places = {{0, 0, true}, {1, 0, true}};
+  std::vector<std::vector<double>> sums = {{1e16}, {1.0}};
+  for (int64_t i = 1; i < 8; ++i) {
+    places.push_back({1, i, false});
+    sums[1].push_back(1.0);
+  }
+  EXPECT_EQ(norm_of_blocks(places, sums), std::sqrt(1e16 + 8.0));
+  EXPECT_NE(norm_of_blocks(places, sums), std::sqrt(1e16));
   EXPECT_EQ(norm_of_blocks({{0, 0, true}, {0, 1, true}}, {{9.0, 16.0}}), 5.0);
 }
 

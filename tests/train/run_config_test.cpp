@@ -72,6 +72,7 @@ TEST(RunConfig, ComesBackFromItsOwnToml) {
   config.optimizer.router_multiplier = 0.5;
   config.training.ponder_warmup_fraction = 0.1;
   config.training.halting_alarm_steps = 7;
+  config.training.rank_timeout = 30.5;
   config.training.seed = 1234567890123;
   config.data.train = std::vector<std::string>{"a.tokens", "b/*.bin"};
   config.data.train_weights = {0.7, 3.0};
