@@ -10,6 +10,8 @@
 
 #include "../ops/gradient_check.h"
 #include "kernel_check.h"
+#include "loopbank/ops/cuda/launches.h"
+#include "loopbank/ops/cuda/tensors.h"
 #include "loopbank/ops/elementwise.h"
 #include "loopbank/ops/gated_sum.h"
 #include "loopbank/ops/memory_read.h"
@@ -52,7 +54,7 @@ at::ScalarType result_type(const at::Tensor& x, at::ScalarType type) {
 /// rounded.
 constexpr Tolerance kNormGradients{.fp32 = 5e-5, .bf16 = 2 * kOneRoundingToBf16};
 
-TEST(Kernels, RmsNorm) {
+TEST(CudaKernels, RmsNorm) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     const auto x = random.normal({size.rows, size.width}, dtype);
@@ -71,7 +73,23 @@ TEST(Kernels, RmsNorm) {
   });
 }
 
-TEST(Kernels, LayerNorm) {
+TEST(CudaKernels, RmsNormMeetsTheGradientsOfItsInput) {
+  RandomTensors random;
+  for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
+    expect_kernels_are_definition(
+        {.fused = [&](const auto& in) -> std::vector<at::Tensor> {
+           const auto both = cuda::rms_norm_and_input(in[0], in[1], kEps, dtype);
+           return {both.y, both.x * 2};
+         },
+         .definition = [&](const auto& in) -> std::vector<at::Tensor> {
+           return {rms_norm(in[0], in[1], kEps, result_type(in[0], dtype)), in[0] * 2};
+         },
+         .tolerance = {.fp32 = 5e-5, .bf16 = 3 * kOneRoundingToBf16}},
+        {random.normal({size.rows, size.width}, dtype), random.normal({size.width}, at::kFloat)});
+  });
+}
+
+TEST(CudaKernels, LayerNorm) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     if (size.width == 1) {
@@ -92,7 +110,7 @@ TEST(Kernels, LayerNorm) {
   });
 }
 
-TEST(Kernels, Swiglu) {
+TEST(CudaKernels, Swiglu) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     expect_kernels_are_definition(
@@ -103,7 +121,7 @@ TEST(Kernels, Swiglu) {
   });
 }
 
-TEST(Kernels, ScaledResidual) {
+TEST(CudaKernels, ScaledResidual) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     const auto state = random.normal({size.rows, size.width}, at::kFloat);
@@ -121,7 +139,7 @@ TEST(Kernels, ScaledResidual) {
   });
 }
 
-TEST(Kernels, GatedSum) {
+TEST(CudaKernels, GatedSum) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     for (const int64_t banks : {1, 2}) {
@@ -147,7 +165,7 @@ TEST(Kernels, GatedSum) {
   });
 }
 
-TEST(Kernels, MixByHalting) {
+TEST(CudaKernels, MixByHalting) {
   RandomTensors random;
   for_each_row_case([&](const RowsAndWidth& size, auto dtype) {
     for (const int64_t loops : {1, 3}) {
@@ -169,7 +187,7 @@ TEST(Kernels, MixByHalting) {
   });
 }
 
-TEST(Kernels, HaltingDistribution) {
+TEST(CudaKernels, HaltingDistribution) {
   RandomTensors random;
   for (const int64_t loops : {1, 2, 5, 16}) {
     std::vector<at::Tensor> logits;
@@ -199,7 +217,7 @@ constexpr HeadSizes kHeadSizes[] = {{1, 1, 1, 1, 2},     {2, 5, 3, 1, 6},  {1, 9
                                     {2, 37, 12, 12, 64}, {1, 3, 5, 5, 96}, {1, 4, 2, 1, 512},
                                     {3, 2, 6, 2, 22}};
 
-TEST(Kernels, RotatedHeads) {
+TEST(CudaKernels, RotatedHeads) {
   RandomTensors random;
   for (const auto dtype : kFusedDtypes) {
     for (const auto& size : kHeadSizes) {
@@ -230,7 +248,7 @@ TEST(Kernels, RotatedHeads) {
   }
 }
 
-TEST(Kernels, RotatedHeadsOfKeysAlone) {
+TEST(CudaKernels, RotatedHeadsOfKeysAlone) {
   RandomTensors random;
   const auto kv = random.normal({7, 2 * 3 * 16}, at::kBFloat16);
   const auto angles = rotary_table(0, 7, 16, kRotaryBase, at::kCPU);
@@ -246,7 +264,61 @@ TEST(Kernels, RotatedHeadsOfKeysAlone) {
   EXPECT_EQ(fused.query.numel(), 0);
 }
 
-TEST(Kernels, MemoryRead) {
+/// The same values, two bytes past a multiple of 16.
+at::Tensor unaligned(const at::Tensor& x) {
+  const auto larger = at::full({x.numel() + 1}, 0.0, x.options());
+  const auto view = larger.narrow(0, 1, x.numel()).view(x.sizes());
+  view.copy_(x);
+  return view;
+}
+
+TEST(CudaKernels, TakeMemoryThatDoesNotBeginOnAVector) {
+  RandomTensors random;
+  const at::NoGradGuard no_grad;
+  const auto qkv = random.normal({5, 3 * 128}, at::kBFloat16);
+  const auto angles = rotary_table(0, 5, 128, kRotaryBase, at::kCPU);
+  const HeadNorm norm{.query_weight = random.normal({128}, at::kFloat),
+                      .key_weight = random.normal({128}, at::kFloat),
+                      .eps = kEps};
+  const AttentionHeads heads{.query = 1, .key = 1};
+  const auto expected = cuda::rotated_heads(qkv, heads, angles, norm);
+  const auto actual = cuda::rotated_heads(unaligned(qkv), heads, angles, norm);
+  EXPECT_TRUE(actual.query.equal(expected.query) && actual.key.equal(expected.key) &&
+              actual.value.equal(expected.value));
+  const auto x = random.normal({3, 256}, at::kFloat);
+  EXPECT_TRUE(cuda::swiglu(unaligned(x)).equal(cuda::swiglu(x)));
+  expect_close(cuda::rms_norm(unaligned(x), norm.query_weight.repeat({2}), kEps, at::kFloat),
+               cuda::rms_norm(x, norm.query_weight.repeat({2}), kEps, at::kFloat).to(at::kDouble),
+               1e-6);
+}
+
+TEST(CudaKernels, RefuseWideHeadsThatDoNotBeginOnAVector) {
+  const auto qkv = unaligned(at::full({1, 3 * 128}, 1.0, at::kFloat));
+  const auto row = at::full({128}, 1.0, at::kFloat);
+  const auto of_row = cuda::floats_of(row);
+  const cuda::Floats angles{.data = of_row.data, .size = 64};
+  expect_error(
+      ErrorCode::kDevice,
+      "rotary: expected the kernel to start, got \"wide heads in memory that does not begin "
+      "on 16 bytes\".",
+      [&] {
+        cuda::rotary_forward({.qkv = cuda::values_of(qkv),
+                              .cosines = angles,
+                              .sines = angles,
+                              .query_weight = of_row,
+                              .key_weight = of_row,
+                              .query = cuda::values_of(row),
+                              .key = cuda::values_of(row),
+                              .rows = 1,
+                              .positions = 1,
+                              .num_queries = 1,
+                              .num_keys = 1,
+                              .width = 128},
+                             nullptr);
+      });
+}
+
+TEST(CudaKernels, MemoryRead) {
   RandomTensors random;
   for (const auto dtype : kFusedDtypes) {
     const std::vector<at::Tensor> inputs = {random.normal({2, 5, 24}, dtype),

@@ -18,7 +18,8 @@
 #ifdef __CUDACC__
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
-#define LOOPBANK_KERNEL(threads) static __global__ void __launch_bounds__(threads)
+// One block at least: where nothing is said, ptxas spills registers to fit more.
+#define LOOPBANK_KERNEL(threads) static __global__ void __launch_bounds__(threads, 1)
 #define LOOPBANK_DEVICE __device__ __forceinline__
 #define LOOPBANK_SHARED(type, name, count) __shared__ type name[count]
 #define LOOPBANK_UNROLL _Pragma("unroll")

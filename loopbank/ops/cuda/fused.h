@@ -44,6 +44,15 @@ inline constexpr bool kIsBuilt = false;  // and what is declared here is not def
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out);
+
+struct NormAndInput {
+  at::Tensor y;  ///< rms_norm(x)
+  at::Tensor x;  ///< the input again, for its other readers
+};
+/// rms_norm whose backward pass also adds the gradient that the other readers of x give it, which
+/// autograd would do in a pass of its own.
+NormAndInput rms_norm_and_input(const at::Tensor& x, const at::Tensor& weight, double eps,
+                                at::ScalarType out);
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       double eps, at::ScalarType out);
 

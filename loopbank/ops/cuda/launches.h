@@ -53,7 +53,8 @@ struct NormBackward {
   Floats weight;    ///< [width]
   Floats mean;      ///< [rows], null for rms_norm
   Floats inverse;   ///< [rows]
-  Values dx;        ///< [rows, width], in the type of x
+  Values more;      ///< [rows, width], what other readers of x add to dx; null for nothing
+  Values dx;        ///< [rows, width]; both in the type of x
   Floats dweights;  ///< [partial_sums(rows), width]
   Floats dbiases;   ///< [partial_sums(rows), width], with a mean
   int64_t rows = 0;

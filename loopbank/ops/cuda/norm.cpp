@@ -58,7 +58,9 @@ at::Tensor kept_for_backward(AutogradContext* ctx, const DeviceNorm& norm) {
 }
 
 /// Of x [..., D], weight [D], bias [D] where there is one.
-variable_list norm_gradients(AutogradContext* ctx, const at::Tensor& gradient) {
+/// @param more  [..., D], the gradient of x from elsewhere; undefined for none
+variable_list norm_gradients(AutogradContext* ctx, const at::Tensor& gradient,
+                             const at::Tensor& more = {}) {
   const auto saved = ctx->get_saved_variables();
   const auto& x = saved[0];  // [..., D]
   const auto& mean = saved[3];
@@ -66,6 +68,7 @@ variable_list norm_gradients(AutogradContext* ctx, const at::Tensor& gradient) {
   const auto width = x.size(-1);
   const auto rows = x.numel() / width;
   const auto dy = dense(gradient);  // [..., D]
+  const auto dense_more = more.defined() ? dense(more) : more;
   const auto dx = at::empty_like(x);
   const auto sums = [&] { return empty_on(x, {partial_sums(rows), width}, at::kFloat); };
   const auto dweights = sums();
@@ -75,6 +78,7 @@ variable_list norm_gradients(AutogradContext* ctx, const at::Tensor& gradient) {
                  .weight = floats_of(saved[1]),
                  .mean = floats_of(mean),
                  .inverse = floats_of(saved[2]),
+                 .more = values_of(dense_more),
                  .dx = values_of(dx),
                  .dweights = floats_of(dweights),
                  .dbiases = floats_of(dbiases),
@@ -93,6 +97,20 @@ class DeviceRmsNorm : public torch::autograd::Function<DeviceRmsNorm> {
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
     const auto of_inputs = norm_gradients(ctx, gradients[0]);
+    return {of_inputs[0], of_inputs[1], at::Tensor(), at::Tensor()};
+  }
+};
+
+/// With the input as a second result, so that both gradients of it meet in one pass.
+class DeviceNormAndInput : public torch::autograd::Function<DeviceNormAndInput> {
+ public:
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                               double eps, at::ScalarType out) {
+    return {kept_for_backward(ctx, norm_on_device(x, weight, at::Tensor(), eps, out)), x};
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    const auto of_inputs = norm_gradients(ctx, gradients[0], gradients[1]);
     return {of_inputs[0], of_inputs[1], at::Tensor(), at::Tensor()};
   }
 };
@@ -117,6 +135,16 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, a
   const ProfiledOp op("loopbank::rms_norm");
   return at::GradMode::is_enabled() ? DeviceRmsNorm::apply(x, weight, eps, out)
                                     : norm_on_device(x, weight, at::Tensor(), eps, out).y;
+}
+
+NormAndInput rms_norm_and_input(const at::Tensor& x, const at::Tensor& weight, double eps,
+                                at::ScalarType out) {
+  if (!at::GradMode::is_enabled()) {
+    return {rms_norm(x, weight, eps, out), x};
+  }
+  const ProfiledOp op("loopbank::rms_norm");
+  const auto both = DeviceNormAndInput::apply(x, weight, eps, out);
+  return {both[0], both[1]};
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

@@ -29,13 +29,14 @@ void backward_of_types(const NormBackward& call, Stream stream) {
                                 .weight = global_const(call.weight),
                                 .mean = global_const(call.mean),
                                 .inverse = global_const(call.inverse),
+                                .more = global<const X>(call.more),
                                 .dx = global<X>(call.dx),
                                 .dweights = global_floats(call.dweights),
                                 .dbiases = global_floats(call.dbiases),
                                 .rows = call.rows,
                                 .width = call.width};
-  const bool is_wide =
-      takes_wide_vectors(call.width, of.dy.data, of.x.data, of.weight.data, of.dx.data);
+  const bool is_wide = takes_wide_vectors(call.width, of.dy.data, of.x.data, of.weight.data,
+                                          of.more.data, of.dx.data);
   with_columns(is_wide, call.width, [&](auto vector, auto chunks) {
     launch("rms_norm backward", norm_backward_rows<X, Y, vector(), chunks(), kCentered>,
            summed_rows(call.rows, chunks()), stream, of);

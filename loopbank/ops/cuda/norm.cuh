@@ -78,6 +78,7 @@ struct NormBackwardOf {
   Global<const Y> dy;
   Global<const X> x;
   Global<const float> weight, mean, inverse;
+  Global<const X> more;
   Global<X> dx;
   Global<float> dweights, dbiases;
   int64_t rows, width;
@@ -85,6 +86,7 @@ struct NormBackwardOf {
 
 /// With n = (x - mean) inverse, g = w dy:
 ///     dx = inverse (g - mean(g n) n - mean(g) of layer_norm)    dw = sum_rows dy n    db = sum_rows dy
+/// To dx comes what other readers of x ask for.
 template <class X, class Y, int kVector, int kChunks, bool kCentered>
 LOOPBANK_KERNEL(kChunks > 0 ? kMostThreads : kLanes)
 norm_backward_rows(NormBackwardOf<X, Y> call) {
@@ -132,6 +134,14 @@ norm_backward_rows(NormBackwardOf<X, Y> call) {
         LOOPBANK_UNROLL
         for (int i = 0; i < kVector; ++i) {
           n[i] = inverse * (of_dy[i] * weights[i] - of_gn * n[i] - of_g);
+        }
+        if (call.more) {
+          float more[kVector];
+          call.more.load(row * call.width + column, more);
+          LOOPBANK_UNROLL
+          for (int i = 0; i < kVector; ++i) {
+            n[i] += more[i];
+          }
         }
         call.dx.store(row * call.width + column, n);
       });

@@ -15,6 +15,9 @@ RotaryInputs<T> inputs_of(const RotaryForward& call, int vector) {
   while (lanes * vector < call.width / 2) {
     lanes *= 2;
   }
+  if (lanes > kLanes) {
+    launch_failed("rotary", "wide heads in memory that does not begin on 16 bytes");
+  }
   return {.qkv = global<const T>(call.qkv),
           .cosines = global_const(call.cosines),
           .sines = global_const(call.sines),

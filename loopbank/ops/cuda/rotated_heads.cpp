@@ -1,5 +1,6 @@
 /// rotated_heads (rotated_heads.h) on a GPU, for self_attention too. Saved for backward: qkv, angles
-/// and weights. The values are rows of qkv, not a copy: attention takes them with their strides.
+/// and weights, all aligned, since heads wider than 64 are taken in vectors alone. The values are rows
+/// of qkv, not a copy: attention takes them with their strides.
 
 #include "loopbank/ops/cuda/fused.h"
 
@@ -65,11 +66,11 @@ class DeviceRotatedHeads : public torch::autograd::Function<DeviceRotatedHeads> 
                                const at::Tensor& query_weight, const at::Tensor& key_weight,
                                const at::Tensor& cosines, const at::Tensor& sines,
                                int64_t num_queries, int64_t num_keys, double eps) {
-    const DenseHeads in{.qkv = dense(qkv),
-                        .cosines = dense(cosines),
-                        .sines = dense(sines),
-                        .query_weight = dense(query_weight),
-                        .key_weight = dense(key_weight)};
+    const DenseHeads in{.qkv = aligned(qkv),
+                        .cosines = aligned(cosines),
+                        .sines = aligned(sines),
+                        .query_weight = aligned(query_weight),
+                        .key_weight = aligned(key_weight)};
     ctx->save_for_backward({in.qkv, in.cosines, in.sines, in.query_weight, in.key_weight});
     ctx->saved_data["num_queries"] = num_queries;
     ctx->saved_data["num_keys"] = num_keys;
@@ -85,9 +86,9 @@ class DeviceRotatedHeads : public torch::autograd::Function<DeviceRotatedHeads> 
                         .query_weight = saved[3],
                         .key_weight = saved[4]};
     const c10::DeviceGuard guard(in.qkv.device());
-    const auto dquery = dense(gradients[0]);  // [R, H, d]
-    const auto dkey = dense(gradients[1]);    // [R, H_kv, d]
-    const auto dvalue = dense(gradients[2]);  // [R, H_kv, d]
+    const auto dquery = aligned(gradients[0]);  // [R, H, d]
+    const auto dkey = aligned(gradients[1]);    // [R, H_kv, d]
+    const auto dvalue = aligned(gradients[2]);  // [R, H_kv, d]
     const auto dqkv = at::empty_like(in.qkv);
     const auto sums = [&] {
       return empty_on(dqkv, {partial_sums(dqkv.size(0)), in.query_weight.size(0)}, at::kFloat);
@@ -120,11 +121,11 @@ RotatedHeads rotated_heads(const at::Tensor& qkv, const AttentionHeads& heads,
     parts = DeviceRotatedHeads::apply(qkv, norm.query_weight, norm.key_weight, angles.cosines,
                                       angles.sines, heads.query, heads.key, norm.eps);
   } else {
-    parts = heads_on_device({.qkv = dense(qkv),
-                             .cosines = dense(angles.cosines),
-                             .sines = dense(angles.sines),
-                             .query_weight = dense(norm.query_weight),
-                             .key_weight = dense(norm.key_weight)},
+    parts = heads_on_device({.qkv = aligned(qkv),
+                             .cosines = aligned(angles.cosines),
+                             .sines = aligned(angles.sines),
+                             .query_weight = aligned(norm.query_weight),
+                             .key_weight = aligned(norm.key_weight)},
                             heads.query, heads.key, norm.eps);
   }
   return {.query = parts[0], .key = parts[1], .value = parts[2]};

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
+#include "loopbank/ops/kernels.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::ops::cuda {
@@ -18,12 +19,19 @@ Floats floats_of(const at::Tensor& x) {
   return x.defined() ? Floats{.data = x.data_ptr<float>(), .size = x.numel()} : Floats();
 }
 
+at::Tensor aligned(const at::Tensor& x) {
+  constexpr uintptr_t kAlignment = 16;
+  const auto rows = dense(x);
+  const bool is_aligned = reinterpret_cast<uintptr_t>(rows.data_ptr()) % kAlignment == 0;
+  return is_aligned ? rows : rows.detach().clone();
+}
+
 at::Tensor empty_on(const at::Tensor& like, at::IntArrayRef sizes, at::ScalarType type) {
   return at::empty(sizes, at::TensorOptions().device(like.device()).dtype(type));
 }
 
 void launch_failed(const char* name, const char* why) {
-  fail(ErrorCode::kDevice, "{}: expected the kernel to start, got \"{}\" from CUDA.", name, why);
+  fail(ErrorCode::kDevice, "{}: expected the kernel to start, got \"{}\".", name, why);
 }
 
 }  // namespace loopbank::ops::cuda

@@ -13,6 +13,9 @@ namespace loopbank::ops::cuda {
 /// Those of a dense fp32 tensor; null for an undefined one.
 [[nodiscard]] Floats floats_of(const at::Tensor& x);
 
+/// The input in rows without gaps that begin on 16 bytes: where only some do, vectors cannot be loaded.
+[[nodiscard]] at::Tensor aligned(const at::Tensor& x);
+
 /// The stream that LibTorch's own kernels on the tensor's device go to now.
 [[nodiscard]] Stream stream_of(const at::Tensor& x);
 

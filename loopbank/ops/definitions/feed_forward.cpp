@@ -5,6 +5,7 @@
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
 #include "loopbank/ops/cpu/row_blocks.h"
+#include "loopbank/ops/cuda/fused.h"
 #include "loopbank/ops/elementwise.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/norm.h"
@@ -50,6 +51,13 @@ bool takes_fused_branch(const at::Tensor& a, const FeedForwardWeights& weights,
          weights.down->prepared() == nullptr && a.numel() / a.size(-1) >= kFewestRowsToBlock;
 }
 
+/// Steps 2 to 5 of x = rms_norm(a).
+at::Tensor of_normed(const at::Tensor& a, const at::Tensor& x, const FeedForwardWeights& weights,
+                     const at::Tensor& scale) {
+  const auto inner = swiglu(linear(x, weights.gate_up));          // [..., F]
+  return scaled_residual(a, linear(inner, weights.down), scale);  // [..., D]
+}
+
 }  // namespace
 
 at::Tensor feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
@@ -63,9 +71,14 @@ at::Tensor feed_forward(const at::Tensor& a, const FeedForwardWeights& weights,
   if (takes_fused_branch(a, weights, scale)) {
     return cpu::feed_forward(a, weights, scale);
   }
-  const auto x = rms_norm(a, weights.norm, weights.eps, weights.gate_up->compute_dtype());
-  const auto inner = swiglu(linear(x, weights.gate_up));          // [..., F]
-  return scaled_residual(a, linear(inner, weights.down), scale);  // [..., D]
+  const auto compute = weights.gate_up->compute_dtype();
+  if constexpr (cuda::kIsBuilt) {
+    if (cuda::takes_fp32(a) && cuda::takes_fp32(weights.norm)) {
+      const auto [x, again] = cuda::rms_norm_and_input(a, weights.norm, weights.eps, compute);
+      return of_normed(again, x, weights, scale);
+    }
+  }
+  return of_normed(a, rms_norm(a, weights.norm, weights.eps, compute), weights, scale);  // [..., D]
 }
 
 }  // namespace loopbank::ops

@@ -5,6 +5,7 @@
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
 #include "loopbank/ops/cpu/row_blocks.h"
+#include "loopbank/ops/cuda/fused.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/norm.h"
 #include "loopbank/support/error.h"
@@ -35,6 +36,12 @@ NormLinear norm_linear(const at::Tensor& a, const at::Tensor& norm, double eps,
   }
   if (takes_fp32 && a.numel() / a.size(-1) >= kFewestRowsToBlock) {
     return cpu::norm_linear(a, norm, eps, weights);
+  }
+  if constexpr (cuda::kIsBuilt) {
+    if (cuda::takes_fp32(a) && cuda::takes_fp32(norm)) {
+      const auto [x, again] = cuda::rms_norm_and_input(a, norm, eps, weights->compute_dtype());
+      return {linear(x, weights), again};
+    }
   }
   return {linear(rms_norm(a, norm, eps, weights->compute_dtype()), weights), a};
 }
