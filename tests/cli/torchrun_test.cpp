@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -18,6 +19,7 @@ namespace loopbank::testing {
 namespace {
 
 constexpr const char* kTorchrun = "/usr/bin/torchrun";
+const std::map<std::string, std::string> kOneThread = {{"OMP_NUM_THREADS", "1"}};
 
 /// `torchrun FLAGS loopbank train ...` with two ranks. Underscores: LibTorch 1.13 knows no other flags;
 /// redirected: its torchrun does not start otherwise on Python 3.11.
@@ -92,10 +94,10 @@ TEST(Torchrun, TwoRanksTrainAsOneProcessDoes) {
   }
   const TestDirectory directory;
   write_fixture(directory.path());
-  const auto alone = run_program(two_pass_words("alone", 5), "", directory.path());
+  const auto alone = run_program(two_pass_words("alone", 5), "", directory.path(), kOneThread);
   EXPECT_EQ(alone.status, 0) << alone.err;
   const auto together = run_command(torchrun_words(two_pass_words("together", 5), "0"), "",
-                                    directory.path(), {{"OMP_NUM_THREADS", "1"}});
+                                    directory.path(), kOneThread);
   EXPECT_EQ(together.status, 0) << together.err;
   EXPECT_EQ(rows_of(directory.path() / "together/metrics.jsonl"),
             rows_of(directory.path() / "alone/metrics.jsonl"));
@@ -109,13 +111,13 @@ TEST(Torchrun, ARankThatIsKilledCostsNoMoreThanTheStepsSinceTheCheckpoint) {
   }
   const TestDirectory directory;
   write_fixture(directory.path());
-  constexpr int kSteps = 400;
-  const auto alone = run_program(two_pass_words("alone", kSteps), "", directory.path());
+  constexpr int kSteps = 200;
+  const auto alone = run_program(two_pass_words("alone", kSteps), "", directory.path(), kOneThread);
   EXPECT_EQ(alone.status, 0) << alone.err;
   ProgramResult together;
   std::thread torchrun([&] {
     together = run_command(torchrun_words(two_pass_words("together", kSteps), "2"), "",
-                           directory.path(), {{"OMP_NUM_THREADS", "1"}});
+                           directory.path(), kOneThread);
   });
   const auto metrics = directory.path() / "together/metrics.jsonl";
   EXPECT_TRUE(wait_for_lines(metrics, 15));
