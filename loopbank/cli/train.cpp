@@ -142,13 +142,13 @@ void make_missing_data(const RunConfig& config, const TrainFlags& flags) {
   make_preset_data(config.data, *folder);
 }
 
-TrainOptions options_of(const RunConfig& config, const TrainFlags& flags) {
+TrainOptions options_of(const RunConfig& config, const TrainFlags& flags, const Ranks& ranks) {
   return {.out = flags.out,
           .resume = flags.resume ? ResumeMode::kResume : ResumeMode::kNew,
           .show_progress = !runtime_settings().quiet,
           .should_stop = [] { return stop_signal() != 0; },
-          .evaluate = make_evaluation(config),
-          .ranks = {},
+          .evaluate = make_evaluation(config, ranks),
+          .ranks = ranks,
           .version = LOOPBANK_VERSION};
 }
 
@@ -169,7 +169,7 @@ void run_train(const TrainFlags& flags) {
   const auto config = load_run_config(flags.config, flags.overrides);
   if (flags.dry_run) {
     make_missing_data(config, flags);
-    print_run_plan(config, flags, check_run(config, options_of(config, flags)));
+    print_run_plan(config, flags, check_run(config, options_of(config, flags, {})));
     return;
   }
   watch_signals();
@@ -181,9 +181,7 @@ void run_train(const TrainFlags& flags) {
                    make_missing_data(config, flags);
                  }
                });
-               auto options = options_of(config, flags);
-               options.ranks = ranks;
-               const auto result = train(config, options);
+               const auto result = train(config, options_of(config, flags, ranks));
                finished = result.finished;
                if (ranks.is_first()) {
                  print_result(result, config, flags);

@@ -73,7 +73,7 @@ std::vector<EvaluationMetrics> rows_of(const EvalReport& report) {
 }  // namespace
 
 std::function<std::vector<EvaluationMetrics>(const LanguageModel&)> make_evaluation(
-    const RunConfig& config) {
+    const RunConfig& config, const Ranks& ranks) {
   if (config.evaluation.tasks.empty()) {
     return {};
   }
@@ -84,6 +84,7 @@ std::function<std::vector<EvaluationMetrics>(const LanguageModel&)> make_evaluat
       std::make_shared<Evaluation>(Evaluation{.tokenizer = open_tokenizer(config.data.tokenizer),
                                               .tasks = tasks_of(config.evaluation),
                                               .options = options_of(config)});
+  evaluation->options.ranks = ranks;
   check_evaluation(config.model, evaluation->tokenizer, evaluation->tasks, evaluation->options);
   return [evaluation](const LanguageModel& model) {
     return rows_of(evaluate(model, evaluation->tokenizer, evaluation->tasks, evaluation->options));

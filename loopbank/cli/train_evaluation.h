@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "loopbank/model/language_model.h"
+#include "loopbank/ranks/ranks.h"
 #include "loopbank/train/metrics.h"
 #include "loopbank/train/run_config.h"
 
@@ -12,8 +13,9 @@ namespace loopbank::cli {
 
 /// What TrainOptions::evaluate takes: scores the tasks in the number type of the training, as
 /// validation does. Empty if the run evaluates nothing.
+/// @param ranks  each scores a share of the tasks; all call what is returned together
 /// @throws Error as load_tasks and evaluate: whatever is wrong with the tasks is found here
 [[nodiscard]] std::function<std::vector<EvaluationMetrics>(const LanguageModel&)> make_evaluation(
-    const RunConfig& config);
+    const RunConfig& config, const Ranks& ranks);
 
 }  // namespace loopbank::cli

@@ -288,7 +288,8 @@ LanguageModel::Hidden Engine::hidden_of(Batch& batch) {
   const auto count = static_cast<int64_t>(batch.ids.size());
   const auto ids = prepared_.workspace().tensor({1, count}, at::kLong);
   std::copy(batch.ids.begin(), batch.ids.end(), ids.data_ptr<int64_t>());
-  return model_.hidden(ids.to(model_.device()), options_of(batch));
+  const auto device = model_.device();  // on the CPU nothing goes through the dispatcher
+  return model_.hidden(device.is_cpu() ? ids : ids.to(device), options_of(batch));
 }
 
 void Engine::count(Batch& batch, const at::Tensor& loops) {

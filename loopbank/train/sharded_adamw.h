@@ -4,8 +4,8 @@
 ///
 /// On the CPU every value, moment and norm has the bits of AdamW on one rank from the same sums.
 ///
-/// Rejected: parameters as views into the buckets, which would save a copy of the values a step (2 %
-/// of the time of an exchange on one machine) and make the optimizer part of the model's memory.
+/// Not tried: parameters as views into the buckets, which would save a copy of the values a step and
+/// make the optimizer part of the model's memory.
 
 #include <ATen/core/Tensor.h>
 
