@@ -32,7 +32,7 @@ void meet(c10d::Store& store, const RankPlace& place, double seconds) {
   for (int64_t rank = 0; rank < place.size; ++rank) {
     keys.push_back(fmt::format("here/{}", rank));
   }
-  store.set(keys.at(static_cast<size_t>(place.rank)), {1});
+  store.set(keys.at(static_cast<size_t>(place.rank)), std::vector<uint8_t>{1});
   try {
     store.wait(keys, milliseconds_of(seconds));
   } catch (const std::exception&) {

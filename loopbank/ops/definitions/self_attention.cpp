@@ -61,14 +61,10 @@ Heads split(const at::Tensor& qkv, const AttentionHeads& heads, const RotaryTabl
           .values = part(heads.query + heads.key, heads.key)};
 }
 
-/// The same by the kernels: what attention takes lies as [B, T, H, d], the values within qkv.
-[[maybe_unused]] Heads rotated_on_device(const at::Tensor& qkv, const AttentionHeads& heads,
-                                         const RotaryTable& angles, const HeadNorm& norm) {
-  const auto batch = qkv.size(0);
-  const auto tokens = qkv.size(1);
-  const auto of_rows = cuda::rotated_heads(qkv.flatten(0, 1), heads, angles, norm);
+/// The same from what the kernels give: [B T, H, d], the values within qkv.
+[[maybe_unused]] Heads by_heads_of(const RotatedHeads& of_rows, int64_t batch) {
   const auto by_heads = [&](const at::Tensor& x) {
-    return x.view({batch, tokens, x.size(1), x.size(2)}).transpose(1, 2);  // [B, H, T, d]
+    return x.view({batch, -1, x.size(1), x.size(2)}).transpose(1, 2);  // [B, H, T, d]
   };
   return {by_heads(of_rows.query), by_heads(of_rows.key), by_heads(of_rows.value)};
 }
@@ -94,7 +90,8 @@ at::Tensor self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
   }
   if constexpr (cuda::kIsBuilt) {
     if (cuda::takes_heads(qkv, angles, norm)) {
-      const auto by_heads = rotated_on_device(qkv, heads, angles, norm);
+      const auto of_rows = cuda::rotated_heads(qkv.flatten(0, 1), heads, angles, norm);
+      const auto by_heads = by_heads_of(of_rows, qkv.size(0));
       return merge(causal_attention(by_heads.queries, by_heads.keys, by_heads.values));
     }
   }
