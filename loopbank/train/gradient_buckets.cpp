@@ -169,8 +169,7 @@ void GradientBuckets::finish() {
     } else if (parameters_[i].value.grad().defined()) {
       fail(ErrorCode::kShape,
            "training: expected the gradient of {} in {} parts, as in the first step, got more. "
-           "Train "
-           "this model on one rank.",
+           "Train this model on one rank.",
            parameters_[i].name, expected_[i]);
     }
   }
