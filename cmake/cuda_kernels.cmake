@@ -2,6 +2,9 @@
 # flags, then objects of the floor ops.
 enable_language(CUDA)
 set(CMAKE_CUDA_FLAGS "$CACHE{CMAKE_CUDA_FLAGS}")  # LibTorch has added the cards that it was made for
+# Programs are linked by the C++ compiler, with its own libstdc++ and not that of an older one that nvcc
+# takes for its host: Debian 13's takes GCC 13.
+list(FILTER CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES EXCLUDE REGEX "/gcc/")
 if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc has C++20
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
