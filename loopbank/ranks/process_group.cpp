@@ -90,6 +90,9 @@ StorePointer open_store(const RankPlace& place, bool serves, std::chrono::millis
   options.numWorkers = static_cast<size_t>(place.size);
   options.waitWorkers = false;
   options.timeout = timeout;
+#if TORCH_VERSION_MAJOR >= 2
+  options.useLibUV = false;  // Debian's LibTorch 2.6 asks for libuv and has none; the other end may
+#endif
   StorePointer store = c10::make_intrusive<c10d::TCPStore>(place.master_address, options);
   // An agent's store outlives the ranks. One that rank 0 serves is new at each start, and the agents of
   // a torchrun over several nodes do not count alike.
