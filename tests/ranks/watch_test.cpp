@@ -60,7 +60,7 @@ class WatchedRanks {
   /// A rank that was there once.
   void name_missing(int64_t rank) const {
     const std::string who = "node9, process 99";
-    store_->set("who/" + std::to_string(rank), {who.begin(), who.end()});
+    store_->set("who/" + std::to_string(rank), std::vector<uint8_t>(who.begin(), who.end()));
   }
   void end_store() { store_.reset(); }
   [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
