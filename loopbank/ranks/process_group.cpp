@@ -77,6 +77,8 @@ std::shared_ptr<gloo::transport::Device> gloo_device(const RankPlace& place) {
 void silence_log() {
 #ifdef C10_USE_GLOG
   FLAGS_minloglevel = google::GLOG_FATAL;
+#else
+  FLAGS_caffe2_log_level = 3;  // of 0 to 3: what is fatal
 #endif
 }
 
