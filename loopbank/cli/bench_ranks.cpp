@@ -1,11 +1,7 @@
 #include "loopbank/cli/bench_ranks.h"
 
 #include <ATen/Parallel.h>
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -17,6 +13,7 @@
 #include "loopbank/cli/rank_session.h"
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/setting_flags.h"
+#include "loopbank/ranks/free_port.h"
 #include "loopbank/ranks/place.h"
 #include "loopbank/study/rank_plan.h"
 #include "loopbank/study/systems.h"
@@ -53,23 +50,6 @@ RunConfig config_of(const RanksFlags& flags) {
   return choose_systems(study_systems(study_preset(Scale::kSmall, overrides)), {"loop3"})
       .front()
       .run;
-}
-
-/// A port of this machine that no program listens on.
-int64_t free_port() {
-  const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  const bool found =
-      ::bind(descriptor, any, size) == 0 && ::getsockname(descriptor, any, &size) == 0;
-  ::close(descriptor);
-  if (!found) {
-    fail(ErrorCode::kRanks, "bench ranks: expected a free port of 127.0.0.1, got none.");
-  }
-  return ntohs(address.sin_port);
 }
 
 /// What one of the processes does: the first prints what all measured.

@@ -30,13 +30,12 @@ class StepAlone : public BatchStep {
   }
   StepTaken take(const Batch& batch, const ForwardOptions& options, const StepRates& rates,
                  bool wants_stop) override {
-    auto taken = take_step(
-        model_, optimizer_, batch,
-        {.rows_a_pass = rows_, .learning_rate = rates.learning_rate, .clip_norm = rates.clip_norm},
-        options);
-    return {
-        {.loss = std::move(taken.batch), .norm = taken.gradient_norm, .should_stop = wants_stop},
-        taken.finite};
+    if (!can_queue_steps(model_.device())) {
+      return BatchStep::take(batch, options, rates, wants_stop);
+    }
+    auto taken = queue_step(model_, optimizer_, batch, rows_, options, rates);
+    taken.found.should_stop = wants_stop;
+    return taken;
   }
   void apply(double learning_rate, double gradient_scale) override {
     optimizer_.step(learning_rate, gradient_scale);

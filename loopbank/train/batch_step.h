@@ -47,18 +47,14 @@ class BatchStep {
   BatchStep(const BatchStep&) = delete;
   BatchStep& operator=(const BatchStep&) = delete;
 
+  /// One step: gradients, their norm, clipping, AdamW where loss and norm are finite; the parameters
+  /// then hold no gradients.
+  ///
+  /// A process alone has a GPU do all of it before anything is read (queued_step.h; LibTorch 2).
   /// @param batch        the whole batch, of which a rank takes its rows
   /// @param wants_stop   whether this rank was asked to stop; the answer holds for all
-  [[nodiscard]] virtual StepGradients gradients(const Batch& batch, const ForwardOptions& options,
-                                                bool wants_stop) = 0;
-  /// All of a step: `gradients`, `apply` where loss and norm are finite, `clear`. A process alone has
-  /// a GPU do it without waiting in between.
   [[nodiscard]] virtual StepTaken take(const Batch& batch, const ForwardOptions& options,
                                        const StepRates& rates, bool wants_stop);
-  /// The optimizer's step with them.
-  virtual void apply(double learning_rate, double gradient_scale) = 0;
-  /// Drops them: after `apply`, or in its place.
-  virtual void clear() = 0;
 
   /// Steps of the optimizer.
   [[nodiscard]] virtual int64_t steps() const = 0;
@@ -66,6 +62,14 @@ class BatchStep {
   [[nodiscard]] virtual NamedTensors moments() const = 0;
   /// @throws Error kCheckpoint as AdamW::restore
   virtual void restore(const NamedTensors& moments, int64_t steps) = 0;
+
+ protected:
+  [[nodiscard]] virtual StepGradients gradients(const Batch& batch, const ForwardOptions& options,
+                                                bool wants_stop) = 0;
+  /// The optimizer's step with them.
+  virtual void apply(double learning_rate, double gradient_scale) = 0;
+  /// Drops them: after `apply`, or in its place.
+  virtual void clear() = 0;
 };
 
 /// @param model  its parameters are kept

@@ -99,10 +99,10 @@ class RankSteps {
   [[nodiscard]] int64_t parameters() const { return parameters_; }
 
   void take_step() {
-    const auto found = step_->gradients(batch_, options_, /*wants_stop=*/false);
-    step_->apply(config_.schedule.initial_rate,
-                 clip_coefficient(found.norm, config_.optimizer.clip_norm));
-    step_->clear();
+    (void)step_->take(
+        batch_, options_,
+        {.learning_rate = config_.schedule.initial_rate, .clip_norm = config_.optimizer.clip_norm},
+        /*wants_stop=*/false);
   }
   void take_passes() {
     clear_gradients(alone_.parameters());

@@ -9,7 +9,6 @@
 #include "loopbank/support/random.h"
 #include "loopbank/support/stopwatch.h"
 #include "loopbank/train/device.h"
-#include "loopbank/train/queued_step.h"
 
 #ifdef LOOPBANK_HAS_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -38,21 +37,18 @@ BenchmarkSteps::BenchmarkSteps(const RunConfig& config, at::Device device)
     : config_(config),
       options_(config.training.forward_options()),
       model_(config.model, device),
-      optimizer_(model_.parameters(), config.optimizer),
+      step_(make_batch_step(model_, config, Ranks())),
       batch_(random_batch(config, device)) {
   model_.parameters().initialize(static_cast<uint64_t>(config.training.seed));
 }
 
 double BenchmarkSteps::run() {
   const Stopwatch watch;
-  const auto& training = config_.training;
-  const auto rows = training.micro_batch > 0 ? training.micro_batch : training.batch;
   const ReproducibleScope scope(model_.device());
-  (void)take_step(model_, optimizer_, batch_,
-                  {.rows_a_pass = rows,
-                   .learning_rate = config_.schedule.initial_rate,
-                   .clip_norm = config_.optimizer.clip_norm},
-                  options_);
+  (void)step_->take(
+      batch_, options_,
+      {.learning_rate = config_.schedule.initial_rate, .clip_norm = config_.optimizer.clip_norm},
+      /*wants_stop=*/false);
   // A GPU has done all its work once a value that the step wrote last has been read.
   (void)model_.parameters().all().back().value.detach().view(-1)[0].item();
   return watch.seconds();

@@ -6,10 +6,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 
 #include "loopbank/data/sampler.h"
 #include "loopbank/model/language_model.h"
-#include "loopbank/train/optimizer.h"
+#include "loopbank/train/batch_step.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank {
@@ -34,7 +35,7 @@ class BenchmarkSteps {
   RunConfig config_;
   ForwardOptions options_;
   LanguageModel model_;
-  AdamW optimizer_;
+  std::unique_ptr<BatchStep> step_;
   Batch batch_;
 };
 

@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "loopbank/ranks/free_port.h"
 #include "loopbank/support/files.h"
 
 namespace loopbank::testing {
@@ -123,20 +122,6 @@ std::vector<RankEnd> RankProcesses::wait(std::chrono::seconds limit) {
     ends[rank].err = read_file(directory_ / fmt::format("rank-{}.err", rank));
   }
   return ends;
-}
-
-int64_t free_port() {
-  const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(descriptor, generic, size) != 0 || ::getsockname(descriptor, generic, &size) != 0) {
-    throw std::runtime_error("no free port");
-  }
-  ::close(descriptor);
-  return ntohs(address.sin_port);
 }
 
 bool wait_for_lines(const std::filesystem::path& path, int64_t lines, std::chrono::seconds limit) {

@@ -49,9 +49,6 @@ class RankProcesses {
   std::vector<bool> is_stopped_;
 };
 
-/// A TCP port that is free now.
-[[nodiscard]] int64_t free_port();
-
 /// Returns once a text file has `lines` lines. @return whether it did within the time
 [[nodiscard]] bool wait_for_lines(const std::filesystem::path& path, int64_t lines,
                                   std::chrono::seconds limit = std::chrono::seconds(60));

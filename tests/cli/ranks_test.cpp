@@ -1,11 +1,7 @@
 /// Commands under several ranks: each does its share, and the first of them speaks.
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -14,6 +10,7 @@
 #include <vector>
 
 #include "fixtures.h"
+#include "loopbank/ranks/free_port.h"
 #include "loopbank/support/files.h"
 #include "program.h"
 #include "tests/support/test_directory.h"
@@ -24,19 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-int port_of_ranks() {
-  const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  EXPECT_EQ(::bind(descriptor, any, size), 0);
-  EXPECT_EQ(::getsockname(descriptor, any, &size), 0);
-  ::close(descriptor);
-  return ntohs(address.sin_port);
-}
-
 /// Runs `loopbank WORDS` as two ranks of one thread; the words are those of a shell. What each prints
 /// on stderr is in rank-0.err and rank-1.err; the exit status is the first's or else the second's.
 ProgramResult run_two_ranks(const std::string& words, const fs::path& directory) {
@@ -45,7 +29,7 @@ ProgramResult run_two_ranks(const std::string& words, const fs::path& directory)
       "RANK=1 LOCAL_RANK=1 {} {} >rank-1.out 2>rank-1.err & second=$!\n"
       "RANK=0 LOCAL_RANK=0 {} {} 2>rank-0.err; first=$?\n"
       "wait $second && exit $first\n",
-      port_of_ranks(), LOOPBANK_PROGRAM, words, LOOPBANK_PROGRAM, words);
+      free_port(), LOOPBANK_PROGRAM, words, LOOPBANK_PROGRAM, words);
   auto result = run_command({"/bin/sh", "-c", script}, "", directory);
   result.err += read_file(directory / "rank-0.err") + read_file(directory / "rank-1.err");
   EXPECT_EQ(read_file(directory / "rank-1.out"), "") << "the second rank has nothing to say";

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "fixtures.h"
+#include "loopbank/ranks/free_port.h"
 #include "program.h"
 #include "rank_processes.h"
 #include "tests/support/test_directory.h"

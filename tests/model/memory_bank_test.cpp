@@ -21,7 +21,7 @@ namespace {
 
 using Seen = std::tuple<int64_t, int64_t, bool>;  // layer, loop, global
 
-LanguageModel two_layers() {
+ModelConfig config_of_two_layers() {
   ModelConfig config;
   config.vocab_size = 20;
   config.hidden_size = 16;
@@ -32,7 +32,11 @@ LanguageModel two_layers() {
   config.max_loops = 2;
   config.local_memory_slots = 5;
   config.global_memory_slots = 3;
-  LanguageModel model(config);
+  return config;
+}
+
+LanguageModel two_layers() {
+  LanguageModel model(config_of_two_layers());
   model.parameters().initialize(/*seed=*/4);
   return model;
 }
@@ -94,14 +98,7 @@ TEST(OnRead, QueriesAndKeysAreThoseOfTheEquation) {
 
 /// A bank of more slots than a sequence has reads, and of fewer than two sequences have.
 LanguageModel between_one_sequence_and_two() {
-  ModelConfig config;
-  config.vocab_size = 20;
-  config.hidden_size = 16;
-  config.intermediate_size = 24;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 2;
-  config.max_position_embeddings = 8;
-  config.max_loops = 2;
+  auto config = config_of_two_layers();
   config.loop_scale_init = 0.0;
   config.local_memory_slots = 20;
   config.global_memory_slots = 14;

@@ -11,6 +11,7 @@
 #include <exception>
 #include <stdexcept>
 
+#include "loopbank/ranks/free_port.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank::testing {
@@ -89,20 +90,6 @@ std::string read_to_end(int descriptor) {
 }
 
 }  // namespace
-
-int64_t free_port() {
-  const int descriptor = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  if (bind(descriptor, any, size) != 0 || getsockname(descriptor, any, &size) != 0) {
-    throw std::runtime_error("no free port");
-  }
-  close(descriptor);
-  return ntohs(address.sin_port);
-}
 
 std::vector<std::string> run_ranks(int64_t count,
                                    const std::function<std::string(const Ranks&)>& body,

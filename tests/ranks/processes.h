@@ -11,9 +11,6 @@
 
 namespace loopbank::testing {
 
-/// A port of 127.0.0.1 that is free now.
-int64_t free_port();
-
 /// Runs `body` in `count` processes of one thread each, and returns what each said: its text, or
 /// "error CODE: ..." with what it threw. A process that was killed says nothing.
 /// @param timeout_seconds  of their exchanges

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "loopbank/ranks/free_port.h"
 #include "loopbank/support/error.h"
 #include "processes.h"
 
@@ -143,10 +144,8 @@ TEST(Ranks, ARankThatIsKilledEndsTheOthersInOneLine) {
 }
 
 TEST(Ranks, ARankThatDoesNotComeEndsTheOthersAfterTheTimeOut) {
-  const RankPlace place{.size = 2,
-                        .master_address = "127.0.0.1",
-                        .master_port = testing::free_port(),
-                        .launcher = {}};
+  const RankPlace place{
+      .size = 2, .master_address = "127.0.0.1", .master_port = free_port(), .launcher = {}};
   const auto answers = run_ranks(1, [&](const Ranks&) {
     (void)Ranks::join(place, at::kCPU, {.timeout_seconds = 1.0});
     return std::string("met");

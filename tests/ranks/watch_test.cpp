@@ -4,15 +4,13 @@
 #include "loopbank/ranks/watch.h"
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <memory>
 #include <thread>
 #include <vector>
 
+#include "loopbank/ranks/free_port.h"
 #include "loopbank/ranks/process_group.h"
 #include "loopbank/support/error.h"
 
@@ -20,20 +18,6 @@ namespace loopbank {
 namespace {
 
 constexpr double kWatchTimeout = 2.0;  // seconds: a quarter of a second a beat
-
-/// A port that is free now.
-int64_t free_port() {
-  const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  EXPECT_EQ(::bind(descriptor, generic, size), 0);
-  EXPECT_EQ(::getsockname(descriptor, generic, &size), 0);
-  ::close(descriptor);
-  return ntohs(address.sin_port);
-}
 
 RankPlace place_at(int64_t rank, int64_t size, int64_t port) {
   RankPlace place;

@@ -10,10 +10,12 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <string>
 
 #include "loopbank/ops/libtorch.h"
-#include "loopbank/train/queued_step.h"
+#include "loopbank/train/batch_step.h"
+#include "loopbank/train/optimizer.h"
 #include "loopbank/train/validation.h"
 #include "small_run.h"
 #include "tests/device/stand_in_device.h"
@@ -45,16 +47,18 @@ Batch some_batch() {
 
 struct Trained {
   LanguageModel model;
-  AdamW optimizer;
-  StepNumbers last;
+  std::unique_ptr<BatchStep> steps;
+  StepTaken last;
 
-  explicit Trained(const ModelConfig& config, at::Device device)
-      : model(config, device), optimizer(model.parameters(), OptimizerConfig()) {
+  explicit Trained(const ModelConfig& config, at::Device device) : model(config, device) {
+    RunConfig run;
+    run.training.micro_batch = 2;
+    steps = make_batch_step(model, run, Ranks());
     model.parameters().initialize(5);
   }
   void step(const ForwardOptions& options = {}) {
-    last = take_step(model, optimizer, some_batch(),
-                     {.rows_a_pass = 2, .learning_rate = 1e-2, .clip_norm = 0.5}, options);
+    last = steps->take(some_batch(), options, {.learning_rate = 1e-2, .clip_norm = 0.5},
+                       /*wants_stop=*/false);
   }
 };
 
@@ -86,16 +90,18 @@ TEST_P(StepOnAnotherDevice, TrainsAsTheCpuDoes) {
   for (int step = 0; step < 2; ++step) {
     here.step(options);
     there.step(options);
-    EXPECT_NEAR(there.last.batch.loss, here.last.batch.loss, 1e-5 * here.last.batch.loss);
-    EXPECT_NEAR(there.last.gradient_norm, here.last.gradient_norm, 1e-4 * here.last.gradient_norm);
-    EXPECT_GT(here.last.gradient_norm, 0.5);  // clipped
-    ASSERT_EQ(there.last.batch.loops_by_layer.size(), 2U);
-    EXPECT_NEAR(there.last.batch.loops_by_layer[1], here.last.batch.loops_by_layer[1], 1e-5);
+    EXPECT_NEAR(there.last.found.loss.loss, here.last.found.loss.loss,
+                1e-5 * here.last.found.loss.loss);
+    EXPECT_NEAR(there.last.found.norm, here.last.found.norm, 1e-4 * here.last.found.norm);
+    EXPECT_GT(here.last.found.norm, 0.5);  // clipped
+    ASSERT_EQ(there.last.found.loss.loops_by_layer.size(), 2U);
+    EXPECT_NEAR(there.last.found.loss.loops_by_layer[1], here.last.found.loss.loops_by_layer[1],
+                1e-5);
   }
   // AdamW divides by the gradient's own size: a weight whose gradient is rounding alone goes anywhere
   // within its 0.02, and a few of them do.
   EXPECT_LT(furthest(here.model, there.model), 1e-3);
-  EXPECT_EQ(there.optimizer.steps(), 2);
+  EXPECT_EQ(there.steps->steps(), 2);
 }
 
 TEST_P(StepOnAnotherDevice, TakesBf16) {
@@ -106,7 +112,7 @@ TEST_P(StepOnAnotherDevice, TakesBf16) {
   options.recompute = GetParam().recompute;
   here.step(options);
   there.step(options);
-  EXPECT_NEAR(there.last.batch.loss, here.last.batch.loss, 1e-2);
+  EXPECT_NEAR(there.last.found.loss.loss, here.last.found.loss.loss, 1e-2);
   EXPECT_TRUE(there.last.finite);
 }
 
@@ -130,12 +136,12 @@ TEST_P(StepOnAnotherDevice, LeavesTheWeightsWithoutAFiniteLoss) {
   norm.detach()[0].fill_(std::numeric_limits<double>::quiet_NaN());
   there.step();
   EXPECT_FALSE(there.last.finite);
-  EXPECT_EQ(there.optimizer.steps(), 1);
+  EXPECT_EQ(there.steps->steps(), 1);
   EXPECT_TRUE(at::equal(other.to(at::kCPU), before));
   norm.detach()[0].fill_(1.0);
   there.step();
   EXPECT_TRUE(there.last.finite);
-  EXPECT_EQ(there.optimizer.steps(), 2);
+  EXPECT_EQ(there.steps->steps(), 2);
   EXPECT_FALSE(at::equal(other.to(at::kCPU), before));
 }
 
