@@ -21,7 +21,7 @@ find_package(zstd REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(Threads REQUIRED)
-find_package(Boost 1.74 REQUIRED CONFIG)  # headers alone: Boost.Math
+find_package(Boost 1.74 REQUIRED CONFIG)  # headers alone: Math, Asio, Beast
 if(NOT LOOPBANK_FUZZ)  # libFuzzer runs one thread, and clang would want an OpenMP of its own
   find_package(OpenMP REQUIRED)
 endif()
@@ -29,6 +29,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET GLOBAL libpcre2-8)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET GLOBAL libhwy)
+pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET GLOBAL prometheus-cpp-core)
 
 include(${CMAKE_CURRENT_LIST_DIR}/libtorch.cmake)
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,7 +43,12 @@ struct Generation {
   std::vector<std::vector<TokenLogProbability>> top;  ///< empty without `logprobs`
   std::vector<double> loops;  ///< of the pass that the token was drawn from, mean over layers
   std::vector<int64_t> text_offsets;  ///< in characters (text_stream.h)
+  /// By token, where the request asked for it.
+  std::vector<std::shared_ptr<const TokenInside>> inside = {};
   int64_t prompt_tokens = 0;
+  /// Of the prompt's tokens from Request::score_from on; the same for every completion.
+  std::shared_ptr<const std::vector<ScoredToken>> prompt_scores = {};
+  std::shared_ptr<const std::vector<TokenId>> prompt = {};  ///< as it was read
   StopReason stop_reason = StopReason::kMaxTokens;
   double mean_loops = 0.0;  ///< expected loops, mean over layers and all tokens read
 };

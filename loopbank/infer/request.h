@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "loopbank/infer/draft.h"
@@ -75,11 +77,28 @@ struct Request {
   /// Where there are some, they stand for max_tokens, and there is one completion. The last one is
   /// not read.
   std::vector<TokenId> forced = {};
+  /// Whether each token that is given out, drawn or scored, brings what its pass did inside the model.
+  bool inside = false;
   /// Receives the logits [V] that each scored token was scored by, during the step.
   std::function<void(int64_t place, std::span<const float> logits)> on_logits = {};
 };
 
 using RequestId = int64_t;
+
+/// What a pass did with one token, layer by layer.
+struct TokenInside {
+  /// What a layer read of a bank, over the loops that the token ran, each weighted by the share of the
+  /// layer's output that passed it.
+  struct BankRead {
+    int64_t layer = 0;  ///< from 0
+    bool global = false;
+    double gate = 0.0;  ///< mean over D
+    std::vector<std::pair<int64_t, double>> top;  ///< slots of most weight and their weights, five
+  };
+  std::vector<double> loops;                 ///< [L]
+  std::vector<std::vector<double>> halting;  ///< per layer [N_l] P_t, 0 behind the last that was run
+  std::vector<BankRead> reads;
+};
 
 enum class StopReason {
   kEndOfText,    ///< the model ended the text
@@ -98,6 +117,7 @@ struct GeneratedToken {
   Sampler::Draw draw;       ///< the token and its log probability
   double loops = 0.0;       ///< of the token before it, which it was drawn after: mean over layers
   double mean_loops = 0.0;  ///< of all tokens read so far
+  std::shared_ptr<const TokenInside> inside = {};  ///< of the pass that it was drawn from
 };
 
 /// A token of a prompt or of what was forced behind it, scored by the tokens before it.
@@ -107,6 +127,8 @@ struct ScoredToken {
   double log_probability = 0.0;
   bool greedy = false;  ///< whether no other token is more probable, and none of a lower id as
   double loops = 0.0;   ///< of the token before it
+  std::vector<TokenLogProbability> top = {};  ///< the `logprobs` most probable ones, best first
+  std::shared_ptr<const TokenInside> inside = {};  ///< of the token before it
 };
 
 struct FinishedCompletion {
