@@ -37,32 +37,32 @@ std::vector<Field> GenerateOptions::fields() {
   return fields;
 }
 
-Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer,
-                     const EngineOptions& options)
-    : model_(model),
-      tokenizer_(tokenizer),
-      engine_(model, with_ids_of(tokenizer, model, options)) {}
-
-Request Generator::request_of(const Prompt& prompt, const GenerateOptions& options,
-                              std::string_view where) const {
+Request request_of(const Prompt& prompt, const GenerateOptions& options, const ModelConfig& config,
+                   const Tokenizer& tokenizer, std::string_view where) {
   auto copy = options;  // fields point to what they may also change
   check_fields(copy.fields(), where);
   check_stop_strings(options.stop, where);
-  options.sampling.check_ids(tokenizer_.vocab_size(), where);
+  options.sampling.check_ids(tokenizer.vocab_size(), where);
   const auto* text = std::get_if<std::string>(&prompt);
-  Request request{.prompt = text != nullptr ? tokenizer_.encode(*text) : std::get<1>(prompt),
+  Request request{.prompt = text != nullptr ? tokenizer.encode(*text) : std::get<1>(prompt),
                   .max_tokens = options.max_tokens,
                   .sampling = options.sampling,
                   .seed = static_cast<uint64_t>(options.seed),
                   .inference = options.inference.options(where),
                   .draft = DraftOptions::parse(options.draft, fmt::format("{}: \"draft\"", where)),
-                  .end_tokens = {tokenizer_.end_of_text()}};
+                  .end_tokens = {tokenizer.end_of_text()}};
   if (request.prompt.empty()) {
-    request.prompt.push_back(tokenizer_.end_of_text());
+    request.prompt.push_back(tokenizer.end_of_text());
   }
-  check_request(request, model_.config(), where);
+  check_request(request, config, where);
   return request;
 }
+
+Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer,
+                     const EngineOptions& options)
+    : model_(model),
+      tokenizer_(tokenizer),
+      engine_(model, with_ids_of(tokenizer, model, options)) {}
 
 RequestId Generator::add(Request request, const std::vector<std::string>& stop,
                          TakeText take_text) {

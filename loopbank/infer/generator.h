@@ -53,6 +53,16 @@ struct Generation {
   double mean_loops = 0.0;  ///< expected loops, mean over layers and all tokens read
 };
 
+/// The request of a prompt, checked. Tokens unknown to the tokenizer (padding of the vocabulary) are
+/// never drawn. From any thread.
+/// @param where  begins the error's text
+/// @throws Error kConfig for a prompt of more than T tokens or with an id outside the model's
+///   vocabulary, a value out of range, a loop budget above N, a logit_bias of an id that is never
+///   drawn, or a stop string that is empty
+[[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
+                                 const ModelConfig& config, const Tokenizer& tokenizer,
+                                 std::string_view where = "generate");
+
 /// Generates with a model and its tokenizer; both must outlive it.
 class Generator {
  public:
@@ -63,14 +73,11 @@ class Generator {
   /// Receives each complete piece of text as it comes; returning false stops the completion.
   using TakeText = std::function<bool(int64_t completion, std::string_view piece)>;
 
-  /// The request of a prompt, checked. Tokens unknown to the tokenizer (padding of the vocabulary)
-  /// are never drawn.
-  /// @param where  begins the error's text
-  /// @throws Error kConfig for a prompt of more than T tokens or with an id outside the model's
-  ///   vocabulary, a value out of range, a loop budget above N, a logit_bias of an id that is never
-  ///   drawn, a stop string that is empty, or more keys and values than the engine may hold
+  /// The same for this model and tokenizer.
   [[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
-                                   std::string_view where = "generate") const;
+                                   std::string_view where = "generate") const {
+    return loopbank::request_of(prompt, options, model_.config(), tokenizer_, where);
+  }
 
   /// Queues what request_of gave.
   /// @param stop  strings that end the text

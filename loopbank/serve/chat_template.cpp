@@ -1,0 +1,1 @@
+#include "loopbank/serve/chat_template.h"
