@@ -18,18 +18,6 @@ using Json = nlohmann::json;
 constexpr std::string_view kPromptForms =
     "a text, a list of token ids, a list of texts or a list of lists of token ids";
 
-std::vector<TokenId> parse_ids(const Json& list, const JsonBody& json, int64_t num_ids) {
-  std::vector<TokenId> ids;
-  ids.reserve(list.size());
-  for (const auto& id : list) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() >= static_cast<uint64_t>(num_ids)) {
-      json.refuse("prompt", fmt::format("token ids from 0 to {}", num_ids - 1), show_json(id));
-    }
-    ids.push_back(id.get<TokenId>());
-  }
-  return ids;
-}
-
 std::vector<Prompt> parse_prompts(const JsonBody& json, int64_t num_ids) {
   const auto& value = json.at("prompt", kPromptForms);
   if (value.is_string()) {
@@ -39,7 +27,7 @@ std::vector<Prompt> parse_prompts(const JsonBody& json, int64_t num_ids) {
     json.refuse("prompt", kPromptForms, value.is_array() ? "an empty list" : show_json(value));
   }
   if (value.front().is_number()) {
-    return {parse_ids(value, json, num_ids)};
+    return {parse_ids(value, json, "prompt", num_ids)};
   }
   if (value.size() > kMostPrompts) {
     json.refuse("prompt", fmt::format("at most {} prompts", kMostPrompts),
@@ -51,7 +39,7 @@ std::vector<Prompt> parse_prompts(const JsonBody& json, int64_t num_ids) {
       json.refuse("prompt", kPromptForms, fmt::format("{} in the list", show_json(prompt)));
     }
     prompts.push_back(prompt.is_string() ? Prompt(prompt.get<std::string>())
-                                         : Prompt(parse_ids(prompt, json, num_ids)));
+                                         : Prompt(parse_ids(prompt, json, "prompt", num_ids)));
   }
   return prompts;
 }
@@ -180,6 +168,19 @@ void expect_model(const std::string& id, const ServedModel& served) {
                                served.id, show_json(Json(id))),
                    "model", "model_not_found");
   }
+}
+
+std::vector<TokenId> parse_ids(const Json& list, const JsonBody& json, const std::string& name,
+                               int64_t num_ids) {
+  std::vector<TokenId> ids;
+  ids.reserve(list.size());
+  for (const auto& id : list) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= static_cast<uint64_t>(num_ids)) {
+      json.refuse(name, fmt::format("token ids from 0 to {}", num_ids - 1), show_json(id));
+    }
+    ids.push_back(id.get<TokenId>());
+  }
+  return ids;
 }
 
 CompletionBody parse_completion_body(std::string_view body, const ServedModel& served) {

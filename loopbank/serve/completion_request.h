@@ -68,5 +68,11 @@ struct BodyFields {
 
 /// @throws ApiError 404 for a model that is not served
 void expect_model(const std::string& id, const ServedModel& served);
+/// Ids in a list of a body.
+/// @param name     of the field
+/// @param num_ids  those from 0 to this, not included, are known
+/// @throws ApiError 400 for another
+[[nodiscard]] std::vector<TokenId> parse_ids(const nlohmann::json& list, const JsonBody& json,
+                                             const std::string& name, int64_t num_ids);
 
 }  // namespace loopbank

@@ -231,6 +231,7 @@ TEST(CompletionAnswer, AStreamPutTogetherIsTheWholeAnswer) {
                             "cmpl-1", 7);
     Json sum = {{"text", ""}, {"loops", {{"tokens", Json::array()}}}, {"inside", Json::array()}};
     const auto append = [](Json& list, const Json& more) {
+      list = list.is_null() ? Json::array() : list;
       list.insert(list.end(), more.begin(), more.end());
     };
     for (const auto& event : streamed(answer, generation)) {
