@@ -92,11 +92,12 @@ struct TokenInside {
   struct BankRead {
     int64_t layer = 0;  ///< from 0
     bool global = false;
-    double gate = 0.0;  ///< mean over D
+    double gate = 0.0;                            ///< mean over D
     std::vector<std::pair<int64_t, double>> top;  ///< slots of most weight and their weights, five
   };
-  std::vector<double> loops;                 ///< [L]
-  std::vector<std::vector<double>> halting;  ///< per layer [N_l] P_t, 0 behind the last that was run
+  std::vector<double> loops;  ///< [L]
+  std::vector<std::vector<double>>
+      halting;  ///< per layer [N_l] P_t, 0 behind the last that was run
   std::vector<BankRead> reads;
 };
 
