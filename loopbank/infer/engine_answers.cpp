@@ -98,19 +98,21 @@ void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
   }
   auto draw = text.sampler->next({logits, static_cast<size_t>(model_.config().vocab_size)});
   const auto token = draw.token;
+  GeneratedToken given{.request = text.job->id,
+                       .completion = text.completion,
+                       .draw = std::move(draw),
+                       .loops = text.loops[text.tokens.size() - 1],
+                       .mean_loops = text.mean_loops()};
   if (std::find(request.end_tokens.begin(), request.end_tokens.end(), token) !=
       request.end_tokens.end()) {
     finish(text, StopReason::kEndOfText, output);
+    output.finished.back().end_token = std::move(given);
     return;
   }
   text.sampler->accept(token);
   text.tokens.push_back(token);
   ++counts_.generated;
-  output.generated.push_back({.request = text.job->id,
-                              .completion = text.completion,
-                              .draw = std::move(draw),
-                              .loops = text.loops[text.tokens.size() - 2],
-                              .mean_loops = text.mean_loops()});
+  output.generated.push_back(std::move(given));
   if (generated + 1 == request.max_tokens) {
     finish(text, StopReason::kMaxTokens, output);
   } else if (text.cache.length() == model_.config().max_position_embeddings) {

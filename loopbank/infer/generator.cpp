@@ -37,6 +37,28 @@ std::vector<Field> GenerateOptions::fields() {
   return fields;
 }
 
+Request make_request(const Prompt& prompt, const GenerateOptions& options,
+                     const ModelConfig& config, const Tokenizer& tokenizer,
+                     std::string_view where) {
+  auto copy = options;  // fields point to what they may also change
+  check_fields(copy.fields(), where);
+  check_stop_strings(options.stop, where);
+  options.sampling.check_ids(tokenizer.vocab_size(), where);
+  const auto* text = std::get_if<std::string>(&prompt);
+  Request request{.prompt = text != nullptr ? tokenizer.encode(*text) : std::get<1>(prompt),
+                  .max_tokens = options.max_tokens,
+                  .sampling = options.sampling,
+                  .seed = static_cast<uint64_t>(options.seed),
+                  .inference = options.inference.options(where),
+                  .draft = DraftOptions::parse(options.draft, fmt::format("{}: \"draft\"", where)),
+                  .end_tokens = {tokenizer.end_of_text()}};
+  if (request.prompt.empty()) {
+    request.prompt.push_back(tokenizer.end_of_text());
+  }
+  check_request(request, config, where);
+  return request;
+}
+
 Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer,
                      const EngineOptions& options)
     : model_(model),
@@ -45,23 +67,7 @@ Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer,
 
 Request Generator::request_of(const Prompt& prompt, const GenerateOptions& options,
                               std::string_view where) const {
-  auto copy = options;  // fields point to what they may also change
-  check_fields(copy.fields(), where);
-  check_stop_strings(options.stop, where);
-  options.sampling.check_ids(tokenizer_.vocab_size(), where);
-  const auto* text = std::get_if<std::string>(&prompt);
-  Request request{.prompt = text != nullptr ? tokenizer_.encode(*text) : std::get<1>(prompt),
-                  .max_tokens = options.max_tokens,
-                  .sampling = options.sampling,
-                  .seed = static_cast<uint64_t>(options.seed),
-                  .inference = options.inference.options(where),
-                  .draft = DraftOptions::parse(options.draft, fmt::format("{}: \"draft\"", where)),
-                  .end_tokens = {tokenizer_.end_of_text()}};
-  if (request.prompt.empty()) {
-    request.prompt.push_back(tokenizer_.end_of_text());
-  }
-  check_request(request, model_.config(), where);
-  return request;
+  return make_request(prompt, options, model_.config(), tokenizer_, where);
 }
 
 RequestId Generator::add(Request request, const std::vector<std::string>& stop,
@@ -102,17 +108,17 @@ bool Generator::give(const Asked& asked, Writing& writing, std::string_view piec
   return !asked.take_text || asked.take_text(writing.result, piece);
 }
 
-bool Generator::take(const Asked& asked, Writing& writing, const GeneratedToken& token) const {
+bool Generator::take(const Asked& asked, Writing& writing, GeneratedToken&& token) const {
   auto& result = writing.result;
   result.tokens.push_back(token.draw.token);
   result.log_probabilities.push_back(token.draw.log_probability);
   result.loops.push_back(token.loops);
   result.mean_loops = token.mean_loops;
   if (!token.draw.top.empty()) {
-    result.top.push_back(token.draw.top);
+    result.top.push_back(std::move(token.draw.top));
   }
   if (token.inside) {
-    result.inside.push_back(token.inside);
+    result.inside.push_back(std::move(token.inside));
   }
   const auto piece = writing.text.push(tokenizer_.token_bytes(token.draw.token));
   result.text_offsets.push_back(writing.text.offsets().back());
@@ -127,11 +133,10 @@ bool Generator::take(const Asked& asked, Writing& writing, const GeneratedToken&
   return true;
 }
 
-Generation Generator::finish(AskedById::iterator asked, int64_t completion, StopReason reason,
-                             double mean_loops) {
-  auto& writing = asked->second.completions[static_cast<size_t>(completion)];
+Generation Generator::finish(AskedById::iterator asked, FinishedCompletion&& finished) {
+  auto& writing = asked->second.completions[static_cast<size_t>(finished.completion)];
   writing.ended = true;
-  if (reason != StopReason::kCancelled) {
+  if (finished.reason != StopReason::kCancelled) {
     const auto piece = writing.text.finish();
     const bool brings_scores = writing.result.tokens.empty() && asked->second.prompt_scores;
     if (!piece.empty() || brings_scores) {
@@ -139,10 +144,11 @@ Generation Generator::finish(AskedById::iterator asked, int64_t completion, Stop
     }
   }
   auto result = std::move(writing.result);
-  result.stop_reason = reason;
+  result.stop_reason = finished.reason;
   result.stop_string = writing.text.stop_string();
+  result.end_token = std::move(finished.end_token);
   result.text_offsets = writing.text.offsets();
-  result.mean_loops = mean_loops;
+  result.mean_loops = finished.mean_loops;
   if (--asked->second.left == 0) {
     asked_.erase(asked);
   }
@@ -158,23 +164,25 @@ std::vector<Generation> Generator::step() {
       asked->second.prompt_scores->push_back(std::move(scored));
     }
   }
-  for (const auto& token : output.generated) {
+  for (auto& token : output.generated) {
     const auto asked = asked_.find(token.request);
     if (asked == asked_.end()) {
       continue;
     }
     auto& writing = asked->second.completions[static_cast<size_t>(token.completion)];
-    if (!writing.ended && !take(asked->second, writing, token)) {
+    if (!writing.ended && !take(asked->second, writing, std::move(token))) {
       engine_.cancel(token.request, token.completion);
-      ended.push_back(
-          finish(asked, token.completion, writing.result.stop_reason, token.mean_loops));
+      ended.push_back(finish(asked, {.request = token.request,
+                                     .completion = token.completion,
+                                     .reason = writing.result.stop_reason,
+                                     .mean_loops = token.mean_loops}));
     }
   }
-  for (const auto& finished : output.finished) {
+  for (auto& finished : output.finished) {
     const auto asked = asked_.find(finished.request);
     if (asked != asked_.end() &&
         !asked->second.completions[static_cast<size_t>(finished.completion)].ended) {
-      ended.push_back(finish(asked, finished.completion, finished.reason, finished.mean_loops));
+      ended.push_back(finish(asked, std::move(finished)));
     }
   }
   return ended;

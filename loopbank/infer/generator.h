@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -52,8 +53,18 @@ struct Generation {
   std::shared_ptr<const std::vector<TokenId>> prompt = {};  ///< as it was read
   StopReason stop_reason = StopReason::kMaxTokens;          ///< known at the end
   std::string stop_string = {};                             ///< that ended it; empty where none did
+  std::optional<GeneratedToken> end_token = {};             ///< the end-of-text token that ended it
   double mean_loops = 0.0;  ///< expected loops, mean over layers and all tokens read
 };
+
+/// The request of a prompt, checked. Of the tokenizer's end-of-text token it says that it ends a text.
+/// @param where  begins the error's text
+/// @throws Error kConfig for a prompt of more than T tokens or with an id outside the model's
+///   vocabulary, a value out of range, a loop budget above N, a logit_bias of an id that is never
+///   drawn, or a stop string that is empty
+[[nodiscard]] Request make_request(const Prompt& prompt, const GenerateOptions& options,
+                                   const ModelConfig& config, const Tokenizer& tokenizer,
+                                   std::string_view where);
 
 /// Generates with a model and its tokenizer; both must outlive it.
 class Generator {
@@ -67,20 +78,17 @@ class Generator {
   /// text, or where no token came and the prompt was scored. Returning false stops the completion.
   using TakeText = std::function<bool(const Generation& so_far, std::string_view piece)>;
 
-  /// The request of a prompt, checked. Tokens unknown to the tokenizer (padding of the vocabulary)
-  /// are never drawn.
-  /// @param where  begins the error's text
-  /// @throws Error kConfig for a prompt of more than T tokens or with an id outside the model's
-  ///   vocabulary, a value out of range, a loop budget above N, a logit_bias of an id that is never
-  ///   drawn, a stop string that is empty, or more keys and values than the engine may hold
+  /// As make_request, of this model. From any thread.
   [[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
                                    std::string_view where = "generate") const;
 
-  /// Queues what request_of gave.
+  /// Queues what request_of gave. Tokens unknown to the tokenizer (padding of the vocabulary) are
+  /// never drawn.
   /// @param stop  strings that end the text
+  /// @throws Error kConfig for more keys and values than the engine may hold
   RequestId add(Request request, const std::vector<std::string>& stop, TakeText take_text = {});
   /// Queues a prompt.
-  /// @throws Error kConfig as request_of
+  /// @throws Error kConfig as request_of, and as the other
   RequestId add(const Prompt& prompt, const GenerateOptions& options, int64_t completions = 1,
                 TakeText take_text = {});
   /// One pass of the engine; the completions that ended with it.
@@ -111,9 +119,8 @@ class Generator {
   /// Adds a piece of text and tells of it; whether the completion goes on.
   static bool give(const Asked& asked, Writing& writing, std::string_view piece);
   /// Whether the completion goes on.
-  bool take(const Asked& asked, Writing& writing, const GeneratedToken& token) const;
-  Generation finish(AskedById::iterator asked, int64_t completion, StopReason reason,
-                    double mean_loops);
+  bool take(const Asked& asked, Writing& writing, GeneratedToken&& token) const;
+  Generation finish(AskedById::iterator asked, FinishedCompletion&& finished);
 
   const LanguageModel& model_;
   const Tokenizer& tokenizer_;

@@ -138,6 +138,8 @@ struct FinishedCompletion {
   StopReason reason = StopReason::kMaxTokens;
   int64_t tokens_read = 0;  ///< the prompt's included
   double mean_loops = 0.0;  ///< mean over layers and those tokens
+  /// The token of `end_tokens` that ended it; absent where it ended for another reason.
+  std::optional<GeneratedToken> end_token = {};
 };
 
 /// What a step has brought.

@@ -255,6 +255,11 @@ TEST(Generator, StopsAtTheEndOfText) {
   const auto result = Generator(model, tokenizer).generate("a", greedy(20));
   EXPECT_EQ(result.text, "b");
   EXPECT_EQ(result.stop_reason, StopReason::kEndOfText);
+  EXPECT_EQ(result.tokens.size(), 1U);
+  ASSERT_TRUE(result.end_token.has_value());
+  EXPECT_EQ(result.end_token->draw.token, tokenizer.end_of_text());
+  EXPECT_NEAR(result.end_token->draw.log_probability, 0.0, 1e-6);
+  EXPECT_EQ(result.end_token->loops, 1.0);
 }
 
 TEST(Generator, StopsWhereTheModelCanReadNoMore) {
@@ -263,6 +268,7 @@ TEST(Generator, StopsWhereTheModelCanReadNoMore) {
   const auto result = Generator(model, tokenizer).generate("abab", greedy(20));
   EXPECT_EQ(result.text, "aba");  // two read, and the one behind them
   EXPECT_EQ(result.stop_reason, StopReason::kContextFull);
+  EXPECT_FALSE(result.end_token.has_value());
 }
 
 TEST(Generator, AnEmptyPromptStartsANewText) {
