@@ -41,6 +41,7 @@ const column = (() => {
     };
     const root = element("dl", { className: "figures" }, part("count", "tokens"),
       part("speed", "tokens/s"), part("loops", "mean loops"), part("first", "first token"), part("time", "in all"));
+    parts.loops.title = "over all tokens that were read, the prompt's included";
     const seconds = (milliseconds) => (milliseconds / 1000).toFixed(2) + " s";
     function show(run) {
       const behind = run.times.length > 1 ? (run.times[run.times.length - 1] - run.times[0]) / 1000 : 0;
@@ -57,12 +58,12 @@ const column = (() => {
   function make(name, page) {
     const own = settings.column(page.model);
     const most = page.model.layers.reduce((sum, loops) => sum + loops, 0) / page.model.layers.length;
-    const view = tokenView.make("Tokens of column " + name, Math.max(...page.model.layers) > 1 ? most : 1,
+    const view = tokenView.make("Tokens of column " + name.toUpperCase(), Math.max(...page.model.layers) > 1 ? most : 1,
       (token) => page.onToken(token, self));
     const sums = figures();
     const status = element("p", { className: "status", attributes: { role: "status" } });
     const notice = element("p", { className: "notice", hidden: true, attributes: { role: "alert" } });
-    const root = element("section", { className: "column", id: "column-" + name, attributes: { "aria-label": "Column " + name } },
+    const root = element("section", { className: "column", id: "column-" + name, attributes: { "aria-label": "Column " + name.toUpperCase() } },
       element("h2", { textContent: name }), element("div", { className: "settings" }, ...own.roots), sums.root, view.root, status, notice);
     let running = null;
 

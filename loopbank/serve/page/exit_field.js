@@ -28,7 +28,7 @@ const exitField = (() => {
   /** @param exits  such as ["all", "cdf:Q"], as the server lists them; @param most  loops of the model */
   function make(exits, most) {
     const kinds = exits.map((name) => name.split(":")[0]).filter((name) => name in kRules);
-    const rule = fields.select("exit", "exit rule", [["", "the server's own"],
+    const rule = fields.select("exit", "exit rule", [["", "server's own"],
       ...kinds.map((kind) => [kind, kind])]);
     const scale = () => kRules[rule.get()].scale(most);
     const threshold = fields.slider("threshold", "threshold", { min: 0, max: 100, step: 1 }, 0,
@@ -68,7 +68,7 @@ const exitField = (() => {
       hard.set(ending ? "1" : "");
     }
     show();
-    return { name: "exit", roots: [root], get, set, mark: rule.mark,
+    return { name: "exit", roots: [root], initial: "", get, set, mark: rule.mark,
       changed: () => get() !== "" };
   }
 

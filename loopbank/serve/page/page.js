@@ -75,11 +75,11 @@ const page = (() => {
 
   function load() {
     const from = new URLSearchParams(location.hash.slice(1));
-    if (from.has("prompt")) find("prompt").value = from.get("prompt");
+    find("prompt").value = from.get("prompt") || "";
     shared.load(from, "");
     columns.forEach((one) => one.settings.load(from, one.name + "."));
     setCompare(from.get("compare") === "1");
-    if (shared.list.slice(4).some((one) => one.changed())) find("more").open = true;
+    if (shared.list.slice(settings.kCommon).some((one) => one.changed())) find("more").open = true;
   }
 
   function legend() {
@@ -177,7 +177,7 @@ const page = (() => {
   function onToken(token, one) {
     columns.filter((other) => other !== one && token !== null && other.view.isPinned() && one.view.isPinned())
       .forEach((other) => other.view.unpin());
-    card.show(token, comparing() ? ", column " + one.name : "");
+    card.show(token, comparing() ? ", column " + one.name.toUpperCase() : "");
   }
 
   /** Texts of memory slots are there where the inspector's report is. */
@@ -194,8 +194,8 @@ const page = (() => {
     shared = settings.shared();
     for (const name of ["a", "b"]) columns.push(column.make(name, { model, onToken, onChange, refused }));
     find("columns").append(...columns.map((one) => one.root), card.root);
-    find("common").append(...shared.roots.slice(0, 4));
-    find("sampling").append(...shared.roots.slice(4));
+    find("common").append(...shared.roots.slice(0, settings.kCommon));
+    find("sampling").append(...shared.roots.slice(settings.kCommon));
     document.title = model.id + " \u00b7 loopbank";
     find("model").textContent = model.id;
     find("lead").textContent = describe();

@@ -15,7 +15,7 @@ const settings = (() => {
       save: (to, prefix) => list.filter((one) => one.changed())
         .forEach((one) => to.set(prefix + one.name, one.get())),
       load: (from, prefix) => list.forEach((one) => {
-        if (from.has(prefix + one.name)) one.set(from.get(prefix + one.name));
+        one.set(from.has(prefix + one.name) ? from.get(prefix + one.name) : one.initial);
       }),
     };
   }
@@ -27,6 +27,9 @@ const settings = (() => {
     const value = Number(text);
     return text.trim() === "" || Number.isNaN(value) ? text : value;
   }
+
+  /** The first four belong to every run, the others to who looks for them. */
+  const kCommon = 4;
 
   function shared() {
     const list = group([
@@ -60,24 +63,26 @@ const settings = (() => {
     const exit = exitField.make(model.exits, most);
     const budget = fields.slider("max_loops", "loop budget", { min: 1, max: most, step: 1 }, most,
       (at) => at === most ? most + " (all)" : String(at));
-    const kv = fields.select("kv", "keys and values", [["", "the server's own"],
+    const kv = fields.select("kv", "keys and values", [["", "server's own"],
       ...model.kv.map((name) => [name, name])]);
     const prefill = fields.check("kv_prefill", "in the prompt too", false);
-    prefill.root.hidden = true;
-    kv.input.addEventListener("change", () => { prefill.root.hidden = kv.get() === ""; });
+    const policy = { ...kv, set: (value) => { kv.set(value); show(); } };
+    const show = () => { prefill.root.hidden = kv.get() === ""; };
+    kv.input.addEventListener("change", show);
+    show();
     const temperature = fields.number("temperature", "temperature", 0.8, { min: 0, step: 0.1 });
-    const list = group(looped ? [exit, budget, temperature, kv, prefill] : [temperature]);
+    const list = group(looped ? [exit, budget, temperature, policy, prefill] : [temperature]);
     const body = () => {
       const made = { temperature: numberOrText(temperature.get()) };
       if (!looped) return made;
       if (exit.get()) made.exit = exit.get();
       if (Number(budget.get()) < most) made.max_loops = Number(budget.get());
       if (kv.get()) made.kv = kv.get();
-      if (prefill.get()) made.kv_prefill = true;
+      if (kv.get() && prefill.get()) made.kv_prefill = true;
       return made;
     };
     return { ...list, body };
   }
 
-  return { column, shared };
+  return { column, kCommon, shared };
 })();
