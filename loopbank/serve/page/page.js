@@ -201,6 +201,7 @@ const page = (() => {
     find("lead").textContent = describe();
     live = liveStrip.make((there) => notice(there ? "" : "The server does not answer. This page looks for it every second."));
     find("live-place").append(live.root);
+    find("bench").hidden = false;
     listen();
     load();
     legend();

@@ -29,7 +29,8 @@ const tokenView = (() => {
   /** @param most  loops that shade fully; @param onShow  gets a token that is looked at, or null */
   function make(label, most, onShow) {
     const id = "tokens-" + ++made;
-    const given = element("span", { className: "given" });
+    const given = element("span", { className: "given", textContent:
+      "Tokens appear here as the model draws them, each shaded by the loops that it took." });
     const text = element("div", { className: "token-text", id, tabIndex: 0,
       attributes: { role: "listbox", "aria-label": label } }, given);
     let tokens = [];
