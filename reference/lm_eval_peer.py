@@ -7,7 +7,7 @@
 with the model's own files (`tokenizer_backend=huggingface`, eight prompts a request). Compared: the
 log-probability of every choice (1e-4 nats), whether it is the greedy one, and both accuracies (equal). A fourth task
 continues the questions of GSM8K at temperature 0; its texts must equal those of `loopbank generate`, which are the
-targets of its exact match.
+targets of its exact match. `local-chat-completions` asks the same by a chat template that adds nothing.
 
 lm_eval cuts what is longer than the model at another place than `loopbank eval` does: documents with a choice
 of more than T tokens are left out of the comparison, and counted. Nothing is fetched: no hub, no data set.
@@ -28,6 +28,7 @@ ASKED = "gsm8k"
 TOLERANCE = 1e-4  # nats, the log-probability of a whole choice
 NEW_TOKENS = 48
 STOPS = ["\n\n", "Question:"]
+CHAT = '[chat]\nuser = "{content}"\n'  # a prompt that is the message and nothing else
 TASK = """task: {name}
 dataset_path: json
 dataset_kwargs:
@@ -131,15 +132,16 @@ def write_tokenizer(model: Path, folder: Path, end_of_text: str) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 
-def run_lm_eval(served: Served, ours: Ours, name: str, settings: list, batch: int) -> tuple:
+def run_lm_eval(served: Served, ours: Ours, name: str, settings: list, more: list, chat: bool = False) -> tuple:
     """Results and samples, by task."""
     entry, out = served.model(), ours.folder / name
-    settings = [f"model={entry['id']}", f"base_url={served.base}/v1/completions"] + settings
-    settings += [f"max_length={entry['max_model_len']}"]
-    tasks = [f"served_{task}" for task in SCORED + (ASKED,)]
-    command = [str(Path(sys.executable).parent / "lm_eval"), "run", "--model", "local-completions"]
+    path = "/v1/chat/completions" if chat else "/v1/completions"
+    settings = [f"model={entry['id']}", f"base_url={served.base}{path}", f"max_length={entry['max_model_len']}"] + settings
+    tasks = [f"served_{task}" for task in ((ASKED,) if chat else SCORED + (ASKED,))]
+    command = [str(Path(sys.executable).parent / "lm_eval"), "run"]
+    command += ["--model", "local-chat-completions" if chat else "local-completions"]
     command += ["--model_args", ",".join(settings), "--tasks", ",".join(tasks), "--include_path", str(ours.folder)]
-    command += ["--batch_size", str(batch), "--log_samples", "--output_path", str(out)]
+    command += ["--log_samples", "--output_path", str(out)] + more
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(ours.folder / "hub")}
     run_quietly(command, offline)
     results = json.loads(next(out.glob("**/results_*.json")).read_text())["results"]
@@ -166,8 +168,7 @@ def compare_choices(task: str, ours: list, result: dict, samples: list) -> tuple
     return largest, count
 
 
-def compare(served: Served, ours: Ours, name: str, settings: list, batch: int) -> None:
-    results, samples = run_lm_eval(served, ours, name, settings, batch)
+def compare_scores(ours: Ours, name: str, results: dict, samples: dict) -> None:
     for task in SCORED:
         key = f"served_{task}"
         largest, count = compare_choices(task, ours.choices[task], results[key], samples[key])
@@ -177,6 +178,9 @@ def compare(served: Served, ours: Ours, name: str, settings: list, batch: int) -
             f" largest difference {largest:.1e} nats; {accuracies}",
             flush=True,
         )
+
+
+def compare_texts(ours: Ours, name: str, results: dict, samples: dict) -> None:
     answers = [sample["resps"][0][0] for sample in samples[f"served_{ASKED}"]]
     expect_equal(len(answers), len(ours.texts), f"{ASKED}: documents")
     for index, (theirs, mine) in enumerate(zip(answers, ours.texts)):
@@ -198,13 +202,22 @@ def main() -> None:
     arguments = parser.parse_args()
     print(versions("lm_eval", "transformers", "tokenizers", "datasets"), flush=True)
     model = model_directory(arguments)
-    with tempfile.TemporaryDirectory() as folder, Served(arguments.program, model) as served:
-        ours = Ours(arguments, model, served, Path(folder))
-        compare(served, ours, "remote", ["tokenizer_backend=remote", "num_concurrent=8"], batch=1)
-        end_of_text = served.get("/tokenizer_info").json()["eos_token"]
-        write_tokenizer(model, Path(folder) / "tokenizer", end_of_text)
-        files = ["tokenizer_backend=huggingface", f"tokenizer={folder}/tokenizer"]
-        compare(served, ours, "huggingface", files, batch=8)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "chat.toml").write_text(CHAT)
+        with Served(arguments.program, model, "--chat-template", folder / "chat.toml") as served:
+            ours = Ours(arguments, model, served, folder)
+            write_tokenizer(model, folder / "tokenizer", served.get("/tokenizer_info").json()["eos_token"])
+            files = ["tokenizer_backend=huggingface", f"tokenizer={folder}/tokenizer"]
+            for backend, settings, more in (
+                ("remote", ["tokenizer_backend=remote", "num_concurrent=8"], []),
+                ("huggingface", files, ["--batch_size", "8"]),
+            ):
+                found = run_lm_eval(served, ours, backend, settings, more)
+                compare_scores(ours, backend, *found)
+                compare_texts(ours, backend, *found)
+            found = run_lm_eval(served, ours, "chat", ["num_concurrent=8"], ["--apply_chat_template"], chat=True)
+            compare_texts(ours, "chat", *found)
     print("lm-eval: all equal")
 
 
