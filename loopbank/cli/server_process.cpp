@@ -51,7 +51,7 @@ ServerProcess::ServerProcess(const std::vector<std::string>& arguments) {
       ::kill(program_->process(), SIGKILL);
     }
     reader_.join();  // the pipe ends with the process
-    fail(ErrorCode::kConfig, "bench serve: expected a server that serves within {} s, got {}: {}",
+    fail(ErrorCode::kConfig, "bench serve: expected a server that serves within {} s, got {}; its last line: {}.",
          kStartSeconds, status ? "exit status " + std::to_string(*status) : "none", last_line());
   }
 }
@@ -86,7 +86,11 @@ void ServerProcess::read_lines() {
 
 std::string ServerProcess::last_line() {
   const std::lock_guard lock(lines_);
-  return last_line_.empty() ? "it said nothing." : last_line_;
+  auto line = last_line_.empty() ? std::string("none") : last_line_;
+  while (line.ends_with('.')) {
+    line.pop_back();  // the error that it stands in ends with one
+  }
+  return line;
 }
 
 int64_t ServerProcess::resident_bytes() const {
@@ -100,7 +104,7 @@ int64_t ServerProcess::resident_bytes() const {
 void ServerProcess::expect_running() {
   if (const auto status = program_->status()) {
     fail(ErrorCode::kConfig,
-         "bench serve: expected a server that goes on, got exit status {}; its last line: {}",
+         "bench serve: expected a server that goes on, got exit status {}; its last line: {}.",
          *status, last_line());
   }
 }
@@ -116,7 +120,7 @@ void ServerProcess::stop(double seconds) {
   if (!status || *status != 0) {
     fail(ErrorCode::kConfig,
          "bench serve: expected a server that ends with exit status 0 within {} s after SIGTERM, "
-         "got {}; its last line: {}",
+         "got {}; its last line: {}.",
          seconds, status ? "exit status " + std::to_string(*status) : "none", last_line());
   }
 }
