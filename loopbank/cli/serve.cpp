@@ -17,6 +17,7 @@
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/model/weights.h"
 #include "loopbank/serve/api_keys.h"
+#include "loopbank/serve/chat_template.h"
 #include "loopbank/serve/server.h"
 #include "loopbank/support/byte_size.h"
 #include "loopbank/support/error.h"
@@ -97,7 +98,7 @@ void run_serve(ServeFlags flags) {
                  .created = created_of(flags.model),
                  .inference = flags.inference,
                  .chat = std::move(chat.chat),
-                 .why_no_chat = std::move(chat.why),
+                 .why_no_chat = std::move(chat.why_not),
                  .directory = flags.model},
                 flags.server);
   watch_signals();

@@ -24,7 +24,7 @@ using Answer = std::shared_ptr<HttpAnswer>;
 const std::string kGet = "GET / HTTP/1.1\r\n\r\n";
 
 /// Answers with the method, the path and the body; holds back the answers to /hold.
-class HttpServerTest : public testing::Test {
+class HttpServerTest : public ::testing::Test {
  protected:
   HttpServerTest()
       : server_({.port = 0}, [this](HttpRequest request, const Answer& answer) {

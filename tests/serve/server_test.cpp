@@ -104,7 +104,8 @@ json long_request(int64_t tokens) {
 
 TEST(ServerTest, AGreedyCompletionIsTheGeneratorsOwn) {
   const Served served;
-  GenerateOptions options{.max_tokens = 24};
+  GenerateOptions options;
+  options.max_tokens = 24;
   options.sampling.temperature = 0.0;
   for (const char* rule : {"all", "cdf:0.5"}) {
     options.inference.exit = rule;
