@@ -246,8 +246,9 @@ void HttpConnection::hand_over() {
   if (has_input_ended_) {
     state->tell_gone();
   }
+  const auto answer = answer_of(state);  // outlives what is thrown
   try {
-    shared_.handler(std::move(request), answer_of(state));
+    shared_.handler(std::move(request), answer);
   } catch (const ApiError& error) {
     state->send(error_response(error));
   } catch (const Error& error) {

@@ -196,7 +196,9 @@ void HttpRequestReader::put(std::string_view bytes) {
   if (error == beast_http::error::body_limit) {
     throw body_too_large(parser_->largest_body);
   }
-  if (error == beast_http::error::bad_version) {
+  const auto line = bytes.substr(0, bytes.find('\n'));
+  if (error == beast_http::error::bad_version && line.find(" HTTP/") != std::string_view::npos &&
+      line.find(" HTTP/1.") == std::string_view::npos) {
     throw ApiError(505, "http: expected HTTP/1.1 or HTTP/1.0, got another version.", "",
                    "unsupported_version");
   }
