@@ -1,5 +1,5 @@
 # Files that travel inside the program, which then runs from any folder: what every system of a study
-# shares, and a study's page with the library that draws its figures.
+# shares, a study's page with the library that draws its figures, and the server's page.
 
 # Reads a file into the variable that a .cpp.in names and configures again when the file changes.
 function(loopbank_embed variable file)
@@ -23,6 +23,9 @@ if(NOT CHART_JS)
                       "Install libjs-chart.js, or set -DCHART_JS=FILE.")
 endif()
 loopbank_embed(loopbank_chart_library ${CHART_JS})
+foreach(file palette.css element.js)  # of both pages
+  loopbank_embed(loopbank_${file} ${PROJECT_SOURCE_DIR}/loopbank/serve/page/${file})
+endforeach()
 foreach(file head.html page.html page.css dom.js tables.js charts.js figure_view.js tokens.js page.js
         exit.html exit.js)
   loopbank_embed(loopbank_${file} ${PROJECT_SOURCE_DIR}/loopbank/study/page/${file})
@@ -33,3 +36,11 @@ foreach(source presets page_files)
   configure_file(${PROJECT_SOURCE_DIR}/loopbank/study/${source}.cpp.in ${generated} @ONLY)
   target_sources(loopbank_study PRIVATE ${generated})
 endforeach()
+
+foreach(file page.html page.css api.js fields.js exit_field.js settings.js token_text.js token_view.js
+        inside_card.js live_strip.js compare.js column.js page.js)
+  loopbank_embed(loopbank_serve_${file} ${PROJECT_SOURCE_DIR}/loopbank/serve/page/${file})
+endforeach()
+set(generated ${PROJECT_BINARY_DIR}/generated/serve_page_files.cpp)
+configure_file(${PROJECT_SOURCE_DIR}/loopbank/serve/page_files.cpp.in ${generated} @ONLY)
+target_sources(loopbank_serve PRIVATE ${generated})

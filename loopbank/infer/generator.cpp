@@ -37,9 +37,8 @@ std::vector<Field> GenerateOptions::fields() {
   return fields;
 }
 
-Request make_request(const Prompt& prompt, const GenerateOptions& options,
-                     const ModelConfig& config, const Tokenizer& tokenizer,
-                     std::string_view where) {
+Request request_of(const Prompt& prompt, const GenerateOptions& options, const ModelConfig& config,
+                   const Tokenizer& tokenizer, std::string_view where) {
   auto copy = options;  // fields point to what they may also change
   check_fields(copy.fields(), where);
   check_stop_strings(options.stop, where);
@@ -64,11 +63,6 @@ Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer,
     : model_(model),
       tokenizer_(tokenizer),
       engine_(model, with_ids_of(tokenizer, model, options)) {}
-
-Request Generator::request_of(const Prompt& prompt, const GenerateOptions& options,
-                              std::string_view where) const {
-  return make_request(prompt, options, model_.config(), tokenizer_, where);
-}
 
 RequestId Generator::add(Request request, const std::vector<std::string>& stop,
                          TakeText take_text) {

@@ -57,14 +57,15 @@ struct Generation {
   double mean_loops = 0.0;  ///< expected loops, mean over layers and all tokens read
 };
 
-/// The request of a prompt, checked. Of the tokenizer's end-of-text token it says that it ends a text.
+/// The request of a prompt, checked. Tokens unknown to the tokenizer (padding of the vocabulary) are
+/// never drawn. From any thread.
 /// @param where  begins the error's text
 /// @throws Error kConfig for a prompt of more than T tokens or with an id outside the model's
 ///   vocabulary, a value out of range, a loop budget above N, a logit_bias of an id that is never
 ///   drawn, or a stop string that is empty
-[[nodiscard]] Request make_request(const Prompt& prompt, const GenerateOptions& options,
-                                   const ModelConfig& config, const Tokenizer& tokenizer,
-                                   std::string_view where);
+[[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
+                                 const ModelConfig& config, const Tokenizer& tokenizer,
+                                 std::string_view where = "generate");
 
 /// Generates with a model and its tokenizer; both must outlive it.
 class Generator {
@@ -78,9 +79,11 @@ class Generator {
   /// text, or where no token came and the prompt was scored. Returning false stops the completion.
   using TakeText = std::function<bool(const Generation& so_far, std::string_view piece)>;
 
-  /// As make_request, of this model. From any thread.
+  /// The same for this model and tokenizer.
   [[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
-                                   std::string_view where = "generate") const;
+                                   std::string_view where = "generate") const {
+    return loopbank::request_of(prompt, options, model_.config(), tokenizer_, where);
+  }
 
   /// Queues what request_of gave. Tokens unknown to the tokenizer (padding of the vocabulary) are
   /// never drawn.

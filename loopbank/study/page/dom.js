@@ -1,18 +1,7 @@
 
-"use strict";
-// Elements of the page. Every text of the data enters as text, never as markup.
+// Parts of the page that its sections share.
 
 const dom = (() => {
-  /** An element with properties (`data` sets data-*) and children; null children are left out. */
-  function element(name, properties, ...children) {
-    const made = document.createElement(name);
-    const { data, ...rest } = properties;
-    Object.assign(made, rest);
-    Object.assign(made.dataset, data);
-    made.append(...children.filter((child) => child !== null));
-    return made;
-  }
-
   /** A sentence of the program with the signs that it means: plus-minus, minus, hard spaces. */
   const sentence = (text) => text.replace(/\+-/g, "\u00b1").replace(/(^|[ (])-(?=\d)/g, "$1\u2212")
     .replace(/ (?=%)/g, "\u00a0");
