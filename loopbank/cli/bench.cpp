@@ -17,6 +17,7 @@
 #include "loopbank/cli/bench_ops.h"
 #include "loopbank/cli/bench_peers.h"
 #include "loopbank/cli/bench_ranks.h"
+#include "loopbank/cli/bench_serve.h"
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/model/cost.h"
@@ -234,7 +235,7 @@ void add_common_flags(CLI::App& command, BenchFlags& flags) {
 
 void add_bench(CLI::App& app) {
   auto* bench = app.add_subcommand(
-      "bench", "Speed on this machine: gemm, ops, train, decode, exit, growth, ranks");
+      "bench", "Speed on this machine: gemm, ops, train, decode, exit, growth, ranks, serve");
   bench->require_subcommand(1);
 
   const auto flags = std::make_shared<BenchFlags>();
@@ -271,6 +272,7 @@ void add_bench(CLI::App& app) {
   add_bench_exit(*bench);
   add_bench_growth(*bench);
   add_bench_ranks(*bench);
+  add_bench_serve(*bench);
 }
 
 }  // namespace loopbank::cli

@@ -12,6 +12,7 @@ void add_generate(CLI::App& app);
 void add_probe(CLI::App& app);
 void add_inside(CLI::App& app);
 void add_inspect(CLI::App& app);
+void add_serve(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_match(CLI::App& app);
 void add_quantize(CLI::App& app);

@@ -31,7 +31,7 @@ void run_requests(Generator& generator, const std::vector<CompletionRequest>& re
       continue;
     }
     const auto id = generator.add(std::move(checked[i]), requests[i].options.stop,
-                                  [&](int64_t, std::string_view piece) {
+                                  [&](const Generation&, std::string_view piece) {
                                     return !handlers.take_text || handlers.take_text(piece);
                                   });
     asked[id] = &requests[i];

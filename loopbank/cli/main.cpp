@@ -98,6 +98,7 @@ int run(int argc, char** argv) {
   add_probe(app);
   add_inside(app);
   add_inspect(app);
+  add_serve(app);
   add_plan(app);
   add_match(app);
   add_quantize(app);

@@ -47,7 +47,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
 }  // namespace
 
 OwnProgram::OwnProgram(const std::vector<std::string>& arguments,
-                       const std::map<std::string, std::string>& environment)
+                       const std::map<std::string, std::string>& environment, Pipe pipe)
     : command_(fmt::format("loopbank {}", fmt::join(arguments, " "))) {
   std::array<int, 2> ends{-1, -1};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -58,7 +58,8 @@ OwnProgram::OwnProgram(const std::vector<std::string>& arguments,
   auto variables = environment_with(environment);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, ends[1],
+                                     pipe == Pipe::kOut ? STDOUT_FILENO : STDERR_FILENO);
   const int status = ::posix_spawn(&process_, "/proc/self/exe", &actions, nullptr,
                                    pointers_to(words).data(), pointers_to(variables).data());
   ::posix_spawn_file_actions_destroy(&actions);
@@ -75,6 +76,7 @@ OwnProgram::OwnProgram(const std::vector<std::string>& arguments,
 OwnProgram::OwnProgram(OwnProgram&& other) noexcept
     : command_(std::move(other.command_)),
       process_(std::exchange(other.process_, -1)),
+      status_(other.status_),
       output_(std::exchange(other.output_, -1)) {}
 
 OwnProgram::~OwnProgram() {
@@ -102,6 +104,15 @@ std::string OwnProgram::output() {
          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
   }
   return text;
+}
+
+std::optional<int> OwnProgram::status() {
+  int status = 0;
+  if (process_ > 0 && ::waitpid(process_, &status, WNOHANG) == process_) {
+    process_ = -1;
+    status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  return status_;
 }
 
 }  // namespace loopbank::cli

@@ -17,8 +17,7 @@
 namespace loopbank {
 namespace {
 
-constexpr int64_t kWorthWaiting = 4;  // tokens that a text need not read if it waits a step
-constexpr int64_t kHeadRows = 128;    // of a call of the head: 25 MB of logits at V 50304
+constexpr int64_t kHeadRows = 128;  // of a call of the head: 25 MB of logits at V 50304
 
 ops::PageLayout layout_of(const ModelConfig& config, at::ScalarType compute) {
   return {.key_heads = config.num_key_value_heads,
@@ -82,26 +81,46 @@ int64_t Engine::num_ids() const {
   return options_.num_ids > 0 ? options_.num_ids : model_.config().vocab_size;
 }
 
-RequestId Engine::add(Request request) {
+int64_t Engine::bytes_of(const Request& request) const {
+  return most_bytes(request, *store_, model_.config().max_position_embeddings);
+}
+
+void Engine::check(const Request& request) const {
   check_request(request, model_.config());
-  if (!request.forced.empty()) {
-    request.max_tokens = static_cast<int64_t>(request.forced.size());
-  }
-  auto job = std::make_unique<EngineJob>();
-  job->bytes = most_bytes(request, *store_, model_.config().max_position_embeddings);
-  if (job->bytes > store_->budget()) {
+  const auto bytes = bytes_of(request);
+  if (bytes > store_->budget()) {
     fail(ErrorCode::kConfig,
          "request: expected at most {} bytes of keys and values (the engine's cache_bytes), got a "
          "request that may take {}. Allow more, or shorten the prompt, max_tokens or the number of "
          "completions.",
-         store_->budget(), job->bytes);
+         store_->budget(), bytes);
   }
+}
+
+RequestId Engine::add(Request request) {
+  if (!request.forced.empty()) {
+    request.max_tokens = static_cast<int64_t>(request.forced.size());
+  }
+  check(request);
+  auto job = std::make_unique<EngineJob>();
+  job->bytes = bytes_of(request);
   job->id = next_id_++;
   job->exit = request.inference.exit.token_exit(request.inference.max_loops);
   job->request = std::move(request);
   job->shares = options_.share_beginnings && job->slots_of_prompt() != PageSlots::kBoth;
   waiting_.push_back(std::move(job));
   return waiting_.back()->id;
+}
+
+int64_t Engine::unread_prompt_tokens() const {
+  int64_t tokens = 0;
+  for (const auto& job : waiting_) {
+    tokens += job->prompt_size();
+  }
+  for (const auto& job : running_) {
+    tokens += std::max<int64_t>(job->read_size() - job->texts.front()->cache.length(), 0);
+  }
+  return tokens;
 }
 
 bool Engine::idle() const {
@@ -142,9 +161,9 @@ void Engine::admit() {
   while (!waiting_.empty() && reserved_bytes_ + waiting_.front()->bytes <= store_->budget()) {
     auto job = std::move(waiting_.front());
     waiting_.pop_front();
-    reserved_bytes_ += job->bytes;
-    start(*job);
+    start(*job);  // before anything is counted: it may run out of memory
     running_.push_back(std::move(job));
+    reserved_bytes_ += running_.back()->bytes;
   }
 }
 
@@ -188,96 +207,6 @@ StepOutput Engine::step() {
   return output;
 }
 
-int64_t Engine::next_tokens(const EngineText& text, int64_t room) const {
-  if (text.waits || (text.finished && text.completion > 0)) {
-    return 0;
-  }
-  const bool in_prompt =
-      text.cache.length() < text.job->read_size() || text.job->request.max_tokens == 0;
-  const auto size = in_prompt ? text.job->read_size()
-                              : static_cast<int64_t>(text.tokens.size() + text.draft.size());
-  const auto unread = size - text.cache.length();
-  return std::min(in_prompt && !text.job->reads_in_chunks() ? int64_t{1} : unread, room);
-}
-
-void Engine::gather(Batch& batch) {
-  batch.clear();
-  // What is being written goes first, so that a long prompt holds nobody up.
-  for (const bool prompts : {false, true}) {
-    for (auto& job : running_) {
-      for (auto& text : job->texts) {
-        if ((text->cache.length() < job->prompt_size()) != prompts) {
-          continue;
-        }
-        const auto room = options_.batch_tokens - static_cast<int64_t>(batch.rows.size());
-        if (!prompts) {
-          add_tokens(batch, *text, next_tokens(*text, options_.batch_tokens));
-        } else if (room > 0 && !text->waits && !(job->shares && is_being_read(batch, *text))) {
-          add_tokens(batch, *text, next_tokens(*text, room));
-        }
-      }
-    }
-  }
-}
-
-bool Engine::is_being_read(Batch& batch, EngineText& text) {
-  // The last token of a prompt is read for what it says, and those before a scored one.
-  const auto& request = text.job->request;
-  const auto size = text.job->prompt_size();
-  const auto sharable = std::min(size, request.score_from.value_or(size)) - 1;
-  const auto before = text.cache.length();
-  beginnings_.extend(text.cache, text.beginning, text.tokens, sharable, text.loops);
-  const auto held = text.cache.length();
-  counts_.shared_tokens += std::max<int64_t>(held - before, 0);
-  text.shared = held / ops::kPageTokens * ops::kPageTokens;
-  const std::span<const TokenId> tokens(text.tokens);
-  const auto page_at = [&](int64_t at, int64_t end) {
-    return tokens.subspan(static_cast<size_t>(at),
-                          static_cast<size_t>(std::clamp<int64_t>(end - at, 0, ops::kPageTokens)));
-  };
-  const auto more = text.shared + batch.common(text.beginning, page_at(text.shared, sharable));
-  if (more >= held + kWorthWaiting) {
-    return true;
-  }
-  auto key = text.beginning;
-  for (auto at = text.shared; at < text.job->read_size(); at += ops::kPageTokens) {
-    const auto page = page_at(at, text.job->read_size());
-    batch.pages.emplace(key, page);
-    if (page.size() == ops::kPageTokens) {
-      key = SharedBeginnings::key_after(key, page.data());
-    }
-  }
-  return false;
-}
-
-void Engine::make_room_until(c10::function_ref<bool()> fits) {
-  while (!fits()) {
-    if (!beginnings_.drop_oldest()) {
-      throw std::logic_error("Engine: a request holds more than it reserved");
-    }
-  }
-}
-
-void Engine::add_tokens(Batch& batch, EngineText& text, int64_t count) {
-  if (count <= 0) {
-    return;
-  }
-  const auto& job = *text.job;
-  const auto first = text.cache.length();
-  const auto size = static_cast<int64_t>(text.tokens.size());
-  make_room_until([&] { return text.cache.extend(first + count); });
-  for (int64_t position = first; position < first + count; ++position) {
-    const bool scores = job.request.score_from && position + 1 >= *job.request.score_from &&
-                        position + 1 < job.prompt_size();
-    batch.ids.push_back(text.at(position));
-    batch.rows.push_back({&text, position, scores || position + 1 >= size});
-    batch.tokens.push_back({.text = &text.cache,
-                            .position = position,
-                            .policy = &job.policy_at(position),
-                            .exit = job.exit});
-  }
-}
-
 ForwardOptions Engine::options_of(Batch& batch) {
   return {
       .compute_dtype = options_.compute_dtype, .context = &batch.context, .prepared = &prepared_};
@@ -301,7 +230,9 @@ void Engine::count(Batch& batch, const at::Tensor& loops) {
     for (int64_t l = 0; l < num_layers; ++l) {
       sum += static_cast<double>(of_layers[l * num_rows + r]);
     }
-    batch.rows[static_cast<size_t>(r)].text->loops.push_back(sum / static_cast<double>(num_layers));
+    auto& row = batch.rows[static_cast<size_t>(r)];
+    row.text->loops.push_back(sum / static_cast<double>(num_layers));
+    counts_.prompt_tokens += row.position < row.text->job->prompt_size() ? 1 : 0;
   }
   counts_.tokens += num_rows;
   const auto& counts = batch.context.counts();
@@ -345,7 +276,9 @@ void Engine::read_logits(Batch& batch, const at::Tensor& states, std::span<const
     const auto place = static_cast<size_t>(row.position);
     const bool came =
         place < known.size() && known[place] == batch.ids[static_cast<size_t>(some[i])];
-    if (!row.text->finished && came) {
+    // A prompt is read and scored for all completions, also where the first was cancelled.
+    const bool is_asked = !row.text->finished || row.position < row.text->job->prompt_size();
+    if (is_asked && came) {
       read_row(*row.text, row.position, logits.data_ptr<float>() + static_cast<int64_t>(i) * vocab,
                output);
     }

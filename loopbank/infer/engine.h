@@ -50,7 +50,9 @@ struct EngineOptions {
 struct EngineCounts {
   int64_t steps = 0;
   int64_t tokens = 0;         ///< that passed through the layers
+  int64_t prompt_tokens = 0;  ///< of these, those of prompts
   int64_t shared_tokens = 0;  ///< of prompts, found in the cache
+  int64_t generated = 0;      ///< tokens drawn and given out
   LoopCounts loops;
   int64_t head_rows = 0;
   int64_t guessed = 0;  ///< tokens that passed through the layers for a guess
@@ -67,6 +69,13 @@ class Engine {
   ///   tokens, ids outside the vocabulary, a budget of loops above N, options out of range, or more
   ///   keys and values than the budget of bytes holds
   RequestId add(Request request);
+  /// The same check alone; from any thread.
+  /// @throws Error kConfig as add
+  void check(const Request& request) const;
+  /// Keys and values that a request may take at most, all its completions together; from any thread.
+  [[nodiscard]] int64_t bytes_of(const Request& request) const;
+  /// Tokens of prompts that are not read yet, of all requests here.
+  [[nodiscard]] int64_t unread_prompt_tokens() const;
 
   /// One pass. Without requests it does nothing.
   StepOutput step();

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <utility>
 
+#include "loopbank/infer/candidates.h"
 #include "loopbank/infer/engine_batch.h"
 #include "loopbank/infer/sampler_kernels.h"
 
@@ -12,7 +14,8 @@ namespace loopbank {
 namespace {
 
 /// log softmax(logits)[id], and whether the token is the most probable, the first of equals.
-ScoredToken score(const float* logits, int64_t vocab, TokenId id) {
+/// @param best  tokens to tell of beside it, of ids under `num_ids`
+ScoredToken score(const float* logits, int64_t vocab, TokenId id, int64_t best, int64_t num_ids) {
   const auto size = static_cast<size_t>(vocab);
   const auto scan = scan_row(logits, size);
   const double largest = scan.largest;
@@ -21,8 +24,16 @@ ScoredToken score(const float* logits, int64_t vocab, TokenId id) {
   }
   const double log_sum = largest + std::log(sum_of_exponentials(logits, size, largest));
   const auto at = static_cast<int64_t>(id);
-  return {.log_probability = static_cast<double>(logits[at]) - log_sum,
-          .greedy = std::find(logits, logits + vocab, static_cast<float>(largest)) - logits == at};
+  ScoredToken scored{
+      .log_probability = static_cast<double>(logits[at]) - log_sum,
+      .greedy = std::find(logits, logits + vocab, static_cast<float>(largest)) - logits == at};
+  auto candidates =
+      most_probable(std::span(logits, static_cast<size_t>(num_ids)), static_cast<size_t>(best));
+  std::sort(candidates.begin(), candidates.end(), comes_before);
+  for (const auto& candidate : candidates) {
+    scored.top.push_back({candidate.token, candidate.logit - log_sum});
+  }
+  return scored;
 }
 
 }  // namespace
@@ -43,11 +54,12 @@ void Engine::score_token(EngineText& text, int64_t place, const float* logits,
                          StepOutput& output) const {
   const auto& request = text.job->request;
   const auto vocab = model_.config().vocab_size;
-  auto scored = score(logits, vocab, text.tokens[static_cast<size_t>(place)]);
+  auto scored = score(logits, vocab, text.tokens[static_cast<size_t>(place)],
+                      request.sampling.logprobs, num_ids());
   scored.request = text.job->id;
   scored.place = place;
   scored.loops = text.loops[static_cast<size_t>(place - 1)];
-  output.scored.push_back(scored);
+  output.scored.push_back(std::move(scored));
   if (request.on_logits) {
     request.on_logits(place, {logits, static_cast<size_t>(vocab)});
   }
@@ -86,18 +98,21 @@ void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
   }
   auto draw = text.sampler->next({logits, static_cast<size_t>(model_.config().vocab_size)});
   const auto token = draw.token;
+  GeneratedToken given{.request = text.job->id,
+                       .completion = text.completion,
+                       .draw = std::move(draw),
+                       .loops = text.loops[text.tokens.size() - 1],
+                       .mean_loops = text.mean_loops()};
   if (std::find(request.end_tokens.begin(), request.end_tokens.end(), token) !=
       request.end_tokens.end()) {
     finish(text, StopReason::kEndOfText, output);
+    output.finished.back().end_token = std::move(given);
     return;
   }
   text.sampler->accept(token);
   text.tokens.push_back(token);
-  output.generated.push_back({.request = text.job->id,
-                              .completion = text.completion,
-                              .draw = std::move(draw),
-                              .loops = text.loops[text.tokens.size() - 2],
-                              .mean_loops = text.mean_loops()});
+  ++counts_.generated;
+  output.generated.push_back(std::move(given));
   if (generated + 1 == request.max_tokens) {
     finish(text, StopReason::kMaxTokens, output);
   } else if (text.cache.length() == model_.config().max_position_embeddings) {

@@ -37,46 +37,52 @@ std::vector<Field> GenerateOptions::fields() {
   return fields;
 }
 
+Request request_of(const Prompt& prompt, const GenerateOptions& options, const ModelConfig& config,
+                   const Tokenizer& tokenizer, std::string_view where) {
+  auto copy = options;  // fields point to what they may also change
+  check_fields(copy.fields(), where);
+  check_stop_strings(options.stop, where);
+  options.sampling.check_ids(tokenizer.vocab_size(), where);
+  const auto* text = std::get_if<std::string>(&prompt);
+  Request request{.prompt = text != nullptr ? tokenizer.encode(*text) : std::get<1>(prompt),
+                  .max_tokens = options.max_tokens,
+                  .sampling = options.sampling,
+                  .seed = static_cast<uint64_t>(options.seed),
+                  .inference = options.inference.options(where),
+                  .draft = DraftOptions::parse(options.draft, fmt::format("{}: \"draft\"", where)),
+                  .end_tokens = {tokenizer.end_of_text()}};
+  if (request.prompt.empty()) {
+    request.prompt.push_back(tokenizer.end_of_text());
+  }
+  check_request(request, config, where);
+  return request;
+}
+
 Generator::Generator(const LanguageModel& model, const Tokenizer& tokenizer,
                      const EngineOptions& options)
     : model_(model),
       tokenizer_(tokenizer),
       engine_(model, with_ids_of(tokenizer, model, options)) {}
 
-Request Generator::request_of(const Prompt& prompt, const GenerateOptions& options,
-                              std::string_view where) const {
-  auto copy = options;  // fields point to what they may also change
-  check_fields(copy.fields(), where);
-  check_stop_strings(options.stop, where);
-  options.sampling.check_ids(tokenizer_.vocab_size(), where);
-  const auto* text = std::get_if<std::string>(&prompt);
-  Request request{.prompt = text != nullptr ? tokenizer_.encode(*text) : std::get<1>(prompt),
-                  .max_tokens = options.max_tokens,
-                  .sampling = options.sampling,
-                  .seed = static_cast<uint64_t>(options.seed),
-                  .inference = options.inference.options(where),
-                  .draft = DraftOptions::parse(options.draft, fmt::format("{}: \"draft\"", where)),
-                  .end_tokens = {tokenizer_.end_of_text()}};
-  if (request.prompt.empty()) {
-    request.prompt.push_back(tokenizer_.end_of_text());
-  }
-  check_request(request, model_.config(), where);
-  return request;
-}
-
 RequestId Generator::add(Request request, const std::vector<std::string>& stop,
                          TakeText take_text) {
-  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
-  const auto completions = request.completions;
-  const auto id = engine_.add(std::move(request));
-  for (int64_t c = 0; c < completions; ++c) {
-    Generation blank;
-    blank.request = id;
-    blank.completion = c;
-    blank.prompt_tokens = prompt_tokens;
-    writing_.emplace(Key{id, c}, Writing{TextStream(stop), take_text, blank});
+  Asked asked;
+  asked.take_text = std::move(take_text);
+  asked.left = static_cast<size_t>(request.completions);
+  if (request.score_from) {
+    asked.prompt_scores = std::make_shared<std::vector<ScoredToken>>();
   }
-  return id;
+  Generation blank;
+  blank.prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  blank.prompt = std::make_shared<const std::vector<TokenId>>(request.prompt);
+  blank.prompt_scores = asked.prompt_scores;
+  blank.request = engine_.add(std::move(request));
+  for (size_t c = 0; c < asked.left; ++c) {
+    blank.completion = static_cast<int64_t>(c);
+    asked.completions.push_back({.text = TextStream(stop), .result = blank});
+  }
+  asked_.emplace(blank.request, std::move(asked));
+  return blank.request;
 }
 
 RequestId Generator::add(const Prompt& prompt, const GenerateOptions& options, int64_t completions,
@@ -87,24 +93,30 @@ RequestId Generator::add(const Prompt& prompt, const GenerateOptions& options, i
 }
 
 bool Generator::cancel(RequestId id) {
-  std::erase_if(writing_, [&](const auto& entry) { return entry.first.first == id; });
+  asked_.erase(id);
   return engine_.cancel(id);
 }
 
-bool Generator::give(Writing& writing, const std::string& piece) {
+bool Generator::give(const Asked& asked, Writing& writing, std::string_view piece) {
   writing.result.text += piece;
-  return piece.empty() || !writing.take_text || writing.take_text(writing.result.completion, piece);
+  return !asked.take_text || asked.take_text(writing.result, piece);
 }
 
-bool Generator::take(Writing& writing, const GeneratedToken& token) {
+bool Generator::take(const Asked& asked, Writing& writing, GeneratedToken&& token) const {
   auto& result = writing.result;
   result.tokens.push_back(token.draw.token);
   result.log_probabilities.push_back(token.draw.log_probability);
   result.loops.push_back(token.loops);
+  result.mean_loops = token.mean_loops;
   if (!token.draw.top.empty()) {
-    result.top.push_back(token.draw.top);
+    result.top.push_back(std::move(token.draw.top));
   }
-  if (!give(writing, writing.text.push(tokenizer_.token_bytes(token.draw.token)))) {
+  if (token.inside) {
+    result.inside.push_back(std::move(token.inside));
+  }
+  const auto piece = writing.text.push(tokenizer_.token_bytes(token.draw.token));
+  result.text_offsets.push_back(writing.text.offsets().back());
+  if (!give(asked, writing, piece)) {
     result.stop_reason = StopReason::kCancelled;
     return false;
   }
@@ -115,34 +127,56 @@ bool Generator::take(Writing& writing, const GeneratedToken& token) {
   return true;
 }
 
-Generation Generator::finish(Key key, StopReason reason, double mean_loops) {
-  auto entry = writing_.extract(key);
-  auto& writing = entry.mapped();
-  if (reason != StopReason::kCancelled) {
-    give(writing, writing.text.finish());
+Generation Generator::finish(AskedById::iterator asked, FinishedCompletion&& finished) {
+  auto& writing = asked->second.completions[static_cast<size_t>(finished.completion)];
+  writing.ended = true;
+  if (finished.reason != StopReason::kCancelled) {
+    const auto piece = writing.text.finish();
+    const bool brings_scores = writing.result.tokens.empty() && asked->second.prompt_scores;
+    if (!piece.empty() || brings_scores) {
+      give(asked->second, writing, piece);
+    }
   }
   auto result = std::move(writing.result);
-  result.stop_reason = reason;
+  result.stop_reason = finished.reason;
+  result.stop_string = writing.text.stop_string();
+  result.end_token = std::move(finished.end_token);
   result.text_offsets = writing.text.offsets();
-  result.mean_loops = mean_loops;
+  result.mean_loops = finished.mean_loops;
+  if (--asked->second.left == 0) {
+    asked_.erase(asked);
+  }
   return result;
 }
 
 std::vector<Generation> Generator::step() {
-  const auto output = engine_.step();
+  auto output = engine_.step();
   std::vector<Generation> ended;
-  for (const auto& token : output.generated) {
-    const Key key{token.request, token.completion};
-    const auto writing = writing_.find(key);
-    if (writing != writing_.end() && !take(writing->second, token)) {
-      engine_.cancel(token.request, token.completion);
-      ended.push_back(finish(key, writing->second.result.stop_reason, token.mean_loops));
+  for (auto& scored : output.scored) {
+    const auto asked = asked_.find(scored.request);
+    if (asked != asked_.end() && asked->second.prompt_scores) {
+      asked->second.prompt_scores->push_back(std::move(scored));
     }
   }
-  for (const auto& finished : output.finished) {
-    const Key key{finished.request, finished.completion};
-    if (writing_.contains(key)) {
-      ended.push_back(finish(key, finished.reason, finished.mean_loops));
+  for (auto& token : output.generated) {
+    const auto asked = asked_.find(token.request);
+    if (asked == asked_.end()) {
+      continue;
+    }
+    auto& writing = asked->second.completions[static_cast<size_t>(token.completion)];
+    if (!writing.ended && !take(asked->second, writing, std::move(token))) {
+      engine_.cancel(token.request, token.completion);
+      ended.push_back(finish(asked, {.request = token.request,
+                                     .completion = token.completion,
+                                     .reason = writing.result.stop_reason,
+                                     .mean_loops = token.mean_loops}));
+    }
+  }
+  for (auto& finished : output.finished) {
+    const auto asked = asked_.find(finished.request);
+    if (asked != asked_.end() &&
+        !asked->second.completions[static_cast<size_t>(finished.completion)].ended) {
+      ended.push_back(finish(asked, std::move(finished)));
     }
   }
   return ended;
@@ -150,8 +184,9 @@ std::vector<Generation> Generator::step() {
 
 Generation Generator::generate(const Prompt& prompt, const GenerateOptions& options,
                                const std::function<bool(std::string_view piece)>& take_text) {
-  add(prompt, options, /*completions=*/1,
-      [&](int64_t, std::string_view piece) { return !take_text || take_text(piece); });
+  add(prompt, options, /*completions=*/1, [&](const Generation&, std::string_view piece) {
+    return !take_text || piece.empty() || take_text(piece);
+  });
   while (true) {
     auto ended = step();
     if (!ended.empty()) {

@@ -3,11 +3,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -42,16 +42,30 @@ struct Generation {
   std::vector<double> log_probabilities;              ///< natural, of the model (sampler.h)
   std::vector<std::vector<TokenLogProbability>> top;  ///< empty without `logprobs`
   std::vector<double> loops;  ///< of the pass that the token was drawn from, mean over layers
-  std::vector<int64_t> text_offsets;  ///< in characters (text_stream.h)
+  /// In characters (text_stream.h); while text is being written, of a token whose first character is
+  /// not complete, or stands in what may become a stop string, not final.
+  std::vector<int64_t> text_offsets;
   /// By token, where the request asked for it.
   std::vector<std::shared_ptr<const TokenInside>> inside = {};
   int64_t prompt_tokens = 0;
   /// Of the prompt's tokens from Request::score_from on; the same for every completion.
   std::shared_ptr<const std::vector<ScoredToken>> prompt_scores = {};
   std::shared_ptr<const std::vector<TokenId>> prompt = {};  ///< as it was read
-  StopReason stop_reason = StopReason::kMaxTokens;
+  StopReason stop_reason = StopReason::kMaxTokens;          ///< known at the end
+  std::string stop_string = {};                             ///< that ended it; empty where none did
+  std::optional<GeneratedToken> end_token = {};             ///< the end-of-text token that ended it
   double mean_loops = 0.0;  ///< expected loops, mean over layers and all tokens read
 };
+
+/// The request of a prompt, checked. Tokens unknown to the tokenizer (padding of the vocabulary) are
+/// never drawn. From any thread.
+/// @param where  begins the error's text
+/// @throws Error kConfig for a prompt of more than T tokens or with an id outside the model's
+///   vocabulary, a value out of range, a loop budget above N, a logit_bias of an id that is never
+///   drawn, or a stop string that is empty
+[[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
+                                 const ModelConfig& config, const Tokenizer& tokenizer,
+                                 std::string_view where = "generate");
 
 /// Generates with a model and its tokenizer; both must outlive it.
 class Generator {
@@ -60,23 +74,24 @@ class Generator {
   Generator(const LanguageModel& model, const Tokenizer& tokenizer,
             const EngineOptions& options = {});
 
-  /// Receives each complete piece of text as it comes; returning false stops the completion.
-  using TakeText = std::function<bool(int64_t completion, std::string_view piece)>;
+  /// Is told each token of a completion as it is drawn, with what came so far and the text that is
+  /// sure now (maybe none, and in `so_far` already); and at the end once more where that releases
+  /// text, or where no token came and the prompt was scored. Returning false stops the completion.
+  using TakeText = std::function<bool(const Generation& so_far, std::string_view piece)>;
 
-  /// The request of a prompt, checked. Tokens unknown to the tokenizer (padding of the vocabulary)
-  /// are never drawn.
-  /// @param where  begins the error's text
-  /// @throws Error kConfig for a prompt of more than T tokens or with an id outside the model's
-  ///   vocabulary, a value out of range, a loop budget above N, a logit_bias of an id that is never
-  ///   drawn, a stop string that is empty, or more keys and values than the engine may hold
+  /// The same for this model and tokenizer.
   [[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
-                                   std::string_view where = "generate") const;
+                                   std::string_view where = "generate") const {
+    return loopbank::request_of(prompt, options, model_.config(), tokenizer_, where);
+  }
 
-  /// Queues what request_of gave.
+  /// Queues what request_of gave. Tokens unknown to the tokenizer (padding of the vocabulary) are
+  /// never drawn.
   /// @param stop  strings that end the text
+  /// @throws Error kConfig for more keys and values than the engine may hold
   RequestId add(Request request, const std::vector<std::string>& stop, TakeText take_text = {});
   /// Queues a prompt.
-  /// @throws Error kConfig as request_of
+  /// @throws Error kConfig as request_of, and as the other
   RequestId add(const Prompt& prompt, const GenerateOptions& options, int64_t completions = 1,
                 TakeText take_text = {});
   /// One pass of the engine; the completions that ended with it.
@@ -94,19 +109,26 @@ class Generator {
   /// A completion that is being written.
   struct Writing {
     TextStream text;
-    TakeText take_text;
     Generation result;
+    bool ended = false;
   };
-  using Key = std::pair<RequestId, int64_t>;
-  bool give(Writing& writing, const std::string& piece);
+  struct Asked {
+    TakeText take_text;
+    std::shared_ptr<std::vector<ScoredToken>> prompt_scores;  // of all completions
+    std::vector<Writing> completions;
+    size_t left = 0;  // completions that have not ended
+  };
+  using AskedById = std::unordered_map<RequestId, Asked>;
+  /// Adds a piece of text and tells of it; whether the completion goes on.
+  static bool give(const Asked& asked, Writing& writing, std::string_view piece);
   /// Whether the completion goes on.
-  bool take(Writing& writing, const GeneratedToken& token);
-  Generation finish(Key key, StopReason reason, double mean_loops);
+  bool take(const Asked& asked, Writing& writing, GeneratedToken&& token) const;
+  Generation finish(AskedById::iterator asked, FinishedCompletion&& finished);
 
   const LanguageModel& model_;
   const Tokenizer& tokenizer_;
   Engine engine_;
-  std::map<Key, Writing> writing_;
+  AskedById asked_;
 };
 
 }  // namespace loopbank

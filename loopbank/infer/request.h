@@ -92,11 +92,12 @@ struct TokenInside {
   struct BankRead {
     int64_t layer = 0;  ///< from 0
     bool global = false;
-    double gate = 0.0;  ///< mean over D
+    double gate = 0.0;                            ///< mean over D
     std::vector<std::pair<int64_t, double>> top;  ///< slots of most weight and their weights, five
   };
-  std::vector<double> loops;                 ///< [L]
-  std::vector<std::vector<double>> halting;  ///< per layer [N_l] P_t, 0 behind the last that was run
+  std::vector<double> loops;  ///< [L]
+  std::vector<std::vector<double>>
+      halting;  ///< per layer [N_l] P_t, 0 behind the last that was run
   std::vector<BankRead> reads;
 };
 
@@ -137,6 +138,8 @@ struct FinishedCompletion {
   StopReason reason = StopReason::kMaxTokens;
   int64_t tokens_read = 0;  ///< the prompt's included
   double mean_loops = 0.0;  ///< mean over layers and those tokens
+  /// The token of `end_tokens` that ended it; absent where it ended for another reason.
+  std::optional<GeneratedToken> end_token = {};
 };
 
 /// What a step has brought.

@@ -40,6 +40,8 @@ class TextStream {
   /// text_offset): at the character that its first byte is part of, or at the text's end where that
   /// was not given out. Of tokens whose first character is not complete, known after finish().
   [[nodiscard]] const std::vector<int64_t>& offsets() const { return offsets_; }
+  /// Tokens whose offset is known, the first ones: what follows changes it only by a stop string.
+  [[nodiscard]] size_t num_placed() const { return offsets_.size() - unplaced_.size(); }
 
  private:
   void take_text(const std::string& text);

@@ -1,6 +1,9 @@
 #pragma once
-/// Requests of many clients over one engine: a bounded queue, fair between clients, and the thread
-/// that steps the engine.
+/// Requests of many clients over one engine: a bounded queue, fair between clients (serve/turns.h),
+/// and the thread that steps the engine.
+///
+/// The engine is handed what it can start at once, and no more prompts than it reads in a few passes,
+/// so that who comes new has a turn soon whatever others have queued.
 
 #include <cstdint>
 #include <functional>
@@ -19,6 +22,9 @@ namespace loopbank {
 struct SchedulerOptions {
   EngineOptions engine{};
   int64_t max_requests = 256;  ///< pieces of work at a time, those that wait and those that run
+  /// Completions of one client at a time; all clients together have a quarter more. In the same way
+  /// a client takes at most three quarters of the bytes of keys and values, or runs one request alone.
+  int64_t client_texts = 256;
 };
 
 /// How a piece of work ended.
@@ -30,7 +36,8 @@ enum class WorkOutcome {
 };
 
 /// One request of a client: a prompt, or several that run together. The functions are called on the
-/// engine's thread, must not block and must not call the scheduler, but for `cancel`.
+/// engine's thread, must not block and must not call the scheduler, but for `cancel`; each may be
+/// empty. What one throws ends its work as kFailed.
 struct Work {
   std::string client{};             ///< whom a turn is owed
   std::vector<Request> requests{};  ///< one a prompt, checked (Generator::request_of)
@@ -47,7 +54,9 @@ struct Work {
 class SchedulerBusy : public std::runtime_error {
  public:
   SchedulerBusy(const std::string& message, bool shuts_down, int retry_after_seconds)
-      : std::runtime_error(message), is_shutting_down(shuts_down), retry_after(retry_after_seconds) {}
+      : std::runtime_error(message),
+        is_shutting_down(shuts_down),
+        retry_after(retry_after_seconds) {}
   bool is_shutting_down;
   int retry_after;  ///< seconds
 };
@@ -55,10 +64,10 @@ class SchedulerBusy : public std::runtime_error {
 struct SchedulerState {
   int64_t waiting = 0;  ///< pieces of work
   int64_t running = 0;
-  int64_t cache_bytes = 0;         ///< of keys and values, held now
+  int64_t cache_bytes = 0;  ///< of keys and values, held now
   int64_t cache_budget_bytes = 0;
-  int64_t generated_tokens = 0;    ///< since the start
-  int64_t prompt_tokens = 0;       ///< read since the start
+  int64_t generated_tokens = 0;  ///< since the start
+  int64_t prompt_tokens = 0;     ///< read or found in the cache since the start
   EngineCounts engine{};
 };
 
@@ -75,15 +84,18 @@ class Scheduler {
                                    std::string_view where) const;
   /// From any thread.
   /// @throws SchedulerBusy where the queue is full or nothing is taken any more
+  /// @throws Error kConfig where a request may take more keys and values than there can ever be
   Ticket submit(Work work);
-  /// Ends a piece of work before the engine's next step; its keys and values are free then.
+  /// Ends a piece of work before the engine's next step; its keys and values are free then. One that
+  /// has ended already, or that never was, is left alone. From any thread.
   void cancel(Ticket ticket);
-  /// From now on `submit` refuses.
+  /// From now on `submit` refuses; what was taken goes on.
   void stop_taking();
   /// Whether all that was taken has ended.
   [[nodiscard]] bool wait_idle(double seconds);
-  /// Ends what is left, each as kShutDown.
+  /// Ends what is left, each as kShutDown, and returns when all have ended. Nothing is taken any more.
   void end_all();
+  /// As of the end of the engine's last step.
   [[nodiscard]] SchedulerState state() const;
 
  private:

@@ -17,15 +17,6 @@ constexpr double kTail = 0.025;
 /// Differences that are equal but for the order of a sum.
 constexpr double kRounding = 1e-12;
 
-/// The q-quantile of sorted values, straight between neighbours.
-double quantile_of(const std::vector<double>& sorted, double q) {
-  const double place = q * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const auto above = std::min(below + 1, sorted.size() - 1);
-  const double share = place - static_cast<double>(below);
-  return sorted[below] + share * (sorted[above] - sorted[below]);
-}
-
 void expect_pairs(size_t a, size_t b) {
   if (a != b || a == 0) {
     fail(ErrorCode::kShape, "bootstrap: expected the same number of scores twice, got {} and {}.",
@@ -50,6 +41,14 @@ double mean_of_draws(std::span<const double> values, RandomStream& random) {
 }
 
 }  // namespace
+
+double quantile_of(const std::vector<double>& sorted, double q) {
+  const double place = q * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(place);
+  const auto above = std::min(below + 1, sorted.size() - 1);
+  const double share = place - static_cast<double>(below);
+  return sorted[below] + share * (sorted[above] - sorted[below]);
+}
 
 double mean_of(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());

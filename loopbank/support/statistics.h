@@ -18,6 +18,10 @@
 
 namespace loopbank {
 
+/// The q-quantile, straight between neighbours.
+/// @param sorted  rising, at least one
+/// @param q       in [0, 1]
+[[nodiscard]] double quantile_of(const std::vector<double>& sorted, double q);
 /// @param values  at least one
 [[nodiscard]] double mean_of(std::span<const double> values);
 /// Of a sample, with n - 1.

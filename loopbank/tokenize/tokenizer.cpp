@@ -78,6 +78,7 @@ class AddedTokenFinder {
     size_t begin = 0;
     size_t end = 0;
     TokenId id = 0;
+    bool special = false;
   };
 
   explicit AddedTokenFinder(const TokenizerDefinition& definition) {
@@ -103,7 +104,8 @@ class AddedTokenFinder {
       for (const auto& candidate : by_first_byte_[static_cast<unsigned char>(text[at])]) {
         if ((parse_special || !candidate.token.special) &&
             text.substr(at).starts_with(candidate.content)) {
-          return Found{at, at + candidate.content.size(), candidate.token.id};
+          return Found{at, at + candidate.content.size(), candidate.token.id,
+                       candidate.token.special};
         }
       }
     }
@@ -257,6 +259,18 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, bool parse_special
   impl_->append_text(text.substr(from), *scratch, ids);
   impl_->scratch_pool.give_back(std::move(scratch));
   return ids;
+}
+
+std::vector<Tokenizer::SpelledToken> Tokenizer::special_tokens(std::string_view text) const {
+  std::vector<SpelledToken> spelled;
+  size_t from = 0;
+  while (const auto found = impl_->added_tokens.find(text, from, /*parse_special=*/true)) {
+    if (found->special) {
+      spelled.push_back({found->begin, found->end, found->id});
+    }
+    from = found->end;
+  }
+  return spelled;
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {

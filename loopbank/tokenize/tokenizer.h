@@ -37,6 +37,15 @@ class Tokenizer {
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
                                             bool parse_special = false) const;
 
+  /// A special token that is spelled out in a text: its bytes from `begin` up to `end`.
+  struct SpelledToken {
+    size_t begin = 0;
+    size_t end = 0;
+    TokenId id = 0;
+  };
+  /// Those that `encode` takes for special tokens with `parse_special`, in their order.
+  [[nodiscard]] std::vector<SpelledToken> special_tokens(std::string_view text) const;
+
   /// The bytes that the ids stand for, special tokens spelled out.
   /// @throws Error kData for an id outside [0, vocab_size)
   [[nodiscard]] std::string decode(std::span<const TokenId> ids) const;

@@ -250,6 +250,29 @@ TEST(Engine, EndedRequestsLeaveNothingBehind) {
   EXPECT_EQ(engine.store().bytes_in_use(), 0);
 }
 
+TEST(Engine, APromptIsReadForTheOthersWhereTheFirstCompletionIsCancelled) {
+  const auto model = looping_model();
+  Engine engine(model, {.batch_tokens = 8});
+  auto request = request_of(some_prompt(20, 1), 3);
+  request.completions = 2;
+  request.score_from = 1;
+  const auto id = engine.add(request);
+  auto output = engine.step();
+  EXPECT_TRUE(engine.cancel(id, 0));
+  size_t scored = output.scored.size();
+  std::vector<int64_t> completions;
+  for (int64_t step = 0; step < 8 && !engine.idle(); ++step) {
+    output = engine.step();
+    scored += output.scored.size();
+    for (const auto& token : output.generated) {
+      completions.push_back(token.completion);
+    }
+  }
+  EXPECT_TRUE(engine.idle());
+  EXPECT_EQ(scored, 19U);
+  EXPECT_EQ(completions, (std::vector<int64_t>{1, 1, 1}));
+}
+
 TEST(Engine, MistakesAreNamed) {
   const auto model = looping_model();
   Engine engine(model, {.cache_bytes = 60000});

@@ -119,6 +119,81 @@ TEST(Generator, TellsEachTokensProbabilityLoopsAndPlace) {
   }
 }
 
+/// What a completion was told as it was written.
+struct TokenTold {
+  size_t tokens;
+  std::string piece;
+  size_t scores;
+};
+
+TEST(Generator, TellsEachTokenAsItIsDrawnWithTheScoresOfThePrompt) {
+  const at::NoGradGuard no_grad;
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = random_model();
+  Generator generator(model, tokenizer, {.batch_tokens = 2});  // the prompt takes several passes
+  GenerateOptions options = greedy(3);
+  options.sampling.logprobs = 4;
+  auto request = generator.request_of("Ada Korin", options);
+  request.score_from = 1;
+  request.completions = 2;
+  std::vector<std::vector<TokenTold>> told(2);
+  std::vector<Generation> ended;
+  const auto take = [&](const Generation& so_far, std::string_view piece) {
+    told[static_cast<size_t>(so_far.completion)].push_back(
+        {so_far.tokens.size(), std::string(piece), so_far.prompt_scores->size()});
+    return true;
+  };
+  generator.add(request, {}, take);
+  while (!generator.idle()) {
+    for (auto& generation : generator.step()) {
+      ended.push_back(std::move(generation));
+    }
+  }
+  ASSERT_EQ(ended.size(), 2U);
+  EXPECT_EQ(ended[0].prompt_scores, ended[1].prompt_scores);
+  EXPECT_EQ(*ended[0].prompt, request.prompt);
+  for (size_t c = 0; c < 2; ++c) {
+    ASSERT_GE(told[c].size(), 3U);
+    std::string text;
+    for (size_t i = 0; i < told[c].size(); ++i) {
+      EXPECT_EQ(told[c][i].tokens, std::min<size_t>(i + 1, 3));
+      EXPECT_EQ(told[c][i].scores, 8U);
+      text += told[c][i].piece;
+    }
+    EXPECT_EQ(text, ended[c].text);
+  }
+  std::vector<int64_t> ids(request.prompt.begin(), request.prompt.end());
+  const auto logits = model.forward(at::tensor(ids, at::kLong).unsqueeze(0)).logits;
+  const auto log_p = at::log_softmax(logits.squeeze(0).to(at::kDouble), 1);  // [T, V]
+  for (size_t i = 0; i < 8; ++i) {
+    const auto& scored = (*ended[0].prompt_scores)[i];
+    const auto row = log_p[static_cast<int64_t>(i)];
+    EXPECT_EQ(scored.place, static_cast<int64_t>(i) + 1);
+    EXPECT_NEAR(scored.log_probability, row[ids[i + 1]].item<double>(), 1e-4);
+    ASSERT_EQ(scored.top.size(), 4U);
+    EXPECT_EQ(scored.top[0].token, row.argmax().item<int64_t>());
+    EXPECT_NEAR(scored.top[0].log_probability, row.max().item<double>(), 1e-4);
+    EXPECT_GE(scored.top[2].log_probability, scored.top[3].log_probability);
+  }
+}
+
+TEST(Generator, TellsTheScoresOfAPromptThatIsNotContinued) {
+  const auto tokenizer = Tokenizer::bytes();
+  const auto model = random_model();
+  Generator generator(model, tokenizer);
+  auto request = generator.request_of("Ada", greedy(0));
+  request.score_from = 1;
+  std::vector<size_t> told;
+  generator.add(request, {}, [&](const Generation& so_far, std::string_view piece) {
+    EXPECT_EQ(piece, "");
+    told.push_back(so_far.prompt_scores->size());
+    return true;
+  });
+  EXPECT_EQ(generator.step().size(), 1U);
+  EXPECT_EQ(told, std::vector<size_t>{2});
+  EXPECT_TRUE(generator.idle());
+}
+
 TEST(Generator, CompletionsDifferAndTheFirstIsThatOfOne) {
   const auto tokenizer = Tokenizer::bytes();
   const auto model = random_model();
@@ -157,6 +232,7 @@ TEST(Generator, StopsBeforeAStopString) {
   EXPECT_EQ(result.tokens, (std::vector<TokenId>{'l', 'o', ' ', 'h'}));
   EXPECT_EQ(result.text_offsets, (std::vector<int64_t>{0, 1, 1, 1}));
   EXPECT_EQ(result.stop_reason, StopReason::kStopString);
+  EXPECT_EQ(result.stop_string, "o h");
 }
 
 TEST(Generator, APromptMayBeTokens) {
@@ -179,6 +255,11 @@ TEST(Generator, StopsAtTheEndOfText) {
   const auto result = Generator(model, tokenizer).generate("a", greedy(20));
   EXPECT_EQ(result.text, "b");
   EXPECT_EQ(result.stop_reason, StopReason::kEndOfText);
+  EXPECT_EQ(result.tokens.size(), 1U);
+  ASSERT_TRUE(result.end_token.has_value());
+  EXPECT_EQ(result.end_token->draw.token, tokenizer.end_of_text());
+  EXPECT_NEAR(result.end_token->draw.log_probability, 0.0, 1e-6);
+  EXPECT_EQ(result.end_token->loops, 1.0);
 }
 
 TEST(Generator, StopsWhereTheModelCanReadNoMore) {
@@ -187,6 +268,7 @@ TEST(Generator, StopsWhereTheModelCanReadNoMore) {
   const auto result = Generator(model, tokenizer).generate("abab", greedy(20));
   EXPECT_EQ(result.text, "aba");  // two read, and the one behind them
   EXPECT_EQ(result.stop_reason, StopReason::kContextFull);
+  EXPECT_FALSE(result.end_token.has_value());
 }
 
 TEST(Generator, AnEmptyPromptStartsANewText) {

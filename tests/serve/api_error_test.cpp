@@ -24,8 +24,7 @@ TEST(ApiErrorTest, ABusyServerSaysWhenToComeAgain) {
   const auto response = error_response(error);
   EXPECT_EQ(response.status, 429);
   ASSERT_EQ(response.headers.size(), 1U);
-  EXPECT_EQ(response.headers.front(),
-            (std::pair<std::string, std::string>("Retry-After", "2")));
+  EXPECT_EQ(response.headers.front(), (std::pair<std::string, std::string>("Retry-After", "2")));
 }
 
 }  // namespace
