@@ -17,6 +17,7 @@
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/model/weights.h"
 #include "loopbank/serve/api_keys.h"
+#include "loopbank/serve/chat_template.h"
 #include "loopbank/serve/server.h"
 #include "loopbank/support/byte_size.h"
 #include "loopbank/support/error.h"
@@ -85,6 +86,7 @@ void apply_keys(ServeFlags& flags) {
 void run_serve(ServeFlags flags) {
   apply_keys(flags);
   (void)flags.inference.options("serve");  // before the model is loaded
+  flags.server.version = LOOPBANK_VERSION;
   flags.server.log_form = flags.log_json ? RequestLogForm::kJson : RequestLogForm::kText;
   auto& engine = flags.server.scheduler.engine;
   engine.cache_bytes = static_cast<int64_t>(parse_bytes("--cache-memory", flags.cache_memory));
@@ -97,7 +99,7 @@ void run_serve(ServeFlags flags) {
                  .created = created_of(flags.model),
                  .inference = flags.inference,
                  .chat = std::move(chat.chat),
-                 .why_no_chat = std::move(chat.why),
+                 .why_no_chat = std::move(chat.why_not),
                  .directory = flags.model},
                 flags.server);
   watch_signals();

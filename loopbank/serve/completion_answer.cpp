@@ -68,12 +68,6 @@ std::string stop_string_of(const Generation& generation, const std::vector<std::
   return text.stop_string();
 }
 
-int64_t count_characters_of(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
-  });
-}
-
 }  // namespace
 
 CompletionAnswer::CompletionAnswer(CompletionBody body, const ServedModel& served, std::string id,
@@ -186,7 +180,7 @@ std::string CompletionAnswer::begin(size_t prompt, const Generation& so_far) {
     return "";
   }
   const auto text = text_of_prompt(prompt, so_far);
-  told.offset = count_characters_of(text.text);
+  told.offset = count_code_points(text.text);
   return event(choice(index, text.text, tokens_of_prompt(so_far, text.offsets)));
 }
 
@@ -290,7 +284,7 @@ OrderedJson CompletionAnswer::whole_choice(size_t index) const {
     tokens = tokens_of_prompt(generation, prompt.offsets);
   }
   const auto written =
-      tokens_of_text(generation, generation.text_offsets, count_characters_of(prompt.text), 0,
+      tokens_of_text(generation, generation.text_offsets, count_code_points(prompt.text), 0,
                      generation.text_offsets.size());
   tokens.insert(tokens.end(), written.begin(), written.end());
   auto json = choice(index, prompt.text + generation.text, tokens);

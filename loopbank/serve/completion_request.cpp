@@ -90,12 +90,12 @@ void check_options(const JsonBody& json, const ServedModel& served,
   const auto& config = served.model.config();
   json.check("stop", [&] { check_stop_strings(options.stop, where); });
   const bool is_long = std::any_of(options.stop.begin(), options.stop.end(), [](const auto& text) {
-    return text.size() > kLongestStopString;
+    return count_code_points(text) > kLongestStopString;
   });
   if (options.stop.size() > kMostStopStrings || is_long) {
     json.refuse(
         "stop",
-        fmt::format("at most {} texts of at most {} bytes", kMostStopStrings, kLongestStopString),
+        fmt::format("at most {} texts of at most {} characters", kMostStopStrings, kLongestStopString),
         is_long ? "a longer one" : fmt::format("{}", options.stop.size()));
   }
   json.check("logit_bias",

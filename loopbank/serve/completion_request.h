@@ -15,7 +15,7 @@ inline constexpr size_t kMostPrompts = 2048;    ///< in one request
 inline constexpr int64_t kMostOfAPrompt = 128;  ///< completions
 inline constexpr int64_t kMostChoices = 4096;   ///< completions of all prompts together
 inline constexpr size_t kMostStopStrings = 16;
-inline constexpr size_t kLongestStopString = 1024;  ///< bytes
+inline constexpr int64_t kLongestStopString = 1024;  ///< characters
 /// Log probabilities in one answer: a token's own and its alternatives count one each.
 inline constexpr int64_t kMostLogProbabilities = 1 << 20;
 inline constexpr int64_t kMostTokensInside = 1 << 16;  ///< of which one answer tells what they did

@@ -2,6 +2,7 @@
 /// The JSON object that a request's body holds, read field by field, so that every error names its
 /// field. null counts as absent, as the OpenAI API has it.
 
+#include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -58,6 +59,8 @@ class JsonBody {
   std::string param_;
 };
 
+/// Code points of well-formed UTF-8.
+[[nodiscard]] int64_t count_code_points(std::string_view text);
 /// The text, or its beginning where it takes more than `most` bytes; whole characters of UTF-8.
 [[nodiscard]] std::string cut_text(std::string text, size_t most);
 

@@ -13,6 +13,7 @@
 #include "loopbank/serve/api_error.h"
 #include "loopbank/serve/api_keys.h"
 #include "loopbank/serve/model_answers.h"
+
 #include "loopbank/serve/openapi.h"
 #include "loopbank/serve/page_files.h"
 #include "loopbank/serve/served_completion.h"
@@ -34,16 +35,6 @@ constexpr double kDrainTurn = 0.05;  // seconds between two looks at whether to 
 constexpr double kLastBytes = 2.0;   // seconds that clients have to take their last bytes
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
-
-/// One path: the method that it takes, whether anybody may ask, whether its body is worth a thread of
-/// its own, and what answers.
-struct Route {
-  std::string path;
-  std::string method;
-  bool is_public = false;
-  bool reads_body = false;
-  std::function<HttpResponse(const HttpRequest& request)> respond{};  ///< empty: completions
-};
 
 HttpResponse json_response(std::string body) {
   return {.body = std::move(body)};
@@ -82,11 +73,24 @@ void check_access(const ServerOptions& options) {
 }  // namespace
 
 struct Server::Impl {
+  /// One path: the method that it takes, whether anybody may ask, whether its body is worth a thread of
+  /// its own, and what answers.
+  struct Route {
+    std::string path;
+    std::string method;
+    bool is_public = false;
+    bool reads_body = false;
+    std::function<HttpResponse(const HttpRequest& request)> respond{};  ///< empty: completions
+  };
+
   Impl(ServedModel its_model, ServerOptions its_options)
       : served(std::move(its_model)),
         options(std::move(its_options)),
         keys((check_access(options), options.api_keys)),
         headers(headers_of(options)),
+        api_document(openapi_document(served, {.version = options.version,
+                                               .asks_for_key = !keys.empty(),
+                                               .has_slots = slot_texts.has_value()})),
         metrics(served.model.config().num_hidden_layers),
         scheduler(served.model, served.tokenizer, options.scheduler),
         completions{.served = served,
@@ -134,7 +138,7 @@ struct Server::Impl {
              [](R) { return page_file("text/javascript; charset=utf-8", kServePageJs); }),
         open("/page.css", [](R) { return page_file("text/css; charset=utf-8", kServePageCss); }),
         open("/health", [this](R) { return health(); }),
-        open("/openapi.json", [this](R) { return json_response(openapi(served)); }),
+        open("/openapi.json", [this](R) { return json_response(api_document); }),
         get("/metrics",
             [this](R) {
               return HttpResponse{
@@ -143,11 +147,11 @@ struct Server::Impl {
             }),
         get("/slots.json", [this](R) { return slots(); }),
         get("/tokenizer_info", [this](R) { return json_response(tokenizer_info(served)); }),
-        get("/v1/models", [this](R) { return json_response(models_answer(served)); }),
+        get("/v1/models", [this](R) { return json_response(list_models(served)); }),
         post("/tokenize",
-             [this](R request) { return json_response(tokenize_answer(request.body, served)); }),
+             [this](R request) { return json_response(tokenize(request.body, served)); }),
         post("/detokenize",
-             [this](R request) { return json_response(detokenize_answer(request.body, served)); }),
+             [this](R request) { return json_response(detokenize(request.body, served)); }),
         completes("/v1/completions"),
         completes("/v1/chat/completions"),
     };
@@ -227,7 +231,7 @@ struct Server::Impl {
 
   HttpResponse respond(const Route& route, const HttpRequest& request) const {
     if (request.path.starts_with(kModels)) {
-      return json_response(model_answer(request.path.substr(kModels.size()), served));
+      return json_response(describe_model(request.path.substr(kModels.size()), served));
     }
     return route.respond(request);
   }
@@ -341,6 +345,7 @@ struct Server::Impl {
   ApiKeys keys;
   Headers headers;
   std::optional<std::string> slot_texts = read_slot_texts(served);
+  std::string api_document;
   std::atomic<bool> is_draining = false;
   ServerMetrics metrics;
   Scheduler scheduler;

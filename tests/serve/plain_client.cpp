@@ -42,7 +42,8 @@ PlainAnswer parse_answer(const std::string& text) {
   if (head_end == std::string::npos) {
     throw std::runtime_error("expected an answer, got \"" + text.substr(0, 200) + "\"");
   }
-  PlainAnswer answer{.status = std::stoi(text.substr(text.find(' ') + 1))};
+  PlainAnswer answer;
+  answer.status = std::stoi(text.substr(text.find(' ') + 1));
   for (auto begin = text.find(kLineEnd) + 2; begin < head_end;) {
     const auto end = text.find(kLineEnd, begin);
     const auto colon = text.find(':', begin);

@@ -38,13 +38,13 @@ TEST(RequestLog, WhatAClientWroteStaysOneLineWithoutControlCharacters) {
 }
 
 TEST(RequestLog, AsJsonHasTheSameByName) {
-  const auto json = nlohmann::json::parse(format_record(completion_record(), RequestLogForm::kJson));
-  EXPECT_EQ(json["id"], "0123abcd");
-  EXPECT_EQ(json["status"], 200);
-  EXPECT_EQ(json["completion_tokens"], 16);
-  EXPECT_NEAR(json["milliseconds"].get<double>(), 312.4, 1e-9);
-  EXPECT_EQ(json["time"].get<std::string>().size(), 24U);
-  EXPECT_FALSE(json.contains("prompts"));
+  const auto read = nlohmann::json::parse(format_record(completion_record(), RequestLogForm::kJson));
+  EXPECT_EQ(read["id"], "0123abcd");
+  EXPECT_EQ(read["status"], 200);
+  EXPECT_EQ(read["completion_tokens"], 16);
+  EXPECT_NEAR(read["milliseconds"].get<double>(), 312.4, 1e-9);
+  EXPECT_EQ(read["time"].get<std::string>().size(), 24U);
+  EXPECT_FALSE(read.contains("prompts"));
 }
 
 }  // namespace
