@@ -19,7 +19,6 @@ using AsioError = boost::system::error_code;
 
 constexpr size_t kMostUnsentBytes = size_t{8} << 20;
 constexpr size_t kMostPipelinedBytes = size_t{64} << 10;
-constexpr size_t kMostBodyBytes = size_t{256} << 20;
 
 bool would_block(const AsioError& error) {
   return error == asio::error::would_block || error == asio::error::try_again ||
@@ -210,10 +209,12 @@ void HttpConnection::read_request(std::string_view bytes) {
   try {
     reader_->put(bytes);
     count_body(reader_->request().body.size());
-    if (shared_.body_bytes > kMostBodyBytes) {
+    if (shared_.body_bytes > shared_.options.most_body_bytes) {
       throw busy(
-          "http: expected room for the bodies of all requests, got more than 256 MiB. Try "
-          "again in a moment.",
+          fmt::format(
+              "http: expected bodies of {} bytes at most in all requests together, got more. "
+              "Try again in a moment.",
+              shared_.options.most_body_bytes),
           "bodies_too_large");
     }
   } catch (const ApiError& error) {

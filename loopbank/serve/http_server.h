@@ -14,7 +14,8 @@ struct HttpOptions {
   std::string host = "127.0.0.1";
   int64_t port = 8080;  ///< 0: one that is free
   size_t largest_body = size_t{8} << 20;
-  int64_t most_connections = 0;  ///< 0: as many as files may be open, less some
+  size_t most_body_bytes = size_t{256} << 20;  ///< of all requests together
+  int64_t most_connections = 0;  ///< 0: as many as files may be open, less 64; at most 16384
   double header_seconds = 10.0;  ///< until a request's head is there
   double body_seconds = 30.0;    ///< and its body
   double idle_seconds = 60.0;    ///< between two requests of a connection

@@ -196,6 +196,8 @@ void serve_completion(const CompletionService& service, HttpRequest request,
     answer->on_gone([&service, ticket] { service.scheduler.cancel(ticket); });
   } catch (const SchedulerBusy& busy) {
     throw api_error_of_busy(busy);
+  } catch (const Error& error) {
+    throw ApiError(422, error.what());  // well-formed, and more than the engine will ever hold
   }
 }
 

@@ -61,12 +61,11 @@ TEST(Docs, EveryFlagIsExplained) {
   }
 }
 
-TEST(Docs, ReadmeShowsTheExamplesAsTheyAreBuilt) {
-  const auto readme = source_file("README.md");
-  for (const char* name : {"forward", "train", "loop_budgets"}) {
+TEST(Docs, TheExamplesAreShownAsTheyAreBuilt) {
+  const auto shown = source_file("README.md") + source_file("docs/library.md");
+  for (const char* name : {"forward", "train", "loop_budgets", "serve"}) {
     const auto path = std::string("examples/") + name + ".cpp";
-    EXPECT_NE(readme.find(source_file(path)), std::string::npos)
-        << "README.md differs from " << path;
+    EXPECT_NE(shown.find(source_file(path)), std::string::npos) << path << " is shown otherwise";
   }
 }
 

@@ -27,10 +27,10 @@ class TestSocket {
   [[nodiscard]] bool is_open() const { return socket_ >= 0; }
   /// @return whether all could be sent: the other side may have closed, or takes nothing for 10 s
   bool send(std::string_view bytes) const;
-  /// What comes until it holds `part`, the other side closes, or `limit` are over. What came
+  /// What comes until it holds `part`, the other side closes, or `limit` seconds are over. What came
   /// behind the part is there too.
   std::string receive_until(std::string_view part, double limit = 20.0);
-  /// What comes until the other side closes or `limit` are over.
+  /// What comes until the other side closes or `limit` seconds are over.
   std::string receive_all(double limit = 20.0);
   [[nodiscard]] bool was_closed() const { return was_closed_; }
   void close();
@@ -66,7 +66,7 @@ class ServeProcess {
   [[nodiscard]] int port() const { return port_; }
   void signal(int number) const;
   /// Its exit status once it has ended, 128 + the signal where one ended it; nothing where it still
-  /// runs after `limit`.
+  /// runs after `limit` seconds.
   std::optional<int> wait(double limit);
   [[nodiscard]] std::string err() const;
   [[nodiscard]] int64_t resident_bytes() const;

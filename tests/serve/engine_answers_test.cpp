@@ -43,7 +43,7 @@ Answered answer_by_engine(const std::string& text, const ServedModel& served) {
     }
   }
   if (!body.stream) {
-    return {.whole = Json::parse(answer.whole())};
+    return {.whole = Json::parse(answer.whole()), .events = {}};
   }
   Answered answered;
   while (!events.empty()) {

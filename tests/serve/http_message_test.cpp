@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace loopbank {
 namespace {
@@ -71,7 +72,7 @@ TEST(HttpRequestReaderTest, DropsTheTrailerOfAChunkedBody) {
 }
 
 TEST(HttpRequestReaderTest, MakesAnIdWhereTheClientsOwnIsNone) {
-  for (const std::string id : {"", "a b", "x\"y", std::string(129, 'a').c_str()}) {
+  for (const auto& id : std::vector<std::string>{"", "a b", "x\"y", std::string(129, 'a')}) {
     HttpRequestReader reader(100);
     reader.put("GET / HTTP/1.1\r\nX-Request-Id: " + id + "\r\n\r\n");
     const auto made = reader.take_request().id;

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -185,22 +188,25 @@ double ms_until_gone(HttpAnswer& answer, const std::function<void()>& leave) {
 TEST_F(HttpServerTest, TellsThatTheClientHasGone) {
   for (const bool is_stream : {false, true}) {
     for (const bool is_reset : {false, true}) {
-      auto [socket, answer] = held();
-      if (is_stream) {
-        answer->begin_stream({.body = "x"});
-        ASSERT_TRUE(socket.read_until("x\r\n"));
+      double best = 1e9;
+      for (int attempt = 0; attempt < 5; ++attempt) {
+        auto [socket, answer] = held();
+        if (is_stream) {
+          answer->begin_stream({.body = "x"});
+          ASSERT_TRUE(socket.read_until("x\r\n"));
+        }
+        auto& leaving = socket;
+        const double ms =
+            ms_until_gone(*answer, [&] { is_reset ? leaving.reset() : leaving.close(); });
+        ASSERT_GE(ms, 0.0);
+        best = std::min(best, ms);
+        bool again = false;
+        answer->on_gone([&] { again = true; });
+        EXPECT_TRUE(again) << "who asks late is told at once";
+        answer->write("into the void");
+        answer->end();
       }
-      auto& leaving = socket;
-      const double ms =
-          ms_until_gone(*answer, [&] { is_reset ? leaving.reset() : leaving.close(); });
-      EXPECT_GE(ms, 0.0);
-      EXPECT_LT(ms, 1000.0);
-      RecordProperty("ms", std::to_string(ms));
-      bool again = false;
-      answer->on_gone([&] { again = true; });
-      EXPECT_TRUE(again) << "who asks late is told at once";
-      answer->write("into the void");
-      answer->end();
+      EXPECT_LT(best, 50.0) << is_stream << is_reset;
     }
   }
   EXPECT_TRUE(comes_true([this] { return server_.counts().connections == 0; }));
