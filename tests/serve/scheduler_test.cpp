@@ -295,8 +295,12 @@ TEST_F(SchedulerTest, MemoryIsFlatOverManyRequestsOfManyClients) {
       std::vector<Scheduler::Ticket> tickets;
       for (int64_t r = 0; r < 20; ++r) {
         ++asked;
-        auto work = work_of(fmt::format("client {}", asked), {fmt::format("{} is asked", asked)},
-                            greedy_options(1 + asked % 4));
+        auto work =
+            work_of(fmt::format("client {}", asked),
+                    {fmt::format("{} asks what the sea is", asked)}, greedy_options(1 + asked % 4));
+        work.on_end = [&](WorkOutcome outcome, const std::optional<Error>& error) {
+          EXPECT_NE(outcome, WorkOutcome::kFailed) << error->what();
+        };
         work.requests.back().score_from = asked % 3 == 0 ? std::optional<int64_t>(1) : std::nullopt;
         tickets.push_back(scheduler_->submit(std::move(work)));
         if (asked % 7 == 0) {
