@@ -217,10 +217,10 @@ TEST_F(ServerPage, ATokenThatIsPointedAtShowsWhatItDid) {
     EXPECT_EQ(reads[i]["name"], fmt::format("layer {}, {}gate {:.2f}", read["layer"].get<int>() + 1,
                                             bank, read["gate"].get<double>()));
     const auto slot = read["top"][0][0].get<int>();
-    EXPECT_EQ(reads[i]["slots"][0], fmt::format("slot {}", slot));
+    EXPECT_EQ(reads[i]["slots"].at(0), fmt::format("slot {}", slot));
     EXPECT_EQ(reads[i]["slots"].size(), read["top"].size());
     EXPECT_EQ(
-        reads[i]["words"][0],
+        reads[i]["words"].at(0),
         fmt::format("<b>{}\u2423{}",
                     bank == "global" ? "global" : fmt::format("layer{}", read["layer"].get<int>()),
                     slot));
