@@ -69,6 +69,7 @@ class PageServer {
     url_ = server_->url() + "/";
   }
   void stop() { server_.reset(); }
+  [[nodiscard]] int64_t port() const { return server_->port(); }
   /// Of the page, with settings as a link carries them.
   [[nodiscard]] std::string url(const std::string& settings = "") const {
     return url_ + (settings.empty() ? "" : "#" + settings);
@@ -367,6 +368,25 @@ TEST_F(ServerPage, AServerThatGoesIsToldOfInPlace) {
   testing::expect_contains(text_of("#column-a .notice"), "Trying again in ");
   browser_->click("#stop");
   EXPECT_TRUE(browser_->comes_true("document.querySelector('.status').textContent === 'Stopped.'"));
+}
+
+TEST_F(ServerPage, AFullQueueIsTriedAgain) {
+  ServerOptions options;
+  options.scheduler.max_requests = 1;
+  PageServer busy(options);
+  browser_->open(busy.url("max_tokens=4&prompt=Ada"));
+  ASSERT_TRUE(browser_->comes_true("document.documentElement.dataset.ready"));
+  testing::PlainConnection other(busy.port());
+  const json endless = {
+      {"prompt", "x"}, {"max_tokens", 2000}, {"stream", true}, {"logit_bias", {{"256", -100}}}};
+  other.send({.method = "POST", .path = "/v1/completions", .body = endless.dump()});
+  other.read_until("data: ");
+  browser_->click("#run");
+  ASSERT_TRUE(browser_->comes_true("!document.querySelector('#column-a .notice').hidden"));
+  testing::expect_contains(text_of("#column-a .notice"), "Trying again in ");
+  other.close();
+  EXPECT_TRUE(browser_->comes_true("document.querySelectorAll('.token').length > 0"));
+  EXPECT_EQ(text_of("#column-a .notice"), "");
 }
 
 TEST_F(ServerPage, NothingStandsOutToTheRightOfAPhone) {
