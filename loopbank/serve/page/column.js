@@ -63,8 +63,10 @@ const column = (() => {
     const sums = figures();
     const status = element("p", { className: "status", attributes: { role: "status" } });
     const notice = element("p", { className: "notice", hidden: true, attributes: { role: "alert" } });
-    const root = element("section", { className: "column", id: "column-" + name, attributes: { "aria-label": "Column " + name.toUpperCase() } },
-      element("h2", { textContent: name }), element("div", { className: "settings" }, ...own.roots), sums.root, view.root, status, notice);
+    const root = element("section",
+      { className: "column", id: "column-" + name, attributes: { "aria-label": "Column " + name.toUpperCase() } },
+      element("h2", { textContent: name }), element("div", { className: "settings" }, ...own.roots),
+      sums.root, view.root, status, notice);
     let running = null;
 
     const say = (text) => { status.textContent = text; };
@@ -138,7 +140,8 @@ const column = (() => {
       stop();
       const abort = new AbortController();
       running = abort;
-      const now = { text: "", count: 0, events: 0, tries: 0, times: [], sum: 0, loops: NaN, started: performance.now(), ended: 0 };
+      const now = { text: "", count: 0, events: 0, tries: 0, times: [], sum: 0, loops: NaN,
+        started: performance.now(), ended: 0 };
       const body = { model: page.model.id, prompt, ...shared, ...own.body(), stream: true,
         stream_options: { include_usage: true }, logprobs: 5, loops: "tokens", inside: true };
       own.clear();

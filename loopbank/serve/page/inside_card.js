@@ -19,6 +19,7 @@ const insideCard = (() => {
   /** The probabilities of stopping after each loop, side by side. */
   function stacked(shares) {
     const parts = shares.map((share, i) => {
+      if (share === 0) return null;
       const part = element("i", { title: "stops after loop " + (i + 1) + ": " + percent(share) },
         share >= 0.14 ? String(i + 1) : "");
       part.style.setProperty("width", (100 * share).toFixed(2) + "%");
@@ -26,7 +27,8 @@ const insideCard = (() => {
       return part;
     });
     return element("span", { className: "stacked", attributes: { role: "img",
-      "aria-label": shares.map((share, i) => "loop " + (i + 1) + ": " + percent(share)).join(", ") } }, ...parts);
+      "aria-label": shares.map((share, i) => "loop " + (i + 1) + ": " + percent(share)).join(", ") } },
+      ...parts);
   }
 
   function layers(inside, most) {
