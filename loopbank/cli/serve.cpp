@@ -86,6 +86,7 @@ void apply_keys(ServeFlags& flags) {
 void run_serve(ServeFlags flags) {
   apply_keys(flags);
   (void)flags.inference.options("serve");  // before the model is loaded
+  flags.server.version = LOOPBANK_VERSION;
   flags.server.log_form = flags.log_json ? RequestLogForm::kJson : RequestLogForm::kText;
   auto& engine = flags.server.scheduler.engine;
   engine.cache_bytes = static_cast<int64_t>(parse_bytes("--cache-memory", flags.cache_memory));

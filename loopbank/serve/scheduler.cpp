@@ -48,6 +48,12 @@ TurnLimits limits_of(const SchedulerOptions& options) {
           .client_bytes = options.engine.cache_bytes / 4 * 3};
 }
 
+EngineOptions engine_of(const SchedulerOptions& options) {
+  auto engine = options.engine;
+  engine.stretch = options.stretch;
+  return engine;
+}
+
 }  // namespace
 
 struct Scheduler::Impl {
@@ -70,7 +76,7 @@ struct Scheduler::Impl {
 
   Impl(const LanguageModel& model, const Tokenizer& tokenizer, const SchedulerOptions& its_options)
       : options(its_options),
-        generator(model, tokenizer, its_options.engine),
+        generator(model, tokenizer, engine_of(its_options)),
         turns(limits_of(its_options)) {
     state.cache_budget_bytes = its_options.engine.cache_bytes;
     thread = std::thread([this, threads = at::get_num_threads()] {

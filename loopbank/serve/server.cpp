@@ -14,6 +14,7 @@
 #include "loopbank/serve/api_keys.h"
 #include "loopbank/serve/model_answers.h"
 
+#include "loopbank/serve/openapi.h"
 #include "loopbank/serve/page_files.h"
 #include "loopbank/serve/served_completion.h"
 #include "loopbank/serve/server_metrics.h"
@@ -87,6 +88,9 @@ struct Server::Impl {
         options(std::move(its_options)),
         keys((check_access(options), options.api_keys)),
         headers(headers_of(options)),
+        api_document(openapi_document(served, {.version = options.version,
+                                               .asks_for_key = !keys.empty(),
+                                               .has_slots = slot_texts.has_value()})),
         metrics(served.model.config().num_hidden_layers),
         scheduler(served.model, served.tokenizer, options.scheduler),
         completions{.served = served,
@@ -134,6 +138,7 @@ struct Server::Impl {
              [](R) { return page_file("text/javascript; charset=utf-8", kServePageJs); }),
         open("/page.css", [](R) { return page_file("text/css; charset=utf-8", kServePageCss); }),
         open("/health", [this](R) { return health(); }),
+        open("/openapi.json", [this](R) { return json_response(api_document); }),
         get("/metrics",
             [this](R) {
               return HttpResponse{
@@ -340,6 +345,7 @@ struct Server::Impl {
   ApiKeys keys;
   Headers headers;
   std::optional<std::string> slot_texts = read_slot_texts(served);
+  std::string api_document;
   std::atomic<bool> is_draining = false;
   ServerMetrics metrics;
   Scheduler scheduler;

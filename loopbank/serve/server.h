@@ -21,6 +21,7 @@ namespace loopbank {
 struct ServerOptions {
   HttpOptions http{};
   SchedulerOptions scheduler{};
+  std::string version{};                ///< of the program, for the API's document
   std::vector<std::string> api_keys{};  ///< of which a client must give one; empty: none is asked for
   std::string cors_origin{};            ///< pages of this origin may ask; `*`: of any; empty: our own
   bool log_prompts = false;

@@ -62,6 +62,9 @@ void TestSocket::close() {
 
 bool TestSocket::send(std::string_view bytes) const {
   while (!bytes.empty()) {
+    if (!is_open()) {
+      return false;
+    }
     pollfd look{.fd = socket_, .events = POLLOUT, .revents = 0};
     if (::poll(&look, 1, kSendMillis) != 1) {
       return false;
@@ -79,6 +82,7 @@ std::string TestSocket::receive_until(std::string_view part, double limit) {
   std::string all;
   std::array<char, 65536> buffer{};
   const Stopwatch watch;
+  was_closed_ = was_closed_ || !is_open();
   while (!was_closed_ && (part.empty() || all.find(part) == std::string::npos)) {
     const int left = static_cast<int>(1e3 * (limit - watch.seconds()));
     pollfd look{.fd = socket_, .events = POLLIN, .revents = 0};

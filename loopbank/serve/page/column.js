@@ -44,9 +44,9 @@ const column = (() => {
     parts.loops.title = "over all tokens that were read, the prompt's included";
     const seconds = (milliseconds) => (milliseconds / 1000).toFixed(2) + " s";
     function show(run) {
-      const behind = run.times.length > 1 ? (run.times[run.times.length - 1] - run.times[0]) / 1000 : 0;
+      const taken = run.times.length > 0 ? (run.times[run.times.length - 1] - run.started) / 1000 : 0;
       parts.count.textContent = String(run.count);
-      parts.speed.textContent = behind > 0 ? ((run.times.length - 1) / behind).toFixed(1) : "\u2013";
+      parts.speed.textContent = taken > 0 ? (run.count / taken).toFixed(run.count < 10 * taken ? 1 : 0) : "\u2013";
       parts.loops.textContent = Number.isFinite(run.loops) ? run.loops.toFixed(2) : "\u2013";
       parts.first.textContent = run.times.length > 0 ? seconds(run.times[0] - run.started) : "\u2013";
       parts.time.textContent = run.ended ? seconds(run.ended - run.started) : "\u2013";

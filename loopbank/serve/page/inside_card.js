@@ -81,7 +81,7 @@ const insideCard = (() => {
     const list = [];
     if (Number.isFinite(token.loops)) list.push(["loops", token.loops.toFixed(2).replace(/\.?0+$/, "")]);
     if (token.logprob !== null) {
-      list.push(["log probability", token.logprob.toFixed(3).replace("-", "\u2212")],
+      list.push(["log probability", token.logprob > -0.0005 ? "> \u22120.001" : token.logprob.toFixed(3).replace("-", "\u2212")],
         ["probability", percent(Math.exp(token.logprob))]);
     }
     return element("dl", { className: "facts" }, ...list.map(([name, value]) =>
