@@ -77,6 +77,18 @@ Engine::Engine(const LanguageModel& model, const EngineOptions& options)
 
 Engine::~Engine() = default;
 
+void Engine::prepare() {
+  const auto counts = counts_;
+  Request request;
+  request.prompt = {0};
+  request.max_tokens = 1;
+  add(std::move(request));
+  while (!idle()) {
+    (void)step();
+  }
+  counts_ = counts;
+}
+
 ops::AttentionHeads Engine::heads() const {
   return {.query = model_.config().num_attention_heads, .key = model_.config().num_key_value_heads};
 }

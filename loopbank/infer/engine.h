@@ -70,6 +70,9 @@ class Engine {
   Engine(const LanguageModel& model, const EngineOptions& options);
   ~Engine();
 
+  /// Prepares the weights, which the first pass else does: one pass over one token, which is not
+  /// counted. Only while it is idle.
+  void prepare();
   /// @throws Error kConfig for a request that could never run: no prompt, one of more than T
   ///   tokens, ids outside the vocabulary, a budget of loops above N, options out of range, or more
   ///   keys and values than the budget of bytes holds

@@ -85,6 +85,8 @@ class Generator {
     return loopbank::request_of(prompt, options, model_.config(), tokenizer_, where);
   }
 
+  /// As Engine::prepare.
+  void prepare() { engine_.prepare(); }
   /// Queues what request_of gave. Tokens unknown to the tokenizer (padding of the vocabulary) are
   /// never drawn.
   /// @param stop  strings that end the text

@@ -32,6 +32,11 @@ Error error_now() {
 }  // namespace
 
 void Scheduler::Impl::run() {
+  try {
+    generator.prepare();
+  } catch (...) {
+    // Whatever is wrong with the model, the first request is told.
+  }
   while (take_orders()) {
     try {
       feed();
