@@ -15,7 +15,7 @@ namespace loopbank {
 struct HttpRequest {
   std::string id{};      ///< of x-request-id: the client's own where it gives one, else a new one
   std::string method{};  ///< `GET`, `POST`, ...
-  std::string path{};    ///< `/v1/completions`, without what stands behind `?`
+  std::string path{};    ///< `/v1/completions`, as sent (`%20` stays), without what follows `?`
   std::map<std::string, std::string, std::less<>> headers{};  ///< names in lower case
   std::string body{};
   std::string peer{};  ///< address of the client, without its port
@@ -33,7 +33,8 @@ struct HttpResponse {
 };
 
 /// The answer to one request: whole, or as a stream. Every function may be called from any thread and
-/// returns at once; what is given for a client that has gone is dropped.
+/// returns at once; what is given for a client that has gone is dropped. To a HEAD the head alone is
+/// sent. An answer that is let go of unanswered becomes a 500, a stream without its `end` breaks off.
 class HttpAnswer {
  public:
   HttpAnswer() = default;
@@ -47,7 +48,8 @@ class HttpAnswer {
   virtual void write(std::string bytes) = 0;
   virtual void end() = 0;
   /// Calls `gone` once if the client closes its connection before the answer is whole; at once if it
-  /// has done so already. It runs on a thread of the transport and must not block.
+  /// has done so already. It runs on a thread of the transport and must not block. A client that only
+  /// closes its sending side looks the same and counts as gone; what is answered all the same, it gets.
   virtual void on_gone(std::function<void()> gone) = 0;
 };
 

@@ -94,7 +94,9 @@ void HttpAnswerState::on_gone(std::function<void()> gone) {
   {
     const std::lock_guard lock(mutex_);
     if (!has_gone_) {
-      gone_.swap(gone);
+      if (connection_ != nullptr) {  // else nothing would ever let go of it
+        gone_.swap(gone);
+      }
       return;
     }
   }

@@ -80,13 +80,12 @@ TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
   for (int i = 0; i < 3000; ++i) {
     requests += "GET /" + std::to_string(i) + " HTTP/1.1\r\n\r\n";
   }
-  std::thread sender([&] { socket.send(requests); });
+  socket.send(requests);
   for (int i = 0; i < 3000; ++i) {
     const auto reply = socket.receive();
     ASSERT_TRUE(reply) << i;
     ASSERT_EQ(reply->body, "GET /" + std::to_string(i) + " ");
   }
-  sender.join();
 }
 
 TEST_F(HttpServerTest, SendsTheHeadAloneWhereThatIsAskedFor) {
@@ -237,6 +236,17 @@ TEST_F(HttpServerTest, SaysSoWhereNobodyAnswers) {
   stream.reset();
   EXPECT_FALSE(streaming.receive()->is_whole);
   EXPECT_TRUE(streaming.is_closed_within(5));
+}
+
+TEST_F(HttpServerTest, LetsGoOfWhoAsksBehindTheAnswer) {
+  auto [socket, answer] = held();
+  answer->send({});
+  ASSERT_TRUE(socket.receive());
+  ASSERT_TRUE(server_.wait_answered(5));
+  const std::weak_ptr<HttpAnswer> watched = answer;
+  answer->on_gone([keep = answer] {});
+  answer.reset();
+  EXPECT_TRUE(watched.expired());
 }
 
 TEST_F(HttpServerTest, EndsWithAnAnswerStillHeld) {
