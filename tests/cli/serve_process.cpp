@@ -102,7 +102,7 @@ std::string TestSocket::receive_all(double limit) {
 
 std::string post_bytes(std::string_view path, std::string_view body, std::string_view headers) {
   return fmt::format(
-      "POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{}"
+      "POST {} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{}"
       "content-length: {}\r\n\r\n{}",
       path, headers, body.size(), body);
 }
@@ -175,7 +175,8 @@ TestAnswer ServeProcess::exchange(std::string_view bytes, double limit) const {
 }
 
 TestAnswer ServeProcess::get(std::string_view path) const {
-  return exchange(fmt::format("GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", path));
+  return exchange(
+      fmt::format("GET {} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n", path));
 }
 
 TestAnswer ServeProcess::post(std::string_view path, std::string_view body,

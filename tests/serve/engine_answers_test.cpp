@@ -17,8 +17,8 @@ using Json = nlohmann::json;
 using testing::small_served_model;
 
 struct Answered {
-  Json whole;                ///< of a stream: null
-  std::vector<Json> events;  ///< of a stream, without [DONE]
+  Json whole{};                ///< of a stream: null
+  std::vector<Json> events{};  ///< of a stream, without [DONE]
 };
 
 Answered answer_by_engine(const std::string& text, const ServedModel& served) {
@@ -110,7 +110,7 @@ TEST(EngineAnswers, TheTokenThatEndsTheTextHasAnEntryToo) {
 
 TEST(EngineAnswers, AStreamPutTogetherIsTheWholeAnswer) {
   // A random model writes bytes that are hardly ever characters.
-  const std::string body = R"("prompt": ["ab", [195], ""], "n": 2, "echo": true, "logprobs": 2,
+  const std::string body = R"("prompt": [[97, 98], [195], []], "n": 2, "echo": true, "logprobs": 2,
       "loops": "tokens", "inside": true, "seed": 3, "max_tokens": 24, "exit": "cdf:0.7")";
   const auto served = small_served_model();
   const auto whole = answer_by_engine("{" + body + "}", served).whole["choices"];
@@ -150,6 +150,19 @@ TEST(EngineAnswers, TheSameSeedGivesTheSameTextAndCompletionsDiffer) {
   const auto first = answer_by_engine(body, served).whole["choices"];
   EXPECT_EQ(first, answer_by_engine(body, served).whole["choices"]);
   EXPECT_NE(first[0]["text"], first[1]["text"]);
+}
+
+TEST(EngineAnswers, TheLargestAndSmallestValuesThatAreTakenGiveAnAnswer) {
+  for (const auto* field :
+       {R"("temperature": 5e-324)", R"("temperature": 1.7e308)", R"("repetition_penalty": 5e-324)",
+        R"("repetition_penalty": 1.7e308)", R"("top_p": 5e-324)", R"("min_p": 1)",
+        R"("top_k": 2147483647)", R"("logit_bias": {"0": 100, "1": -100}, "temperature": 1e-9)",
+        R"("seed": 9223372036854775807, "max_tokens": 9223372036854775807)",
+        R"("logprobs": 1000)"}) {
+    const auto choice =
+        choice_of(std::string(R"({"prompt": "aba", "stop": "\u0000", )") + field + "}");
+    EXPECT_TRUE(choice["text"].is_string()) << field;
+  }
 }
 
 }  // namespace

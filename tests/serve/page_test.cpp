@@ -309,11 +309,13 @@ TEST_F(ServerPage, AFullQueueIsTriedAgain) {
   PageServer busy(options);
   browser_->open(busy.url("max_tokens=4&prompt=Ada"));
   ASSERT_TRUE(browser_->comes_true("document.documentElement.dataset.ready"));
-  testing::PlainConnection other(busy.port());
+  HttpSocket other(busy.port());
   const json endless = {
       {"prompt", "x"}, {"max_tokens", 2000}, {"stream", true}, {"logit_bias", {{"256", -100}}}};
-  other.send({.method = "POST", .path = "/v1/completions", .body = endless.dump()});
-  other.read_until("data: ");
+  other.send(testing::PlainRequest{
+      .method = "POST", .path = "/v1/completions", .body = endless.dump(), .headers = {}}
+                 .text());
+  ASSERT_TRUE(other.read_until("data: "));
   browser_->click("#run");
   ASSERT_TRUE(browser_->comes_true("!document.querySelector('#column-a .notice').hidden"));
   testing::expect_contains(text_of("#column-a .notice"), "Trying again in ");

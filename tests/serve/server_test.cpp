@@ -19,8 +19,8 @@ namespace {
 
 using nlohmann::json;
 using testing::ask;
-using testing::PlainAnswer;
-using testing::PlainConnection;
+using testing::events_of;
+using testing::PlainRequest;
 
 constexpr int64_t kContext = 4096;
 
@@ -59,10 +59,10 @@ class Served {
   [[nodiscard]] const LanguageModel& model() const { return model_; }
   [[nodiscard]] const Tokenizer& tokenizer() const { return tokenizer_; }
 
-  [[nodiscard]] PlainAnswer get(const std::string& path) const {
+  [[nodiscard]] HttpReply get(const std::string& path) const {
     return ask(port(), {.path = path});
   }
-  [[nodiscard]] PlainAnswer post(const std::string& path, const json& body) const {
+  [[nodiscard]] HttpReply post(const std::string& path, const json& body) const {
     return ask(port(), {.method = "POST", .path = path, .body = body.dump()});
   }
   [[nodiscard]] json complete(const json& body) const {
@@ -102,6 +102,11 @@ json long_request(int64_t tokens) {
           {"logit_bias", {{"256", -100}}}};
 }
 
+std::string posted(const json& body) {
+  return PlainRequest{.method = "POST", .path = "/v1/completions", .body = body.dump(), .headers = {}}
+      .text();
+}
+
 TEST(ServerTest, AGreedyCompletionIsTheGeneratorsOwn) {
   const Served served;
   GenerateOptions options;
@@ -127,7 +132,7 @@ TEST(ServerTest, AStreamHasTheTextOfTheWholeAnswerAndEndsWithDone) {
   body["stream_options"] = {{"include_usage", true}};
   const auto answer = served.post("/v1/completions", body);
   EXPECT_EQ(answer.headers.at("content-type"), "text/event-stream");
-  auto events = answer.events();
+  auto events = events_of(answer);
   ASSERT_GE(events.size(), 3U);
   EXPECT_EQ(events.back(), "[DONE]");
   events.pop_back();
@@ -160,9 +165,9 @@ TEST(ServerTest, EchoScoresThePromptInOnePass) {
 TEST(ServerTest, AClosedConnectionEndsItsRequestAndFreesItsPages) {
   const Served served;
   {
-    PlainConnection connection(served.port());
-    connection.send({.method = "POST", .path = "/v1/completions", .body = long_request(4000).dump()});
-    connection.read_until("data: ");
+    HttpSocket connection(served.port());
+    connection.send(posted(long_request(4000)));
+    ASSERT_TRUE(connection.read_until("data: "));
     EXPECT_EQ(served.metric("loopbank_requests_running"), 1.0);
     connection.close();
   }
@@ -174,9 +179,9 @@ TEST(ServerTest, AFullQueueAnswers429AndSaysWhenToComeAgain) {
   ServerOptions options;
   options.scheduler.max_requests = 1;
   const Served served(options);
-  PlainConnection first(served.port());
-  first.send({.method = "POST", .path = "/v1/completions", .body = long_request(4000).dump()});
-  first.read_until("data: ");
+  HttpSocket first(served.port());
+  first.send(posted(long_request(4000)));
+  ASSERT_TRUE(first.read_until("data: "));
   const auto answer = served.post("/v1/completions", {{"prompt", "y"}});
   EXPECT_EQ(answer.status, 429);
   EXPECT_GE(std::stoi(answer.headers.at("retry-after")), 1);
@@ -263,21 +268,21 @@ TEST(ServerTest, ThePageLoadsNothingFromElsewhere) {
 
 TEST(ServerTest, DrainingLetsARunningStreamEndAndTakesNothingNew) {
   Served served;
-  PlainConnection running(served.port());
-  running.send({.method = "POST", .path = "/v1/completions", .body = long_request(200).dump()});
-  running.read_until("data: ");
+  HttpSocket running(served.port());
+  running.send(posted(long_request(200)));
+  ASSERT_TRUE(running.read_until("data: "));
   EXPECT_TRUE(served.server().drain(60.0));
-  EXPECT_EQ(running.answer().events().back(), "[DONE]");
+  EXPECT_EQ(events_of(*running.receive()).back(), "[DONE]");
   EXPECT_THROW((void)served.get("/health"), std::runtime_error);
 }
 
 TEST(ServerTest, AStreamThatOutlastsDrainingEndsWithAnError) {
   Served served;
-  PlainConnection running(served.port());
-  running.send({.method = "POST", .path = "/v1/completions", .body = long_request(4000).dump()});
-  running.read_until("data: ");
+  HttpSocket running(served.port());
+  running.send(posted(long_request(4000)));
+  ASSERT_TRUE(running.read_until("data: "));
   EXPECT_FALSE(served.server().drain(0.0));
-  const auto events = running.answer().events();
+  const auto events = events_of(*running.receive());
   EXPECT_EQ(json::parse(events.back())["error"]["code"], "shutting_down");
 }
 
