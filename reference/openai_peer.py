@@ -35,14 +35,6 @@ def told(name: str, what: str) -> None:
     print(f"{name:12} {what}", flush=True)
 
 
-def end_bias(served: Served, bias: float) -> dict:
-    """A bias of the end-of-text token: a text that ends at once, or never."""
-    end = served.get("/tokenizer_info").json()["eos_token"]
-    ids = served.post("/tokenize", {"prompt": end, "add_special_tokens": False}).json()["tokens"]
-    expect_equal(len(ids), 1, f"/tokenize of {end}: ids")
-    return {str(ids[0]): bias}
-
-
 def raises(kind, call, status: int, code=None, param=None):
     """The error of a call, which must be of this class."""
     try:
@@ -77,7 +69,7 @@ def check_completions(served: Served, client: openai.OpenAI, model: str) -> None
     for token, chosen in zip(logprobs.token_logprobs[usage.prompt_tokens :], logprobs.top_logprobs[usage.prompt_tokens :]):
         expect_equal(token, max(chosen.values()), "greedy: the largest log-probability")
     expect_equal(usage.total_tokens, count, "usage.total_tokens")
-    for max_tokens, bias in ((0, {}), (1, {}), (1, end_bias(served, 100))):  # the last: a text that ends at once
+    for max_tokens, bias in ((0, {}), (1, {}), (1, served.end_bias(100))):  # the last: a text that ends at once
         short = client.completions.create(
             model=model, prompt=PROMPTS[0], logprobs=1, echo=True, temperature=0, max_tokens=max_tokens, logit_bias=bias
         )
@@ -178,7 +170,7 @@ async def check_at_once(served: Served, model: str, count: int) -> None:
 def check_cancel(served: Served, client: openai.OpenAI, model: str) -> None:
     longest = served.model()["max_model_len"]
     stream = client.completions.create(
-        model=model, prompt="A", n=8, max_tokens=longest - 2, seed=1, stream=True, extra_body={"logit_bias": end_bias(served, -100)}
+        model=model, prompt="A", n=8, max_tokens=longest - 2, seed=1, stream=True, extra_body={"logit_bias": served.end_bias(-100)}
     )
     for _ in range(5):
         next(stream)
@@ -196,7 +188,7 @@ async def check_retries(program: str, path: Path) -> None:
     with Served(program, path, "--max-requests", "2") as served:
         entry = served.model()
         text = {"model": entry["id"], "prompt": "A", "max_tokens": min(200, entry["max_model_len"] - 2)}
-        text |= {"temperature": 0, "logit_bias": end_bias(served, -100)}
+        text |= {"temperature": 0, "logit_bias": served.end_bias(-100)}
         hasty = openai.AsyncOpenAI(base_url=served.base + "/v1", api_key="none", max_retries=0)
         answers = await asyncio.gather(*(hasty.completions.create(**text) for _ in range(8)), return_exceptions=True)
         refused = [answer for answer in answers if isinstance(answer, openai.RateLimitError)]

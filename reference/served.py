@@ -110,6 +110,13 @@ class Served:
         """The entry of the model in GET /v1/models."""
         return self.get("/v1/models").json()["data"][0]
 
+    def end_bias(self, bias: float) -> dict:
+        """A logit_bias of the end-of-text token: a text that ends at once, or never."""
+        end = self.get("/tokenizer_info").json()["eos_token"]
+        ids = self.post("/tokenize", {"prompt": end, "add_special_tokens": False}).json()["tokens"]
+        expect_equal(len(ids), 1, f"/tokenize of {end}: ids")
+        return {str(ids[0]): bias}
+
     def metric(self, name: str) -> float:
         """The value of a metric without labels."""
         found = re.search(rf"^{name} (\S+)$", self.get("/metrics").text, re.MULTILINE)
