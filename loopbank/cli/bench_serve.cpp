@@ -30,6 +30,7 @@ constexpr double kDrainSeconds = 30.0;
 constexpr int64_t kSpareRequests = 16;  // of the queue, beside one a client
 constexpr double kFirstMinute = 60.0;
 constexpr double kRampShare = 0.2;  // of the window
+constexpr double kLongestRamp = 10.0;
 constexpr double kMegabyteOfServer = 1e6;
 constexpr double kMillisOfSecond = 1e3;
 
@@ -67,7 +68,7 @@ LoadOptions load_options(const ServeBenchFlags& flags) {
   options.prompt_tokens.high = std::min(options.prompt_tokens.high, room);
   options.long_tokens = longest - 1;
   options.num_ids = Tokenizer::load(flags.model + "/tokenizer.json").vocab_size();
-  options.ramp_seconds = std::max(1.0, kRampShare * options.seconds);
+  options.ramp_seconds = std::clamp(kRampShare * options.seconds, 1.0, kLongestRamp);
   const auto& inference = flags.inference;
   options.members =
       fmt::format(R"("exit":"{}","kv":"{}","kv_prefill":{},"max_loops":{})", inference.exit,
@@ -104,6 +105,7 @@ struct ServerMemory {
 
 Json json_of(const LoadTimes& times) {
   return {{"count", times.count},
+          {"mean_ms", kMillisOfSecond * times.mean},
           {"median_ms", kMillisOfSecond * times.median},
           {"p99_ms", kMillisOfSecond * times.p99},
           {"longest_ms", kMillisOfSecond * times.longest},

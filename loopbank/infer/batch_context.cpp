@@ -97,12 +97,16 @@ void BatchContext::begin(std::span<const BatchToken> tokens) {
   positions_.clear();
   text_of_.clear();
   has_sums_ = false;
+  inside_.begin(store_.num_layers());
   size_t texts = 0;
   const CachedText* text = nullptr;
   for (const auto& token : tokens_) {
     exits_.push_back(token.exit);
     positions_.push_back(token.position);
     has_sums_ = has_sums_ || token.policy->sums();
+    if (token.inside) {
+      inside_.watch(std::ssize(positions_) - 1, token.exit.hard);
+    }
     if (token.text != text) {
       text = token.text;
       pages_.resize(std::max(pages_.size(), ++texts));
@@ -113,6 +117,7 @@ void BatchContext::begin(std::span<const BatchToken> tokens) {
   counts_.run.assign(static_cast<size_t>(store_.num_layers()), 0);
   counts_.late.assign(counts_.run.size(), 0);
   counts_.head = 0;
+  is_late_ = false;  // the pass before may have broken off
 }
 
 const BatchToken& BatchContext::token(const LoopRows& at, size_t i) const {
@@ -203,15 +208,26 @@ void BatchContext::fill(const KeyValuePolicy& policy, const LoopOutcome& outcome
                     outcome.together ? 1.0F : outcome.weights[static_cast<size_t>(i)], left);
 }
 
+void BatchContext::after_read(const LoopRows& at, const MemoryRead& read) {
+  if (!is_late_) {  // what is made late is no read of the token's own pass
+    inside_.after_read(at, read);
+  }
+}
+
 void BatchContext::after_loop(const LoopOutcome& outcome) {
   const auto& at = outcome.at;
+  if (inside_.watches()) {
+    inside_.after_loop(outcome, store_.loops(at.layer));
+  }
   counts_.run[static_cast<size_t>(at.layer)] += outcome.num_rows;
   counts_.head += outcome.head_reads;
   if (at.loop == 1 && has_sums_) {
     sums_.assign(tokens_.size() * sum_size(), 0.0F);
     rounded_.resize(sum_size());
   }
+  is_late_ = true;
   const auto late = make_late(outcome);
+  is_late_ = false;
   int64_t next_left = 0;
   for (int64_t i = 0; i < outcome.num_rows; ++i) {
     const auto& token = this->token(at, static_cast<size_t>(i));

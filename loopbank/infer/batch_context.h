@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "loopbank/infer/cached_text.h"
+#include "loopbank/infer/inside_recorder.h"
 #include "loopbank/infer/key_value_policy.h"
 #include "loopbank/model/inference_context.h"
 #include "loopbank/ops/pages.h"
@@ -21,6 +22,7 @@ struct BatchToken {
   int64_t position = 0;
   const KeyValuePolicy* policy = nullptr;
   TokenExit exit;
+  bool inside = false;  ///< whether what the pass does with it is asked for
 };
 
 /// What a pass has computed.
@@ -45,7 +47,12 @@ class BatchContext final : public InferenceContext {
   at::Tensor attend(const LoopRows& at, const at::Tensor& query, const KeysValues& own) override;
   void after_loop(const LoopOutcome& outcome) override;
 
+  [[nodiscard]] bool watches_reads() const override { return inside_.watches(); }
+  void after_read(const LoopRows& at, const MemoryRead& read) override;
+
   [[nodiscard]] const LoopCounts& counts() const { return counts_; }
+  /// What the pass did with the tokens that asked.
+  [[nodiscard]] InsideRecorder& inside() { return inside_; }
 
  private:
   class Slots;
@@ -86,6 +93,8 @@ class BatchContext final : public InferenceContext {
   std::vector<float> sums_;            // [R, 2, H_kv d], of who mixes
   std::vector<at::BFloat16> rounded_;  // [2, H_kv d]
   LoopCounts counts_;
+  InsideRecorder inside_;
+  bool is_late_ = false;  // late keys and values are being made
 };
 
 }  // namespace loopbank

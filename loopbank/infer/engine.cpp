@@ -44,7 +44,8 @@ at::Tensor on_cpu(const at::Tensor& x) {
 Engine::Engine(const LanguageModel& model, const EngineOptions& options)
     : model_(model),
       options_(options),
-      prepared_(model.config(), model.parameters(), options.compute_dtype, options.weight_bits) {
+      prepared_(model.config(), model.parameters(), options.compute_dtype, options.weight_bits),
+      pace_(options.stretch) {
   if (options.compute_dtype != at::kFloat && options.compute_dtype != at::kBFloat16) {
     fail(ErrorCode::kDtype, "Engine: expected compute in Float or BFloat16, got {}.",
          c10::toString(options.compute_dtype));
@@ -61,6 +62,9 @@ Engine::Engine(const LanguageModel& model, const EngineOptions& options)
          "Engine: expected passes of at least one token and a cache of at least one byte, got {} "
          "and {}.",
          options.batch_tokens, options.cache_bytes);
+  }
+  if (!(options.stretch > 1.0)) {
+    fail(ErrorCode::kConfig, "Engine: expected a stretch of more than 1, got {}.", options.stretch);
   }
   const auto& config = model.config();
   store_ = std::make_unique<PageStore>(layout_of(config, options.compute_dtype),
@@ -191,8 +195,10 @@ StepOutput Engine::step() {
   guess();
   gather(*batch_);
   if (!batch_->rows.empty()) {
+    const Stopwatch of_pass;
     run(*batch_, output);
     ++counts_.steps;
+    pace_.add(batch_->text_rows, std::ssize(batch_->rows) - batch_->text_rows, of_pass.seconds());
   }
   drop_guesses(watch.seconds(), output);
   for (auto& job : running_) {
@@ -245,7 +251,13 @@ void Engine::count(Batch& batch, const at::Tensor& loops) {
 
 void Engine::run(Batch& batch, StepOutput& output) {
   const auto hidden = hidden_of(batch);
-  count(batch, on_cpu(hidden.expected_loops));
+  const auto loops = on_cpu(hidden.expected_loops);
+  count(batch, loops);
+  auto& inside = batch.context.inside();
+  batch.inside.clear();
+  if (inside.watches()) {
+    batch.inside = inside.results(loops);
+  }
   batch.wanted.clear();
   for (size_t r = 0; r < batch.rows.size(); ++r) {
     if (batch.rows[r].wants_logits) {
@@ -279,6 +291,9 @@ void Engine::read_logits(Batch& batch, const at::Tensor& states, std::span<const
     // A prompt is read and scored for all completions, also where the first was cancelled.
     const bool is_asked = !row.text->finished || row.position < row.text->job->prompt_size();
     if (is_asked && came) {
+      if (!batch.inside.empty()) {
+        row.text->inside = batch.inside[static_cast<size_t>(some[i])];
+      }
       read_row(*row.text, row.position, logits.data_ptr<float>() + static_cast<int64_t>(i) * vocab,
                output);
     }

@@ -17,12 +17,14 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "loopbank/infer/batch_context.h"
 #include "loopbank/infer/draft.h"
+#include "loopbank/infer/pace.h"
 #include "loopbank/infer/request.h"
 #include "loopbank/infer/shared_beginnings.h"
 #include "loopbank/model/language_model.h"
@@ -40,6 +42,9 @@ struct EngineOptions {
   int64_t cache_bytes = int64_t{2} << 30;
   /// Tokens of a pass; a prompt that is longer is read in chunks.
   int64_t batch_tokens = 512;
+  /// A pass that reads prompts beside texts that are being written takes at most about this many
+  /// times one without (infer/pace.h), more than 1; infinite: as long as `batch_tokens` take.
+  double stretch = std::numeric_limits<double>::infinity();
   /// Ids from this one on are never drawn: padding of the vocabulary; 0: all may be.
   int64_t num_ids = 0;
   /// Whether requests with equal beginnings share the pages of these.
@@ -101,6 +106,7 @@ class Engine {
   void admit();
   void start(EngineJob& job);
   void gather(Batch& batch);
+  void gather_prompts(Batch& batch, int64_t room);
   void guess();
   void guess_by_model(const std::vector<EngineText*>& texts, int64_t round);
   /// Takes guesses back out of the texts, with what was read of those that were wrong.
@@ -140,6 +146,7 @@ class Engine {
   std::deque<std::unique_ptr<EngineJob>> waiting_;
   std::vector<std::unique_ptr<EngineJob>> running_;
   DraftTrial trial_;
+  Pace pace_;
   RequestId next_id_ = 1;
   int64_t reserved_bytes_ = 0;
   EngineCounts counts_;

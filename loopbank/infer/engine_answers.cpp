@@ -59,6 +59,7 @@ void Engine::score_token(EngineText& text, int64_t place, const float* logits,
   scored.request = text.job->id;
   scored.place = place;
   scored.loops = text.loops[static_cast<size_t>(place - 1)];
+  scored.inside = text.inside;
   output.scored.push_back(std::move(scored));
   if (request.on_logits) {
     request.on_logits(place, {logits, static_cast<size_t>(vocab)});
@@ -74,6 +75,7 @@ void Engine::finish_prompt(EngineText& text, const float* logits, StepOutput& ou
     if (other.get() != &text) {
       other->cache = text.cache.fork();
       other->loops = text.loops;
+      other->inside = text.inside;
       other->waits = false;
     }
   }
@@ -102,7 +104,8 @@ void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
                        .completion = text.completion,
                        .draw = std::move(draw),
                        .loops = text.loops[text.tokens.size() - 1],
-                       .mean_loops = text.mean_loops()};
+                       .mean_loops = text.mean_loops(),
+                       .inside = text.inside};
   if (std::find(request.end_tokens.begin(), request.end_tokens.end(), token) !=
       request.end_tokens.end()) {
     finish(text, StopReason::kEndOfText, output);

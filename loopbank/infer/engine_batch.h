@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -22,17 +23,28 @@ struct Engine::Batch {
   };
   std::vector<BatchToken> tokens;
   std::vector<int64_t> ids;
-  std::vector<Row> rows;
+  std::vector<Row> rows;  ///< those of texts that are being written stand first
+  int64_t text_rows = 0;  ///< how many these are
+  /// A prompt that is being read.
+  struct Reading {
+    EngineText* text;
+    int64_t unread = 0;  ///< tokens that it could read in this pass
+    int64_t taken = 0;   ///< tokens that it is sure to
+  };
+  std::vector<Reading> reading;
   /// Pages that are being read, for others to share: their tokens by what stands before them.
   std::unordered_multimap<SharedBeginnings::Key, std::span<const TokenId>> pages;
   BatchContext context;
   std::vector<int64_t> wanted;  ///< rows whose logits are asked for, some at a time
+  std::vector<std::shared_ptr<const TokenInside>> inside;  ///< by row, where some asked; else empty
 
   /// No tokens; what they lay in is used again.
   void clear() {
     tokens.clear();
     ids.clear();
     rows.clear();
+    text_rows = 0;
+    reading.clear();
     pages.clear();
   }
 

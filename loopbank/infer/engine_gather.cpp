@@ -28,20 +28,48 @@ int64_t Engine::next_tokens(const EngineText& text, int64_t room) const {
 void Engine::gather(Batch& batch) {
   batch.clear();
   // What is being written goes first, so that a long prompt holds nobody up.
-  for (const bool prompts : {false, true}) {
-    for (auto& job : running_) {
-      for (auto& text : job->texts) {
-        if ((text->cache.length() < job->prompt_size()) != prompts) {
-          continue;
-        }
-        const auto room = options_.batch_tokens - static_cast<int64_t>(batch.rows.size());
-        if (!prompts) {
-          add_tokens(batch, *text, next_tokens(*text, options_.batch_tokens));
-        } else if (room > 0 && !text->waits && !(job->shares && is_being_read(batch, *text))) {
-          add_tokens(batch, *text, next_tokens(*text, room));
-        }
+  for (auto& job : running_) {
+    for (auto& text : job->texts) {
+      if (text->cache.length() >= job->prompt_size()) {
+        add_tokens(batch, *text, next_tokens(*text, options_.batch_tokens));
+      } else if (!text->waits) {
+        batch.reading.push_back({.text = text.get()});
       }
     }
+  }
+  batch.text_rows = std::ssize(batch.rows);
+  if (batch.reading.empty()) {
+    return;
+  }
+  auto room = std::max<int64_t>(options_.batch_tokens - batch.text_rows, 1);
+  if (batch.text_rows > 0) {
+    room = std::min(room, pace_.room(batch.text_rows));
+  }
+  if (room > 0) {
+    gather_prompts(batch, room);
+  }
+}
+
+void Engine::gather_prompts(Batch& batch, int64_t room) {
+  auto& reading = batch.reading;
+  std::erase_if(reading, [&](const Batch::Reading& prompt) {
+    return prompt.text->job->shares && is_being_read(batch, *prompt.text);
+  });
+  // Half of the room is for who came first, whatever comes; the rest for whose prompt is the
+  // shortest, so that it need not wait for a long one.
+  for (auto& prompt : reading) {
+    prompt.unread = next_tokens(*prompt.text, options_.batch_tokens);
+  }
+  if (!reading.empty()) {
+    reading.front().taken = std::min(reading.front().unread, (room + 1) / 2);
+    room -= reading.front().taken;
+  }
+  std::stable_sort(reading.begin(), reading.end(),
+                   [](const auto& a, const auto& b) { return a.unread < b.unread; });
+  for (auto& prompt : reading) {
+    const auto more = std::min(prompt.unread - prompt.taken, room);
+    room -= more;
+    add_tokens(batch, *prompt.text, prompt.taken + more);
   }
 }
 
@@ -95,11 +123,13 @@ void Engine::add_tokens(Batch& batch, EngineText& text, int64_t count) {
     const bool scores = job.request.score_from && position + 1 >= *job.request.score_from &&
                         position + 1 < job.prompt_size();
     batch.ids.push_back(text.at(position));
-    batch.rows.push_back({&text, position, scores || position + 1 >= size});
+    const bool wants_logits = scores || position + 1 >= size;
+    batch.rows.push_back({&text, position, wants_logits});
     batch.tokens.push_back({.text = &text.cache,
                             .position = position,
                             .policy = &job.policy_at(position),
-                            .exit = job.exit});
+                            .exit = job.exit,
+                            .inside = job.request.inside && wants_logits});
   }
 }
 

@@ -21,6 +21,8 @@ struct EngineText {
   CachedText cache;             ///< of those that were read
   std::vector<double> loops;    ///< of each token that was read, mean over layers
   std::vector<TokenId> draft;   ///< guesses behind the tokens, for the next pass
+  /// Of the token whose logits are read, where the request asks for it.
+  std::shared_ptr<const TokenInside> inside;
   std::unique_ptr<Sampler> sampler;
   SharedBeginnings::Key beginning = 0;  ///< of the tokens that are shared
   int64_t shared = 0;                   ///< tokens that it stands for

@@ -10,6 +10,12 @@ namespace {
 
 constexpr int64_t kPage = ops::kPageTokens;
 
+/// Pages of equal beginnings share at least their first token. With it few are compared, however
+/// many stand behind the same text, such as those of all prompts behind none.
+SharedBeginnings::Key place_of(SharedBeginnings::Key before, const TokenId* tokens) {
+  return hash_of({reinterpret_cast<const char*>(tokens), sizeof(TokenId)}, before);
+}
+
 }  // namespace
 
 SharedBeginnings::Key SharedBeginnings::key_after(Key before, const TokenId* tokens) {
@@ -26,7 +32,7 @@ SharedBeginnings::Key SharedBeginnings::root(std::string_view how) {
 std::pair<SharedBeginnings::Entries::iterator, int64_t> SharedBeginnings::best_match(
     Key before, const TokenId* tokens, int64_t count) {
   std::pair<Entries::iterator, int64_t> best{entries_.end(), 0};
-  const auto [first, last] = behind_.equal_range(before);
+  const auto [first, last] = behind_.equal_range(place_of(before, tokens));
   for (auto candidate = first; candidate != last; ++candidate) {
     const auto& theirs = candidate->second->tokens;
     const auto* const end = tokens + std::min(count, candidate->second->count);
@@ -72,13 +78,13 @@ void SharedBeginnings::add(const CachedText& text, Key& key, const std::vector<T
       continue;
     }
     auto& entry = entries_.emplace_front();
-    entry.before = before;
+    entry.place = place_of(before, page_tokens);
     entry.key = key;
     entry.count = size;
     std::copy(page_tokens, page_tokens + size, entry.tokens.begin());
     std::copy(loops.begin() + at, loops.begin() + at + size, entry.loops.begin());
     entry.page = text.pages()[static_cast<size_t>(at / kPage)];
-    behind_.emplace(before, entries_.begin());
+    behind_.emplace(entry.place, entries_.begin());
   }
 }
 
@@ -87,7 +93,7 @@ bool SharedBeginnings::drop_oldest() {
     return false;
   }
   const auto oldest = std::prev(entries_.end());
-  const auto [first, last] = behind_.equal_range(oldest->before);
+  const auto [first, last] = behind_.equal_range(oldest->place);
   behind_.erase(std::find_if(first, last, [&](const auto& at) { return at.second == oldest; }));
   entries_.erase(oldest);
   return true;

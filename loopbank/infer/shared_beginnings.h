@@ -50,8 +50,8 @@ class SharedBeginnings {
 
  private:
   struct Entry {
-    Key before = 0;
-    Key key = 0;
+    Key place = 0;      ///< by which it is found
+    Key key = 0;        ///< of the beginning with it
     int64_t count = 0;  ///< tokens, fewer than sixteen in the last page of a text
     std::array<TokenId, ops::kPageTokens> tokens{};
     std::array<double, ops::kPageTokens> loops{};
@@ -62,8 +62,8 @@ class SharedBeginnings {
   [[nodiscard]] std::pair<Entries::iterator, int64_t> best_match(Key before, const TokenId* tokens,
                                                                  int64_t count);
 
-  Entries entries_;  // the latest used first
-  std::unordered_multimap<Key, Entries::iterator> behind_;
+  Entries entries_;                                         // the latest used first
+  std::unordered_multimap<Key, Entries::iterator> behind_;  // by place
 };
 
 }  // namespace loopbank

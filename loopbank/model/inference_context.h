@@ -43,6 +43,8 @@ struct LoopOutcome {
   int64_t head_reads = 0;  ///< tokens of the r whose rule read the head
 };
 
+struct MemoryRead;
+
 class InferenceContext {
  public:
   InferenceContext() = default;
@@ -63,6 +65,11 @@ class InferenceContext {
 
   /// Called after each loop of each layer, dense layers included.
   virtual void after_loop(const LoopOutcome& outcome) = 0;
+
+  /// Whether to be told of reads of the memory banks.
+  [[nodiscard]] virtual bool watches_reads() const { return false; }
+  /// Called, if so, at every read of a bank; for late keys and values too, within `after_loop`.
+  virtual void after_read(const LoopRows& /*at*/, const MemoryRead& /*read*/) {}
 };
 
 }  // namespace loopbank

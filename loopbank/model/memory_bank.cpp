@@ -99,16 +99,24 @@ GatedSum LayerMemory::operator()(const at::Tensor& h, const OpenBanks& banks,
 void LayerMemory::record(const at::Tensor& query, const OpenBanks& banks, const GatedSum& memory,
                          const Place& place) const {
   auto* recorder = place.pass.recorder();
-  if (recorder == nullptr) {
+  auto* context = place.pass.context();
+  const bool is_watched = context != nullptr && context->watches_reads();
+  if (recorder == nullptr && !is_watched) {
     return;
   }
   const auto show = [&](bool global, const OpenBank& bank, const at::Tensor& gate) {
-    recorder->record_read({.layer = place.layer,
-                           .loop = place.loop,
-                           .global = global,
-                           .query = query,
-                           .keys = bank.keys,
-                           .gate = gate});
+    const MemoryRead read{.layer = place.layer,
+                          .loop = place.loop,
+                          .global = global,
+                          .query = query,
+                          .keys = bank.keys,
+                          .gate = gate};
+    if (recorder != nullptr) {
+      recorder->record_read(read);
+    }
+    if (is_watched) {
+      context->after_read(place.rows(), read);
+    }
   };
   if (local_) {
     show(/*global=*/false, banks.local, memory.gate(0));

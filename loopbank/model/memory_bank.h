@@ -100,7 +100,7 @@ class LayerMemory {
                                     const Place& place) const;
 
  private:
-  /// Shows the reads of both banks to the pass's recorder, where there is one.
+  /// Shows the reads of both banks to the pass's recorder, and to a context that watches them.
   void record(const at::Tensor& query, const OpenBanks& banks, const GatedSum& memory,
               const Place& place) const;
 

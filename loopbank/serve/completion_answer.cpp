@@ -58,14 +58,18 @@ const char* finish_reason(StopReason reason) {
   return is_full ? "length" : "stop";
 }
 
-/// The stop string that ended the text.
-std::string stop_string_of(const Generation& generation, const std::vector<std::string>& stop,
-                           const Tokenizer& tokenizer) {
-  TextStream text(stop);
-  for (const auto token : generation.tokens) {
-    (void)text.push(tokenizer.token_bytes(token));
+/// The token that ended the text by itself, behind it.
+std::vector<ToldToken> tokens_of_end(const Generation& generation, int64_t begin) {
+  if (!generation.end_token) {
+    return {};
   }
-  return text.stop_string();
+  const auto& end = *generation.end_token;
+  return {{.token = end.draw.token,
+           .log_probability = end.draw.log_probability,
+           .top = end.draw.top,
+           .offset = begin + count_code_points(generation.text),
+           .loops = end.loops,
+           .inside = end.inside.get()}};
 }
 
 }  // namespace
@@ -89,7 +93,7 @@ bool CompletionAnswer::tells_tokens() const {
 CompletionAnswer::Told& CompletionAnswer::note(size_t prompt, const Generation& so_far) {
   auto& told = told_.at(index_of(prompt, so_far));
   told.prompt_tokens = so_far.prompt_tokens;
-  told.completion_tokens = static_cast<int64_t>(so_far.tokens.size());
+  told.completion_tokens = static_cast<int64_t>(so_far.tokens.size()) + (so_far.end_token ? 1 : 0);
   told.mean_loops = so_far.mean_loops;
   return told;
 }
@@ -150,7 +154,7 @@ OrderedJson CompletionAnswer::choice(size_t index, std::string_view text,
 void CompletionAnswer::add_end(OrderedJson& choice, const Generation& generation) const {
   choice["finish_reason"] = finish_reason(generation.stop_reason);
   if (generation.stop_reason == StopReason::kStopString) {
-    choice["stop_reason"] = stop_string_of(generation, body_.options.stop, served_.tokenizer);
+    choice["stop_reason"] = generation.stop_string;
   }
   choice["loops"]["mean"] = std::isfinite(generation.mean_loops) ? generation.mean_loops : 0.0;
 }
@@ -199,8 +203,12 @@ OrderedJson CompletionAnswer::next_choice(size_t index, const Generation& so_far
     (void)told.places.finish();
   }
   const auto from = std::exchange(told.tokens, told.places.num_placed());
-  return choice(index, piece,
-                tokens_of_text(so_far, told.places.offsets(), told.offset, from, told.tokens));
+  auto tokens = tokens_of_text(so_far, told.places.offsets(), told.offset, from, told.tokens);
+  if (is_end) {
+    const auto end = tokens_of_end(so_far, told.offset);
+    tokens.insert(tokens.end(), end.begin(), end.end());
+  }
+  return choice(index, piece, tokens);
 }
 
 std::string CompletionAnswer::on_token(size_t prompt, const Generation& so_far,
@@ -283,10 +291,12 @@ OrderedJson CompletionAnswer::whole_choice(size_t index) const {
     prompt = text_of_prompt(index / static_cast<size_t>(body_.n), generation);
     tokens = tokens_of_prompt(generation, prompt.offsets);
   }
-  const auto written =
-      tokens_of_text(generation, generation.text_offsets, count_code_points(prompt.text), 0,
-                     generation.text_offsets.size());
-  tokens.insert(tokens.end(), written.begin(), written.end());
+  const auto begin = count_code_points(prompt.text);
+  for (const auto& more : {tokens_of_text(generation, generation.text_offsets, begin, 0,
+                                          generation.text_offsets.size()),
+                           tokens_of_end(generation, begin)}) {
+    tokens.insert(tokens.end(), more.begin(), more.end());
+  }
   auto json = choice(index, prompt.text + generation.text, tokens);
   add_end(json, generation);
   return json;

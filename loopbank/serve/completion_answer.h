@@ -19,7 +19,7 @@ struct ToldToken;
 /// What a request took, for its usage object and its line in the log.
 struct CompletionUsage {
   int64_t prompt_tokens = 0;      ///< of each prompt once
-  int64_t completion_tokens = 0;  ///< of all completions
+  int64_t completion_tokens = 0;  ///< of all completions, each token that ended a text included
   double loops_mean = 0.0;  ///< over all tokens read, each completion's mean counted by its tokens
 };
 
@@ -29,6 +29,9 @@ struct CompletionUsage {
 /// they did inside) comes with the event by which the character that a token begins with is
 /// complete, so that its offset is the one that the whole answer gives; of a text that a stop
 /// string ends, the whole answer moves the offsets of the tokens behind to the end.
+///
+/// The token by which a model ends a text has no part in the text, but an entry of its own behind
+/// the others: so max_tokens 1 always gives one.
 class CompletionAnswer {
  public:
   /// @param id       such as `cmpl-` and the request's

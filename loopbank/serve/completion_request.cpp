@@ -93,10 +93,10 @@ void check_options(const JsonBody& json, const ServedModel& served,
     return count_code_points(text) > kLongestStopString;
   });
   if (options.stop.size() > kMostStopStrings || is_long) {
-    json.refuse(
-        "stop",
-        fmt::format("at most {} texts of at most {} characters", kMostStopStrings, kLongestStopString),
-        is_long ? "a longer one" : fmt::format("{}", options.stop.size()));
+    json.refuse("stop",
+                fmt::format("at most {} texts of at most {} characters", kMostStopStrings,
+                            kLongestStopString),
+                is_long ? "a longer one" : fmt::format("{}", options.stop.size()));
   }
   json.check("logit_bias",
              [&] { options.sampling.check_ids(served.tokenizer.vocab_size(), where); });

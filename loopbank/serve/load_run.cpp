@@ -49,6 +49,7 @@ LoadTimes times_of(std::vector<double> seconds) {
   }
   std::sort(seconds.begin(), seconds.end());
   return {.count = static_cast<int64_t>(seconds.size()),
+          .mean = mean_of(seconds),
           .median = quantile_of(seconds, 0.5),
           .p99 = quantile_of(seconds, 0.99),
           .longest = seconds.back()};

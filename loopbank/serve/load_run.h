@@ -63,7 +63,8 @@ struct LoadPair {
 /// Times of one kind, seconds.
 struct LoadTimes {
   int64_t count = 0;
-  double median = 0.0;
+  double mean = 0.0;
+  double median = 0.0;  ///< 0 where most tokens came in one read with the one before
   double p99 = 0.0;
   double longest = 0.0;
 };

@@ -18,7 +18,7 @@ struct ApiPath {
   std::string summary;
   std::string answer{};  ///< a schema of components; empty: of any form
   std::string content_type = "application/json";
-  std::vector<int> errors{};  ///< statuses beside 200, but for those of keys
+  std::vector<int> errors{};  ///< statuses beside 200 and those that every path may have
   bool is_open = false;       ///< asks for no key
   std::string request{};      ///< a schema of components
   OrderedJson examples{};     ///< bodies by name
@@ -30,10 +30,14 @@ const char* meaning_of(int status) {
       return "malformed, or a value out of range: error.param names the field";
     case 401:
       return "no API key, or another";
+    case 403:
+      return "from a page of another origin, or for a name that is not this machine's";
     case 404:
-      return "no such path or model";
+      return "no such model";
     case 413:
       return "a body of more than 8 MiB";
+    case 414:
+      return "a path that is too long";
     case 422:
       return "well-formed, and never possible on this server: more loops than the model has, more "
              "keys and values than its cache holds";
@@ -42,7 +46,7 @@ const char* meaning_of(int status) {
     case 500:
       return "a fault of the server";
     default:
-      return "the server is shutting down";
+      return "the server shuts down, or has too many connections";
   }
 }
 
@@ -77,20 +81,16 @@ OrderedJson answers_of(const ApiPath& path, bool asks_for_key) {
   answers["200"] = {
       {"description", path.summary}, {"headers", headers_of(200)}, {"content", std::move(content)}};
   auto errors = path.errors;
+  errors.insert(errors.end(), {403, 503});
   if (asks_for_key && !path.is_open) {
     errors.push_back(401);
   }
   std::sort(errors.begin(), errors.end());
   for (const int status : errors) {
-    // The state of /health is no error.
-    const auto* const schema = path.path == "/health" ? "" : "Error";
     answers[std::to_string(status)] = {
         {"description", meaning_of(status)},
         {"headers", headers_of(status)},
-        {"content",
-         {{"application/json",
-           {{"schema",
-             *schema != '\0' ? schema_named(schema) : OrderedJson{{"type", "object"}}}}}}}};
+        {"content", {{"application/json", {{"schema", schema_named("Error")}}}}}};
   }
   return answers;
 }
@@ -126,7 +126,7 @@ std::vector<ApiPath> paths_of_texts() {
        .summary = "Goes on with texts. With \"stream\": true events follow, each `data: {...}` of "
                   "the same form with the new piece in text, and `data: [DONE]` behind the last.",
        .answer = "Completion",
-       .errors = {400, 404, 413, 422, 429, 500, 503},
+       .errors = {400, 404, 413, 422, 429, 500},
        .request = "CompletionRequest",
        .examples = {{"text", {{"prompt", "Once upon a time"}, {"max_tokens", 8}}},
                     {"scores",
@@ -140,7 +140,7 @@ std::vector<ApiPath> paths_of_texts() {
        .summary = "Answers a chat, where the model has a chat template. With \"stream\": true "
                   "events follow, of the schema ChatCompletionChunk.",
        .answer = "ChatCompletion",
-       .errors = {400, 404, 413, 422, 429, 500, 503},
+       .errors = {400, 404, 413, 422, 429, 500},
        .request = "ChatCompletionRequest",
        .examples = {{"chat",
                      {{"messages", {{{"role", "user"}, {"content", "Hello"}}}},
@@ -172,7 +172,7 @@ std::vector<ApiPath> paths_to_read(bool has_slots) {
        .path = "/v1/models/{id}",
        .summary = "The model that is served",
        .answer = "Model",
-       .errors = {404}},
+       .errors = {404, 414}},
       {.method = "get",
        .path = "/tokenizer_info",
        .summary = "What clients must know of the tokenizer",
@@ -180,7 +180,6 @@ std::vector<ApiPath> paths_to_read(bool has_slots) {
       {.method = "get",
        .path = "/health",
        .summary = "Whether the server takes requests",
-       .errors = {503},
        .is_open = true},
       {.method = "get",
        .path = "/metrics",
@@ -219,7 +218,10 @@ std::string openapi_document(const ServedModel& served, const OpenApiOptions& op
       {"info",
        {{"title", "loopbank serve"},
         {"version", options.version},
-        {"description", "OpenAI's API over a model whose layers loop, with what it did inside."}}},
+        {"description",
+         "OpenAI's API over a model whose layers loop, with what it did inside. What is no "
+         "request of HTTP/1.1, or too slow, gets 400, 408, 413, 414, 417, 431, 501 or 505 in the "
+         "form of Error."}}},
       {"servers", OrderedJson::array({{{"url", "/"}}})}};
   auto& paths = document["paths"];
   for (const auto& group : {paths_of_texts(), paths_to_read(options.has_slots)}) {

@@ -25,6 +25,8 @@ struct SchedulerOptions {
   /// Completions of one client at a time; all clients together have a quarter more. In the same way
   /// a client takes at most three quarters of the bytes of keys and values, or runs one request alone.
   int64_t client_texts = 256;
+  /// EngineOptions::stretch of a server: what others' long prompts may cost who reads along.
+  double stretch = 2.0;
 };
 
 /// How a piece of work ended.

@@ -286,7 +286,8 @@ std::vector<TestSocket> many_connections(const ServeProcess& server) {
 /// @return what it says
 std::string send_endless_body(const ServeProcess& server) {
   TestSocket socket(server.port());
-  socket.send("POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+  socket.send(
+      "POST /v1/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\n");
   const std::string chunk = fmt::format("{:x}\r\n{}\r\n", 1 << 20, std::string(1 << 20, 'a'));
   for (int sent = 0; sent < 1024 && socket.send(chunk); ++sent) {
     if (const auto text = socket.receive_until(kEndOfHead, 0.001); !text.empty()) {
@@ -315,7 +316,8 @@ TEST_F(ServeFaults, HostileClientsHarmNobody) {
   {
     const auto sockets = many_connections(*server);
     expect_contains(send_endless_body(*server), "HTTP/1.1 413");
-    const std::string head = "POST /v1/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    const std::string head =
+        "POST /v1/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n";
     expect_error_object(server->exchange(head + "content-length: 1073741824\r\n\r\n{"), 413);
     expect_error_object(
         server->exchange(head + "transfer-encoding: chunked\r\n\r\nxyz\r\n{}\r\n0\r\n\r\n"), 400);

@@ -62,6 +62,9 @@ void TestSocket::close() {
 
 bool TestSocket::send(std::string_view bytes) const {
   while (!bytes.empty()) {
+    if (!is_open()) {
+      return false;
+    }
     pollfd look{.fd = socket_, .events = POLLOUT, .revents = 0};
     if (::poll(&look, 1, kSendMillis) != 1) {
       return false;
@@ -79,6 +82,7 @@ std::string TestSocket::receive_until(std::string_view part, double limit) {
   std::string all;
   std::array<char, 65536> buffer{};
   const Stopwatch watch;
+  was_closed_ = was_closed_ || !is_open();
   while (!was_closed_ && (part.empty() || all.find(part) == std::string::npos)) {
     const int left = static_cast<int>(1e3 * (limit - watch.seconds()));
     pollfd look{.fd = socket_, .events = POLLIN, .revents = 0};
@@ -98,7 +102,7 @@ std::string TestSocket::receive_all(double limit) {
 
 std::string post_bytes(std::string_view path, std::string_view body, std::string_view headers) {
   return fmt::format(
-      "POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{}"
+      "POST {} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{}"
       "content-length: {}\r\n\r\n{}",
       path, headers, body.size(), body);
 }
@@ -171,7 +175,8 @@ TestAnswer ServeProcess::exchange(std::string_view bytes, double limit) const {
 }
 
 TestAnswer ServeProcess::get(std::string_view path) const {
-  return exchange(fmt::format("GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", path));
+  return exchange(
+      fmt::format("GET {} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n", path));
 }
 
 TestAnswer ServeProcess::post(std::string_view path, std::string_view body,

@@ -55,6 +55,20 @@ TEST(ChatTemplate, TextOfTheTemplateAndOfAMessageIsEncodedInOnePiece) {
   EXPECT_EQ(tokenizer.encode("ab").size(), 1U);
 }
 
+TEST(ChatTemplate, CutsAtSpecialTokensAndNotAtOtherAddedOnes) {
+  const TestDirectory folder;
+  auto json = testing::small_tokenizer({});
+  json["added_tokens"].push_back(testing::added_token(257, "<br>", /*special=*/false));
+  const auto tokenizer = Tokenizer::load(folder.write("tokenizer.json", json.dump()));
+  const std::string text = "a<br><|endoftext|>b<|endoftext|>";
+  const auto special = tokenizer.special_tokens(text);
+  ASSERT_EQ(special.size(), 2U);
+  EXPECT_EQ(text.substr(special[0].begin, special[0].end - special[0].begin), "<|endoftext|>");
+  EXPECT_EQ(special[1].end, text.size());
+  const ChatTemplate chat{.user = "<|endoftext|>{content}"};
+  EXPECT_EQ(chat.prompt_of({{"user", "a<br>"}}, tokenizer), (std::vector<TokenId>{256, 'a', 257}));
+}
+
 TEST(ChatTemplate, RefusesWhatItCannotWrite) {
   const TestDirectory folder;
   const auto refused = [&](const std::string& text) {

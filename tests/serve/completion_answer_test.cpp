@@ -35,6 +35,7 @@ Generation generation_of(const std::string& bytes, StopReason reason,
   }
   generation.text += text.finish();
   generation.text_offsets = text.offsets();
+  generation.stop_string = text.stop_string();
   generation.prompt = std::make_shared<const std::vector<TokenId>>(std::vector<TokenId>{'a', 'b'});
   generation.prompt_scores =
       std::make_shared<const std::vector<ScoredToken>>(std::vector<ScoredToken>{

@@ -69,6 +69,7 @@ class PageServer {
     url_ = server_->url() + "/";
   }
   void stop() { server_.reset(); }
+  [[nodiscard]] int64_t port() const { return server_->port(); }
   /// Of the page, with settings as a link carries them.
   [[nodiscard]] std::string url(const std::string& settings = "") const {
     return url_ + (settings.empty() ? "" : "#" + settings);
@@ -112,9 +113,10 @@ class ServerPage : public ::testing::Test {
     set_log_level(LogLevel::kInfo);
   }
   void SetUp() override {
-    if (browser_ == nullptr) {
+    if (!WebBrowser::is_installed()) {
       GTEST_SKIP() << "no chromedriver";
     }
+    ASSERT_NE(browser_, nullptr);
     browser_->resize(1280, 900);
   }
   void TearDown() override {
@@ -177,7 +179,7 @@ TEST_F(ServerPage, TokensStreamInUntilEscapeStopsThem) {
   open("max_tokens=2000&prompt=x&a.temperature=2&top_p=1");
   browser_->click("#run");
   ASSERT_TRUE(browser_->comes_true("document.querySelectorAll('.token').length >= 3"));
-  browser_->type("#prompt", WebBrowser::kEscape);
+  browser_->press("#prompt", WebBrowser::kEscape);
   ASSERT_TRUE(browser_->comes_true("document.querySelector('.status').textContent === 'Stopped.'"));
   const auto shown = browser_->run("return document.querySelectorAll('.token').length");
   EXPECT_LT(shown.get<int>(), 2000);
@@ -216,10 +218,10 @@ TEST_F(ServerPage, ATokenThatIsPointedAtShowsWhatItDid) {
     EXPECT_EQ(reads[i]["name"], fmt::format("layer {}, {}gate {:.2f}", read["layer"].get<int>() + 1,
                                             bank, read["gate"].get<double>()));
     const auto slot = read["top"][0][0].get<int>();
-    EXPECT_EQ(reads[i]["slots"][0], fmt::format("slot {}", slot));
+    EXPECT_EQ(reads[i]["slots"].at(0), fmt::format("slot {}", slot));
     EXPECT_EQ(reads[i]["slots"].size(), read["top"].size());
     EXPECT_EQ(
-        reads[i]["words"][0],
+        reads[i]["words"].at(0),
         fmt::format("<b>{}\u2423{}",
                     bank == "global" ? "global" : fmt::format("layer{}", read["layer"].get<int>()),
                     slot));
@@ -233,7 +235,7 @@ TEST_F(ServerPage, ATokenThatIsPointedAtShowsWhatItDid) {
 TEST_F(ServerPage, ArrowKeysStepFromTokenToToken) {
   open("max_tokens=12&prompt=Ada");
   run_to_the_end();
-  const auto press = [](std::string_view key) { browser_->type("#tokens-1", key); };
+  const auto press = [](std::string_view key) { browser_->press("#tokens-1", key); };
   press(WebBrowser::kRight);
   EXPECT_EQ(text_of(".card header small"), "token 1");
   press(WebBrowser::kRight);
@@ -250,7 +252,7 @@ TEST_F(ServerPage, TheBudgetSliderChangesTheMeanLoops) {
   open("max_tokens=8&prompt=Ada");
   run_to_the_end();
   EXPECT_GT(std::stod(text_of("#column-a .figures .loops dd")), 1.01);
-  browser_->type("#column-a [name=max_loops]", WebBrowser::kHome);
+  browser_->press("#column-a [name=max_loops]", WebBrowser::kHome);
   run_to_the_end();
   EXPECT_EQ(text_of("#column-a .figures .loops dd"), "1.00");
   EXPECT_EQ(browser_->run("return location.hash"), "#prompt=Ada&max_tokens=8&a.max_loops=1");
@@ -261,7 +263,7 @@ TEST_F(ServerPage, TheThresholdOfARuleIsItsSlider) {
   EXPECT_EQ(text_of("#column-a output"), "0.90");
   run_to_the_end();
   const auto late = std::stod(text_of("#column-a .figures .loops dd"));
-  browser_->type("#column-a [name=threshold]", WebBrowser::kHome);
+  browser_->press("#column-a [name=threshold]", WebBrowser::kHome);
   EXPECT_EQ(text_of("#column-a output"), "0.30");
   run_to_the_end();
   EXPECT_LT(std::stod(text_of("#column-a .figures .loops dd")), late);
@@ -368,13 +370,32 @@ TEST_F(ServerPage, AServerThatGoesIsToldOfInPlace) {
   EXPECT_TRUE(browser_->comes_true("document.querySelector('.status').textContent === 'Stopped.'"));
 }
 
+TEST_F(ServerPage, AFullQueueIsTriedAgain) {
+  ServerOptions options;
+  options.scheduler.max_requests = 1;
+  PageServer busy(options);
+  browser_->open(busy.url("max_tokens=4&prompt=Ada"));
+  ASSERT_TRUE(browser_->comes_true("document.documentElement.dataset.ready"));
+  testing::PlainConnection other(busy.port());
+  const json endless = {
+      {"prompt", "x"}, {"max_tokens", 2000}, {"stream", true}, {"logit_bias", {{"256", -100}}}};
+  other.send({.method = "POST", .path = "/v1/completions", .body = endless.dump()});
+  other.read_until("data: ");
+  browser_->click("#run");
+  ASSERT_TRUE(browser_->comes_true("!document.querySelector('#column-a .notice').hidden"));
+  testing::expect_contains(text_of("#column-a .notice"), "Trying again in ");
+  other.close();
+  EXPECT_TRUE(browser_->comes_true("document.querySelectorAll('.token').length > 0"));
+  EXPECT_EQ(text_of("#column-a .notice"), "");
+}
+
 TEST_F(ServerPage, NothingStandsOutToTheRightOfAPhone) {
   for (const char* settings : {"prompt=Ada&max_tokens=30",
                                "prompt=Ada&max_tokens=30&compare=1&a.exit=cdf%3A0.9&top_k=5"}) {
     open(settings);
     browser_->resize(390, 844);
     run_to_the_end();
-    browser_->type("#tokens-1", WebBrowser::kEnd);
+    browser_->press("#tokens-1", WebBrowser::kEnd);
     EXPECT_EQ(browser_->run("return document.documentElement.scrollWidth"), 390);
     EXPECT_EQ(
         browser_->run(

@@ -2,7 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <future>
@@ -282,6 +284,41 @@ TEST_F(SchedulerTest, EndAllEndsWhatRunsAndWhatWaits) {
   EXPECT_NE(first.second.get().outcome, WorkOutcome::kFailed);
   EXPECT_TRUE(scheduler_->wait_idle(0.0));
 }
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_F(SchedulerTest, MemoryIsFlatOverManyRequestsOfManyClients) {
+  constexpr int64_t kCacheBytes = 400000;
+  start({.engine = {.cache_bytes = kCacheBytes}, .client_texts = 6});
+  int64_t asked = 0;
+  const auto run = [&](int64_t requests) {
+    for (int64_t i = 0; i < requests; i += 20) {
+      std::vector<Scheduler::Ticket> tickets;
+      for (int64_t r = 0; r < 20; ++r) {
+        ++asked;
+        auto work =
+            work_of(fmt::format("client {}", asked),
+                    {fmt::format("{} asks what the sea is", asked)}, greedy_options(1 + asked % 4));
+        work.on_end = [&](WorkOutcome outcome, const std::optional<Error>& error) {
+          EXPECT_NE(outcome, WorkOutcome::kFailed) << error->what();
+        };
+        work.requests.back().score_from = asked % 3 == 0 ? std::optional<int64_t>(1) : std::nullopt;
+        tickets.push_back(scheduler_->submit(std::move(work)));
+        if (asked % 7 == 0) {
+          scheduler_->cancel(tickets.back());
+        }
+      }
+      ASSERT_TRUE(scheduler_->wait_idle(kLongSeconds));
+    }
+  };
+  run(600);
+  const auto before = mallinfo2().uordblks;
+  run(1800);
+  const auto after = mallinfo2().uordblks;
+  EXPECT_LT(after, before + before / 50) << before << " bytes before, " << after << " after";
+  EXPECT_GT(scheduler_->state().cache_bytes, kCacheBytes / 2);  // pages kept for sharing
+  EXPECT_LE(scheduler_->state().cache_bytes, kCacheBytes);
+}
+#endif
 
 TEST_F(SchedulerTest, RefusesWhatCanNeverHaveRoom) {
   start({.engine = {.cache_bytes = 60000}});

@@ -6,13 +6,15 @@
 #include <unistd.h>
 
 #include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <stdexcept>
 #include <thread>
-
-#include "tests/serve/plain_client.h"
 
 namespace loopbank::testing {
 namespace {
@@ -80,7 +82,9 @@ bool WebBrowser::is_installed() {
   return std::filesystem::exists(kDriver);
 }
 
-WebBrowser::WebBrowser() : driver_(start_driver(output_)), port_(read_port(output_)) {
+WebBrowser::WebBrowser() {
+  driver_ = start_driver(output_);
+  port_ = read_port(output_);
   const auto made =
       ask_driver("POST", "/session", {{"capabilities", {{"alwaysMatch", capabilities()}}}});
   session_ = "/session/" + made.at("sessionId").get<std::string>();
@@ -98,11 +102,22 @@ WebBrowser::~WebBrowser() {
 }
 
 json WebBrowser::ask_driver(const std::string& method, const std::string& path, const json& body) {
-  const auto answer =
-      ask(port_, {.method = method, .path = path, .body = method == "POST" ? body.dump() : ""});
-  auto value = json::parse(answer.body).at("value");
-  if (answer.status != 200) {
-    throw std::runtime_error(path + ": " + value.value("message", answer.body));
+  namespace http = boost::beast::http;
+  using boost::asio::ip::tcp;
+  http::request<http::string_body> request(http::string_to_verb(method), path, 11);
+  request.set(http::field::host, "127.0.0.1");
+  request.body() = method == "POST" ? body.dump() : "";
+  request.prepare_payload();
+  boost::asio::io_context context;
+  tcp::socket socket(context);
+  socket.connect({boost::asio::ip::address_v4::loopback(), static_cast<uint16_t>(port_)});
+  http::write(socket, request);
+  boost::beast::flat_buffer buffer;
+  http::response<http::string_body> answer;
+  http::read(socket, buffer, answer);
+  auto value = json::parse(answer.body()).at("value");
+  if (answer.result() != http::status::ok) {
+    throw std::runtime_error(path + ": " + value.value("message", answer.body()));
   }
   return value;
 }
@@ -145,6 +160,14 @@ bool WebBrowser::comes_true(const std::string& expression) {
 
 void WebBrowser::type(const std::string& selector, std::string_view keys) {
   ask_driver("POST", session_ + "/element/" + element(selector) + "/value", {{"text", keys}});
+}
+
+void WebBrowser::press(const std::string& selector, std::string_view key) {
+  run("document.querySelector('" + selector + "').focus()");
+  const json down = {{"type", "keyDown"}, {"value", key}};
+  const json up = {{"type", "keyUp"}, {"value", key}};
+  const json keyboard = {{"type", "key"}, {"id", "keyboard"}, {"actions", json::array({down, up})}};
+  ask_driver("POST", session_ + "/actions", {{"actions", json::array({keyboard})}});
 }
 
 void WebBrowser::click(const std::string& selector) {

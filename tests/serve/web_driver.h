@@ -28,9 +28,11 @@ class WebBrowser {
   nlohmann::json run(const std::string& script);
   /// Whether an expression comes to be true within 20 s.
   [[nodiscard]] bool comes_true(const std::string& expression);
-  /// Presses keys in the element, after it got the focus. `kControl` and others stand for keys that
-  /// write nothing.
+  /// Writes into a field, behind what stands there. `kControl` and others stand for keys that write
+  /// nothing.
   void type(const std::string& selector, std::string_view keys);
+  /// Gives the element the focus and presses one key.
+  void press(const std::string& selector, std::string_view key);
   void click(const std::string& selector);
   /// Moves the mouse to the middle of the element.
   void point_at(const std::string& selector);

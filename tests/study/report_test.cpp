@@ -239,15 +239,17 @@ TEST(MakeReport, NothingIsFetchedAndNoTextEntersAsMarkup) {
 }
 
 TEST(PageFiles, AreTheFilesOfTheSources) {
-  const auto file = [](const char* name) {
-    return read_file(std::filesystem::path(LOOPBANK_SOURCE_DIR) / "loopbank/study/page" / name);
+  const auto in = [](const std::string& folder, const char* name) {
+    return read_file(std::filesystem::path(LOOPBANK_SOURCE_DIR) / "loopbank" / folder / name);
   };
+  const auto file = [&](const char* name) { return in("study/page", name); };
+  const auto dom = in("serve/page", "element.js") + file("dom.js");
   EXPECT_EQ(kPageHtml, file("page.html"));
-  EXPECT_EQ(kPageCss, file("page.css"));
-  EXPECT_EQ(kPageJs, file("dom.js") + file("tables.js") + file("charts.js") +
-                         file("figure_view.js") + file("tokens.js") + file("page.js"));
+  EXPECT_EQ(kPageCss, in("serve/page", "palette.css") + file("page.css"));
+  EXPECT_EQ(kPageJs, dom + file("tables.js") + file("charts.js") + file("figure_view.js") +
+                         file("tokens.js") + file("page.js"));
   EXPECT_EQ(kExitHtml, file("exit.html"));
-  EXPECT_EQ(kExitJs, file("dom.js") + file("charts.js") + file("figure_view.js") + file("exit.js"));
+  EXPECT_EQ(kExitJs, dom + file("charts.js") + file("figure_view.js") + file("exit.js"));
   EXPECT_NE(kChartJs.find("Chart.js v3"), std::string_view::npos);
   EXPECT_NE(kChartJs.find("MIT License"), std::string_view::npos);
 }

@@ -44,9 +44,9 @@ const column = (() => {
     parts.loops.title = "over all tokens that were read, the prompt's included";
     const seconds = (milliseconds) => (milliseconds / 1000).toFixed(2) + " s";
     function show(run) {
-      const behind = run.times.length > 1 ? (run.times[run.times.length - 1] - run.times[0]) / 1000 : 0;
+      const taken = run.times.length > 0 ? (run.times[run.times.length - 1] - run.started) / 1000 : 0;
       parts.count.textContent = String(run.count);
-      parts.speed.textContent = behind > 0 ? ((run.times.length - 1) / behind).toFixed(1) : "\u2013";
+      parts.speed.textContent = taken > 0 ? (run.count / taken).toFixed(run.count < 10 * taken ? 1 : 0) : "\u2013";
       parts.loops.textContent = Number.isFinite(run.loops) ? run.loops.toFixed(2) : "\u2013";
       parts.first.textContent = run.times.length > 0 ? seconds(run.times[0] - run.started) : "\u2013";
       parts.time.textContent = run.ended ? seconds(run.ended - run.started) : "\u2013";
@@ -63,8 +63,10 @@ const column = (() => {
     const sums = figures();
     const status = element("p", { className: "status", attributes: { role: "status" } });
     const notice = element("p", { className: "notice", hidden: true, attributes: { role: "alert" } });
-    const root = element("section", { className: "column", id: "column-" + name, attributes: { "aria-label": "Column " + name.toUpperCase() } },
-      element("h2", { textContent: name }), element("div", { className: "settings" }, ...own.roots), sums.root, view.root, status, notice);
+    const root = element("section",
+      { className: "column", id: "column-" + name, attributes: { "aria-label": "Column " + name.toUpperCase() } },
+      element("h2", { textContent: name }), element("div", { className: "settings" }, ...own.roots),
+      sums.root, view.root, status, notice);
     let running = null;
 
     const say = (text) => { status.textContent = text; };
@@ -138,7 +140,8 @@ const column = (() => {
       stop();
       const abort = new AbortController();
       running = abort;
-      const now = { text: "", count: 0, events: 0, tries: 0, times: [], sum: 0, loops: NaN, started: performance.now(), ended: 0 };
+      const now = { text: "", count: 0, events: 0, tries: 0, times: [], sum: 0, loops: NaN,
+        started: performance.now(), ended: 0 };
       const body = { model: page.model.id, prompt, ...shared, ...own.body(), stream: true,
         stream_options: { include_usage: true }, logprobs: 5, loops: "tokens", inside: true };
       own.clear();

@@ -19,6 +19,7 @@ const insideCard = (() => {
   /** The probabilities of stopping after each loop, side by side. */
   function stacked(shares) {
     const parts = shares.map((share, i) => {
+      if (share === 0) return null;
       const part = element("i", { title: "stops after loop " + (i + 1) + ": " + percent(share) },
         share >= 0.14 ? String(i + 1) : "");
       part.style.setProperty("width", (100 * share).toFixed(2) + "%");
@@ -26,7 +27,8 @@ const insideCard = (() => {
       return part;
     });
     return element("span", { className: "stacked", attributes: { role: "img",
-      "aria-label": shares.map((share, i) => "loop " + (i + 1) + ": " + percent(share)).join(", ") } }, ...parts);
+      "aria-label": shares.map((share, i) => "loop " + (i + 1) + ": " + percent(share)).join(", ") } },
+      ...parts);
   }
 
   function layers(inside, most) {
@@ -81,7 +83,7 @@ const insideCard = (() => {
     const list = [];
     if (Number.isFinite(token.loops)) list.push(["loops", token.loops.toFixed(2).replace(/\.?0+$/, "")]);
     if (token.logprob !== null) {
-      list.push(["log probability", token.logprob.toFixed(3).replace("-", "\u2212")],
+      list.push(["log probability", token.logprob > -0.0005 ? "> \u22120.001" : token.logprob.toFixed(3).replace("-", "\u2212")],
         ["probability", percent(Math.exp(token.logprob))]);
     }
     return element("dl", { className: "facts" }, ...list.map(([name, value]) =>

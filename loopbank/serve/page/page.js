@@ -124,7 +124,7 @@ const page = (() => {
     columns[1].root.hidden = !on;
     if (!on) {
       columns[1].stop();
-      columns[0].view.markDifferences(-1, new Set());
+      columns.forEach((one) => one.view.markDifferences(-1, new Set()));
       find("parting").textContent = "";
     }
   }
