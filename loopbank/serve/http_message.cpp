@@ -179,8 +179,12 @@ void HttpRequestReader::put(std::string_view bytes) {
     // Empty lines before a request are left over from the body before by some clients.
     bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
   }
+  // Beast asserts that five bytes are there when it is called again in the last chunk. Fewer are no
+  // loss: every chunked body ends in the five of `0 CRLF CRLF`.
+  const bool are_too_few =
+      parser_->has_head && !parser_->is_done() && parser_->chunked() && bytes.size() < 5;
   HttpErrorCode error;
-  if (!bytes.empty() && !parser_->is_done()) {
+  if (!bytes.empty() && !parser_->is_done() && !are_too_few) {
     bytes.remove_prefix(parser_->put({bytes.data(), bytes.size()}, error));
   }
   if (error == beast_http::error::need_more) {

@@ -41,9 +41,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto same = read_in_pieces(bytes, piece);
     require(whole.has_value() == same.has_value(), "pieces change nothing of what is taken");
     if (whole) {
-      require(whole->method == same->method && whole->path == same->path &&
-                  whole->body == same->body,
-              "pieces change nothing of a request");
+      require(
+          whole->method == same->method && whole->path == same->path && whole->body == same->body,
+          "pieces change nothing of a request");
       require(whole->headers == same->headers, "pieces change nothing of the headers");
       require(whole->body.size() <= kLargestBody, "a body is within its limit");
       require(!whole->id.empty() && whole->id.size() <= 128, "a request has an id");
