@@ -77,6 +77,11 @@ void read_stream_options(const JsonBody& json, BodyFields& into) {
   inner.read(into.stream_fields());
 }
 
+/// Whether the text may stand in an error of one line.
+bool is_one_word(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char byte) { return byte > ' ' && byte <= '~'; });
+}
+
 /// What the ranges of the fields do not say.
 void check_options(const JsonBody& json, const ServedModel& served,
                    const GenerateOptions& options) {
@@ -94,6 +99,12 @@ void check_options(const JsonBody& json, const ServedModel& served,
   }
   json.check("logit_bias",
              [&] { options.sampling.check_ids(served.tokenizer.vocab_size(), where); });
+  for (const auto& [name, text] :
+       {std::pair("exit", &options.inference.exit), std::pair("draft", &options.draft)}) {
+    if (!is_one_word(*text)) {
+      json.refuse(name, "the name of a rule, as in docs/serving.md", show_json(Json(*text)));
+    }
+  }
   InferenceOptions inference;
   DraftOptions draft;
   json.check("exit", [&] { inference = options.inference.options(where); });

@@ -101,9 +101,10 @@ void JsonBody::expect_known(const std::vector<std::string>& known,
                                     [&](const auto& field) { return field.name == key; });
     const auto shown = cut_text(name, kLongestName);
     if (found == undone.end()) {
-      throw ApiError(
-          400, fmt::format("{}: unknown field \"{}\".{}", where_, shown, suggestion(shown, known)),
-          param(shown), "unknown_field");
+      throw ApiError(400,
+                     fmt::format("{}: unknown field {}.{}", where_, show_json(Json(shown)),
+                                 suggestion(shown, known)),
+                     param(shown), "unknown_field");
     }
     if (!value.is_null() &&
         std::find(found->taken.begin(), found->taken.end(), value) == found->taken.end()) {

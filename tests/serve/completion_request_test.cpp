@@ -114,6 +114,8 @@ TEST(CompletionRequest, RefusesUnknownFieldsWithTheNearest) {
                  "unknown field \"max_token\". Did you mean \"max_tokens\"?");
   expect_refused(R"({"prompt": "a", "stream": true, "stream_options": {"include_use": true}})", 400,
                  "stream_options.include_use", "unknown_field", "\"include_usage\"");
+  expect_refused(R"({"prompt": "a", "\u0000\n": 3})", 400, std::string("\0\n", 2), "unknown_field",
+                 R"(unknown field "\u0000\n". Known: prompt, )");
   const auto long_name = std::string(1 << 20, 'x');
   const auto error =
       api_error_of_action([&] { (void)parsed("{\"prompt\": \"a\", \"" + long_name + "\": 1}"); });
@@ -142,6 +144,8 @@ TEST(CompletionRequest, RefusesValuesOutOfRangeByField) {
                  "ids from 0 to 256");
   expect_refused(R"({"prompt": "a", "exit": "soon"})", 400, "exit", "invalid_value", "soon");
   expect_refused(R"({"prompt": "a", "exit": "entropy:0.5"})", 400, "exit", "invalid_value", "head");
+  expect_refused(R"({"prompt": "a", "exit": "a\u0000b"})", 400, "exit", "invalid_value",
+                 R"(got "a\u0000b".)");
   expect_refused(R"({"prompt": "a", "kv": "none"})", 400, "kv", "invalid_value", "full");
   expect_refused(R"({"prompt": "a", "draft": "wild"})", 400, "draft", "invalid_value", "wild");
   expect_refused(R"({"prompt": "a", "loops": "all"})", 400, "loops", "invalid_value", "tokens");
