@@ -47,11 +47,13 @@ std::vector<Field> BodyFields::fields() {
     }
   }
   fields.push_back(Field("safety_identifier", &body.user, "the newer name of user"));
+  fields.push_back(Field(
+      "logprobs", &logprobs,
+      "whether to tell the log probability of each token; absent: where top_logprobs is there"));
   fields.push_back(
-      Field("logprobs", &logprobs, "whether to tell the log probability of each token"));
-  fields.push_back(Field("max_completion_tokens", &max_completion_tokens,
-                         "most tokens to generate, another name of max_tokens")
-                       .minimum(0.0));
+      Field("max_completion_tokens", &max_completion_tokens,
+            "most tokens to generate, the newer name of max_tokens, which it goes before")
+          .minimum(0.0));
   return fields;
 }
 

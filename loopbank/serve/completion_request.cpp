@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 #include <utility>
 
@@ -48,7 +49,7 @@ std::vector<UndoneField> undone_fields(const JsonBody& json, bool chat) {
   auto undone = BodyFields::undone(chat);
   if (!chat) {
     const auto* n = json.find("n");
-    undone.push_back({"best_of", {n != nullptr ? *n : Json(1)}});
+    undone.push_back({"best_of", {1, n != nullptr ? *n : Json(1)}});
   }
   return undone;
 }
@@ -74,13 +75,11 @@ void read_stream_options(const JsonBody& json, BodyFields& into) {
   }
   inner.expect_known(known, BodyFields::undone_of_stream());
   inner.read(into.stream_fields());
-  if (!into.body.stream) {
-    throw ApiError(400,
-                   fmt::format("{}: expected \"stream_options\" with \"stream\": true, got it "
-                               "without. Leave it out.",
-                               json.where()),
-                   "stream_options", "invalid_value");
-  }
+}
+
+/// Whether the text may stand in an error of one line.
+bool is_one_word(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char byte) { return byte > ' ' && byte <= '~'; });
 }
 
 /// What the ranges of the fields do not say.
@@ -100,6 +99,12 @@ void check_options(const JsonBody& json, const ServedModel& served,
   }
   json.check("logit_bias",
              [&] { options.sampling.check_ids(served.tokenizer.vocab_size(), where); });
+  for (const auto& [name, text] :
+       {std::pair("exit", &options.inference.exit), std::pair("draft", &options.draft)}) {
+    if (!is_one_word(*text)) {
+      json.refuse(name, "the name of a rule, as in docs/serving.md", show_json(Json(*text)));
+    }
+  }
   InferenceOptions inference;
   DraftOptions draft;
   json.check("exit", [&] { inference = options.inference.options(where); });
@@ -131,7 +136,14 @@ void read_fields(const JsonBody& json, const ServedModel& served, BodyFields& in
   auto& body = into.body;
   read_stream_options(json, into);
   body.loops_by_token = into.loops == "tokens";
-  body.tells_logprobs = body.chat ? into.logprobs : json.find("logprobs") != nullptr;
+  const auto* alternatives = json.find(body.chat ? "top_logprobs" : "logprobs");
+  body.tells_logprobs = alternatives != nullptr;
+  if (body.chat && json.find("logprobs") != nullptr) {
+    body.tells_logprobs = into.logprobs;
+  }
+  if (!body.tells_logprobs) {
+    body.options.sampling.logprobs = 0;
+  }
   if (json.find("seed") == nullptr) {
     body.options.seed = random_seed();
   }
@@ -144,19 +156,6 @@ void expect_few_choices(const JsonBody& json, const CompletionBody& body) {
     json.refuse("n", fmt::format("at most {} completions of all prompts together", kMostChoices),
                 fmt::format("{} of {} prompts", body.n, body.prompts.size()));
   }
-}
-
-/// The newer of the two names of a chat counts, and both may stand there with one value.
-void read_max_completion_tokens(const JsonBody& json, BodyFields& into) {
-  if (json.find("max_completion_tokens") == nullptr) {
-    return;
-  }
-  auto& most = into.body.options.max_tokens;
-  if (json.find("max_tokens") != nullptr && most != into.max_completion_tokens) {
-    json.refuse("max_completion_tokens", "the value of max_tokens where both are there",
-                fmt::format("{} beside {}", into.max_completion_tokens, most));
-  }
-  most = into.max_completion_tokens;
 }
 
 }  // namespace
@@ -175,10 +174,12 @@ std::vector<TokenId> parse_ids(const Json& list, const JsonBody& json, const std
   std::vector<TokenId> ids;
   ids.reserve(list.size());
   for (const auto& id : list) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() >= static_cast<uint64_t>(num_ids)) {
+    // As in fields of whole numbers, 16.0 counts as 16.
+    const auto number = id.is_number() ? id.get<double>() : -1.0;
+    if (number < 0.0 || number >= static_cast<double>(num_ids) || number != std::floor(number)) {
       json.refuse(name, fmt::format("token ids from 0 to {}", num_ids - 1), show_json(id));
     }
-    ids.push_back(id.get<TokenId>());
+    ids.push_back(static_cast<TokenId>(number));
   }
   return ids;
 }
@@ -196,9 +197,8 @@ CompletionBody parse_chat_body(std::string_view body, const ServedModel& served)
   const JsonBody json(body, "chat");
   BodyFields fields(/*chat=*/true, served);
   read_fields(json, served, fields);
-  read_max_completion_tokens(json, fields);
-  if (json.find("top_logprobs") != nullptr && !fields.logprobs) {
-    json.refuse("top_logprobs", "\"logprobs\": true beside it", "it without");
+  if (json.find("max_completion_tokens") != nullptr) {
+    fields.body.options.max_tokens = fields.max_completion_tokens;
   }
   const auto messages = parse_messages(json);
   if (!served.chat) {

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
+#include <variant>
 
 #include "loopbank/support/json.h"
 #include "loopbank/support/settings.h"
@@ -13,6 +15,19 @@ namespace loopbank {
 namespace {
 
 using Json = nlohmann::json;
+
+/// 16.0 as 16 where a whole number is asked for: JSON has one kind of number, and some clients write
+/// it so. Beyond 2^53 a double may stand for another number.
+Json as_whole_number(const Json& value) {
+  constexpr double kExact = 9007199254740992.0;
+  if (!value.is_number_float()) {
+    return value;
+  }
+  const auto number = value.get<double>();
+  return number == std::floor(number) && std::abs(number) <= kExact
+             ? Json(static_cast<int64_t>(number))
+             : value;
+}
 
 /// An error must not send back a body of megabytes.
 constexpr size_t kLongestMessage = 1000;
@@ -86,9 +101,10 @@ void JsonBody::expect_known(const std::vector<std::string>& known,
                                     [&](const auto& field) { return field.name == key; });
     const auto shown = cut_text(name, kLongestName);
     if (found == undone.end()) {
-      throw ApiError(
-          400, fmt::format("{}: unknown field \"{}\".{}", where_, shown, suggestion(shown, known)),
-          param(shown), "unknown_field");
+      throw ApiError(400,
+                     fmt::format("{}: unknown field {}.{}", where_, show_json(Json(shown)),
+                                 suggestion(shown, known)),
+                     param(shown), "unknown_field");
     }
     if (!value.is_null() &&
         std::find(found->taken.begin(), found->taken.end(), value) == found->taken.end()) {
@@ -105,7 +121,9 @@ void JsonBody::expect_known(const std::vector<std::string>& known,
 void JsonBody::read(const std::vector<Field>& fields) const {
   for (const auto& field : fields) {
     if (const auto* value = find(field.name)) {
-      check(field.name, [&] { read_json(Json{{field.name, *value}}, {field}, where_); });
+      const bool is_whole = std::holds_alternative<int64_t*>(field.target);
+      const Json object = {{field.name, is_whole ? as_whole_number(*value) : *value}};
+      check(field.name, [&] { read_json(object, {field}, where_); });
     }
   }
 }

@@ -226,6 +226,9 @@ std::string openapi_document(const ServedModel& served, const OpenApiOptions& op
   auto& paths = document["paths"];
   for (const auto& group : {paths_of_texts(), paths_to_read(options.has_slots)}) {
     for (const auto& path : group) {
+      if (path.request == "ChatCompletionRequest" && !served.chat) {
+        continue;  // every chat is refused
+      }
       paths[path.path][path.method] = operation_of(path, options.asks_for_key);
     }
   }

@@ -14,7 +14,8 @@ struct OpenApiOptions {
   bool has_slots = false;  ///< whether there is /slots.json
 };
 
-/// The document of a server of this model: ids, loops and the model's name as it takes them.
+/// The document of a server of this model: ids, loops and the model's name as it takes them, chats
+/// where it has a template for them.
 [[nodiscard]] std::string openapi_document(const ServedModel& served,
                                            const OpenApiOptions& options);
 

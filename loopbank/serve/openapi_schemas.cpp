@@ -94,9 +94,7 @@ OrderedJson schema_of(const Field& field) {
         } else if constexpr (std::is_same_v<T, NumberById>) {
           OrderedJson number = {{"type", "number"}};
           add_bounds(field, number);
-          return {{"type", {"object", "null"}},
-                  {"propertyNames", {{"pattern", "^(0|[1-9][0-9]{0,17})$"}}},
-                  {"additionalProperties", std::move(number)}};
+          return {{"type", {"object", "null"}}, {"additionalProperties", std::move(number)}};
         } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
           return schema_of_stop();
         } else {
@@ -111,6 +109,24 @@ OrderedJson schema_of(const Field& field) {
       field.target);
   schema["description"] = field.doc;
   return schema;
+}
+
+/// Of the whole numbers from 0 to `most`, as keys are written.
+std::string pattern_of_ids(int64_t most) {
+  const auto digits = fmt::format("{}", most);
+  std::string pattern = "^(0";
+  for (size_t length = 1; length < digits.size(); ++length) {
+    pattern += fmt::format("|[1-9][0-9]{{{}}}", length - 1);
+  }
+  // As long as the largest one: equal up to a digit that is smaller.
+  for (size_t i = 0; i < digits.size(); ++i) {
+    const char lowest = i == 0 ? '1' : '0';
+    if (digits[i] > lowest) {
+      pattern += fmt::format("|{}[{}-{}][0-9]{{{}}}", digits.substr(0, i), lowest,
+                             static_cast<char>(digits[i] - 1), digits.size() - i - 1);
+    }
+  }
+  return pattern + "|" + digits + ")$";
 }
 
 /// What this model takes of a field beyond its range.
@@ -132,6 +148,8 @@ void add_what_the_model_takes(const std::string& name, const ServedModel& served
   } else if (name == "draft") {
     schema["pattern"] = fmt::format("^(none|lookup|loops:({}))(,[1-8])?$", counts);
     schema["examples"] = {"none", "lookup", "lookup,8"};
+  } else if (name == "logit_bias") {
+    schema["propertyNames"]["pattern"] = pattern_of_ids(served.tokenizer.vocab_size() - 1);
   } else if (name == "model") {
     schema["enum"] = {served.id, nullptr};
   }
@@ -174,11 +192,19 @@ OrderedJson schema_of_prompt(const ServedModel& served) {
            "max_model_len tokens, one more with max_tokens 0"}};
 }
 
-OrderedJson schema_of_messages() {
+OrderedJson schema_of_messages(const ChatTemplate& chat) {
+  auto roles = OrderedJson::array({"user"});
+  if (!chat.system.empty()) {
+    roles.push_back("system");
+    roles.push_back("developer");
+  }
+  if (!chat.assistant.empty()) {
+    roles.push_back("assistant");
+  }
   auto parts = list_of(object_of({{"type", {{"const", "text"}}}, {"text", {{"type", "string"}}}}));
   parts["minItems"] = 1;
   auto messages =
-      list_of(object_of({{"role", {{"enum", {"system", "developer", "user", "assistant"}}}},
+      list_of(object_of({{"role", {{"enum", std::move(roles)}}},
                          {"content", {{"anyOf", {{{"type", "string"}}, std::move(parts)}}}},
                          {"name", {{"type", "null"}}}},
                         {"name"}));
@@ -190,7 +216,7 @@ OrderedJson schema_of_body(bool chat, const ServedModel& served) {
   BodyFields body(chat, served);
   OrderedJson properties;
   const std::string first = chat ? "messages" : "prompt";
-  properties[first] = chat ? schema_of_messages() : schema_of_prompt(served);
+  properties[first] = chat ? schema_of_messages(*served.chat) : schema_of_prompt(served);
   for (const auto& field : body.fields()) {
     auto& schema = properties[field.name] = schema_of(field);
     add_default(field, schema);
@@ -204,7 +230,7 @@ OrderedJson schema_of_body(bool chat, const ServedModel& served) {
     stream[field.name] = schema_of_undone(field);
   }
   properties["stream_options"] = {{"type", {"object", "null"}},
-                                  {"description", "for \"stream\": true alone"},
+                                  {"description", "of a stream; else without effect"},
                                   {"properties", std::move(stream)},
                                   {"additionalProperties", false}};
   for (const auto& field : BodyFields::undone(chat)) {
@@ -212,8 +238,7 @@ OrderedJson schema_of_body(bool chat, const ServedModel& served) {
   }
   if (!chat) {
     properties["logprobs"]["default"] = nullptr;
-    properties["best_of"] = or_null("integer");
-    properties["best_of"]["description"] = "taken where it is n";
+    properties["best_of"] = schema_of_undone({"best_of", {1}});
   }
   return {{"type", "object"},
           {"properties", std::move(properties)},
@@ -345,7 +370,9 @@ void add_model(const ServedModel& served, OrderedJson& schemas) {
 OrderedJson openapi_schemas(const ServedModel& served) {
   OrderedJson schemas;
   schemas["CompletionRequest"] = schema_of_body(/*chat=*/false, served);
-  schemas["ChatCompletionRequest"] = schema_of_body(/*chat=*/true, served);
+  if (served.chat) {
+    schemas["ChatCompletionRequest"] = schema_of_body(/*chat=*/true, served);
+  }
   add_answers(schemas);
   add_model(served, schemas);
   return schemas;

@@ -128,6 +128,20 @@ TEST(ChatRequest, BecomesAPromptOfIds) {
             64);
 }
 
+TEST(ChatRequest, TakesEitherNameOfTheMostTokensAndOfLogprobs) {
+  const auto served = chatting();
+  const auto with = [&](const std::string& fields) {
+    return parse_chat_body(R"({"messages": [{"role": "user", "content": "a"}], )" + fields + "}",
+                           served);
+  };
+  EXPECT_EQ(with(R"("max_tokens": 3)").options.max_tokens, 3);
+  EXPECT_EQ(with(R"("max_tokens": 3, "max_completion_tokens": 4)").options.max_tokens, 4);
+  EXPECT_TRUE(with(R"("top_logprobs": 2)").tells_logprobs);
+  EXPECT_FALSE(with(R"("top_logprobs": 2, "logprobs": false)").tells_logprobs);
+  EXPECT_EQ(with(R"("top_logprobs": 2, "logprobs": false)").options.sampling.logprobs, 0);
+  EXPECT_TRUE(with(R"("logprobs": true)").tells_logprobs);
+}
+
 TEST(ChatRequest, NamesTheFieldThatItRefuses) {
   const auto served = chatting();
   const auto refused = [&](const std::string& body, const std::string& param,
@@ -152,9 +166,6 @@ TEST(ChatRequest, NamesTheFieldThatItRefuses) {
   refused(R"({"messages": [{"role": "user", "content": [{"type": "text"}]}]})",
           "messages.0.content.text", "missing_field");
   refused("{" + messages + R"(, "tools": [1]})", "tools", "unsupported_field");
-  refused("{" + messages + R"(, "top_logprobs": 2})", "top_logprobs", "invalid_value");
-  refused("{" + messages + R"(, "max_tokens": 1, "max_completion_tokens": 2})",
-          "max_completion_tokens", "invalid_value");
   refused("{" + messages + R"(, "prompt": "a"})", "prompt", "unknown_field");
   refused(R"({"messages": [{"role": "assistant", "content": "a"}]})", "messages",
           "unsupported_role");

@@ -98,11 +98,24 @@ TEST(CompletionRequest, TakesPromptsInEachForm) {
   expect_refused(R"({"prompt": 1.5})", 400, "prompt", "invalid_value", "got 1.5");
 }
 
+TEST(CompletionRequest, WholeNumbersMayBeWrittenAsOthersAre) {
+  EXPECT_EQ(parsed(R"({"prompt": "a", "max_tokens": 3.0})").options.max_tokens, 3);
+  EXPECT_EQ(std::get<1>(parsed(R"({"prompt": [1.0, 2e2]})").prompts.at(0)),
+            (std::vector<TokenId>{1, 200}));
+  expect_refused(R"({"prompt": "a", "max_tokens": 3.5})", 400, "max_tokens", "invalid_value",
+                 "3.5");
+  expect_refused(R"({"prompt": "a", "max_tokens": 1e300})", 400, "max_tokens", "invalid_value", "");
+  expect_refused(R"({"prompt": [1.5]})", 400, "prompt", "invalid_value", "got 1.5");
+  expect_refused(R"({"prompt": [1e300]})", 400, "prompt", "invalid_value", "1e+300");
+}
+
 TEST(CompletionRequest, RefusesUnknownFieldsWithTheNearest) {
   expect_refused(R"({"prompt": "a", "max_token": 3})", 400, "max_token", "unknown_field",
                  "unknown field \"max_token\". Did you mean \"max_tokens\"?");
   expect_refused(R"({"prompt": "a", "stream": true, "stream_options": {"include_use": true}})", 400,
                  "stream_options.include_use", "unknown_field", "\"include_usage\"");
+  expect_refused(R"({"prompt": "a", "\u0000\n": 3})", 400, std::string("\0\n", 2), "unknown_field",
+                 R"(unknown field "\u0000\n". Known: prompt, )");
   const auto long_name = std::string(1 << 20, 'x');
   const auto error =
       api_error_of_action([&] { (void)parsed("{\"prompt\": \"a\", \"" + long_name + "\": 1}"); });
@@ -131,11 +144,11 @@ TEST(CompletionRequest, RefusesValuesOutOfRangeByField) {
                  "ids from 0 to 256");
   expect_refused(R"({"prompt": "a", "exit": "soon"})", 400, "exit", "invalid_value", "soon");
   expect_refused(R"({"prompt": "a", "exit": "entropy:0.5"})", 400, "exit", "invalid_value", "head");
+  expect_refused(R"({"prompt": "a", "exit": "a\u0000b"})", 400, "exit", "invalid_value",
+                 R"(got "a\u0000b".)");
   expect_refused(R"({"prompt": "a", "kv": "none"})", 400, "kv", "invalid_value", "full");
   expect_refused(R"({"prompt": "a", "draft": "wild"})", 400, "draft", "invalid_value", "wild");
   expect_refused(R"({"prompt": "a", "loops": "all"})", 400, "loops", "invalid_value", "tokens");
-  expect_refused(R"({"prompt": "a", "stream_options": {"include_usage": true}})", 400,
-                 "stream_options", "invalid_value", "with \"stream\": true");
   expect_refused(R"({"prompt": "a", "stream_options": 1})", 400, "stream_options", "invalid_value",
                  "a JSON object");
 }
