@@ -302,8 +302,8 @@ void add_load_flags(CLI::App& command, ServeBenchFlags& flags) {
   command.add_option("--max-tokens", flags.max_tokens, "N or LOW:HIGH, tokens of an answer (64)");
   for (const auto& field :
        {Field("seconds", &load.seconds,
-              "that are counted, for each number of clients; a fifth of "
-              "them more to get going")
+              "counted for each number of clients, behind a fifth of them "
+              "(1 to 10) to get going")
             .range(1.0, 86400.0),
         Field("stream_share", &load.stream_share, "of requests that are streams").range(0.0, 1.0),
         Field("cancel_share", &load.cancel_share, "of streams whose client hangs up")

@@ -51,7 +51,8 @@ ServerProcess::ServerProcess(const std::vector<std::string>& arguments) {
       ::kill(program_->process(), SIGKILL);
     }
     reader_.join();  // the pipe ends with the process
-    fail(ErrorCode::kConfig, "bench serve: expected a server that serves within {} s, got {}; its last line: {}.",
+    fail(ErrorCode::kConfig,
+         "bench serve: expected a server that serves within {} s, got {}; its last line: {}.",
          kStartSeconds, status ? "exit status " + std::to_string(*status) : "none", last_line());
   }
 }
