@@ -16,7 +16,7 @@
 #include "loopbank/cli/server_process.h"
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/model/config.h"
-#include "loopbank/serve/load_run.h"
+#include "loopbank/serve/load/load_run.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
 #include "loopbank/tokenize/tokenizer.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "loopbank/infer/request.h"
-#include "loopbank/serve/load_run.h"
+#include "loopbank/serve/load/load_run.h"
 
 namespace loopbank::cli {
 

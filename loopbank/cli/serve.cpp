@@ -16,8 +16,8 @@
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/model/weights.h"
+#include "loopbank/serve/api/chat_template.h"
 #include "loopbank/serve/api_keys.h"
-#include "loopbank/serve/chat_template.h"
 #include "loopbank/serve/server.h"
 #include "loopbank/support/byte_size.h"
 #include "loopbank/support/error.h"
@@ -52,8 +52,7 @@ struct ServeFlags {
         Field("max_requests", &server.scheduler.max_requests,
               "requests at a time, those that wait included; more are answered 429")
             .range(1.0, 1 << 20),
-        Field("drain_seconds", &drain_seconds,
-              "after SIGTERM, how long running requests may go on")
+        Field("drain_seconds", &drain_seconds, "after SIGTERM, how long running requests may go on")
             .range(0.0, 86400.0),
         Field("cors", &server.cors_origin,
               "origin whose pages may ask, such as https://example.org; *: of any"),

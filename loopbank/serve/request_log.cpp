@@ -13,9 +13,9 @@ constexpr double kMilliseconds = 1e3;
 
 /// As in JSON, without its quotes.
 std::string escaped(std::string_view text) {
-  const auto quoted = nlohmann::json(std::string(text))
-                          .dump(-1, ' ', /*ensure_ascii=*/true,
-                                nlohmann::json::error_handler_t::replace);
+  const auto quoted =
+      nlohmann::json(std::string(text))
+          .dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
   return quoted.substr(1, quoted.size() - 2);
 }
 
@@ -40,8 +40,8 @@ std::string as_text(const RequestRecord& record) {
 }
 
 std::string as_json(const RequestRecord& record) {
-  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(
-      std::chrono::system_clock::now());
+  const auto now =
+      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
   const auto part = now.time_since_epoch().count() % 1000;
   nlohmann::ordered_json json = {
       {"time", fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "loopbank/serve/completion_answer.h"
+#include "loopbank/serve/api/completion_answer.h"
 
 namespace loopbank {
 
@@ -19,9 +19,9 @@ struct RequestRecord {
   int status = 0;
   double seconds = 0.0;  ///< from its arrival to the end of its answer
   std::optional<double> first_token_seconds{};
-  std::optional<CompletionUsage> usage{};   ///< of completions
-  std::string ended{};                      ///< where it did not end by itself: why
-  std::vector<std::string> prompts{};       ///< where they are logged
+  std::optional<CompletionUsage> usage{};  ///< of completions
+  std::string ended{};                     ///< where it did not end by itself: why
+  std::vector<std::string> prompts{};      ///< where they are logged
 };
 
 enum class RequestLogForm { kText, kJson };

@@ -7,8 +7,8 @@
 #include <optional>
 #include <utility>
 
-#include "loopbank/serve/api_error.h"
-#include "loopbank/serve/completion_answer.h"
+#include "loopbank/serve/api/completion_answer.h"
+#include "loopbank/serve/http/api_error.h"
 
 namespace loopbank {
 namespace {
@@ -155,19 +155,18 @@ class RunningCompletion {
 
 Work work_of(std::shared_ptr<RunningCompletion> running, const CompletionBody& body,
              std::vector<Request> requests, std::string client) {
-  return {.client = std::move(client),
-          .requests = std::move(requests),
-          .stop = body.options.stop,
-          .on_token =
-              [running](size_t prompt, const Generation& so_far, std::string_view piece) {
-                running->take_token(prompt, so_far, piece);
-              },
-          .on_finished =
-              [running](size_t prompt, Generation generation) {
-                running->finish_one(prompt, std::move(generation));
-              },
-          .on_end = [running](WorkOutcome outcome,
-                              const std::optional<Error>& error) { running->end(outcome, error); }};
+  return {
+      .client = std::move(client),
+      .requests = std::move(requests),
+      .stop = body.options.stop,
+      .on_token = [running](size_t prompt, const Generation& so_far,
+                            std::string_view piece) { running->take_token(prompt, so_far, piece); },
+      .on_finished =
+          [running](size_t prompt, Generation generation) {
+            running->finish_one(prompt, std::move(generation));
+          },
+      .on_end = [running](WorkOutcome outcome,
+                          const std::optional<Error>& error) { running->end(outcome, error); }};
 }
 
 ApiError api_error_of_busy(const SchedulerBusy& busy) {

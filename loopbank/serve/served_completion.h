@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "loopbank/serve/http.h"
+#include "loopbank/serve/http/http.h"
 #include "loopbank/serve/request_log.h"
 #include "loopbank/serve/scheduler.h"
 #include "loopbank/serve/server_metrics.h"

@@ -10,11 +10,11 @@
 #include <string_view>
 #include <utility>
 
-#include "loopbank/serve/api_error.h"
+#include "loopbank/serve/api/model_answers.h"
 #include "loopbank/serve/api_keys.h"
-#include "loopbank/serve/model_answers.h"
+#include "loopbank/serve/http/api_error.h"
 
-#include "loopbank/serve/openapi.h"
+#include "loopbank/serve/api/openapi.h"
 #include "loopbank/serve/page_files.h"
 #include "loopbank/serve/served_completion.h"
 #include "loopbank/serve/server_metrics.h"
@@ -121,8 +121,7 @@ struct Server::Impl {
       return Route{.path = std::move(path), .method = "GET", .respond = respond};
     };
     const auto open = [](std::string path, auto respond) {
-      return Route{
-          .path = std::move(path), .method = "GET", .is_public = true, .respond = respond};
+      return Route{.path = std::move(path), .method = "GET", .is_public = true, .respond = respond};
     };
     const auto post = [](std::string path, auto respond) {
       return Route{
@@ -141,9 +140,8 @@ struct Server::Impl {
         open("/openapi.json", [this](R) { return json_response(api_document); }),
         get("/metrics",
             [this](R) {
-              return HttpResponse{
-                  .content_type = "text/plain; version=0.0.4; charset=utf-8",
-                  .body = metrics.text(scheduler.state(), http.counts())};
+              return HttpResponse{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                  .body = metrics.text(scheduler.state(), http.counts())};
             }),
         get("/slots.json", [this](R) { return slots(); }),
         get("/tokenizer_info", [this](R) { return json_response(tokenizer_info(served)); }),
@@ -216,17 +214,15 @@ struct Server::Impl {
         if (route.method == request.method || (route.method == "GET" && request.method == "HEAD")) {
           return route;
         }
-        throw ApiError(405,
-                       fmt::format("{} takes {}, got {}.", route.path, route.method,
-                                   request.method),
-                       "", "method_not_allowed");
+        throw ApiError(
+            405, fmt::format("{} takes {}, got {}.", route.path, route.method, request.method), "",
+            "method_not_allowed");
       }
       known.push_back(route.path);
     }
-    throw ApiError(404,
-                   fmt::format("There is nothing at this path.{}",
-                               suggestion(std::string(path), known)),
-                   "", "not_found");
+    throw ApiError(
+        404, fmt::format("There is nothing at this path.{}", suggestion(std::string(path), known)),
+        "", "not_found");
   }
 
   HttpResponse respond(const Route& route, const HttpRequest& request) const {
@@ -260,20 +256,17 @@ struct Server::Impl {
       take(*route, std::move(request), std::move(answer), client, since);
       return;
     }
-    readers.run([this, route, request = std::move(request), answer = std::move(answer), client,
-                 since]() mutable {
-      take(*route, std::move(request), std::move(answer), client, since);
-    });
+    readers.run(
+        [this, route, request = std::move(request), answer = std::move(answer), client,
+         since]() mutable { take(*route, std::move(request), std::move(answer), client, since); });
   }
 
   void take(const Route& route, HttpRequest request, std::shared_ptr<HttpAnswer> answer,
             const std::string& client, Stopwatch since) {
     HttpResponse response;
     // What the log needs, where the request itself has been handed on.
-    HttpRequest head{.id = request.id,
-                     .method = request.method,
-                     .path = request.path,
-                     .peer = request.peer};
+    HttpRequest head{
+        .id = request.id, .method = request.method, .path = request.path, .peer = request.peer};
     try {
       if (!route.respond) {
         serve_completion(completions, std::move(request), answer, client, since);

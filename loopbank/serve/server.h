@@ -11,19 +11,20 @@
 #include <string>
 #include <vector>
 
-#include "loopbank/serve/http_server.h"
+#include "loopbank/serve/api/served_model.h"
+#include "loopbank/serve/http/http_server.h"
 #include "loopbank/serve/request_log.h"
 #include "loopbank/serve/scheduler.h"
-#include "loopbank/serve/served_model.h"
 
 namespace loopbank {
 
 struct ServerOptions {
   HttpOptions http{};
   SchedulerOptions scheduler{};
-  std::string version{};                ///< of the program, for the API's document
-  std::vector<std::string> api_keys{};  ///< of which a client must give one; empty: none is asked for
-  std::string cors_origin{};            ///< pages of this origin may ask; `*`: of any; empty: our own
+  std::string version{};  ///< of the program, for the API's document
+  std::vector<std::string>
+      api_keys{};             ///< of which a client must give one; empty: none is asked for
+  std::string cors_origin{};  ///< pages of this origin may ask; `*`: of any; empty: our own
   bool log_prompts = false;
   RequestLogForm log_form = RequestLogForm::kText;
 };

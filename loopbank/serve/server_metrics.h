@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "loopbank/serve/http_server.h"
+#include "loopbank/serve/http/http_server.h"
 #include "loopbank/serve/scheduler.h"
 
 namespace loopbank {

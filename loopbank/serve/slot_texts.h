@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "loopbank/serve/served_model.h"
+#include "loopbank/serve/api/served_model.h"
 
 namespace loopbank {
 

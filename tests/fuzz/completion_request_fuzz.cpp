@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "loopbank/serve/completion_answer.h"
-#include "loopbank/serve/completion_request.h"
-#include "loopbank/serve/model_answers.h"
+#include "loopbank/serve/api/completion_answer.h"
+#include "loopbank/serve/api/completion_request.h"
+#include "loopbank/serve/api/model_answers.h"
 #include "target.h"
 
 namespace loopbank {

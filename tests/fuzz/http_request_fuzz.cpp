@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "loopbank/serve/http_message.h"
+#include "loopbank/serve/http/http_message.h"
 #include "target.h"
 
 using loopbank::ApiError;

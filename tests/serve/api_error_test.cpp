@@ -1,4 +1,4 @@
-#include "loopbank/serve/api_error.h"
+#include "loopbank/serve/http/api_error.h"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,10 @@
-#include "loopbank/serve/chat_template.h"
+#include "loopbank/serve/api/chat_template.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "loopbank/serve/completion_request.h"
+#include "loopbank/serve/api/completion_request.h"
 #include "tests/serve/small_served_model.h"
 #include "tests/support/test_directory.h"
 #include "tests/tokenize/small_tokenizer.h"

@@ -1,4 +1,4 @@
-#include "loopbank/serve/completion_answer.h"
+#include "loopbank/serve/api/completion_answer.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "loopbank/serve/answer_json.h"
+#include "loopbank/serve/api/answer_json.h"
 #include "tests/serve/small_served_model.h"
 
 namespace loopbank {

@@ -1,4 +1,4 @@
-#include "loopbank/serve/completion_request.h"
+#include "loopbank/serve/api/completion_request.h"
 
 #include <gtest/gtest.h>
 

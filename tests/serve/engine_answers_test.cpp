@@ -7,7 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "loopbank/serve/completion_answer.h"
+#include "loopbank/serve/api/completion_answer.h"
 #include "tests/serve/small_served_model.h"
 
 namespace loopbank {

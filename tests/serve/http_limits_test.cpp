@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "http_socket.h"
-#include "loopbank/serve/http_server.h"
+#include "loopbank/serve/http/http_server.h"
 
 namespace loopbank {
 namespace {

@@ -1,4 +1,4 @@
-#include "loopbank/serve/http_message.h"
+#include "loopbank/serve/http/http_message.h"
 
 #include <gtest/gtest.h>
 

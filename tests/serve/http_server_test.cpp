@@ -1,4 +1,4 @@
-#include "loopbank/serve/http_server.h"
+#include "loopbank/serve/http/http_server.h"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "http_socket.h"
-#include "loopbank/serve/api_error.h"
+#include "loopbank/serve/http/api_error.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {

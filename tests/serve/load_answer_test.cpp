@@ -1,4 +1,4 @@
-#include "loopbank/serve/load_answer.h"
+#include "loopbank/serve/load/load_answer.h"
 
 #include <gtest/gtest.h>
 

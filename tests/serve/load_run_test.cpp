@@ -1,4 +1,4 @@
-#include "loopbank/serve/load_run.h"
+#include "loopbank/serve/load/load_run.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "loopbank/serve/http_server.h"
+#include "loopbank/serve/http/http_server.h"
 #include "tests/support/test_directory.h"
 
 namespace loopbank {

@@ -1,4 +1,4 @@
-#include "loopbank/serve/model_answers.h"
+#include "loopbank/serve/api/model_answers.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "loopbank/serve/openapi.h"
+#include "loopbank/serve/api/openapi.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "loopbank/serve/completion_request.h"
+#include "loopbank/serve/api/completion_request.h"
 #include "tests/serve/small_served_model.h"
 
 namespace loopbank {

@@ -38,7 +38,8 @@ TEST(RequestLog, WhatAClientWroteStaysOneLineWithoutControlCharacters) {
 }
 
 TEST(RequestLog, AsJsonHasTheSameByName) {
-  const auto read = nlohmann::json::parse(format_record(completion_record(), RequestLogForm::kJson));
+  const auto read =
+      nlohmann::json::parse(format_record(completion_record(), RequestLogForm::kJson));
   EXPECT_EQ(read["id"], "0123abcd");
   EXPECT_EQ(read["status"], 200);
   EXPECT_EQ(read["completion_tokens"], 16);

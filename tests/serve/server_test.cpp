@@ -59,9 +59,7 @@ class Served {
   [[nodiscard]] const LanguageModel& model() const { return model_; }
   [[nodiscard]] const Tokenizer& tokenizer() const { return tokenizer_; }
 
-  [[nodiscard]] HttpReply get(const std::string& path) const {
-    return ask(port(), {.path = path});
-  }
+  [[nodiscard]] HttpReply get(const std::string& path) const { return ask(port(), {.path = path}); }
   [[nodiscard]] HttpReply post(const std::string& path, const json& body) const {
     return ask(port(), {.method = "POST", .path = path, .body = body.dump()});
   }
@@ -103,7 +101,8 @@ json long_request(int64_t tokens) {
 }
 
 std::string posted(const json& body) {
-  return PlainRequest{.method = "POST", .path = "/v1/completions", .body = body.dump(), .headers = {}}
+  return PlainRequest{
+      .method = "POST", .path = "/v1/completions", .body = body.dump(), .headers = {}}
       .text();
 }
 
@@ -237,8 +236,8 @@ TEST(ServerTest, PagesOfOtherOriginsMayNotAsk) {
   ServerOptions options;
   options.cors_origin = "https://example.org";
   const Served open(options);
-  const auto answer = ask(open.port(), {.path = "/v1/models",
-                                        .headers = {{"Origin", "https://example.org"}}});
+  const auto answer =
+      ask(open.port(), {.path = "/v1/models", .headers = {{"Origin", "https://example.org"}}});
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.headers.at("access-control-allow-origin"), "https://example.org");
   EXPECT_EQ(ask(open.port(), {.method = "OPTIONS", .path = "/v1/completions"}).status, 204);

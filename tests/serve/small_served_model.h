@@ -4,8 +4,8 @@
 #include <string>
 #include <utility>
 
-#include "loopbank/serve/api_error.h"
-#include "loopbank/serve/served_model.h"
+#include "loopbank/serve/api/served_model.h"
+#include "loopbank/serve/http/api_error.h"
 #include "tests/eval/bigram_model.h"
 
 namespace loopbank::testing {
