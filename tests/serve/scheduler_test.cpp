@@ -314,7 +314,8 @@ TEST_F(SchedulerTest, MemoryIsFlatOverManyRequestsOfManyClients) {
   const auto before = mallinfo2().uordblks;
   run(1800);
   const auto after = mallinfo2().uordblks;
-  EXPECT_LT(after, before + before / 50) << before << " bytes before, " << after << " after";
+  // One entry of a map that stays of each request would be more.
+  EXPECT_LT(after, before + size_t{24} * 1800) << before << " bytes before, " << after << " after";
   EXPECT_GT(scheduler_->state().cache_bytes, kCacheBytes / 2);  // pages kept for sharing
   EXPECT_LE(scheduler_->state().cache_bytes, kCacheBytes);
 }
