@@ -196,8 +196,9 @@ LoadFigures load_with(const LoadTarget& target, const LoadOptions& options, Serv
 void expect_whole_answers(int64_t clients, const LoadFigures& figures) {
   for (const auto& [status, count] : figures.statuses) {
     if (status != 200 && status != 429 && status != 503) {
-      fail(ErrorCode::kData, "bench serve: expected status 200, 429 or 503, got {} {} times.",
-           status, count);
+      fail(ErrorCode::kData,
+           "bench serve: expected status 200, 429 or 503, got {} {} times, the first: {}.", status,
+           count, figures.refusals.at(status));
     }
   }
   if (figures.broken > 0) {
@@ -254,6 +255,7 @@ Json load_all(const ServeBenchFlags& flags, const LoadOptions& options, const Lo
 }
 
 void run_bench_serve(const ServeBenchFlags& flags) {
+  (void)flags.inference.options("bench serve");  // before a server is started
   const auto options = load_options(flags);
   std::optional<ServerProcess> server;
   if (flags.url.empty()) {

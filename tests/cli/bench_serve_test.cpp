@@ -74,6 +74,10 @@ TEST(BenchServe, AServerThatCannotStartIsOneLine) {
   EXPECT_EQ(result.status, 2);
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   expect_contains(result.err, "expected a server that serves within 60 s, got exit status 5");
+  const auto rule =
+      run_program(load_words({"--clients", "1", "--exit", "most"}), "", directory.path());
+  EXPECT_EQ(rule.status, 2);
+  expect_contains(rule.err, "bench serve: ");
   const auto nobody = run_program(load_words({"--clients", "1", "--url", "http://127.0.0.1:1"}), "",
                                   directory.path());
   EXPECT_EQ(nobody.status, 4);

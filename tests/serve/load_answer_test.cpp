@@ -70,6 +70,7 @@ TEST(LoadAnswer, ARefusalIsNoCompletion) {
   EXPECT_EQ(answer.status, 429);
   EXPECT_DOUBLE_EQ(answer.retry_after, 2.0);
   EXPECT_EQ(answer.completion_tokens, 0);
+  EXPECT_EQ(answer.failure, "{\"error\":{\"message\":\"full\"}}");
 }
 
 /// What is wrong with a body.

@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kLoadWhere = "load";
 constexpr int kStatusOk = 200;
+constexpr size_t kMostShown = 300;
 
 const nlohmann::json* member_of(const nlohmann::json& object, const char* key) {
   const auto found = object.find(key);
@@ -68,7 +69,8 @@ void LoadAnswerReader::take_event(std::string_view event, double now) {
 void LoadAnswerReader::take_object(std::string_view text, double now) {
   const auto object = parse_json(text, kLoadWhere);
   if (!object.is_object() || object.contains("error")) {
-    fail(ErrorCode::kData, "{}: expected a completion, got {}.", kLoadWhere, text.substr(0, 300));
+    fail(ErrorCode::kData, "{}: expected a completion, got {}.", kLoadWhere,
+         text.substr(0, kMostShown));
   }
   if (const auto* usage = member_of(object, "usage")) {
     answer_.completion_tokens = usage->value("completion_tokens", int64_t{0});
@@ -76,7 +78,7 @@ void LoadAnswerReader::take_object(std::string_view text, double now) {
   }
   const auto* choices = member_of(object, "choices");
   if (choices == nullptr || !choices->is_array()) {
-    fail(ErrorCode::kData, "{}: expected choices, got {}.", kLoadWhere, text.substr(0, 300));
+    fail(ErrorCode::kData, "{}: expected choices, got {}.", kLoadWhere, text.substr(0, kMostShown));
   }
   if (choices->empty()) {
     return;  // the usage alone
@@ -113,7 +115,8 @@ void LoadAnswerReader::finish() {
 LoadAnswer LoadAnswerReader::answer(LoadEnd end, double now, std::string failure) {
   answer_.end = end;
   answer_.ended = now;
-  answer_.failure = std::move(failure);
+  const bool is_refusal = answer_.status != kStatusOk && failure.empty();
+  answer_.failure = is_refusal ? bytes_.substr(0, kMostShown) : std::move(failure);
   if (answer_.completion_tokens == 0) {
     answer_.completion_tokens = tokens();
   }

@@ -18,7 +18,7 @@ enum class LoadEnd {
 struct LoadAnswer {
   LoadEnd end = LoadEnd::kWhole;
   int status = 0;       ///< of HTTP; 0 where no head came
-  std::string failure;  ///< of kBroken, in words
+  std::string failure;  ///< of kBroken, in words; of another status than 200, the body's beginning
   double began = 0.0;   ///< when it was asked, seconds of the client's clock
   double ended = 0.0;
   std::vector<double> token_times;        ///< of a stream's tokens, seconds of the client's clock

@@ -178,6 +178,9 @@ class LoadRun {
       ++figures_.cancelled;
       return;
     }
+    if (answer.status != kAnswered) {
+      figures_.refusals.try_emplace(answer.status, answer.failure);
+    }
     if (!is_long(lane) || answer.status != kAnswered) {
       ++figures_.statuses[answer.status];
     }

@@ -83,9 +83,10 @@ struct LoadFigures {
   int64_t long_prompts = 0;           ///< answered
   std::map<int, int64_t> statuses{};  ///< whole answers by status
   int64_t broken = 0;
-  std::string first_failure{};          ///< of a broken answer
-  double client_processor_share = 0.0;  ///< of one core, that this client took
-  std::vector<LoadPair> answers{};      ///< of status 200, those cut off included
+  std::string first_failure{};            ///< of a broken answer
+  std::map<int, std::string> refusals{};  ///< the first body of each status but 200
+  double client_processor_share = 0.0;    ///< of one core, that this client took
+  std::vector<LoadPair> answers{};        ///< of status 200, those cut off included
 };
 
 /// Called about ten times a second with the seconds since the window began (negative before), so that
