@@ -1,5 +1,6 @@
 #include "loopbank/infer/inside_recorder.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
