@@ -192,6 +192,14 @@ LoadFigures load_with(const LoadTarget& target, const LoadOptions& options, Serv
   return figures;
 }
 
+/// A sentence without its full stop, for one that it ends.
+std::string without_stop(std::string text) {
+  while (text.ends_with('.')) {
+    text.pop_back();
+  }
+  return text;
+}
+
 /// A line for what no load may bring.
 void expect_whole_answers(int64_t clients, const LoadFigures& figures) {
   for (const auto& [status, count] : figures.statuses) {
@@ -202,11 +210,10 @@ void expect_whole_answers(int64_t clients, const LoadFigures& figures) {
     }
   }
   if (figures.broken > 0) {
-    fail(
-        ErrorCode::kData,
-        "bench serve: expected every answer of {} clients whole, got {} broken ones, the first: {}",
-        clients, figures.broken,
-        figures.first_failure + (figures.first_failure.ends_with('.') ? "" : "."));
+    fail(ErrorCode::kData,
+         "bench serve: expected every answer of {} clients whole, got {} broken ones, the first: "
+         "{}.",
+         clients, figures.broken, without_stop(figures.first_failure));
   }
 }
 

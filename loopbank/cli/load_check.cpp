@@ -32,7 +32,10 @@ void compare_answer(const LoadPair& pair, const LoadPrompt& prompt, const Genera
                     LoadChecked& checked) {
   const auto& answer = pair.answer;
   const auto& got = answer.log_probabilities;
-  const auto& expected = alone.log_probabilities;
+  auto expected = alone.log_probabilities;
+  if (alone.end_token) {  // has an entry as well, behind those of the text
+    expected.push_back(alone.end_token->draw.log_probability);
+  }
   if (got.size() > expected.size() || (is_whole(answer) && got.size() != expected.size())) {
     refuse_answer(pair.seed, prompt,
                   fmt::format("{} tokens instead of {}", got.size(), expected.size()));

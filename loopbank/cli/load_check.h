@@ -1,7 +1,7 @@
 #pragma once
 /// Answers of a server under load against those of a generator that serves nobody else.
 
-#include <ATen/core/ScalarType.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <filesystem>
