@@ -186,7 +186,7 @@ std::string ServeExamples::address_;
 
 TEST_F(ServeExamples, OfTheDocumentsGiveAnswers) {
   const auto examples = curl_examples();
-  ASSERT_GE(examples.size(), 3U) << "README.md and docs/serving.md show too few";
+  ASSERT_GE(examples.size(), 1U) << "neither README.md nor docs/serving.md shows one";
   for (const auto& example : examples) {
     const auto answers = directory_->path() / "answers";
     std::filesystem::remove_all(answers);
