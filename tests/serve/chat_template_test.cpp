@@ -113,7 +113,7 @@ TEST(ChatRequest, BecomesAPromptOfIds) {
   const auto body = parse_chat_body(
       R"({"messages": [{"role": "developer", "content": "x"},
                        {"role": "user", "content": [{"type": "text", "text": "y"},
-                                                    {"type": "text", "text": "z"}], "name": null}],
+                                                    {"type": "text", "text": "z"}], "name": "n", "type": "text"}],
           "stop": "!", "max_completion_tokens": 3, "logprobs": true, "top_logprobs": 2,
           "tools": [], "response_format": {"type": "text"}, "store": false})",
       served);
@@ -159,8 +159,10 @@ TEST(ChatRequest, NamesTheFieldThatItRefuses) {
   refused(R"({"messages": [{"content": "a"}]})", "messages.0.role", "missing_field");
   refused(R"({"messages": [{"role": "tool", "content": "a"}]})", "messages.0.role",
           "invalid_value");
-  refused(R"({"messages": [{"role": "user", "content": "a", "name": "b"}]})", "messages.0.name",
-          "unsupported_field");
+  refused(R"({"messages": [{"role": "user", "content": "a", "tool_calls": [1]}]})",
+          "messages.0.tool_calls", "unsupported_field");
+  refused(R"({"messages": [{"role": "user", "content": "a", "name": 1}]})", "messages.0.name",
+          "invalid_value");
   refused(R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})",
           "messages.0.content", "unsupported_field");
   refused(R"({"messages": [{"role": "user", "content": [{"type": "text"}]}]})",

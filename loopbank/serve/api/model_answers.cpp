@@ -15,9 +15,6 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-/// No special token is longer.
-constexpr size_t kLongestSpelling = 256;
-
 OrderedJson model_json(const ServedModel& served) {
   const auto& config = served.model.config();
   auto layers = OrderedJson::array();
@@ -79,13 +76,7 @@ std::string tokenize(std::string_view body, const ServedModel& served) {
     json.refuse("prompt", "a text", show_json(prompt));
   }
   const auto& text = prompt.get_ref<const std::string&>();
-  auto ids = served.tokenizer.encode(text);
-  if (text.size() <= kLongestSpelling) {
-    const auto special = served.tokenizer.special_tokens(text);
-    if (special.size() == 1 && special[0].begin == 0 && special[0].end == text.size()) {
-      ids = {special[0].id};
-    }
-  }
+  const auto ids = served.tokenizer.encode(text, /*parse_special=*/true);
   // Without a tree of JSON: megabytes of text are as many ids.
   return fmt::format("{{\"tokens\":[{}],\"count\":{},\"max_model_len\":{}}}", fmt::join(ids, ","),
                      ids.size(), served.model.config().max_position_embeddings);

@@ -15,8 +15,8 @@ namespace loopbank {
 [[nodiscard]] std::string describe_model(const std::string& id, const ServedModel& served);
 
 /// POST /tokenize: {"prompt": text} to {"tokens", "count", "max_model_len"}. The ids are those that
-/// /v1/completions reads for the text. One that is a special token's spelling from end to end is
-/// that token, so that its id can be asked for.
+/// /v1/completions reads for the text, but that special tokens spelled out in it count as such: this
+/// is how clients learn their ids.
 /// @throws ApiError 400, 404
 [[nodiscard]] std::string tokenize(std::string_view body, const ServedModel& served);
 /// POST /detokenize: {"tokens": ids} to {"prompt": text}, bytes that are no UTF-8 as U+FFFD.

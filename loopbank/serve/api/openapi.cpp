@@ -34,6 +34,8 @@ const char* meaning_of(int status) {
       return "from a page of another origin, or for a name that is not this machine's";
     case 404:
       return "no such model";
+    case 405:
+      return "another method: the header Allow has those that there are";
     case 413:
       return "a body of more than 8 MiB";
     case 414:
@@ -81,7 +83,7 @@ OrderedJson answers_of(const ApiPath& path, bool asks_for_key) {
   answers["200"] = {
       {"description", path.summary}, {"headers", headers_of(200)}, {"content", std::move(content)}};
   auto errors = path.errors;
-  errors.insert(errors.end(), {403, 503});
+  errors.insert(errors.end(), {403, 405, 503});
   if (asks_for_key && !path.is_open) {
     errors.push_back(401);
   }

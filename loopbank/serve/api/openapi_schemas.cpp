@@ -206,8 +206,9 @@ OrderedJson schema_of_messages(const ChatTemplate& chat) {
   auto messages =
       list_of(object_of({{"role", {{"enum", std::move(roles)}}},
                          {"content", {{"anyOf", {{{"type", "string"}}, std::move(parts)}}}},
-                         {"name", {{"type", "null"}}}},
-                        {"name"}));
+                         {"name", or_null("string")},
+                         {"type", {{"enum", {"text", nullptr}}}}},
+                        {"name", "type"}));
   messages["minItems"] = 1;
   return messages;
 }

@@ -17,7 +17,6 @@ const std::vector<UndoneField>& undone_of_messages() {
       {"annotations", {Json::array()}},
       {"audio", {}},
       {"function_call", {}},
-      {"name", {}},
       {"refusal", {}},
       {"tool_call_id", {}},
       {"tool_calls", {Json::array()}},
@@ -61,8 +60,12 @@ std::string parse_content(const JsonBody& message) {
 }
 
 ChatMessage parse_message(const JsonBody& message) {
-  message.expect_known({"content", "role"}, undone_of_messages());
+  message.expect_known({"content", "name", "role", "type"}, undone_of_messages());
   ChatMessage parsed;
+  // What changes nothing: some clients write it.
+  std::string name;
+  std::string type;
+  message.read({Field("name", &name, ""), Field("type", &type, "").choices({"text"})});
   (void)message.at("role", "\"system\", \"user\" or \"assistant\"");
   message.read(
       {Field("role", &parsed.role, "").choices({"system", "developer", "user", "assistant"})});
