@@ -57,7 +57,8 @@ struct EngineCounts {
   int64_t tokens = 0;         ///< that passed through the layers
   int64_t prompt_tokens = 0;  ///< of these, those of prompts
   int64_t shared_tokens = 0;  ///< of prompts, found in the cache
-  int64_t generated = 0;      ///< tokens drawn and given out
+  int64_t generated = 0;      ///< tokens drawn, those that end a text included
+  double loops_told = 0.0;    ///< sum over `tokens` of the loops that answers tell of each
   LoopCounts loops;
   int64_t head_rows = 0;
   int64_t guessed = 0;  ///< tokens that passed through the layers for a guess

@@ -106,6 +106,7 @@ void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
                        .loops = text.loops[text.tokens.size() - 1],
                        .mean_loops = text.mean_loops(),
                        .inside = text.inside};
+  ++counts_.generated;
   if (std::find(request.end_tokens.begin(), request.end_tokens.end(), token) !=
       request.end_tokens.end()) {
     finish(text, StopReason::kEndOfText, output);
@@ -114,7 +115,6 @@ void Engine::draw(EngineText& text, const float* logits, StepOutput& output) {
   }
   text.sampler->accept(token);
   text.tokens.push_back(token);
-  ++counts_.generated;
   output.generated.push_back(std::move(given));
   if (generated + 1 == request.max_tokens) {
     finish(text, StopReason::kMaxTokens, output);

@@ -91,7 +91,6 @@ struct Server::Impl {
         api_document(openapi_document(served, {.version = options.version,
                                                .asks_for_key = !keys.empty(),
                                                .has_slots = slot_texts.has_value()})),
-        metrics(served.model.config().num_hidden_layers),
         scheduler(served.model, served.tokenizer, options.scheduler),
         completions{.served = served,
                     .scheduler = scheduler,

@@ -10,7 +10,6 @@
 
 #include <fstream>
 #include <mutex>
-#include <numeric>
 #include <sstream>
 
 namespace loopbank {
@@ -59,9 +58,6 @@ struct ServerMetrics::Series {
         {}, seconds_buckets());
   }
 
-  explicit Series(int64_t num_layers) : layers(static_cast<double>(num_layers)) {}
-
-  double layers;
   prometheus::Family<prometheus::Counter>& requests = prometheus::BuildCounter()
                                                           .Name("loopbank_requests_total")
                                                           .Help("Requests by path and status.")
@@ -71,7 +67,7 @@ struct ServerMetrics::Series {
   prometheus::Counter& generated_tokens =
       counter("loopbank_generated_tokens_total", "Tokens that were generated.");
   prometheus::Counter& loops =
-      counter("loopbank_loops_total", "Loops that tokens ran, mean over layers.");
+      counter("loopbank_loops_total", "Loops of tokens as answers tell them, mean over layers.");
   prometheus::Counter& loop_tokens =
       counter("loopbank_loop_tokens_total", "Tokens that passed through the layers.");
   prometheus::Counter& refused =
@@ -95,7 +91,7 @@ struct ServerMetrics::Series {
       histogram("loopbank_request_seconds", "From a completion request's arrival to its end.");
 };
 
-ServerMetrics::ServerMetrics(int64_t layers) : series_(std::make_unique<Series>(layers)) {}
+ServerMetrics::ServerMetrics() : series_(std::make_unique<Series>()) {}
 
 ServerMetrics::~ServerMetrics() = default;
 
@@ -117,11 +113,9 @@ void ServerMetrics::observe_gap(double seconds) {
 std::string ServerMetrics::text(const SchedulerState& scheduler, const HttpCounts& http) {
   auto& series = *series_;
   const std::lock_guard lock(series.mutex);
-  const auto& run = scheduler.engine.loops.run;
   raise(series.prompt_tokens, static_cast<double>(scheduler.prompt_tokens));
   raise(series.generated_tokens, static_cast<double>(scheduler.generated_tokens));
-  raise(series.loops,
-        static_cast<double>(std::accumulate(run.begin(), run.end(), int64_t{0})) / series.layers);
+  raise(series.loops, scheduler.engine.loops_told);
   raise(series.loop_tokens, static_cast<double>(scheduler.engine.tokens));
   raise(series.refused, static_cast<double>(http.refused));
   series.waiting.Set(static_cast<double>(scheduler.waiting));

@@ -1,7 +1,6 @@
 #pragma once
 /// What a server counts and measures, as Prometheus reads it (docs/serving.md).
 
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,9 +13,10 @@ namespace loopbank {
 /// Safe for several threads at once.
 class ServerMetrics {
  public:
-  /// @param layers  L of the model, over which loops are averaged
-  explicit ServerMetrics(int64_t layers);
+  ServerMetrics();
   ~ServerMetrics();
+  ServerMetrics(const ServerMetrics&) = delete;
+  ServerMetrics& operator=(const ServerMetrics&) = delete;
 
   /// @param path  one of the server's, or `other`
   void count_request(const std::string& path, int status, double seconds);
