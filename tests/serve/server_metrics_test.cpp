@@ -42,7 +42,8 @@ TEST(ServerMetricsText, CountersOfTheSchedulerAreToldAsTheyStand) {
   for (const int64_t tokens : {10, 25, 25}) {
     const auto text = metrics.text(state_of(tokens), {.connections = 4});
     EXPECT_TRUE(has_line(text, "loopbank_generated_tokens_total " + std::to_string(tokens)));
-    EXPECT_TRUE(has_line(text, "loopbank_loops_total " + written(1.5 * static_cast<double>(tokens))));
+    EXPECT_TRUE(
+        has_line(text, "loopbank_loops_total " + written(1.5 * static_cast<double>(tokens))));
     EXPECT_TRUE(has_line(text, "loopbank_requests_waiting 3"));
     EXPECT_TRUE(has_line(text, "loopbank_connections 4"));
   }
