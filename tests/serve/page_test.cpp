@@ -105,8 +105,8 @@ TEST_F(ServerPage, AShownTextIsTheOneOfTheApiTokenByToken) {
   EXPECT_EQ(text_of("#column-a .figures .count dd"), fmt::format("{}", tokens.size()));
   EXPECT_EQ(text_of("#column-a .figures .loops dd"),
             fmt::format("{:.2f}", choice["loops"]["mean"].get<double>()));
-  EXPECT_TRUE(browser_->comes_true(
-      "document.querySelector('#count').textContent === '12 of 2048 tokens'"))
+  EXPECT_TRUE(
+      browser_->comes_true("document.querySelector('#count').textContent === '12 of 2048 tokens'"))
       << text_of("#count");
 }
 

@@ -93,12 +93,8 @@ class Served {
 
 /// A completion that would take long: end of text is never drawn.
 json long_request(int64_t tokens, int64_t completions = 1) {
-  return {{"prompt", "x"},
-          {"n", completions},
-          {"max_tokens", tokens},
-          {"temperature", 0},
-          {"stream", true},
-          {"logit_bias", {{"256", -100}}}};
+  return {{"prompt", "x"},    {"n", completions}, {"max_tokens", tokens},
+          {"temperature", 0}, {"stream", true},   {"logit_bias", {{"256", -100}}}};
 }
 
 std::string posted(const json& body) {
