@@ -47,6 +47,7 @@ struct ServeBenchFlags {
   LoadOptions load;
   int64_t max_requests = 0;
   std::string cache_memory;
+  bool ignores_end = false;
   bool checks = false;
   bool json = false;
 };
@@ -67,7 +68,11 @@ LoadOptions load_options(const ServeBenchFlags& flags) {
   }
   options.prompt_tokens.high = std::min(options.prompt_tokens.high, room);
   options.long_tokens = longest - 1;
-  options.num_ids = Tokenizer::load(flags.model + "/tokenizer.json").vocab_size();
+  const auto tokenizer = Tokenizer::load(flags.model + "/tokenizer.json");
+  options.num_ids = tokenizer.vocab_size();
+  if (flags.ignores_end) {
+    options.barred = tokenizer.end_of_text();
+  }
   options.ramp_seconds = std::clamp(kRampShare * options.seconds, 1.0, kLongestRamp);
   const auto& inference = flags.inference;
   options.members =
@@ -309,6 +314,8 @@ void add_load_flags(CLI::App& command, ServeBenchFlags& flags) {
   command.add_option("--prompt-tokens", flags.prompt_tokens,
                      "LOW:HIGH, random ids of a prompt, log-uniform (16:512)");
   command.add_option("--max-tokens", flags.max_tokens, "N or LOW:HIGH, tokens of an answer (64)");
+  command.add_flag("--ignore-eos", flags.ignores_end,
+                   "End-of-text is never drawn: every answer has --max-tokens");
   for (const auto& field :
        {Field("seconds", &load.seconds,
               "counted for each number of clients, behind a fifth of them "

@@ -71,6 +71,9 @@ LoadChecked check_load_answers(const LoadCheckSettings& settings, const LoadOpti
     GenerateOptions generate{.max_tokens = is_whole(pair.answer) ? prompt.max_tokens : tokens + 1,
                              .sampling = {.temperature = 0.0, .top_p = 1.0}};
     generate.inference = settings.inference;
+    if (options.barred) {
+      generate.sampling.logit_bias = {{*options.barred, kBarredBias}};
+    }
     generate.max_tokens = std::min(generate.max_tokens, prompt.max_tokens);
     compare_answer(pair, prompt, generator.generate(prompt.ids, generate), checked);
   }

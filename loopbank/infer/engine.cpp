@@ -1,5 +1,6 @@
 #include "loopbank/infer/engine.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
@@ -45,7 +46,8 @@ Engine::Engine(const LanguageModel& model, const EngineOptions& options)
     : model_(model),
       options_(options),
       prepared_(model.config(), model.parameters(), options.compute_dtype, options.weight_bits),
-      pace_(options.stretch) {
+      pace_(options.stretch),
+      threads_(options.chooses_threads && model.device().is_cpu() ? at::get_num_threads() : 0) {
   if (options.compute_dtype != at::kFloat && options.compute_dtype != at::kBFloat16) {
     fail(ErrorCode::kDtype, "Engine: expected compute in Float or BFloat16, got {}.",
          c10::toString(options.compute_dtype));
@@ -207,10 +209,15 @@ StepOutput Engine::step() {
   guess();
   gather(*batch_);
   if (!batch_->rows.empty()) {
+    const auto rows = std::ssize(batch_->rows);
     const Stopwatch of_pass;
-    run(*batch_, output);
+    {
+      const ThreadScope scope(threads_.threads(rows));
+      run(*batch_, output);
+    }
     ++counts_.steps;
-    pace_.add(batch_->text_rows, std::ssize(batch_->rows) - batch_->text_rows, of_pass.seconds());
+    threads_.add(rows, of_pass.seconds());
+    pace_.add(batch_->text_rows, rows - batch_->text_rows, of_pass.seconds());
   }
   drop_guesses(watch.seconds(), output);
   for (auto& job : running_) {

@@ -27,6 +27,7 @@
 #include "loopbank/infer/pace.h"
 #include "loopbank/infer/request.h"
 #include "loopbank/infer/shared_beginnings.h"
+#include "loopbank/infer/thread_choice.h"
 #include "loopbank/model/language_model.h"
 #include "loopbank/model/prepared_model.h"
 
@@ -45,6 +46,8 @@ struct EngineOptions {
   /// A pass that reads prompts beside texts that are being written takes at most about this many
   /// times one without (infer/pace.h), more than 1; infinite: as long as `batch_tokens` take.
   double stretch = std::numeric_limits<double>::infinity();
+  /// Whether passes of a size that one thread computes about as fast take one (thread_choice.h).
+  bool chooses_threads = false;
   /// Ids from this one on are never drawn: padding of the vocabulary; 0: all may be.
   int64_t num_ids = 0;
   /// Whether requests with equal beginnings share the pages of these.
@@ -151,6 +154,7 @@ class Engine {
   std::vector<std::unique_ptr<EngineJob>> running_;
   DraftTrial trial_;
   Pace pace_;
+  ThreadChoice threads_;
   RequestId next_id_ = 1;
   int64_t reserved_bytes_ = 0;
   EngineCounts counts_;

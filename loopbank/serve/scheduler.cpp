@@ -25,6 +25,7 @@ TurnLimits limits_of(const SchedulerOptions& options) {
 EngineOptions engine_of(const SchedulerOptions& options) {
   auto engine = options.engine;
   engine.stretch = options.stretch;
+  engine.chooses_threads = options.chooses_threads;
   return engine;
 }
 

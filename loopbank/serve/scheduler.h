@@ -27,6 +27,7 @@ struct SchedulerOptions {
   int64_t client_texts = 256;
   /// EngineOptions::stretch of a server: what others' long prompts may cost who reads along.
   double stretch = 2.0;
+  bool chooses_threads = true;  ///< EngineOptions::chooses_threads: connections want a core too
 };
 
 /// How a piece of work ended.

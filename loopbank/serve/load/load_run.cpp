@@ -56,10 +56,13 @@ LoadTimes times_of(std::vector<double> seconds) {
 }
 
 std::string body_of(const LoadOptions& options, const LoadPrompt& prompt) {
-  return fmt::format(R"({{"prompt":[{}],"max_tokens":{},"temperature":0,"stream":{}{}{}{}{}}})",
+  return fmt::format(R"({{"prompt":[{}],"max_tokens":{},"temperature":0,"stream":{}{}{}{}{}{}}})",
                      fmt::join(prompt.ids, ","), prompt.max_tokens, prompt.is_stream,
                      prompt.is_stream ? R"(,"stream_options":{"include_usage":true})" : "",
                      options.keeps_answers ? R"(,"logprobs":0)" : "",
+                     options.barred
+                         ? fmt::format(R"(,"logit_bias":{{"{}":{}}})", *options.barred, kBarredBias)
+                         : "",
                      options.members.empty() ? "" : ",", options.members);
 }
 

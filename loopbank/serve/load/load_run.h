@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct TokenRange {
   static TokenRange parse(const std::string& where, const std::string& text);
 };
 
+/// The API's lowest bias: no logit is so far above the others.
+inline constexpr int kBarredBias = -100;
+
 struct LoadOptions {
   int64_t clients = 1;
   double ramp_seconds = 2.0;
@@ -39,7 +43,9 @@ struct LoadOptions {
   double long_prompts = 0.0;   ///< a second, beside the clients, each with max_tokens 1
   int64_t long_tokens = 1024;  ///< of those
   int64_t num_ids = 1;         ///< ids are drawn uniformly from 0 to this, not included
-  std::string members{};       ///< of every body, such as `"exit":"cdf:0.9"`; empty: none more
+  std::optional<TokenId>
+      barred{};           ///< never drawn: end-of-text, so that answers are of full length
+  std::string members{};  ///< of every body, such as `"exit":"cdf:0.9"`; empty: none more
   uint64_t seed = 0;
   bool keeps_answers = false;  ///< for a comparison; asks for log probabilities
 };
