@@ -8,7 +8,7 @@
 namespace loopbank {
 namespace {
 
-constexpr int64_t kTrialPasses = 4;
+constexpr int64_t kPassesTried = 4;
 constexpr int64_t kFirstInterval = 64;
 constexpr int64_t kLongestInterval = 8192;
 constexpr double kAboutAsFast = 1.1;  // that a core is left to others is worth so much time
@@ -28,10 +28,10 @@ int ThreadChoice::threads(int64_t rows) {
   auto& size = size_of(rows);
   if (size.interval == 0) {  // the first of its size: both ways, all threads first
     size.interval = kFirstInterval;
-    size.trial = kTrialPasses;
+    size.trial = kPassesTried;
     size.takes_one = true;
   } else if (size.trial == 0 && size.until == 0) {
-    size.trial = kTrialPasses;
+    size.trial = kPassesTried;
   }
   const bool looks = size.trial > 0;
   last_took_one_ = looks ? !size.takes_one : size.takes_one;
@@ -61,7 +61,7 @@ void ThreadChoice::add(int64_t rows, double seconds) {
 void ThreadChoice::decide(Size& size) {
   if (size.passes[0] == 0 || size.passes[1] == 0) {
     size.takes_one = !size.takes_one;  // the way that was just tried; the other one is next
-    size.trial = kTrialPasses;
+    size.trial = kPassesTried;
     return;
   }
   const bool one_is_better = size.seconds_a_row[0] <= kAboutAsFast * size.seconds_a_row[1];
