@@ -11,6 +11,7 @@
 
 #include "loopbank/infer/engine_batch.h"
 #include "loopbank/ops/rows.h"
+#include "loopbank/ops/thread_scope.h"
 #include "loopbank/ops/workspace.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/stopwatch.h"
@@ -212,7 +213,7 @@ StepOutput Engine::step() {
     const auto rows = std::ssize(batch_->rows);
     const Stopwatch of_pass;
     {
-      const ThreadScope scope(threads_.threads(rows));
+      const ops::ThreadScope scope(threads_.threads(rows));
       run(*batch_, output);
     }
     ++counts_.steps;

@@ -1,7 +1,5 @@
 #include "loopbank/infer/thread_choice.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <bit>
 
@@ -69,19 +67,6 @@ void ThreadChoice::decide(Size& size) {
   size.interval = is_as_before ? std::min(2 * size.interval, kLongestInterval) : kFirstInterval;
   size.takes_one = one_is_better;
   size.until = size.interval;
-}
-
-ThreadScope::ThreadScope(int threads) : before_(omp_get_max_threads()) {
-  // Not at::set_num_threads, which sets all threads' and clears oneDNN's kernels.
-  if (threads > 0 && threads != before_) {
-    omp_set_num_threads(threads);
-  }
-}
-
-ThreadScope::~ThreadScope() {
-  if (omp_get_max_threads() != before_) {
-    omp_set_num_threads(before_);
-  }
 }
 
 }  // namespace loopbank

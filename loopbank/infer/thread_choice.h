@@ -42,17 +42,4 @@ class ThreadChoice {
   bool last_took_one_ = false;
 };
 
-/// The threads of this thread's parallel loops, until it goes.
-class ThreadScope {
- public:
-  /// @param threads  0: as they are
-  explicit ThreadScope(int threads);
-  ~ThreadScope();
-  ThreadScope(const ThreadScope&) = delete;
-  ThreadScope& operator=(const ThreadScope&) = delete;
-
- private:
-  int before_;
-};
-
 }  // namespace loopbank

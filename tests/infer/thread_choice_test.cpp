@@ -1,7 +1,6 @@
 #include "loopbank/infer/thread_choice.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <vector>
@@ -59,17 +58,6 @@ TEST(ThreadChoice, WithoutThreadsToChooseFromThereIsNoChoice) {
   none.add(5, 1.0);
   ThreadChoice one(1);
   EXPECT_EQ(one.threads(5), 1);
-}
-
-TEST(ThreadScope, HoldsUntilItGoes) {
-  const int before = omp_get_max_threads();
-  {
-    const ThreadScope scope(before + 1);
-    EXPECT_EQ(omp_get_max_threads(), before + 1);
-  }
-  EXPECT_EQ(omp_get_max_threads(), before);
-  const ThreadScope as_they_are(0);
-  EXPECT_EQ(omp_get_max_threads(), before);
 }
 
 }  // namespace

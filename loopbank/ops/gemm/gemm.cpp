@@ -14,10 +14,10 @@
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/gemm/scratchpad.h"
 #include "loopbank/ops/gemm/tile_gemm.h"
+#include "loopbank/ops/thread_scope.h"
 #include "loopbank/support/error.h"
 
 #ifdef LOOPBANK_HAS_ONEDNN
-#include <omp.h>
 
 #include <unordered_map>
 
@@ -83,22 +83,11 @@ memory::desc describe(const Matrix& x) {
           memory::dims{row_stride, column_stride}};
 }
 
+/// Those that oneDNN should plan a product for. Inside a parallel region it would otherwise plan for
+/// all and run on one.
 int threads_now() {
   return at::in_parallel_region() ? 1 : at::get_num_threads();
 }
-
-/// While it lives, oneDNN makes primitives for the threads that will run them. Inside a parallel
-/// region it would otherwise plan for all and run on one.
-class PlanningThreads {
- public:
-  PlanningThreads() : before_(omp_get_max_threads()) { omp_set_num_threads(threads_now()); }
-  ~PlanningThreads() { omp_set_num_threads(before_); }
-  PlanningThreads(const PlanningThreads&) = delete;
-  PlanningThreads& operator=(const PlanningThreads&) = delete;
-
- private:
-  int before_;
-};
 
 /// A product of one shape and layout, ready to run on any data.
 struct Product {
@@ -127,7 +116,7 @@ dnnl::matmul::primitive_desc describe_product(const memory::desc& a, const memor
 std::optional<dnnl::matmul::primitive_desc> try_describe(const memory::desc& a,
                                                          const memory::desc& b,
                                                          const memory::desc& c, bool accumulate) {
-  const PlanningThreads planning;
+  const ThreadScope planning(threads_now());
   try {
     return describe_product(a, b, c, accumulate);
   } catch (const dnnl::error& error) {
@@ -139,7 +128,7 @@ std::optional<dnnl::matmul::primitive_desc> try_describe(const memory::desc& a,
 }
 
 std::unique_ptr<Product> make_product(const dnnl::matmul::primitive_desc& description) {
-  const PlanningThreads planning;
+  const ThreadScope planning(threads_now());
   return std::make_unique<Product>(
       Product{.primitive = dnnl::matmul(description),
               .a = memory(description.src_desc(), engine(), nullptr),
