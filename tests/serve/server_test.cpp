@@ -182,6 +182,7 @@ TEST(ServerTest, AFullQueueAnswers429AndSaysWhenToComeAgain) {
   EXPECT_EQ(answer.status, 429);
   EXPECT_GE(std::stoi(answer.headers.at("retry-after")), 1);
   EXPECT_EQ(json::parse(answer.body)["error"]["code"], "queue_full");
+  EXPECT_TRUE(served.comes_to("loopbank_requests_running", 1.0));  // told once a pass is over
   first.close();
   EXPECT_TRUE(served.comes_to("loopbank_requests_running", 0.0));
   EXPECT_EQ(served.post("/v1/completions", {{"prompt", "y"}}).status, 200);
