@@ -258,6 +258,7 @@ void Engine::count(Batch& batch, const at::Tensor& loops) {
     }
     auto& row = batch.rows[static_cast<size_t>(r)];
     row.text->loops.push_back(sum / static_cast<double>(num_layers));
+    counts_.loops_told += row.text->loops.back();
     counts_.prompt_tokens += row.position < row.text->job->prompt_size() ? 1 : 0;
   }
   counts_.tokens += num_rows;

@@ -158,6 +158,16 @@ TEST(ServerTest, EchoScoresThePromptInOnePass) {
   }
 }
 
+TEST(ServerTest, MetricsTellTheLoopsThatAnswersTell) {
+  const Served served;
+  const auto answer = served.complete(
+      {{"prompt", "Ada lives in"}, {"max_tokens", 9}, {"logit_bias", {{"256", -100}}}});
+  // All tokens but the last are read: those of the prompt and eight of the nine.
+  EXPECT_TRUE(served.comes_to("loopbank_loop_tokens_total", 12.0 + 8.0));
+  EXPECT_NEAR(served.metric("loopbank_loops_total") / 20.0,
+              answer["usage"]["loops_mean"].get<double>(), 1e-3);
+}
+
 TEST(ServerTest, AClosedConnectionEndsItsRequestAndFreesItsPages) {
   const Served served;
   {
