@@ -5,6 +5,7 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/statistics.h"
+#include "loopbank/support/utf8.h"
 
 namespace loopbank {
 namespace {
@@ -85,10 +86,7 @@ Estimate estimate_mean(std::span<const double> values) {
 }
 
 int64_t count_characters(std::string_view text) {
-  const auto leads = std::count_if(text.begin(), text.end(), [](char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;  // not a continuation byte
-  });
-  return std::max<int64_t>(1, leads);
+  return std::max<int64_t>(1, count_code_points(text));
 }
 
 }  // namespace loopbank

@@ -8,13 +8,6 @@
 namespace loopbank {
 namespace {
 
-/// Code points of well-formed UTF-8: its bytes but for those that continue one.
-int64_t count_characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
-  });
-}
-
 /// Bytes of the character that begins here.
 size_t character_length(std::string_view text, size_t begin) {
   size_t end = begin + 1;
@@ -74,7 +67,7 @@ std::string TextStream::finish() {
 /// each byte, such as those replaced.
 void TextStream::take_text(const std::string& text) {
   const size_t placed = bytes_taken_ - characters_.pending_bytes();
-  const bool is_one = count_characters(text) == 1;
+  const bool is_one = count_code_points(text) == 1;
   std::erase_if(unplaced_, [&](const auto& unplaced) {
     const auto [token, position] = unplaced;
     if (position >= placed) {
@@ -103,7 +96,7 @@ void TextStream::stop_if_complete() {
   stopped_ = true;
   stop_string_ = *found;
   held_.resize(held_.size() - found->size());
-  characters_read_ -= count_characters(*found);
+  characters_read_ -= count_code_points(*found);
   for (auto& offset : offsets_) {
     offset = std::min(offset, characters_read_);
   }

@@ -22,19 +22,12 @@ TurnLimits limits_of(const SchedulerOptions& options) {
           .client_bytes = options.engine.cache_bytes / 4 * 3};
 }
 
-EngineOptions engine_of(const SchedulerOptions& options) {
-  auto engine = options.engine;
-  engine.stretch = options.stretch;
-  engine.chooses_threads = options.chooses_threads;
-  return engine;
-}
-
 }  // namespace
 
 Scheduler::Impl::Impl(const LanguageModel& model, const Tokenizer& tokenizer,
                       const SchedulerOptions& its_options)
     : options(its_options),
-      generator(model, tokenizer, engine_of(its_options)),
+      generator(model, tokenizer, its_options.engine),
       turns(limits_of(its_options)) {
   state.cache_budget_bytes = its_options.engine.cache_bytes;
   thread = std::thread([this, threads = at::get_num_threads()] {
@@ -80,11 +73,6 @@ Scheduler::Scheduler(const LanguageModel& model, const Tokenizer& tokenizer,
     : impl_(std::make_unique<Impl>(model, tokenizer, options)) {}
 
 Scheduler::~Scheduler() = default;
-
-Request Scheduler::request_of(const Prompt& prompt, const GenerateOptions& options,
-                              std::string_view where) const {
-  return impl_->generator.request_of(prompt, options, where);
-}
 
 Scheduler::Ticket Scheduler::submit(Work work) {
   for (const auto& request : work.requests) {

@@ -20,14 +20,12 @@
 namespace loopbank {
 
 struct SchedulerOptions {
-  EngineOptions engine{};
+  /// Others' long prompts may make a pass twice as long, and connections want a core too.
+  EngineOptions engine{.stretch = 2.0, .chooses_threads = true};
   int64_t max_requests = 256;  ///< pieces of work at a time, those that wait and those that run
   /// Completions of one client at a time; all clients together have a quarter more. In the same way
   /// a client takes at most three quarters of the bytes of keys and values, or runs one request alone.
   int64_t client_texts = 256;
-  /// EngineOptions::stretch of a server: what others' long prompts may cost who reads along.
-  double stretch = 2.0;
-  bool chooses_threads = true;  ///< EngineOptions::chooses_threads: connections want a core too
 };
 
 /// How a piece of work ended.
@@ -82,9 +80,6 @@ class Scheduler {
             const SchedulerOptions& options);
   ~Scheduler();
 
-  /// As Generator::request_of; from any thread.
-  [[nodiscard]] Request request_of(const Prompt& prompt, const GenerateOptions& options,
-                                   std::string_view where) const;
   /// From any thread.
   /// @throws SchedulerBusy where the queue is full or nothing is taken any more
   /// @throws Error kConfig where a request may take more keys and values than there can ever be

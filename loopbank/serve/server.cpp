@@ -3,6 +3,7 @@
 #include <c10/core/thread_pool.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -11,10 +12,9 @@
 #include <utility>
 
 #include "loopbank/serve/api/model_answers.h"
+#include "loopbank/serve/api/openapi.h"
 #include "loopbank/serve/api_keys.h"
 #include "loopbank/serve/http/api_error.h"
-
-#include "loopbank/serve/api/openapi.h"
 #include "loopbank/serve/page_files.h"
 #include "loopbank/serve/served_completion.h"
 #include "loopbank/serve/server_metrics.h"
@@ -46,11 +46,8 @@ HttpResponse page_file(std::string_view content_type, std::string_view text) {
           .headers = {{"Content-Security-Policy", std::string(kPolicyOfPage)}}};
 }
 
-/// The host of `127.0.0.1:8080`, `[::1]:8080` or `http://localhost:8080`.
+/// The host of `127.0.0.1:8080` or `[::1]:8080`.
 std::string_view host_of(std::string_view text) {
-  if (const auto scheme = text.find("://"); scheme != std::string_view::npos) {
-    text.remove_prefix(scheme + 3);
-  }
   const auto bracket = text.find(']');
   const auto colon = text.find(':', bracket == std::string_view::npos ? 0 : bracket);
   return text.substr(0, colon);
@@ -203,25 +200,33 @@ struct Server::Impl {
     return fmt::format("key {}", *key);
   }
 
+  /// The route of a path, /v1/models/ID included, or nullptr.
+  const Route* find_route(const std::string& path) const {
+    const bool by_id = path.starts_with(kModels) && path.size() > kModels.size();
+    const auto wanted = by_id ? kModels.substr(0, kModels.size() - 1) : std::string_view(path);
+    const auto found = std::find_if(routes.begin(), routes.end(),
+                                    [&](const Route& route) { return route.path == wanted; });
+    return found == routes.end() ? nullptr : &*found;
+  }
+
   /// @throws ApiError 404 and 405
   const Route& route_of(const HttpRequest& request) const {
-    const auto by_id = request.path.starts_with(kModels) && request.path.size() > kModels.size();
-    const auto path = by_id ? std::string_view("/v1/models") : std::string_view(request.path);
-    std::vector<std::string> known;
-    for (const auto& route : routes) {
-      if (route.path == path) {
-        if (route.method == request.method || (route.method == "GET" && request.method == "HEAD")) {
-          return route;
-        }
-        throw ApiError(
-            405, fmt::format("{} takes {}, got {}.", route.path, route.method, request.method), "",
-            "method_not_allowed");
+    const auto* const route = find_route(request.path);
+    if (route == nullptr) {
+      std::vector<std::string> known;
+      for (const auto& each : routes) {
+        known.push_back(each.path);
       }
-      known.push_back(route.path);
+      throw ApiError(
+          404, fmt::format("There is nothing at this path.{}", suggestion(request.path, known)), "",
+          "not_found");
     }
-    throw ApiError(
-        404, fmt::format("There is nothing at this path.{}", suggestion(std::string(path), known)),
-        "", "not_found");
+    if (route->method != request.method && (route->method != "GET" || request.method != "HEAD")) {
+      throw ApiError(
+          405, fmt::format("{} takes {}, got {}.", route->path, route->method, request.method), "",
+          "method_not_allowed");
+    }
+    return *route;
   }
 
   HttpResponse respond(const Route& route, const HttpRequest& request) const {
@@ -246,7 +251,8 @@ struct Server::Impl {
     } catch (const ApiError& error) {
       auto response = error_response(error);
       if (error.status() == 405) {
-        response.headers.emplace_back("Allow", allowed_method(request.path));
+        const auto& method = find_route(request.path)->method;
+        response.headers.emplace_back("Allow", method == "GET" ? "GET, HEAD" : method);
       }
       send(request, *answer, std::move(response), since);
       return;
@@ -283,15 +289,6 @@ struct Server::Impl {
     send(head, *answer, std::move(response), since);
   }
 
-  std::string allowed_method(std::string_view path) const {
-    for (const auto& route : routes) {
-      if (route.path == path) {
-        return route.method == "GET" ? "GET, HEAD" : route.method;
-      }
-    }
-    return "GET, HEAD";  // of /v1/models/ID
-  }
-
   static HttpResponse preflight() {
     return {.status = 204,
             .content_type = "",
@@ -320,12 +317,8 @@ struct Server::Impl {
 
   /// A path of ours; what others ask for must not make the metrics grow.
   std::string known_path(const std::string& path) const {
-    for (const auto& route : routes) {
-      if (route.path == path) {
-        return path;
-      }
-    }
-    return path.starts_with(kModels) ? "/v1/models" : "other";
+    const auto* const route = find_route(path.starts_with(kModels) ? "/v1/models" : path);
+    return route == nullptr ? "other" : route->path;
   }
 
   void log(const RequestRecord& record) const {

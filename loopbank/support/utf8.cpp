@@ -3,6 +3,8 @@
 
 #include "loopbank/support/utf8.h"
 
+#include <algorithm>
+
 #include <cstdint>
 #include <cstring>
 
@@ -82,6 +84,12 @@ size_t valid_utf8_prefix(std::string_view text) {
 
 bool is_valid_utf8(std::string_view text) {
   return valid_utf8_prefix(text) == text.size();
+}
+
+int64_t count_code_points(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
+  });
 }
 
 }  // namespace loopbank

@@ -1,7 +1,8 @@
 #pragma once
-/// Whether bytes are well-formed UTF-8, and how far.
+/// Whether bytes are well-formed UTF-8, how far, and how many characters they are.
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace loopbank {
@@ -11,5 +12,8 @@ namespace loopbank {
 
 /// Position of the first byte that is not part of well-formed UTF-8; text.size() if all is.
 [[nodiscard]] size_t valid_utf8_prefix(std::string_view text);
+
+/// Code points of well-formed UTF-8: its bytes but for those that continue one.
+[[nodiscard]] int64_t count_code_points(std::string_view text);
 
 }  // namespace loopbank

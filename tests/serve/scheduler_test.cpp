@@ -55,7 +55,7 @@ class SchedulerTest : public ::testing::Test {
     Work work;
     work.client = client;
     for (const auto& prompt : prompts) {
-      work.requests.push_back(scheduler_->request_of(prompt, options, "test"));
+      work.requests.push_back(request_of(prompt, options, model_.config(), tokenizer_, "test"));
       work.requests.back().completions = completions;
     }
     return work;
@@ -92,7 +92,8 @@ class SchedulerTest : public ::testing::Test {
 };
 
 TEST_F(SchedulerTest, AnswersAreThoseOfAGeneratorAlone) {
-  start({.engine = {.batch_tokens = 24}, .client_texts = 3});
+  start(
+      {.engine = {.batch_tokens = 24, .stretch = 2.0, .chooses_threads = true}, .client_texts = 3});
   std::vector<std::pair<Scheduler::Ticket, std::future<Ended>>> pending;
   std::vector<std::pair<std::string, GenerateOptions>> asked;
   for (int64_t i = 0; i < 30; ++i) {
@@ -165,7 +166,7 @@ TEST_F(SchedulerTest, RefusesWhatIsOneTooManyAndSaysWhenToComeAgain) {
 }
 
 TEST_F(SchedulerTest, CancelledWorkIsToldNoFurtherTokenAndFreesItsPages) {
-  start({.engine = {.share_beginnings = false}});
+  start({.engine = {.stretch = 2.0, .chooses_threads = true, .share_beginnings = false}});
   auto work = work_of("a", {"The"}, greedy_options(50));
   std::promise<Scheduler::Ticket> ticket;
   auto known = ticket.get_future().share();
@@ -208,7 +209,7 @@ TEST_F(SchedulerTest, AnErrorOfAStepEndsWhatRunsAndNothingElse) {
     const auto embedding = model_.parameters().get("embedding.weight").value;
     embedding[static_cast<int64_t>('#')].fill_(std::numeric_limits<float>::quiet_NaN());
   }
-  start({.engine = {.share_beginnings = false}});
+  start({.engine = {.stretch = 2.0, .chooses_threads = true, .share_beginnings = false}});
   std::promise<void> go_on;
   auto gate = go_on.get_future().share();
   auto beside = work_of("a", {"The"}, greedy_options(40));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "loopbank/serve/api/answer_json.h"
+#include "loopbank/support/utf8.h"
 
 namespace loopbank {
 namespace {

@@ -10,6 +10,7 @@
 #include "loopbank/infer/draft.h"
 #include "loopbank/serve/api/parse_messages.h"
 #include "loopbank/support/json.h"
+#include "loopbank/support/utf8.h"
 
 namespace loopbank {
 namespace {

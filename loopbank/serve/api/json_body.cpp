@@ -43,12 +43,6 @@ Json parse_text(std::string_view text) {
 
 }  // namespace
 
-int64_t count_code_points(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
-  });
-}
-
 std::string cut_text(std::string text, size_t most) {
   if (text.size() <= most) {
     return text;

@@ -59,8 +59,6 @@ class JsonBody {
   std::string param_;
 };
 
-/// Code points of well-formed UTF-8.
-[[nodiscard]] int64_t count_code_points(std::string_view text);
 /// The text, or its beginning where it takes more than `most` bytes; whole characters of UTF-8.
 [[nodiscard]] std::string cut_text(std::string text, size_t most);
 
