@@ -16,6 +16,23 @@ namespace loopbank {
 constexpr int64_t kMaxLoops = 64;         ///< largest N of a layer
 constexpr int64_t kLargestLayers = 4096;  ///< largest L
 
+/// How the rotary angles of a model differ from those that it was first trained with (config.json's
+/// `rope_scaling`, with Hugging Face's keys). Which keys count depends on the type.
+struct RopeScaling {
+  std::string rope_type = "default";  ///< default (not scaled), linear, llama3 or yarn
+  double factor = 1.0;
+  double low_freq_factor = 1.0;                  ///< llama3
+  double high_freq_factor = 4.0;                 ///< llama3
+  int64_t original_max_position_embeddings = 0;  ///< llama3, yarn
+  double beta_fast = 32.0;                       ///< yarn
+  double beta_slow = 1.0;                        ///< yarn
+  std::optional<double> attention_factor;        ///< yarn; absent: from factor and the two below
+  std::optional<double> mscale;                  ///< yarn
+  std::optional<double> mscale_all_dim;          ///< yarn
+  bool truncate = true;                          ///< yarn
+  bool operator==(const RopeScaling&) const = default;
+};
+
 struct ModelConfig {
   int64_t vocab_size = 50304;
   int64_t hidden_size = 768;
@@ -26,8 +43,15 @@ struct ModelConfig {
   int64_t max_position_embeddings = 4096;
   double rope_theta = 500000.0;
   double rms_norm_eps = 1e-5;
+  RopeScaling rope_scaling;
+  int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads; resolved by validate()
+  std::string qk_norm = "after";
+  bool attention_bias = false;
+  bool attention_output_bias = false;
+  std::string hidden_act = "silu";
   bool tie_word_embeddings = false;
   IntOrList max_loops = 0;
+  std::string loop_scale_kind = "softplus";
   double loop_scale_init = -7.0;
   std::optional<double> first_loop_scale_init;
   double router_bias_init = 0.0;
