@@ -70,6 +70,10 @@ class Config:
 
     @staticmethod
     def from_json(values: dict) -> "Config":
+        values = dict(values)
+        rope = values.pop("rope_parameters", None)  # its name in transformers 5
+        if rope:
+            values["rope_scaling"] = rope
         known = {f.name for f in fields(Config)}
         config = Config(**{key: value for key, value in values.items() if key in known})
         unknown = set(values) - known - OF_OTHER_TOOLS

@@ -20,12 +20,14 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 # All of them by name: transformers copies the files that this one imports, and not those that they import.
-from .block import Block  # noqa: F401
+from .block import Pass  # noqa: F401
 from .configuration_loopbank import LoopbankConfig
 from .layers import LayerOutput
 from .model import IGNORE_TARGET, LanguageModel, Output, compute
-from .model_config import INITIAL_DEVIATION
+from .model_config import Config  # noqa: F401
 
+# What transformers calls the cache in outputs; newer ones of 5 have another name for it.
+CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"
 COMPUTE_TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
@@ -89,14 +91,11 @@ class LoopbankForCausalLM(PreTrainedModel, GenerationMixin):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """SPEC's initial values, by name, of what no file has given a value; a new embedding's where it is resized."""
-        if module is self:
-            for name, p in self.named_parameters():
-                if not getattr(p, "_is_hf_initialized", False):
-                    p.copy_(self.settings.initial_value(name, p.shape))
-        elif isinstance(module, (nn.Embedding, nn.Linear)):
-            if not getattr(module.weight, "_is_hf_initialized", False):
-                module.weight.copy_(torch.randn(module.weight.shape) * INITIAL_DEVIATION)
+        """SPEC's initial values, by name, of what no file has given a value."""
+        name = next((name for name, part in self.named_modules() if part is module), "")
+        for own_name, p in module.named_parameters(recurse=False):
+            if not getattr(p, "_is_hf_initialized", False):
+                p.copy_(self.settings.initial_value(f"{name}.{own_name}", p.shape))
 
     def get_input_embeddings(self) -> nn.Module:
         return self.embedding
@@ -111,6 +110,11 @@ class LoopbankForCausalLM(PreTrainedModel, GenerationMixin):
     def set_output_embeddings(self, value: nn.Module) -> None:
         self.head = value
 
+    def prepare_inputs_for_generation(self, *arguments, **kwargs) -> dict:
+        inputs = super().prepare_inputs_for_generation(*arguments, **kwargs)
+        inputs.pop("cache_position", None)  # of transformers 4: the cache knows how many tokens it holds
+        return inputs
+
     def forward(
         self,
         input_ids: Tensor,
@@ -123,13 +127,13 @@ class LoopbankForCausalLM(PreTrainedModel, GenerationMixin):
         output_attentions: Optional[bool] = None,
         output_hidden_states: Optional[bool] = None,
         return_dict: Optional[bool] = None,
-        cache_position: Optional[Tensor] = None,
+        cache: Optional[DynamicCache] = None,
         logits_to_keep: Union[int, Tensor] = 0,
         max_loops: int = 0,
         exit_rule: Optional[str] = None,
         output_loops: bool = False,
     ) -> LoopbankOutput:
-        """As of any causal model of transformers, and
+        """As of any causal model of transformers (`cache` is what newer ones call `past_key_values`), and
 
         labels        ids, shifted here; the loss is cross-entropy plus the weighted ponder term
         max_loops     a loop budget; 0: each layer's own N
@@ -143,7 +147,7 @@ class LoopbankForCausalLM(PreTrainedModel, GenerationMixin):
         if use_cache is None:
             use_cache = self.config.use_cache and not self.training
         recomputes = self.gradient_checkpointing and self.training
-        cache = past_key_values
+        cache = past_key_values if cache is None else cache
         if cache is None and use_cache and not recomputes:
             cache = DynamicCache()
         states: List[Tensor] = []
@@ -174,8 +178,8 @@ class LoopbankForCausalLM(PreTrainedModel, GenerationMixin):
         result = LoopbankOutput(
             loss=loss,
             logits=out.logits,
-            past_key_values=cache if use_cache else None,
             hidden_states=(*states[::2], self.final_norm(states[-1])) if output_hidden_states else None,
+            **{CACHE: cache if use_cache else None},
             **(self._inside(out, input_ids) if output_loops else {}),
         )
         return result if return_dict is not False else result.to_tuple()
