@@ -162,8 +162,7 @@ std::string shown_value(const Json& value) {
 
 /// "swish" is another name of silu; 0 experts and 1 are none.
 bool is_neutral(const OneValue& key, const Json& value) {
-  return value.is_null() || value == key.neutral ||
-         (value == "swish" && key.neutral == "silu") ||
+  return value.is_null() || value == key.neutral || (value == "swish" && key.neutral == "silu") ||
          (value == 0 && key.neutral == 1 && key.neutral.is_number_integer());
 }
 
@@ -205,23 +204,25 @@ void check_mistral_window(const Json& config, const Keys& keys, const HfFamily& 
   }
   const auto window = keys.count("sliding_window", kClassWindow);
   if (window < max_positions) {
-    fail(ErrorCode::kConfig,
-         "{}: \"sliding_window\" expects null or at least \"max_position_embeddings\" {}, got {}{}. "
-         "Sliding windows are not supported. For texts of up to {} tokens, which a window does not "
-         "change, set \"max_position_embeddings\" to {} in a copy of the file.",
-         where, max_positions, window,
-         keys.given("sliding_window") ? "" : " (what the family takes without the key)", window,
-         window);
+    fail(
+        ErrorCode::kConfig,
+        "{}: \"sliding_window\" expects null or at least \"max_position_embeddings\" {}, got {}{}. "
+        "Sliding windows are not supported. For texts of up to {} tokens, which a window does not "
+        "change, set \"max_position_embeddings\" to {} in a copy of the file.",
+        where, max_positions, window,
+        keys.given("sliding_window") ? "" : " (what the family takes without the key)", window,
+        window);
   }
 }
 
 void check_query_key_norm(const Keys& keys, const HfFamily& family, const std::string& where) {
   const bool expected = family.qk_norm != "none";
   if (keys.given("use_qk_norm") && keys.flag("use_qk_norm", expected) != expected) {
-    fail(ErrorCode::kConfig,
-         "{}: \"use_qk_norm\" expects {} in the family \"{}\", got {}. Other places of the norms of "
-         "queries and keys are not supported.",
-         where, expected, family.model_type, !expected);
+    fail(
+        ErrorCode::kConfig,
+        "{}: \"use_qk_norm\" expects {} in the family \"{}\", got {}. Other places of the norms of "
+        "queries and keys are not supported.",
+        where, expected, family.model_type, !expected);
   }
 }
 
@@ -239,8 +240,8 @@ ModelConfig model_of(const Keys& keys, const HfFamily& family) {
   model.head_dim = keys.count("head_dim", family.head_dim);
   model.tie_word_embeddings = keys.flag("tie_word_embeddings", false);
   model.qk_norm = family.qk_norm;
-  const bool by_key = family.biases == HfFamily::Biases::kByKey &&
-                      keys.flag("attention_bias", false);
+  const bool by_key =
+      family.biases == HfFamily::Biases::kByKey && keys.flag("attention_bias", false);
   model.attention_bias = by_key || family.biases == HfFamily::Biases::kQueryKeyValue;
   model.attention_output_bias = by_key;
   return model;
@@ -251,10 +252,9 @@ std::vector<std::string> unknown_keys(const Json& config) {
   for (const auto& [key, value] : config.items()) {
     const auto& one_value = keys_of_one_value();
     const auto& name = key;  // a structured binding cannot be captured
-    const bool known =
-        std::find(kKnownKeys.begin(), kKnownKeys.end(), name) != kKnownKeys.end() ||
-        std::any_of(one_value.begin(), one_value.end(),
-                    [&](const OneValue& one) { return one.key == name; });
+    const bool known = std::find(kKnownKeys.begin(), kKnownKeys.end(), name) != kKnownKeys.end() ||
+                       std::any_of(one_value.begin(), one_value.end(),
+                                   [&](const OneValue& one) { return one.key == name; });
     if (!known) {
       unknown.push_back(key);
     }
@@ -278,8 +278,7 @@ HfConfig hf_config(const Json& config, const std::string& where) {
   if (model.head_dim == 0 && model.num_attention_heads > 0) {
     model.head_dim = model.hidden_size / model.num_attention_heads;
   }
-  auto rope =
-      read_hf_rope(config, family, model.head_dim, model.max_position_embeddings, where);
+  auto rope = read_hf_rope(config, family, model.head_dim, model.max_position_embeddings, where);
   model.rope_theta = rope.theta;
   model.rope_scaling = rope.scaling;
   read.notes = std::move(rope.notes);

@@ -194,13 +194,11 @@ void check_architecture(const HfFamily& family, const std::vector<std::string>& 
 }  // namespace
 
 const HfFamily& hf_family(const std::string& model_type,
-                          const std::vector<std::string>& architectures,
-                          const std::string& where) {
+                          const std::vector<std::string>& architectures, const std::string& where) {
   for (const auto& family : kFamilies) {
-    const bool named = model_type.empty()
-                           ? std::find(architectures.begin(), architectures.end(),
-                                       family.architecture) != architectures.end()
-                           : model_type == family.model_type;
+    const bool named = model_type.empty() ? std::find(architectures.begin(), architectures.end(),
+                                                      family.architecture) != architectures.end()
+                                          : model_type == family.model_type;
     if (named) {
       check_architecture(family, architectures, where);
       return family;
@@ -208,7 +206,8 @@ const HfFamily& hf_family(const std::string& model_type,
   }
   if (model_type.empty()) {
     fail(ErrorCode::kConfig,
-         "{}: expected \"model_type\" or \"architectures\" of a family that is read, got {}.", where,
+         "{}: expected \"model_type\" or \"architectures\" of a family that is read, got {}.",
+         where,
          architectures.empty() ? "neither"
                                : fmt::format("\"{}\"", fmt::join(architectures, "\", \"")));
   }

@@ -31,10 +31,10 @@ struct HfFamily {
   /// Which keys say that attention sees a window alone.
   enum class Window { kNone, kSlidingWindow, kUseSlidingWindow };
   Window window = Window::kNone;
-  std::string_view qk_norm = "none";     ///< ModelConfig::qk_norm
-  std::string_view query_norm = {};      ///< name of its tensor, where there is one
+  std::string_view qk_norm = "none";  ///< ModelConfig::qk_norm
+  std::string_view query_norm = {};   ///< name of its tensor, where there is one
   std::string_view key_norm = {};
-  bool dynamic_alpha = false;            ///< rope type "dynamic" with `alpha` is a fixed base
+  bool dynamic_alpha = false;  ///< rope type "dynamic" with `alpha` is a fixed base
 };
 
 /// The family of a config.json.

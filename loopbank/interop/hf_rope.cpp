@@ -130,10 +130,11 @@ RopeScaling yarn_scaling(const Json& rope, const JsonValues& values) {
 }
 
 [[noreturn]] void refuse_rope_type(const std::string& type, const std::string& where) {
-  fail(ErrorCode::kConfig,
-       "{}: \"rope_type\" expects \"default\", \"linear\", \"llama3\", \"yarn\" or \"dynamic\", got "
-       "\"{}\", which is not supported.",
-       where, type);
+  fail(
+      ErrorCode::kConfig,
+      "{}: \"rope_type\" expects \"default\", \"linear\", \"llama3\", \"yarn\" or \"dynamic\", got "
+      "\"{}\", which is not supported.",
+      where, type);
 }
 
 }  // namespace

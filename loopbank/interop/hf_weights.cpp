@@ -90,8 +90,8 @@ class StoredTensors {
       problems_.push_back(fmt::format("\"{}\" has shape [{}], expected [{}]", name,
                                       fmt::join(tensor.sizes(), ", "), fmt::join(sizes, ", ")));
     } else if (!tensor.is_floating_point()) {
-      problems_.push_back(fmt::format("\"{}\" is {}, expected F32, BF16, F16 or F64", name,
-                                      type_name(tensor)));
+      problems_.push_back(
+          fmt::format("\"{}\" is {}, expected F32, BF16, F16 or F64", name, type_name(tensor)));
     }
     return tensor;
   }
@@ -124,11 +124,12 @@ class StoredTensors {
     constexpr size_t kShown = 20;
     const auto count = problems_.size();
     problems_.resize(std::min(count, kShown));
-    fail(ErrorCode::kCheckpoint,
-         "{}: expected the tensors that config.json describes, got {} that differ: {}{}. Check that "
-         "config.json belongs to these weights.",
-         where, count, fmt::join(problems_, "; "),
-         count > kShown ? fmt::format("; and {} more", count - kShown) : "");
+    fail(
+        ErrorCode::kCheckpoint,
+        "{}: expected the tensors that config.json describes, got {} that differ: {}{}. Check that "
+        "config.json belongs to these weights.",
+        where, count, fmt::join(problems_, "; "),
+        count > kShown ? fmt::format("; and {} more", count - kShown) : "");
   }
 
  private:
@@ -148,9 +149,8 @@ bool check_tied_head(StoredTensors& stored) {
   const bool same = head.sizes() == embedding.sizes() &&
                     head.scalar_type() == embedding.scalar_type() && head.equal(embedding);
   if (!same) {
-    stored.add_problem(
-        fmt::format("\"{}\" differs from \"{}\", though \"tie_word_embeddings\" is true", kHead,
-                    kEmbedding));
+    stored.add_problem(fmt::format(
+        "\"{}\" differs from \"{}\", though \"tie_word_embeddings\" is true", kHead, kEmbedding));
   }
   return true;
 }
@@ -187,8 +187,7 @@ HfWeights set_hf_weights(LanguageModel& model, const HfFamily& family,
   HfWeights weights;
   std::vector<at::Tensor> values;
   for (const auto& parameter : model.parameters().all()) {
-    values.push_back(
-        stored.take(hf_tensor_name(family, parameter.name), parameter.value.sizes()));
+    values.push_back(stored.take(hf_tensor_name(family, parameter.name), parameter.value.sizes()));
   }
   weights.ignored = stored.pass_over(says_nothing);
   weights.stored_tied_head = model.config().tie_word_embeddings && check_tied_head(stored);

@@ -20,14 +20,15 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Files that a model is used with and that hold no weights, copied where they are there.
-constexpr std::array kCompanions = {"tokenizer.json", "tokenizer_config.json",
+constexpr std::array kCompanions = {"tokenizer.json",          "tokenizer_config.json",
                                     "special_tokens_map.json", "generation_config.json",
-                                    "chat_template.jinja"};
+                                    "chat_template.jinja",     "chat.toml"};
 
 void check_source(const fs::path& directory) {
   if (!fs::is_directory(directory)) {
     fail(ErrorCode::kCheckpoint,
-         "{}: expected a folder with config.json, weights and tokenizer.json, got {}. A model of the "
+         "{}: expected a folder with config.json, weights and tokenizer.json, got {}. A model of "
+         "the "
          "Hugging Face hub must be downloaded first: hf download NAME --local-dir DIR.",
          directory.string(), fs::exists(directory) ? "a file" : "no such folder");
   }
@@ -82,7 +83,8 @@ ImportedModel load_hf_model(const fs::path& directory) {
   report.notes = read.notes;
   if (read.model.quantization_bits != 0) {
     fail(ErrorCode::kConfig,
-         "{}: expected a model in floating point, got one of {} bits (\"quantization_bits\"). Import "
+         "{}: expected a model in floating point, got one of {} bits (\"quantization_bits\"). "
+         "Import "
          "the model that it was made from.",
          directory.string(), read.model.quantization_bits);
   }
@@ -94,7 +96,8 @@ ImportedModel load_hf_model(const fs::path& directory) {
   report.read_parameters = model.parameters().count();
   report.ignored_tensors = std::move(weights.ignored);
   if (weights.stored_tied_head) {
-    report.notes.emplace_back("lm_head.weight was stored beside the equal embedding, and is not kept");
+    report.notes.emplace_back(
+        "lm_head.weight was stored beside the equal embedding, and is not kept");
   }
   return {std::move(model), std::move(report)};
 }
@@ -124,6 +127,10 @@ ImportReport import_model(const fs::path& directory, const fs::path& out,
     }
   }
   folder.commit();
+  if (fs::exists(directory / "chat_template.jinja") && !fs::exists(directory / "chat.toml")) {
+    report.notes.emplace_back(
+        "chat_template.jinja is kept for others; `loopbank serve` reads a chat.toml");
+  }
   return report;
 }
 

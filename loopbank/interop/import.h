@@ -18,12 +18,12 @@ struct ImportReport {
   std::string stored_type;  ///< dtype of the files: BF16, F16, F32
   int64_t num_files = 0;    ///< of weights
   int64_t read_parameters = 0;
-  int64_t added_parameters = 0;  ///< of loops and memory
-  ModelConfig config;            ///< of the model that was made
-  std::vector<std::string> ignored_keys;     ///< of config.json
+  int64_t added_parameters = 0;           ///< of loops and memory
+  ModelConfig config;                     ///< of the model that was made
+  std::vector<std::string> ignored_keys;  ///< of config.json
   std::vector<std::string> ignored_tensors;
   std::vector<std::string> notes;
-  std::vector<std::string> copied_files;     ///< tokenizer and what belongs to it
+  std::vector<std::string> copied_files;  ///< tokenizer and what belongs to it
 };
 
 struct ImportedModel {
