@@ -124,7 +124,7 @@ void StudyPart::expect_same_run_as_before(const Job& job) const {
   const auto stored = job.folder / "run.toml";
   if (fs::exists(stored)) {
     auto run = job.system.run;
-    run.data = load_run_config(stored).data;
+    run.data = load_stored_run(stored).data;
     expect_same_run(stored, run);
   }
 }
