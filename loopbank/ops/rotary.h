@@ -29,6 +29,22 @@ struct RotaryTable {
 RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double base,
                          at::Device device);
 
+/// What the angles of a position are multiples of, where they are not those of a base alone.
+struct RotaryFrequencies {
+  at::Tensor radians;      ///< [d/2] fp64, of one position to the next
+  double amplitude = 1.0;  ///< of cosines and sines
+};
+
+/// base^(-2i / d), i = 0 .. d/2 - 1, in fp64.
+/// @throws Error kShape for an odd head_size
+RotaryFrequencies rotary_frequencies(int64_t head_size, double base, at::Device device);
+
+/// amplitude * cos and sin of position * radians, at positions [T] int64, on the device of the
+/// frequencies; computed and rounded as above.
+RotaryTable rotary_table(const at::Tensor& positions, const RotaryFrequencies& frequencies);
+/// Of positions [first, first + count).
+RotaryTable rotary_table(int64_t first, int64_t count, const RotaryFrequencies& frequencies);
+
 /// The same at any positions, [T] int64.
 RotaryTable rotary_table(const at::Tensor& positions, int64_t head_size, double base,
                          at::Device device);

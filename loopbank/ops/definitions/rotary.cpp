@@ -12,28 +12,46 @@
 
 namespace loopbank::ops {
 
-RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double base,
-                         at::Device device) {
-  if (count < 0) {
-    fail(ErrorCode::kShape, "rotary_table: expected a count of positions from 0, got {}.", count);
-  }
-  const auto options = at::TensorOptions().dtype(at::kLong).device(device);
-  return rotary_table(at::arange(first, first + count, options), head_size, base, device);
-}
-
-RotaryTable rotary_table(const at::Tensor& positions, int64_t head_size, double base,
-                         at::Device device) {
-  expect_dimensions("rotary_table", "positions", positions, 1);
+RotaryFrequencies rotary_frequencies(int64_t head_size, double base, at::Device device) {
   if (head_size < 2 || head_size % 2 != 0) {
     fail(ErrorCode::kShape, "rotary_table: expected heads of even width (pairs), got {}.",
          head_size);
   }
   const auto fp64 = at::TensorOptions().dtype(at::kDouble).device(device);
   const auto exponents = at::arange(0, head_size, 2, fp64) / static_cast<double>(head_size);
-  const auto frequencies = at::pow(base, -exponents);  // [d/2]
+  return {.radians = at::pow(base, -exponents)};  // [d/2]
+}
+
+RotaryTable rotary_table(const at::Tensor& positions, const RotaryFrequencies& frequencies) {
+  expect_dimensions("rotary_table", "positions", positions, 1);
+  const auto& radians = frequencies.radians;
   const auto angles =
-      positions.to(device, at::kDouble).unsqueeze(1) * frequencies.unsqueeze(0);  // [T, d/2]
-  return {angles.cos().to(at::kFloat), angles.sin().to(at::kFloat)};
+      positions.to(radians.device(), at::kDouble).unsqueeze(1) * radians.unsqueeze(0);  // [T, d/2]
+  auto cosines = angles.cos();
+  auto sines = angles.sin();
+  if (frequencies.amplitude != 1.0) {
+    cosines.mul_(frequencies.amplitude);
+    sines.mul_(frequencies.amplitude);
+  }
+  return {cosines.to(at::kFloat), sines.to(at::kFloat)};
+}
+
+RotaryTable rotary_table(int64_t first, int64_t count, const RotaryFrequencies& frequencies) {
+  if (count < 0) {
+    fail(ErrorCode::kShape, "rotary_table: expected a count of positions from 0, got {}.", count);
+  }
+  const auto options = at::TensorOptions().dtype(at::kLong).device(frequencies.radians.device());
+  return rotary_table(at::arange(first, first + count, options), frequencies);
+}
+
+RotaryTable rotary_table(int64_t first, int64_t count, int64_t head_size, double base,
+                         at::Device device) {
+  return rotary_table(first, count, rotary_frequencies(head_size, base, device));
+}
+
+RotaryTable rotary_table(const at::Tensor& positions, int64_t head_size, double base,
+                         at::Device device) {
+  return rotary_table(positions, rotary_frequencies(head_size, base, device));
 }
 
 at::Tensor rotary_norm(const at::Tensor& x, const RotaryTable& table, const at::Tensor& weight,
