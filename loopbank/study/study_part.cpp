@@ -99,6 +99,10 @@ void StudyPart::prepare_data(int64_t seed) {
                                                  .vocab_size = vocab_size})
                     : prepare_study_data(
                           folder, {.benchmark = config_.benchmark_of(static_cast<uint64_t>(seed)),
+                                   .tokenizer = config_.is_retrofit()
+                                                    ? fs::path(config_.run.training.init) /
+                                                          "tokenizer.json"
+                                                    : fs::path(),
                                    .vocab_size = vocab_size});
   tasks_[seed] = load_study_tasks(config_, columns_, data_[seed]);
 }
@@ -213,6 +217,7 @@ RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
 PartResult StudyPart::collect() const {
   PartResult result{.name = config_.is_text() ? "text" : "benchmark",
                     .title = config_.is_text() ? "Text" : "Embedded benchmark",
+                    .init = config_.run.training.init,
                     .seeds = seeds_,
                     .columns = columns_,
                     .systems = {},

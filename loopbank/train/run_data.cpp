@@ -98,11 +98,11 @@ double RunData::epochs(const TrainingConfig& training) const {
 RunData open_run_data(const RunConfig& config, bool verify_checksums,
                       const std::filesystem::path& resumed) {
   const auto& data = config.data;
-  const auto path = tokenizer_of_run(config, resumed);
-  expect_path("tokenizer", path.empty(), "a tokenizer.json or \"bytes\"");
+  const auto tokenizer_json = tokenizer_of_run(config, resumed);
+  expect_path("tokenizer", tokenizer_json.empty(), "a tokenizer.json or \"bytes\"");
   expect_path("train", data.train.empty(), "a token file");
-  if (path != "bytes") {
-    expect_there("tokenizer", path);
+  if (tokenizer_json != "bytes") {
+    expect_there("tokenizer", tokenizer_json);
   }
   for (const auto& path : data.train.values) {
     expect_there("train", path);
@@ -110,15 +110,16 @@ RunData open_run_data(const RunConfig& config, bool verify_checksums,
   if (!data.validation.empty()) {
     expect_there("validation", data.validation);
   }
-  auto tokenizer = path == "bytes" ? Tokenizer::bytes() : Tokenizer::load(path);
+  auto tokenizer =
+      tokenizer_json == "bytes" ? Tokenizer::bytes() : Tokenizer::load(tokenizer_json);
   if (resumed.empty()) {
-    expect_tokenizer_of_init(config, path, tokenizer);
+    expect_tokenizer_of_init(config, tokenizer_json, tokenizer);
   }
   if (tokenizer.vocab_size() > config.model.vocab_size) {
     fail(ErrorCode::kConfig,
          "model: \"vocab_size\" expects at least the ids of {} ({}), got {}. Raise it or take "
          "another tokenizer.",
-         path, tokenizer.vocab_size(), config.model.vocab_size);
+         tokenizer_json, tokenizer.vocab_size(), config.model.vocab_size);
   }
   const TokenSourceOptions options{.tokenizer = &tokenizer, .verify = verify_checksums};
   auto train = open_training(data, options);

@@ -65,12 +65,17 @@ std::vector<std::string> differences(const ModelConfig& found, const ModelConfig
                                      const Additions& added) {
   auto there = with_defaults_resolved(found);
   auto here = with_defaults_resolved(wanted);
-  const auto before = write_json(there.fields());
-  const auto now = write_json(here.fields());
+  const auto sections_there = there.sections();
+  const auto sections_here = here.sections();
   std::vector<std::string> list;
-  for (const auto& [key, value] : now.items()) {
-    if (!added.covers(key) && value != before.at(key)) {
-      list.push_back(fmt::format("{} ({} there, {} here)", key, before.at(key).dump(), value.dump()));
+  for (size_t i = 0; i < sections_here.size(); ++i) {
+    const auto before = write_json(sections_there[i].fields);
+    const auto now = write_json(sections_here[i].fields);
+    for (const auto& [key, value] : now.items()) {
+      if (!added.covers(key) && value != before.at(key)) {
+        list.push_back(fmt::format("{}.{} ({} there, {} here)", sections_here[i].name, key,
+                                   before.at(key).dump(), value.dump()));
+      }
     }
   }
   return list;
@@ -116,6 +121,11 @@ FoundModel load_init(const TrainingConfig& training) {
 }
 
 }  // namespace
+
+std::string init_setting(const std::string& init) {
+  return "training.init=" + nlohmann::json(init).dump(-1, ' ', false,
+                                                     nlohmann::json::error_handler_t::replace);
+}
 
 ModelConfig model_from_init(const ModelConfig& found, const ModelConfig& wanted,
                             const std::string& init) {
@@ -173,10 +183,8 @@ std::string start_from_init(LanguageModel& model, const TrainingConfig& training
   return std::move(found.hash);
 }
 
-void check_init_weights(const RunConfig& config) {
-  if (!config.training.init.empty()) {
-    (void)load_init(config.training);
-  }
+std::string hash_of_init(const TrainingConfig& training) {
+  return load_init(training).hash;
 }
 
 std::vector<std::string> added_parameters(const LanguageModel& model) {

@@ -21,6 +21,9 @@
 
 namespace loopbank {
 
+/// `training.init=DIR` as an override of a config, for a flag that names the folder.
+[[nodiscard]] std::string init_setting(const std::string& init);
+
 /// Reads a config that may name a model to start from.
 /// @param read     reads the config's sections into `config`; called again once [model] holds what the
 ///                 model to start from says
@@ -45,8 +48,9 @@ void read_with_init(RunConfig& config, const std::function<void()>& read, const 
 /// @throws Error kCheckpoint for weights that cannot be read, and for others than init_hash names
 std::string start_from_init(LanguageModel& model, const TrainingConfig& training);
 
-/// The same check, without a model to fill: what a dry run asks.
-void check_init_weights(const RunConfig& config);
+/// The same hash, without a model to fill.
+/// @throws Error as above
+[[nodiscard]] std::string hash_of_init(const TrainingConfig& training);
 
 /// Names of the parameters that were added to a model that the run started from; empty for a run
 /// that started from none, or added nothing.

@@ -201,8 +201,8 @@ RunCheck check_run(const RunConfig& config, const TrainOptions& options) {
   const auto resumed = resumed_folder(options);
   const auto data = open_run_data(checked, /*verify_checksums=*/true, resumed);
   const auto found = find_start(checked, options);
-  if (!found.usable) {
-    check_init_weights(checked);
+  if (!found.usable && !checked.training.init.empty()) {
+    (void)hash_of_init(checked.training);
   }
   std::vector<SourceCheck> sources;
   for (const auto& [source, weight] : data.train) {

@@ -136,6 +136,57 @@ TEST(AdamW, RoutersAndMemoryGatesHaveLearningRatesOfTheirOwn) {
   }
 }
 
+// 2 for what was taken, 3 for what was added, times the rate of their kind.
+TEST(AdamW, TakenAndAddedParametersHaveLearningRatesOfTheirOwn) {
+  Parameters parameters(at::kCPU);
+  struct Case {
+    const char* name;
+    ParameterKind kind;
+    Origin origin;
+    double rate;
+  };
+  const std::vector<Case> cases = {
+      {"drawn", ParameterKind::kNorm, Origin::kDrawn, 1.0},
+      {"taken", ParameterKind::kNorm, Origin::kTaken, 2.0},
+      {"taken scale", ParameterKind::kLoopScale, Origin::kTaken, 2.0 * 10.0},
+      {"added", ParameterKind::kNorm, Origin::kAdded, 3.0},
+      {"added scale", ParameterKind::kLoopScale, Origin::kAdded, 3.0 * 10.0}};
+  for (size_t i = 0; i < cases.size(); ++i) {
+    parameters.add(cases[i].name, {2}, cases[i].kind, kZeros);
+    parameters.set_origin(i, cases[i].origin);
+  }
+  auto config = kConfig;
+  config.loop_scale_multiplier = 10.0;
+  config.init_multiplier = 2.0;
+  config.new_multiplier = 3.0;
+  AdamW optimizer(parameters, config);
+  for (const auto& one : cases) {
+    set(parameters, one.name, 0.0, 3.0);  // the first step is r times the sign of the gradient
+  }
+  optimizer.step(kRate);
+  for (const auto& one : cases) {
+    EXPECT_NEAR(first_value(parameters, one.name), -one.rate * kRate, 1e-5) << one.name;
+  }
+}
+
+// A step of a linear weight: the decay has the same factor.
+TEST(AdamW, AWeightThatWasTakenMayStayAsItIs) {
+  Parameters parameters(at::kCPU);
+  parameters.add("w", {1, 1}, ParameterKind::kLinear, kZeros);
+  parameters.set_origin(0, Origin::kTaken);
+  auto config = kConfig;
+  config.init_multiplier = 0.5;
+  AdamW slow(parameters, config);
+  set(parameters, "w", 1.0, 0.5);
+  slow.step(kRate);
+  EXPECT_NEAR(first_value(parameters, "w"), 1.0 - 0.5 * kRate * 0.1 - 0.5 * kRate, 1e-6);
+  config.init_multiplier = 0.0;
+  AdamW frozen(parameters, config);
+  set(parameters, "w", 1.0, 0.5);
+  frozen.step(kRate);
+  EXPECT_EQ(first_value(parameters, "w"), 1.0);
+}
+
 struct GroupOfSpec {
   const char* pattern;  ///< of SPEC's parameter names
   double rate;
