@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <regex>
 #include <string>
+#include <tuple>
 
 #include "loopbank/model/language_model.h"
 #include "loopbank/support/error.h"
@@ -139,33 +140,28 @@ TEST(AdamW, RoutersAndMemoryGatesHaveLearningRatesOfTheirOwn) {
 // 2 for what was taken, 3 for what was added, times the rate of their kind.
 TEST(AdamW, TakenAndAddedParametersHaveLearningRatesOfTheirOwn) {
   Parameters parameters(at::kCPU);
-  struct Case {
-    const char* name;
-    ParameterKind kind;
-    Origin origin;
-    double rate;
-  };
-  const std::vector<Case> cases = {
-      {"drawn", ParameterKind::kNorm, Origin::kDrawn, 1.0},
-      {"taken", ParameterKind::kNorm, Origin::kTaken, 2.0},
-      {"taken scale", ParameterKind::kLoopScale, Origin::kTaken, 2.0 * 10.0},
-      {"added", ParameterKind::kNorm, Origin::kAdded, 3.0},
-      {"added scale", ParameterKind::kLoopScale, Origin::kAdded, 3.0 * 10.0}};
+  const std::vector<std::tuple<ParameterKind, Origin, double>> cases = {
+      {ParameterKind::kNorm, Origin::kDrawn, 1.0},
+      {ParameterKind::kNorm, Origin::kTaken, 2.0},
+      {ParameterKind::kLoopScale, Origin::kTaken, 2.0 * 10.0},
+      {ParameterKind::kNorm, Origin::kAdded, 3.0},
+      {ParameterKind::kLoopScale, Origin::kAdded, 3.0 * 10.0}};
   for (size_t i = 0; i < cases.size(); ++i) {
-    parameters.add(cases[i].name, {2}, cases[i].kind, kZeros);
-    parameters.set_origin(i, cases[i].origin);
+    parameters.add(fmt::format("parameter {}", i), {2}, std::get<0>(cases[i]), kZeros);
+    parameters.set_origin(i, std::get<1>(cases[i]));
   }
   auto config = kConfig;
   config.loop_scale_multiplier = 10.0;
   config.init_multiplier = 2.0;
   config.new_multiplier = 3.0;
   AdamW optimizer(parameters, config);
-  for (const auto& one : cases) {
-    set(parameters, one.name, 0.0, 3.0);  // the first step is r times the sign of the gradient
+  for (const auto& parameter : parameters.all()) {
+    set(parameters, parameter.name, 0.0, 3.0);  // the first step is r times the gradient's sign
   }
   optimizer.step(kRate);
-  for (const auto& one : cases) {
-    EXPECT_NEAR(first_value(parameters, one.name), -one.rate * kRate, 1e-5) << one.name;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const auto& name = parameters.all()[i].name;
+    EXPECT_NEAR(first_value(parameters, name), -std::get<2>(cases[i]) * kRate, 1e-5) << name;
   }
 }
 
