@@ -11,8 +11,10 @@
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/runtime.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/setting_names.h"
 #include "loopbank/support/suggest.h"
 #include "loopbank/train/device.h"
+#include "loopbank/train/run_config.h"
 
 namespace loopbank::cli {
 namespace {
@@ -64,6 +66,17 @@ std::vector<std::string> known_words(const CLI::App& command, bool is_flag) {
   return known;
 }
 
+/// What a command that takes --set says of a flag which is the name of a setting, ours or another
+/// program's.
+std::string setting_instead(const CLI::App& command, const std::string& flag) {
+  if (command.get_option_no_throw("--set") == nullptr || !flag.starts_with("--")) {
+    return "";
+  }
+  RunConfig config;
+  const auto meant = setting_meant(std::string_view(flag).substr(2), config.sections());
+  return meant ? fmt::format(" Did you mean --set {}=VALUE?", *meant) : "";
+}
+
 /// One line for what the parser did not accept.
 std::string describe(const CLI::App& app, const CLI::ParseError& error) {
   const auto& command = chosen(app);
@@ -82,8 +95,9 @@ std::string describe(const CLI::App& app, const CLI::ParseError& error) {
     return fmt::format("{}: unexpected argument \"{}\". See {} --help.", full_name(command), word,
                        full_name(command));
   }
+  const auto setting = setting_instead(command, word);
   return fmt::format("{}: unknown {} \"{}\".{}", full_name(command), is_flag ? "flag" : "command",
-                     word, suggestion(word, known));
+                     word, setting.empty() ? suggestion(word, known) : setting);
 }
 
 int run(int argc, char** argv) {

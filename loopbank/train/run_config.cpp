@@ -149,6 +149,9 @@ std::vector<Field> TrainingConfig::fields() {
       Field("rank_timeout", &rank_timeout,
             "seconds that a rank waits for the others before it gives them up")
           .range(1.0, kLongestTimeout),
+      Field("tensorboard", &tensorboard,
+            "whether what metrics.jsonl holds is written for TensorBoard too, with histograms of "
+            "halting"),
   };
 }
 
@@ -237,12 +240,9 @@ void RunConfig::validate() {
 RunConfig load_run_config(const std::filesystem::path& path,
                           const std::vector<std::string>& overrides) {
   RunConfig config;
-  read_toml(path, overrides, config.sections());
-  try {
-    config.validate();
-  } catch (const Error& error) {
-    throw Error(error.code(), path.string() + ": " + error.what());
-  }
+  const auto sections = config.sections();
+  const auto places = read_toml(path, overrides, sections);
+  check_together(places, sections, path.string(), [&] { config.validate(); });
   return config;
 }
 

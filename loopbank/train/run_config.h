@@ -40,6 +40,7 @@ struct TrainingConfig {
   double ponder_warmup_fraction = 0.0;  ///< of the steps, in which the ponder weight rises from 0
   int64_t halting_alarm_steps = 200;    ///< at 1 or at N loops before a warning; 0: none
   double rank_timeout = 300.0;          ///< seconds that a rank waits for the others
+  bool tensorboard = true;              ///< whether TensorBoard's event files are written
   std::vector<Field> fields();
   bool operator==(const TrainingConfig&) const = default;
 

@@ -25,6 +25,16 @@ const std::vector<BadInput> kConfigMistakes = {
      .arguments = {"plan", "run.toml", "--jsn"},
      .status = 2,
      .fragments = {"loopbank plan: unknown flag \"--jsn\"", "Did you mean \"--json\"?"}},
+    {.name = "UnknownFlagThatIsASetting",
+     .arguments = {"plan", "run.toml", "--steps", "50"},
+     .status = 2,
+     .fragments = {"loopbank plan: unknown flag \"--steps\". Did you mean --set "
+                   "training.steps=VALUE?"}},
+    {.name = "UnknownFlagThatOtherProgramsHave",
+     .arguments = {"plan", "run.toml", "--learning-rate=1e-3"},
+     .status = 2,
+     .fragments = {"unknown flag \"--learning-rate\". Did you mean --set "
+                   "schedule.peak_rate=VALUE?"}},
     {.name = "UnknownFlagWithValue",
      .arguments = {"plan", "run.toml", "--thread=2"},
      .status = 2,
