@@ -1,8 +1,10 @@
 /// The program: one command a file, errors shown in one line, exit status 0 only on success.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -52,14 +54,19 @@ std::vector<std::string> known_words(const CLI::App& command, bool is_flag) {
   std::vector<std::string> known;
   if (!is_flag) {
     for (const auto* below : command.get_subcommands([](const CLI::App*) { return true; })) {
-      known.push_back(below->get_name());
+      if (!below->get_name().empty()) {  // a group of flags has none
+        known.push_back(below->get_name());
+      }
     }
     return known;
   }
   for (const auto* level = &command; level != nullptr; level = level->get_parent()) {
     for (const auto* option : level->get_options()) {
       for (const auto& name : option->get_lnames()) {
-        known.push_back("--" + name);
+        const auto flag = "--" + name;
+        if (std::find(known.begin(), known.end(), flag) == known.end()) {
+          known.push_back(flag);
+        }
       }
     }
   }
@@ -77,12 +84,26 @@ std::string setting_instead(const CLI::App& command, const std::string& flag) {
   return meant ? fmt::format(" Did you mean --set {}=VALUE?", *meant) : "";
 }
 
+/// What is missing, in our words where CLI11's say little.
+std::string what_is_missing(const CLI::App& command, const std::string& what) {
+  const auto commands = known_words(command, /*is_flag=*/false);
+  if (!commands.empty() && what.starts_with("A subcommand")) {
+    return fmt::format("expected a command ({}), got none.", fmt::join(commands, ", "));
+  }
+  // `--out: 1 required TEXT missing`
+  const auto flag_end = what.find(": 1 required ");
+  if (flag_end != std::string::npos && what.ends_with(" missing")) {
+    return what.substr(0, flag_end) + ": expected a value, got none.";
+  }
+  return what;
+}
+
 /// One line for what the parser did not accept.
 std::string describe(const CLI::App& app, const CLI::ParseError& error) {
   const auto& command = chosen(app);
   const auto extras = app.remaining(true);
   if (extras.empty()) {
-    const auto what = first_line(error.what());
+    const auto what = what_is_missing(command, first_line(error.what()));
     const bool is_sentence = what.ends_with('.') || what.ends_with('?');
     return fmt::format("{}: {}{} See {} --help.", full_name(command), what, is_sentence ? "" : ".",
                        full_name(command));

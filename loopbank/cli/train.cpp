@@ -165,8 +165,7 @@ void print_result(const TrainResult& result, const RunConfig& config, const Trai
   }
 }
 
-void run_train(const TrainFlags& flags) {
-  const auto config = load_run_config(flags.config, flags.overrides);
+void train_or_check(const RunConfig& config, const TrainFlags& flags) {
   if (flags.dry_run) {
     make_missing_data(config, flags);
     print_run_plan(config, flags, check_run(config, options_of(config, flags, {})));
@@ -190,6 +189,13 @@ void run_train(const TrainFlags& flags) {
   if (!finished) {
     end_by_signal();
   }
+}
+
+void run_train(const TrainFlags& flags) {
+  SettingPlaces places;
+  auto config = load_run_config(flags.config, flags.overrides, &places);
+  // What fits neither the data nor the machine is found later than what the config tells alone.
+  check_together(places, config.sections(), "", [&] { train_or_check(config, flags); });
 }
 
 }  // namespace

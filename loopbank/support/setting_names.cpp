@@ -202,8 +202,10 @@ std::string_view key_of(std::string_view full_name) {
 }
 
 /// The sentence about another program's name, where our name for it is known here.
+/// @param subject  how the sentence calls what was asked for
 std::string other_name_hint(std::string_view section, std::string_view key,
-                            const std::vector<std::string>& known) {
+                            const std::vector<std::string>& known,
+                            std::string_view subject = "it") {
   // A file of other settings, such as a chat template's, knows none of them.
   const bool is_run = std::any_of(kOtherNames.begin(), kOtherNames.end(), [&](const auto& row) {
     return !row.ours.empty() && std::find(known.begin(), known.end(), row.ours) != known.end();
@@ -220,7 +222,7 @@ std::string other_name_hint(std::string_view section, std::string_view key,
   if (std::find(known.begin(), known.end(), row->ours) == known.end()) {
     return "";
   }
-  return fmt::format(" Here it is called \"{}\"{}.", row->ours, row->note);
+  return fmt::format(" Here {} is called \"{}\"{}.", subject, row->ours, row->note);
 }
 
 /// The sentence about a key of ours that stands in another section.
@@ -278,8 +280,9 @@ const Section& find_section(const std::vector<Section>& sections, std::string_vi
   }
   const auto known = full_names(sections);
   const auto nearest = suggestion(name, section_names(sections));
-  auto hint = is_near(nearest) ? nearest : other_section_hint(name, key, known);
-  hint = hint.empty() ? other_name_hint(name, key, known) : hint;
+  auto hint = other_name_hint(name, key, known, fmt::format("\"{}\"", key));
+  hint = hint.empty() && is_near(nearest) ? nearest : hint;
+  hint = hint.empty() ? other_section_hint(name, key, known) : hint;
   if (const auto* meant = find_other(kOtherSections, in_our_letters(name));
       hint.empty() && meant != nullptr) {
     hint = fmt::format(" Here it is called \"{}\".", meant->ours);

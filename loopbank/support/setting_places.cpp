@@ -82,6 +82,13 @@ void SettingPlaces::add(const SettingPlaces& later) {
 std::string SettingPlaces::locate(const std::string& message, const std::vector<Section>& sections,
                                   const std::string& otherwise) const {
   const auto unplaced = otherwise.empty() ? message : otherwise + ": " + message;
+  // `training.device: expected a GPU ...`
+  if (const auto colon = message.find(": "); colon != std::string::npos) {
+    if (const auto place = places_.find(message.substr(0, colon)); place != places_.end()) {
+      const auto& [where, overrides] = place->second;  // --set names the setting itself
+      return where + (overrides ? message.substr(colon) : ": " + message);
+    }
+  }
   const auto subject = std::find_if(sections.begin(), sections.end(), [&](const Section& section) {
     return message.starts_with(section.name + ": ");
   });

@@ -36,7 +36,7 @@ class SettingPlaces {
 
   /// A message about settings of `sections`, with the place to change: that of the first setting it
   /// quotes which overrides a file's, else that of the setting it begins with, else `otherwise`. A
-  /// message that does not begin with a section gets `otherwise`, too.
+  /// message may also begin with `section.key: `. One that begins otherwise gets `otherwise`, too.
   [[nodiscard]] std::string locate(const std::string& message, const std::vector<Section>& sections,
                                    const std::string& otherwise) const;
 

@@ -220,6 +220,13 @@ Json parse_override(const std::string& value) {
   }
 }
 
+/// Without blanks at either end.
+std::string trimmed(const std::string& text) {
+  const auto begin = text.find_first_not_of(' ');
+  return begin == std::string::npos ? ""
+                                    : text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
+}
+
 /// Applies `section.key=value`.
 void apply_override(const std::string& text, const std::string& source,
                     const std::vector<Section>& sections, SettingPlaces& places) {
@@ -231,9 +238,9 @@ void apply_override(const std::string& text, const std::string& source,
     fail(ErrorCode::kConfig, "{}: expected section.key=value, as in model.max_loops=3.{}", where,
          setting_hint(std::string_view(text).substr(0, equals), sections));
   }
-  assign_given({.section = text.substr(0, dot),
-                .key = text.substr(dot + 1, equals - dot - 1),
-                .value = parse_override(text.substr(equals + 1)),
+  assign_given({.section = trimmed(text.substr(0, dot)),
+                .key = trimmed(text.substr(dot + 1, equals - dot - 1)),
+                .value = parse_override(trimmed(text.substr(equals + 1))),
                 .place = {.where = where, .overrides = true}},
                sections, places);
 }
@@ -374,24 +381,6 @@ nlohmann::ordered_json write_json(const std::vector<Field>& fields) {
     object[field.name] = value_of(field);
   }
   return object;
-}
-
-std::string describe_settings(const std::vector<Section>& sections) {
-  std::string text;
-  for (const auto& section : sections) {
-    text += fmt::format("## [{}]\n\n| key | expects | default | meaning |\n|---|---|---|---|\n",
-                        section.name);
-    for (const auto& field : section.fields) {
-      const auto value = value_of(field);
-      const auto default_value = field.is_required ? "required"
-                                 : value.is_null() ? "absent"
-                                                   : fmt::format("`{}`", value.dump());
-      text += fmt::format("| `{}` | {} | {} | {} |\n", field.name, expected_value(field),
-                          default_value, field.doc);
-    }
-    text += "\n";
-  }
-  return text;
 }
 
 }  // namespace loopbank

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "loopbank/support/error.h"
 
@@ -238,11 +239,14 @@ void RunConfig::validate() {
 }
 
 RunConfig load_run_config(const std::filesystem::path& path,
-                          const std::vector<std::string>& overrides) {
+                          const std::vector<std::string>& overrides, SettingPlaces* places) {
   RunConfig config;
   const auto sections = config.sections();
-  const auto places = read_toml(path, overrides, sections);
-  check_together(places, sections, path.string(), [&] { config.validate(); });
+  auto found = read_toml(path, overrides, sections);
+  check_together(found, sections, path.string(), [&] { config.validate(); });
+  if (places != nullptr) {
+    *places = std::move(found);
+  }
   return config;
 }
 

@@ -101,8 +101,10 @@ struct RunConfig {
 };
 
 /// @param overrides  `section.key=value` texts, applied last
+/// @param places     gets where each setting was given, for errors that come later
 [[nodiscard]] RunConfig load_run_config(const std::filesystem::path& path,
-                                        const std::vector<std::string>& overrides = {});
+                                        const std::vector<std::string>& overrides = {},
+                                        SettingPlaces* places = nullptr);
 [[nodiscard]] std::string to_toml(const RunConfig& config);
 
 }  // namespace loopbank

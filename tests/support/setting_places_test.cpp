@@ -64,6 +64,15 @@ TEST(SettingPlaces, WhatHasNoPlaceKeepsItsSection) {
             "pair.toml: pair: an open \"quote.");
 }
 
+TEST(SettingPlaces, AMessageMayBeginWithOneSetting) {
+  EXPECT_EQ(message_of("", {"other.width=3"}, "other.width: expected room, got none."),
+            "--set other.width=3: expected room, got none.");
+  EXPECT_EQ(message_of("[other]\nwidth = 3\n", {}, "other.width: expected room, got none."),
+            "pair.toml:2: other.width: expected room, got none.");
+  EXPECT_EQ(message_of("", {}, "other.width: expected room, got none."),
+            "pair.toml: other.width: expected room, got none.");
+}
+
 TEST(SettingPlaces, SettingsOfAnotherSourceNameIt) {
   Pair pair;
   EXPECT_EQ(testing::error_of(

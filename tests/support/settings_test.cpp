@@ -131,7 +131,11 @@ TEST(ReadToml, ATextMayHaveTheBasesThatAreGiven) {
 
 TEST(ReadToml, AValueOfAnotherTypeIsRefusedWithTheValue) {
   EXPECT_EQ(toml_error("[training]\nsteps = 3.0\n"),
-            "run.toml:2: \"steps\" expects a whole number, got 3.0.");
+            "run.toml:2: \"steps\" expects a whole number, got 3.0. Write 3.");
+  EXPECT_EQ(toml_error("[training]\nsteps = 1e3\n"),
+            "run.toml:2: \"steps\" expects a whole number, got 1000.0. Write 1000.");
+  EXPECT_EQ(toml_error("[training]\nsteps = 3.5\n"),
+            "run.toml:2: \"steps\" expects a whole number, got 3.5.");
   EXPECT_EQ(toml_error("[training]\nsteps = \"3\"\n"),
             "run.toml:2: \"steps\" expects a whole number, got \"3\".");
   EXPECT_EQ(toml_error("[training]\nresume = 1\n"),
@@ -206,7 +210,7 @@ TEST(ReadToml, OverridesComeLastAndReadAsToml) {
   const auto example =
       read(directory, "[training]\nsteps = 1\n[model]\nfirst_scale = 0.5\n",
            {"training.steps=5", "training.steps=6", "model.rate=1e-3", "model.name=runs/a=b",
-            "model.first_scale=null", "model.max_loops=[2, 3]", "training.resume=true"});
+            "model.first_scale=null", " model.max_loops = [2, 3] ", "training.resume=true"});
   EXPECT_EQ(example.steps, 6);
   EXPECT_EQ(example.rate, 1e-3);
   EXPECT_EQ(example.name, "runs/a=b");

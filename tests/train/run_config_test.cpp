@@ -75,6 +75,7 @@ TEST(RunConfig, ComesBackFromItsOwnToml) {
   config.training.ponder_warmup_fraction = 0.1;
   config.training.halting_alarm_steps = 7;
   config.training.rank_timeout = 30.5;
+  config.training.tensorboard = false;
   config.training.seed = 1234567890123;
   config.data.train = std::vector<std::string>{"a.tokens", "b/*.bin"};
   config.data.train_weights = {0.7, 3.0};
@@ -194,8 +195,10 @@ TEST(RunConfig, NamesOfOtherProgramsAreAnsweredWithOurs) {
       {"training.block_size=16", "Here it is called \"training.sequence_length\"."},
       {"model.dropout=0.1", "unknown key \"dropout\" in [model]. Nothing drops out here."},
       {"train.steps=3", "unknown section [train]. Did you mean \"training.steps\"?"},
-      {"scheduler.t_warmup=3", "Here it is called \"schedule.warmup_fraction\", a fraction"},
-      {"optim.wd=3", "unknown section [optim]. Here it is called \"optimizer.weight_decay\"."},
+      {"scheduler.t_warmup=3",
+       "unknown section [scheduler]. Here \"t_warmup\" is called \"schedule.warmup_fraction\", a "
+       "fraction"},
+      {"optim.wd=3", "unknown section [optim]. Here \"wd\" is called \"optimizer.weight_decay\"."},
       {"adamw.fused=true", "unknown section [adamw]. Here it is called \"optimizer\"."},
       {"training.peek_rate=3", "Did you mean \"schedule.peak_rate\"?"},
       {"training.max_loops=3", "Did you mean \"model.max_loops\" or \"evaluation.max_loops\"?"},
