@@ -174,17 +174,7 @@ void print_result(const TrainResult& result, const RunConfig& config, const Trai
   }
 }
 
-/// The run's config: --init is training.init, and other overrides come after it.
-RunConfig config_of(const TrainFlags& flags) {
-  auto overrides = flags.overrides;
-  if (!flags.init.empty()) {
-    overrides.insert(overrides.begin(), init_setting(flags.init));
-  }
-  return load_run_config(flags.config, overrides, flags.resume ? flags.out : "");
-}
-
-void run_train(const TrainFlags& flags) {
-  const auto config = config_of(flags);
+void train_or_check(const RunConfig& config, const TrainFlags& flags) {
   if (flags.dry_run) {
     make_missing_data(config, flags);
     print_run_plan(config, flags, check_run(config, options_of(config, flags, {})));
@@ -208,6 +198,22 @@ void run_train(const TrainFlags& flags) {
   if (!finished) {
     end_by_signal();
   }
+}
+
+/// The run's config: --init is training.init, and other overrides come after it.
+RunConfig config_of(const TrainFlags& flags, SettingPlaces& places) {
+  auto overrides = flags.overrides;
+  if (!flags.init.empty()) {
+    overrides.insert(overrides.begin(), init_setting(flags.init));
+  }
+  return load_run_config(flags.config, overrides, flags.resume ? flags.out : "", &places);
+}
+
+void run_train(const TrainFlags& flags) {
+  SettingPlaces places;
+  auto config = config_of(flags, places);
+  // What fits neither the data nor the machine is found later than what the config tells alone.
+  check_together(places, config.sections(), "", [&] { train_or_check(config, flags); });
 }
 
 }  // namespace

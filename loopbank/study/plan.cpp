@@ -35,6 +35,8 @@ std::string describe_parts(std::string_view name, const CostByPart& cost, const 
 RunConfig load_plan_config(const std::filesystem::path& path,
                            const std::vector<std::string>& overrides) {
   RunConfig config;
+  const auto sections = config.sections();
+  SettingPlaces places;
   const bool folder = std::filesystem::is_directory(path);
   if (folder || path.extension() == ".json") {
     if (!overrides.empty()) {
@@ -45,14 +47,16 @@ RunConfig load_plan_config(const std::filesystem::path& path,
     }
     config.model = load_config(folder ? path / "config.json" : path);
   } else {
-    read_with_init(
-        config, [&] { read_toml(path, overrides, config.sections()); }, path.string());
+    places = read_with_init(
+        config, [&] { return read_toml(path, overrides, sections); }, path.string());
   }
-  if (describes_a_run(config)) {
-    config.validate();
-  } else {
-    config.model.validate();
-  }
+  check_together(places, sections, path.string(), [&] {
+    if (describes_a_run(config)) {
+      config.validate();
+    } else {
+      config.model.validate();
+    }
+  });
   return config;
 }
 

@@ -58,7 +58,7 @@ void complete_retrofit(StudyConfig& config) {
 /// @param read  reads the sections from where the study stands
 StudyConfig read_config(std::string name, const std::vector<std::string>& systems,
                         const std::vector<std::string>& overrides,
-                        const std::function<void(const std::vector<Section>&)>& read) {
+                        const std::function<SettingPlaces(const std::vector<Section>&)>& read) {
   for (const auto& item : overrides) {
     if (item.starts_with("data.")) {
       fail(ErrorCode::kConfig,
@@ -72,12 +72,13 @@ StudyConfig read_config(std::string name, const std::vector<std::string>& system
   for (const auto& system : systems) {
     config.systems.emplace_back().name = system;
   }
-  read_with_init(
-      config.run, [&] { read(config.sections()); }, config.name);
+  const auto sections = config.sections();
+  config.places = read_with_init(
+      config.run, [&] { return read(sections); }, config.name);
   if (config.is_retrofit()) {
     complete_retrofit(config);
   }
-  check(config);
+  check_together(config.places, sections, "", [&] { check(config); });
   return config;
 }
 
@@ -89,7 +90,7 @@ StudyConfig read_preset(const std::string& name, std::string_view text,
   const auto where = "configs/study/" + name + ".toml";
   return read_config(name, toml_tables_of_text(text, where, "system"), overrides,
                      [&](const std::vector<Section>& sections) {
-                       read_toml_text(text, where, overrides, sections, bases);
+                       return read_toml_text(text, where, overrides, sections, bases);
                      });
 }
 
@@ -189,7 +190,7 @@ std::vector<Section> StudyConfig::sections() {
 StudyConfig load_study_config(const fs::path& path, const std::vector<std::string>& overrides) {
   return read_config(
       path.stem().string(), toml_tables_of(path, "system"), overrides,
-      [&](const std::vector<Section>& sections) { read_toml(path, overrides, sections); });
+      [&](const std::vector<Section>& sections) { return read_toml(path, overrides, sections); });
 }
 
 StudyConfig study_preset(Scale scale, const std::vector<std::string>& overrides) {

@@ -93,6 +93,7 @@ struct StudyConfig {
   TextSettings text;
   RunConfig run;  ///< what all systems share; its [data] is the study's to fill in
   std::vector<SystemSettings> systems;
+  SettingPlaces places{};  ///< where all of these were given
 
   [[nodiscard]] bool is_text() const { return !text.folder.empty(); }
   /// Whether all systems start from an existing model.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/suggest.h"
@@ -53,12 +54,14 @@ class Builder {
     }
     for (const auto& own : config_.systems) {
       if (own.name == name) {
-        return finish(make_own(own, depth));
+        auto places = config_.places;
+        auto system = make_own(own, depth, places);
+        return finish(std::move(system), places);
       }
     }
     for (const auto& paper : kPaperSystems) {
       if (paper.name == name) {
-        return finish(make_paper(paper, depth));
+        return finish(make_paper(paper, depth), config_.places);
       }
     }
     fail(ErrorCode::kConfig, "study: expected names of systems, got \"{}\".{}", name,
@@ -106,7 +109,8 @@ class Builder {
     return system;
   }
 
-  [[nodiscard]] System make_own(const SystemSettings& own, int depth) const {
+  /// @param places  gets those of the system's own settings
+  [[nodiscard]] System make_own(const SystemSettings& own, int depth, SettingPlaces& places) const {
     System system{
         .name = own.name,
         .label = own.label.empty() ? own.name : own.label,
@@ -120,8 +124,10 @@ class Builder {
     } else {
       system.run = make(own.like, depth + 1).run;
     }
-    auto sections = system.run.sections();
-    read_toml_text("", "system." + own.name, own.set, sections);
+    const auto section = "system." + own.name;
+    const auto* place = config_.places.find(section, "set");
+    const auto source = fmt::format("{}: set", place == nullptr ? section : place->where);
+    places.add(apply_settings(own.set, source, system.run.sections()));
     return system;
   }
 
@@ -144,13 +150,14 @@ class Builder {
     system.match = Match{.system = target, .by = by, .baseline = std::move(baseline)};
   }
 
-  System finish(System system) const {
+  System finish(System system, const SettingPlaces& places) const {
     system.run.training.seed = config_.study.seeds.values.front();
     if (config_.is_retrofit()) {
       system.run.model =
           model_from_init(config_.run.model, system.run.model, config_.run.training.init);
     }
-    system.run.validate();
+    check_together(places, system.run.sections(), "system." + system.name,
+                   [&] { system.run.validate(); });
     return system;
   }
 

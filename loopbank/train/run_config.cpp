@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "loopbank/support/error.h"
 #include "loopbank/train/run_init.h"
@@ -103,14 +104,6 @@ void check_evaluation(const EvaluationConfig& evaluation, const ModelConfig& mod
   }
 }
 
-void validate_at(const std::filesystem::path& path, RunConfig& config) {
-  try {
-    config.validate();
-  } catch (const Error& error) {
-    throw Error(error.code(), path.string() + ": " + error.what());
-  }
-}
-
 }  // namespace
 
 std::vector<Field> DataConfig::fields() {
@@ -180,6 +173,9 @@ std::vector<Field> TrainingConfig::fields() {
       Field("init_hash", &init_hash,
             "hash that the weights of `init` must have; empty: whatever they are, and the run writes "
             "it down"),
+      Field("tensorboard", &tensorboard,
+            "whether what metrics.jsonl holds is written for TensorBoard too, with histograms of "
+            "halting"),
   };
 }
 
@@ -279,18 +275,23 @@ void RunConfig::validate() {
 
 RunConfig load_run_config(const std::filesystem::path& path,
                           const std::vector<std::string>& overrides,
-                          const std::filesystem::path& resumed) {
+                          const std::filesystem::path& resumed, SettingPlaces* places) {
   RunConfig config;
-  read_with_init(
-      config, [&] { read_toml(path, overrides, config.sections()); }, path.string(), resumed);
-  validate_at(path, config);
+  const auto sections = config.sections();
+  auto found = read_with_init(
+      config, [&] { return read_toml(path, overrides, sections); }, path.string(), resumed);
+  check_together(found, sections, path.string(), [&] { config.validate(); });
+  if (places != nullptr) {
+    *places = std::move(found);
+  }
   return config;
 }
 
 RunConfig load_stored_run(const std::filesystem::path& path) {
   RunConfig config;
-  read_toml(path, {}, config.sections());
-  validate_at(path, config);
+  const auto sections = config.sections();
+  const auto places = read_toml(path, {}, sections);
+  check_together(places, sections, path.string(), [&] { config.validate(); });
   return config;
 }
 

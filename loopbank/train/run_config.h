@@ -42,6 +42,7 @@ struct TrainingConfig {
   double rank_timeout = 300.0;          ///< seconds that a rank waits for the others
   std::string init{};       ///< folder of the model whose weights the run starts from (run_init.h)
   std::string init_hash{};  ///< of these weights; the run fills it in
+  bool tensorboard = true;              ///< whether TensorBoard's event files are written
   std::vector<Field> fields();
   bool operator==(const TrainingConfig&) const = default;
 
@@ -108,9 +109,11 @@ struct RunConfig {
 /// @param overrides  `section.key=value` texts, applied last
 /// @param resumed    the folder of the run that goes on, if one does: its run.toml then stands in for
 ///                   the model that it started from
+/// @param places     gets where each setting was given, for errors that come later
 [[nodiscard]] RunConfig load_run_config(const std::filesystem::path& path,
                                         const std::vector<std::string>& overrides = {},
-                                        const std::filesystem::path& resumed = {});
+                                        const std::filesystem::path& resumed = {},
+                                        SettingPlaces* places = nullptr);
 /// The run.toml that a run wrote: whole as it stands.
 [[nodiscard]] RunConfig load_stored_run(const std::filesystem::path& path);
 [[nodiscard]] std::string to_toml(const RunConfig& config);

@@ -147,25 +147,25 @@ ModelConfig model_from_init(const ModelConfig& found, const ModelConfig& wanted,
   return model;
 }
 
-void read_with_init(RunConfig& config, const std::function<void()>& read, const std::string& where,
-                    const fs::path& resumed) {
-  read();
+SettingPlaces read_with_init(RunConfig& config, const std::function<SettingPlaces()>& read,
+                             const std::string& where, const fs::path& resumed) {
+  auto places = read();
   const auto init = config.training.init;
   if (init.empty()) {
-    return;
+    return places;
   }
   const auto run = resumed / "run.toml";
   try {
     if (!resumed.empty() && fs::exists(run)) {
       const auto stored = load_stored_run(run).model;
       config.model = stored;
-      read();
+      places = read();
       config.model = resumed_model(stored, config.model);
     } else {
       const auto found = config_of_init(init);
       config.model = found;
       config.model.quantization_bits = 0;
-      read();
+      places = read();
       config.model = model_from_init(found, config.model, init);
     }
   } catch (const Error& error) {
@@ -175,6 +175,7 @@ void read_with_init(RunConfig& config, const std::function<void()>& read, const 
     }
     throw;
   }
+  return places;
 }
 
 std::string start_from_init(LanguageModel& model, const TrainingConfig& training) {

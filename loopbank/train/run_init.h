@@ -31,8 +31,9 @@ namespace loopbank {
 /// @param resumed  as in load_run_config
 /// @throws Error kConfig naming every key of [model] that differs; kCheckpoint for a folder without a
 ///   model; and whatever `read` throws
-void read_with_init(RunConfig& config, const std::function<void()>& read, const std::string& where,
-                    const std::filesystem::path& resumed = {});
+/// @return where each setting was given
+SettingPlaces read_with_init(RunConfig& config, const std::function<SettingPlaces()>& read,
+                             const std::string& where, const std::filesystem::path& resumed = {});
 
 /// The model that a run trains which starts from another one.
 /// @param found   config of the model to start from, validated

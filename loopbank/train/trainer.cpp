@@ -110,9 +110,10 @@ class Run {
     });
   }
 
-  void write_row(const nlohmann::ordered_json& row) {
+  void write_row(const nlohmann::ordered_json& row,
+                 const std::vector<EventHistogram>& histograms = {}) {
     if (metrics_) {
-      metrics_->write(row);
+      metrics_->write(row, histograms);
     }
   }
 
@@ -145,7 +146,8 @@ class Run {
       }
       data_.tokenizer.save(options_.out / "tokenizer.json");
       write_file_atomically(options_.out / "run.toml", to_toml(config_), ErrorCode::kCheckpoint);
-      metrics_.emplace(options_.out / "metrics.jsonl", found.usable ? state_.step : -1);
+      metrics_.emplace(options_.out / "metrics.jsonl", found.usable ? state_.step : -1,
+                       config_.training.tensorboard);
       alarm_.replay(options_.out / "metrics.jsonl");
     });
   }
@@ -288,7 +290,7 @@ class Run {
     state_.validation_step = state_.step;
     state_.validation_loss = last_validation_.loss;
     state_.validation_bpb = last_validation_.bpb;
-    write_row(to_json(last_validation_));
+    write_row(to_json(last_validation_), last_validation_.halting);
   }
 
   void evaluate() {

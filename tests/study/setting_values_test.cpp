@@ -227,7 +227,7 @@ TEST(SettingValues, SeedsAreDifferent) {
                              (void)load_study_config(
                                  directory.write("own.toml", "[study]\nseeds = [3, 4, 3]\n"));
                            }),
-                  "study: \"seeds\" expects different whole numbers, got 3, 4, 3.");
+                  "own.toml:2: \"seeds\" expects different whole numbers, got 3, 4, 3.");
 }
 
 }  // namespace
