@@ -12,94 +12,17 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/json.h"
 #include "loopbank/tokenize/byte_alphabet.h"
+#include "loopbank/tokenize/json_part.h"
 
 namespace loopbank {
 namespace {
 
 using Kind = PreTokenizerStep::Kind;
 
-constexpr const char* kTopLevel = "top level";
-
-/// A value in the file and the way to it, such as `model.vocab`.
-class Part {
- public:
-  Part(const nlohmann::json& json, std::string path, const std::string& where)
-      : json_(&json), path_(std::move(path)), where_(&where) {}
-
-  [[nodiscard]] const nlohmann::json& json() const { return *json_; }
-  [[nodiscard]] const std::string& where() const { return *where_; }
-
-  template <typename... Args>
-  [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) const {
-    fail(ErrorCode::kData, "{}: {}: {}.", *where_, path_,
-         fmt::format(format, std::forward<Args>(args)...));
-  }
-
-  /// Whether the key is there with a value other than null.
-  [[nodiscard]] bool has(const char* key) const {
-    expect_object();
-    const auto found = json_->find(key);
-    return found != json_->end() && !found->is_null();
-  }
-  [[nodiscard]] Part at(const char* key) const {
-    expect_object();
-    const auto found = json_->find(key);
-    if (found == json_->end()) {
-      refuse("expected the key \"{}\", got none of that name", key);
-    }
-    return {*found, path_ == kTopLevel ? key : path_ + "." + key, *where_};
-  }
-  [[nodiscard]] std::vector<Part> items() const {
-    if (!json_->is_array()) {
-      refuse("expected a list, got {}", show_json(*json_));
-    }
-    std::vector<Part> parts;
-    parts.reserve(json_->size());
-    for (size_t i = 0; i < json_->size(); ++i) {
-      parts.emplace_back((*json_)[i], fmt::format("{}[{}]", path_, i), *where_);
-    }
-    return parts;
-  }
-  [[nodiscard]] const std::string& text() const {
-    if (!json_->is_string()) {
-      refuse("expected a string, got {}", show_json(*json_));
-    }
-    return json_->get_ref<const std::string&>();
-  }
-  [[nodiscard]] bool flag(const char* key, bool otherwise) const {
-    return has(key) ? flag(key) : otherwise;
-  }
-  [[nodiscard]] bool flag(const char* key) const {
-    const auto part = at(key);
-    if (!part.json().is_boolean()) {
-      part.refuse("expected true or false, got {}", show_json(part.json()));
-    }
-    return part.json().get<bool>();
-  }
-  /// Refuses a value that this program would have to ignore.
-  void expect_off(const char* key) const {
-    static const std::array<nlohmann::json, 3> kOff = {false, "", 0.0};
-    if (has(key) && std::find(kOff.begin(), kOff.end(), json_->at(key)) == kOff.end()) {
-      at(key).refuse("expected it to be off, got {}: it is not supported",
-                     show_json(json_->at(key)));
-    }
-  }
-  void expect_object() const {
-    if (!json_->is_object()) {
-      refuse("expected an object, got {}", show_json(*json_));
-    }
-  }
-
- private:
-  const nlohmann::json* json_;
-  std::string path_;
-  const std::string* where_;
-};
-
 /// Reads one file; each function fills its part of the definition.
 class Parser {
  public:
-  explicit Parser(const Part& root) : root_(root) {}
+  explicit Parser(const JsonPart& root) : root_(root) {}
 
   TokenizerDefinition read() {
     const auto model = root_.at("model");
@@ -119,7 +42,7 @@ class Parser {
   }
 
  private:
-  static void expect_bpe(const Part& model) {
+  static void expect_bpe(const JsonPart& model) {
     // Older files leave the type out; only BPE has merges.
     if (model.has("type") || !model.has("merges")) {
       const auto type = model.at("type");
@@ -144,9 +67,9 @@ class Parser {
   }
 
   /// model.vocab and added_tokens together name each id once.
-  void read_tokens(const Part& vocab) {
+  void read_tokens(const JsonPart& vocab) {
     vocab.expect_object();
-    std::vector<Part> added;
+    std::vector<JsonPart> added;
     if (root_.has("added_tokens")) {
       added = root_.at("added_tokens").items();
     }
@@ -163,7 +86,7 @@ class Parser {
     definition_.tokens.resize(num_tokens);
     spellings_.resize(num_tokens);
     for (const auto& [spelling, id] : vocab.json().get_ref<const nlohmann::json::object_t&>()) {
-      const Part part(id, "model.vocab", root_.where());
+      const JsonPart part(id, "model.vocab", root_.where());
       auto bytes = bytes_of_spelling(spelling);
       if (added_contents.contains(spelling)) {
         bytes = spelling;  // added tokens stand in the text as they are written
@@ -179,7 +102,7 @@ class Parser {
     }
   }
 
-  void read_added_token(const Part& part) {
+  void read_added_token(const JsonPart& part) {
     for (const char* key : {"single_word", "lstrip", "rstrip"}) {
       part.expect_off(key);
     }
@@ -201,7 +124,7 @@ class Parser {
 
   /// Checks that the id is one of [0, number of tokens) and no other token has it. Then none is
   /// left out either.
-  TokenId claim_id(const Part& part, const std::string& spelling) {
+  TokenId claim_id(const JsonPart& part, const std::string& spelling) {
     const auto& json = part.json();
     const auto limit = definition_.tokens.size();
     if (!json.is_number_integer() || json < 0 || json >= limit) {
@@ -217,7 +140,7 @@ class Parser {
     return json.get<TokenId>();
   }
 
-  void read_merges(const Part& merges) {
+  void read_merges(const JsonPart& merges) {
     std::unordered_set<uint64_t> pairs;
     for (const auto& part : merges.items()) {
       const auto [left, right] = halves_of(part);
@@ -233,7 +156,7 @@ class Parser {
   }
 
   /// `"a b"` or `["a", "b"]`.
-  static std::pair<std::string, std::string> halves_of(const Part& part) {
+  static std::pair<std::string, std::string> halves_of(const JsonPart& part) {
     if (part.json().is_array() && part.json().size() == 2) {
       const auto items = part.items();
       return {items[0].text(), items[1].text()};
@@ -249,7 +172,7 @@ class Parser {
                 show_json(part.json()));
   }
 
-  [[nodiscard]] TokenId id_of(const Part& merge, const std::string& spelling) const {
+  [[nodiscard]] TokenId id_of(const JsonPart& merge, const std::string& spelling) const {
     const auto found = ids_.find(spelling);
     if (found == ids_.end()) {
       merge.refuse("expected tokens of model.vocab, got {}", show_json(spelling));
@@ -276,7 +199,7 @@ class Parser {
     }
   }
 
-  static PreTokenizerStep read_step(const Part& part) {
+  static PreTokenizerStep read_step(const JsonPart& part) {
     const auto type = part.at("type");
     if (type.text() == "ByteLevel") {
       return {.kind = Kind::kByteLevel,
@@ -295,7 +218,7 @@ class Parser {
         show_json(type.json()));
   }
 
-  static PreTokenizerStep read_split(const Part& part) {
+  static PreTokenizerStep read_split(const JsonPart& part) {
     const auto behavior = part.at("behavior");
     if (behavior.text() != "Isolated") {
       behavior.refuse("expected \"Isolated\", got {}: it is not supported",
@@ -311,7 +234,7 @@ class Parser {
     return {.kind = Kind::kSplit, .pattern = text.text(), .pattern_is_text = is_text};
   }
 
-  Part root_;
+  JsonPart root_;
   TokenizerDefinition definition_;
   std::unordered_map<std::string, TokenId> ids_;  // of model.vocab, by spelling
   std::vector<const std::string*> spellings_;     // who has claimed each id
@@ -322,7 +245,7 @@ class Parser {
 TokenizerDefinition parse_tokenizer_json(std::string_view text, const std::string& where) {
   const auto json = parse_json(
       text, where, {.expected = "JSON to its end", .remedy = "The file may be truncated."});
-  return Parser(Part(json, kTopLevel, where)).read();
+  return Parser(JsonPart(json, JsonPart::kTopLevel, where)).read();
 }
 
 }  // namespace loopbank
