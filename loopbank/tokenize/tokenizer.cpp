@@ -59,9 +59,7 @@ std::string vocabulary_hash(const TokenizerDefinition& definition) {
     canonical += fmt::format("added {} {}\n", added.id, added.special);
   }
   for (const auto& step : definition.pre_tokenizer) {
-    canonical += fmt::format("step {} {} {} {} {} {} {}\n", static_cast<int>(step.kind),
-                             step.add_prefix_space, step.use_regex, step.individual_digits,
-                             step.pattern_is_text, step.pattern.size(), step.pattern);
+    canonical += canonical_text(step);
   }
   canonical += fmt::format("ignore_merges {}\n", definition.ignore_merges);
   return format_hash(hash_of(canonical));
@@ -160,7 +158,7 @@ struct Tokenizer::Impl {
         added_tokens(definition),
         hash(vocabulary_hash(definition)),
         bytes_alone(definition.merges.empty() && !definition.ignore_merges &&
-                    !pre_tokenizer.adds_spaces()) {
+                    pre_tokenizer.keeps_text()) {
     if (definition.ignore_merges) {
       for (size_t id = 0; id < definition.tokens.size(); ++id) {
         whole_words.emplace(definition.tokens[id], static_cast<TokenId>(id));
@@ -194,7 +192,7 @@ struct Tokenizer::Impl {
   }
 
   /// Appends the ids of text between added tokens.
-  void append_text(std::string_view text, EncodingScratch& scratch,
+  void append_text(std::string_view text, bool at_start, EncodingScratch& scratch,
                    std::vector<TokenId>& ids) const {
     if (bytes_alone) {
       for (const char byte : text) {
@@ -202,7 +200,7 @@ struct Tokenizer::Impl {
       }
       return;
     }
-    pre_tokenizer.split(text, scratch.matcher,
+    pre_tokenizer.split(text, at_start, scratch.matcher,
                         [&](std::string_view word) { append_word(word, scratch, ids); });
   }
 
@@ -252,11 +250,11 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, bool parse_special
   auto scratch = impl_->scratch_pool.take();
   size_t from = 0;
   while (const auto found = impl_->added_tokens.find(text, from, parse_special)) {
-    impl_->append_text(text.substr(from, found->begin - from), *scratch, ids);
+    impl_->append_text(text.substr(from, found->begin - from), from == 0, *scratch, ids);
     ids.push_back(found->id);
     from = found->end;
   }
-  impl_->append_text(text.substr(from), *scratch, ids);
+  impl_->append_text(text.substr(from), from == 0, *scratch, ids);
   impl_->scratch_pool.give_back(std::move(scratch));
   return ids;
 }

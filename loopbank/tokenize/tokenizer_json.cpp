@@ -12,6 +12,7 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/json.h"
 #include "loopbank/tokenize/byte_alphabet.h"
+#include "loopbank/tokenize/pretokenizer_json.h"
 #include "loopbank/tokenize/json_part.h"
 
 namespace loopbank {
@@ -181,57 +182,12 @@ class Parser {
   }
 
   void read_pre_tokenizer() {
-    const auto part = root_.at("pre_tokenizer");
-    if (part.has("type") && part.at("type").text() == "Sequence") {
-      for (const auto& item : part.at("pretokenizers").items()) {
-        definition_.pre_tokenizer.push_back(read_step(item));
-      }
-    } else {
-      definition_.pre_tokenizer.push_back(read_step(part));
-    }
-    // Steps after ByteLevel would see the alphabet's characters instead of the text's.
+    definition_.pre_tokenizer = loopbank::read_pre_tokenizer(root_.at("pre_tokenizer"));
     const auto& steps = definition_.pre_tokenizer;
-    const auto first = std::find_if(steps.begin(), steps.end(),
-                                    [](const auto& step) { return step.kind == Kind::kByteLevel; });
-    if (first == steps.end() || first + 1 != steps.end()) {
-      part.refuse("expected one ByteLevel, as the last step, got {} in {} steps",
-                  first == steps.end() ? "none" : "an earlier one", steps.size());
+    if (std::none_of(steps.begin(), steps.end(),
+                     [](const auto& step) { return step.kind == Kind::kByteLevel; })) {
+      root_.at("pre_tokenizer").refuse("expected a ByteLevel, got none in {} steps", steps.size());
     }
-  }
-
-  static PreTokenizerStep read_step(const JsonPart& part) {
-    const auto type = part.at("type");
-    if (type.text() == "ByteLevel") {
-      return {.kind = Kind::kByteLevel,
-              .add_prefix_space = part.flag("add_prefix_space"),
-              .use_regex = part.flag("use_regex", true)};
-    }
-    if (type.text() == "Digits") {
-      return {.kind = Kind::kDigits, .individual_digits = part.flag("individual_digits")};
-    }
-    if (type.text() == "Split") {
-      return read_split(part);
-    }
-    type.refuse(
-        "expected \"ByteLevel\", \"Digits\", \"Split\" or a \"Sequence\" of them, got {}: "
-        "it is not supported",
-        show_json(type.json()));
-  }
-
-  static PreTokenizerStep read_split(const JsonPart& part) {
-    const auto behavior = part.at("behavior");
-    if (behavior.text() != "Isolated") {
-      behavior.refuse("expected \"Isolated\", got {}: it is not supported",
-                      show_json(behavior.json()));
-    }
-    part.expect_off("invert");
-    const auto pattern = part.at("pattern");
-    const bool is_text = !pattern.has("Regex");
-    const auto text = pattern.at(is_text ? "String" : "Regex");
-    if (text.text().empty()) {
-      text.refuse("expected a pattern, got an empty one");
-    }
-    return {.kind = Kind::kSplit, .pattern = text.text(), .pattern_is_text = is_text};
   }
 
   JsonPart root_;

@@ -5,42 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/tokenize/byte_alphabet.h"
+#include "loopbank/tokenize/pretokenizer_json.h"
 #include "loopbank/tokenize/tokenizer_json.h"
 
 namespace loopbank {
 namespace {
 
 using OrderedJson = nlohmann::ordered_json;
-using Kind = PreTokenizerStep::Kind;
-
-OrderedJson step_to_json(const PreTokenizerStep& step) {
-  switch (step.kind) {
-    case Kind::kDigits:
-      return {{"type", "Digits"}, {"individual_digits", step.individual_digits}};
-    case Kind::kSplit:
-      return {{"type", "Split"},
-              {"pattern", {{step.pattern_is_text ? "String" : "Regex", step.pattern}}},
-              {"behavior", "Isolated"},
-              {"invert", false}};
-    case Kind::kByteLevel:
-      break;
-  }
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", step.add_prefix_space},
-          {"trim_offsets", true},
-          {"use_regex", step.use_regex}};
-}
-
-OrderedJson pre_tokenizer_to_json(const std::vector<PreTokenizerStep>& steps) {
-  if (steps.size() == 1) {
-    return step_to_json(steps.front());
-  }
-  auto list = OrderedJson::array();
-  for (const auto& step : steps) {
-    list.push_back(step_to_json(step));
-  }
-  return {{"type", "Sequence"}, {"pretokenizers", list}};
-}
 
 /// How a token is spelled in model.vocab.
 std::vector<std::string> spell_tokens(const TokenizerDefinition& definition) {
@@ -102,7 +73,7 @@ std::string write_tokenizer_json(const TokenizerDefinition& definition) {
       "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
       "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n",
       added_tokens_to_json(definition).dump(),
-      pre_tokenizer_to_json(definition.pre_tokenizer).dump(), byte_level.dump());
+      write_pre_tokenizer(definition.pre_tokenizer).dump(), byte_level.dump());
   if (definition.ignore_merges) {  // readers older than the key stop at it
     text += "    \"ignore_merges\": true,\n";
   }
