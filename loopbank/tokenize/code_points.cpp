@@ -229,7 +229,7 @@ std::optional<CodePointSet> code_points_of(std::string_view property) {
 
 CodePointSet newer_code_points(std::string_view category) {
   if (category == "Han") {
-    return CodePointSet({{0x2EBF0, 0x2EE5D}, {0x31350, 0x323AF}});
+    return CodePointSet({{0x2B739, 0x2B739}, {0x2EBF0, 0x2EE5D}, {0x31350, 0x323AF}});
   }
   std::vector<CodePointRange> ranges;
   for (const auto& newer : kNewer) {

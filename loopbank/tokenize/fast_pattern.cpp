@@ -204,8 +204,9 @@ class FastTranslator {
     const size_t begin = at_;
     while (peek() != ']') {
       // A bracket within a class is a class of its own to Oniguruma, && an intersection.
-      if (at_end() || peek() == '[' || pattern_.substr(at_).starts_with("&&") ||
-          (peek() == '-' && at_ != begin)) {
+      const auto rest = pattern_.substr(at_);
+      if (at_end() || peek() == '[' || rest.starts_with("&&") ||
+          (peek() == '-' && at_ != begin && !rest.starts_with("-]"))) {
         return std::nullopt;
       }
       const bool begins_with_minus = peek() == '-';
@@ -216,8 +217,6 @@ class FastTranslator {
       if (peek() == '-' && !pattern_.substr(at_).starts_with("-]")) {
         ++at_;
         item = range_from(*item);
-      } else if (skip("-")) {  // the last sign of the class is itself
-        item->inside += "\\x{2d}";
       }
       if (!item) {
         return std::nullopt;

@@ -5,10 +5,8 @@
 /// here: nested classes and && within them, \h for hexadecimal digits, ^ and $ at line borders,
 /// (?m) for a dot that matches line feeds, look-behind, matches of nothing. A pattern whose meaning
 /// is certain to be the same in PCRE2 runs there, which is several times as fast
-/// (tokenize/fast_pattern.h). Letters, marks, numbers, punctuation and symbols (\p{..} by general
-/// category, and \p{Han}) are those of Unicode 16; \w, \d, \b, POSIX brackets and other properties
-/// follow the installed Oniguruma (14 in 6.9.8, 15.1 in 6.9.9): characters that are newer than it
-/// are none of these.
+/// (tokenize/fast_pattern.h). Characters have the properties of Unicode 16 where
+/// tokenize/oniguruma_pattern.h says so.
 
 #include <cstddef>
 #include <memory>
@@ -90,9 +88,11 @@ class Regex {
   std::unique_ptr<Oniguruma> slow_;  // where there is no fast one
 };
 
-/// Backtracking steps within one match and within one search; and places to go back to.
-inline constexpr unsigned long kMaxMatchSteps = 10'000'000;  // as in `tokenizers`
-inline constexpr unsigned long kMaxSearchSteps = 200'000'000;
-inline constexpr unsigned int kMaxMatchStack = 16'000'000;  // 40 bytes each
+/// Backtracking steps within one match, as in `tokenizers`; within one search, and for each byte of
+/// the text more; and places to go back to, of some 40 bytes each.
+inline constexpr unsigned long kMaxMatchSteps = 10'000'000;
+inline constexpr unsigned long kMaxSearchSteps = 50'000'000;
+inline constexpr unsigned long kMaxStepsPerByte = 1000;
+inline constexpr unsigned int kMaxMatchStack = 16'000'000;
 
 }  // namespace loopbank

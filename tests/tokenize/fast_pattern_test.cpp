@@ -63,21 +63,19 @@ void expect_equal_matches(const Regex& fast, const Regex& slow, const std::strin
                      << text.size();
 }
 
-/// Every character of Unicode alone, between line borders that cut it from the next, and next to
-/// one character of each class.
+/// Every character alone, and next to one of each kind. Of the planes that hold nothing yet and of
+/// Chinese a sample: whole classes are compared where they are made.
 TEST(FastPattern, EqualsOnigurumaOnEveryCharacter) {
   std::string alone;
   std::string in_pairs;
   for (char32_t point = 0; point <= 0x10FFFF; ++point) {
-    if (point >= 0xD800 && point <= 0xDFFF) {
+    if ((point >= 0xD800 && point <= 0xDFFF) || (point > 0x32400 && point % 128 != 0)) {
       continue;
     }
     append_utf8(alone, point);
     alone += '\n';
-    // Of the planes of Chinese characters a sample, after the first.
-    if (point < 0x3100 || (point >= 0xA000 && point < 0xAC00) || point % 64 == 0 ||
-        (point >= 0xF900 && point < 0x20000)) {
-      for (const char* neighbour : {"a", "B", "'", "s", "1", " ", "\n", "!", "\xCC\x81"}) {
+    if (point < 0x3100 || point % 32 == 0) {
+      for (const char* neighbour : {"a", "B", "'", "s", "1", " ", "!", "\xCC\x81"}) {
         in_pairs += neighbour;
         append_utf8(in_pairs, point);
       }
@@ -217,10 +215,10 @@ TEST(FastPattern, EqualsOnigurumaForRandomPatterns) {
   int num_fast = 0;
   for (int round = 0; round < 3000; ++round) {
     const auto pattern = RandomPattern(random).alternatives(2);
-    const Regex fast(pattern);
-    if (!fast.is_fast()) {
+    if (!pcre2_equivalent(pattern)) {
       continue;
     }
+    const Regex fast(pattern);
     ++num_fast;
     const Regex slow(pattern, RegexEngine::kOniguruma);
     for (int i = 0; i < 4; ++i) {
