@@ -2,24 +2,17 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "loopbank/tokenize/characters.h"
+#include "loopbank/tokenize/code_points.h"
 
 namespace loopbank {
 namespace {
 
-bool ends_with_word_character(std::string_view text) {
-  if (text.empty()) {
-    return false;
-  }
-  size_t at = previous_character(text, text.size());
-  return is_word_character(read_character(text, at));
-}
-
-bool starts_with_word_character(std::string_view text) {
-  size_t at = 0;
-  return !text.empty() && is_word_character(read_character(text, at));
+bool is_word_character(std::optional<char32_t> character) {
+  return character && word_characters_of_step().contains(*character);
 }
 
 }  // namespace
@@ -98,7 +91,7 @@ bool AddedTokenFinder::take(std::string_view text, size_t done, const Match& mat
   const auto before = text.substr(0, match.begin);
   const auto behind = text.substr(match.end);
   if (pattern.single_word &&
-      (ends_with_word_character(before) || starts_with_word_character(behind))) {
+      (is_word_character(last_character(before)) || is_word_character(first_character(behind)))) {
     return false;
   }
   found = {match.begin, match.end, pattern.id, pattern.special};

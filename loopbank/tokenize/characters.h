@@ -1,42 +1,31 @@
 #pragma once
-/// Characters as Hugging Face `tokenizers` 0.22 sees them: what is white space, part of a word or a
-/// mark, their lower case, and the four normal forms.
+/// What normalizers and added tokens need of characters: white space at the ends of a text, marks,
+/// lower case and the four normal forms, as Hugging Face `tokenizers` 0.22 has them.
 ///
-/// Its parts follow Unicode 9 (normal forms, marks), 16 (words) and 17 (lower case); utf8proc, which
-/// knows one version, is corrected by tables of the characters between them. A character that
-/// utf8proc itself does not know yet has no properties.
+/// Its parts follow Unicode 9 (normal forms, marks) and 17 (lower case); utf8proc, which knows one
+/// version between them, is corrected by tables. Classes of characters that patterns and steps cut by
+/// are in code_points.h.
 
 #include <cstddef>
-#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace loopbank {
 
-/// The code point that starts at `at` of well-formed UTF-8; `at` moves behind it. Other bytes give
-/// some code point, and U+FFFD where they end too early.
-[[nodiscard]] uint32_t read_character(std::string_view text, size_t& at);
+/// The first or last character of any bytes; nothing where they are no UTF-8 there, or none.
+[[nodiscard]] std::optional<char32_t> first_character(std::string_view text);
+[[nodiscard]] std::optional<char32_t> last_character(std::string_view text);
 
-/// Start of the code point that ends before `end`, which is not 0.
-[[nodiscard]] size_t previous_character(std::string_view text, size_t end);
-
-void append_character(uint32_t code_point, std::string& text);
-
-/// Property White_Space.
-[[nodiscard]] bool is_white_space(uint32_t code_point);
-
-/// Letters, marks, digits, connectors and joiners: \w of UTS 18.
-[[nodiscard]] bool is_word_character(uint32_t code_point);
-
-/// General category Mark.
-[[nodiscard]] bool is_mark(uint32_t code_point);
-
-/// Bytes of white space at the start or the end of well-formed UTF-8.
+/// Bytes of white space (White_Space) at the start or the end.
 [[nodiscard]] size_t leading_white_space(std::string_view text);
 [[nodiscard]] size_t trailing_white_space(std::string_view text);
 
+/// General category Mark.
+[[nodiscard]] bool is_mark(char32_t code_point);
+
 /// Appends the lower case of one character, whatever stands around it.
-void append_lower_case(uint32_t code_point, std::string& text);
+void append_lower_case(char32_t code_point, std::string& text);
 
 enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 /// Well-formed UTF-8 in a normal form.

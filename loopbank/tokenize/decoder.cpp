@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "loopbank/tokenize/byte_alphabet.h"
-#include "loopbank/tokenize/characters.h"
 #include "loopbank/tokenize/normalizer.h"
 
 namespace loopbank {
@@ -109,7 +108,8 @@ bool is_joint(const DecoderStep& step) {
 }  // namespace
 
 bool only_byte_level(const std::vector<DecoderStep>& steps) {
-  return std::all_of(steps.begin(), steps.end(), is_joint);
+  return steps.empty() || (steps.front().kind == DecoderKind::kByteLevel &&
+                           std::all_of(steps.begin(), steps.end(), is_joint));
 }
 
 TokenTexts::TokenTexts(std::vector<std::string> spellings, const std::vector<bool>& verbatim,

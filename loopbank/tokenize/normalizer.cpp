@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "loopbank/support/utf8.h"
 #include "loopbank/tokenize/byte_alphabet.h"
 #include "loopbank/tokenize/characters.h"
+#include "loopbank/tokenize/code_points.h"
 
 namespace loopbank {
 namespace {
@@ -19,18 +21,18 @@ void rewrite_characters(Normalizer::Result& result, Write&& write) {
   size_t at = 0;
   while (at < result.text.size()) {
     const bool first = at == 0;
-    write(read_character(result.text, at), text);
+    write(next_code_point(result.text, at), text);
     result.starts_same = result.starts_same && !(first && text.empty());
   }
   result.text = std::move(text);
 }
 
 /// What SentencePiece's rules for translation drop, and what they make a space of.
-bool dropped_by_nmt(uint32_t c) {
+bool dropped_by_nmt(char32_t c) {
   return (c >= 0x1 && c <= 0x8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F ||
          c == 0x9F;
 }
-bool space_by_nmt(uint32_t c) {
+bool space_by_nmt(char32_t c) {
   switch (c) {
     case 0x9:
     case 0xA:
@@ -96,7 +98,8 @@ std::string Replacement::apply(std::string_view text, Regex::Matcher& matcher,
     done = end;
     if (starts_same != nullptr && begin == 0 && end > 0) {
       // What replaces a match has the place of its last character.
-      *starts_same = *starts_same && !content_.empty() && previous_character(text, end) == 0;
+      *starts_same =
+          *starts_same && !content_.empty() && count_code_points(text.substr(0, end)) == 1;
     }
   };
   if (regex_) {
@@ -149,9 +152,9 @@ void Normalizer::apply_step(size_t index, Result& result, Regex::Matcher& matche
       rewrite_characters(result, append_lower_case);
       break;
     case NormalizerKind::kStripAccents:
-      rewrite_characters(result, [](uint32_t c, std::string& text) {
+      rewrite_characters(result, [](char32_t c, std::string& text) {
         if (!is_mark(c)) {
-          append_character(c, text);
+          append_utf8(text, c);
         }
       });
       break;
@@ -170,9 +173,9 @@ void Normalizer::apply_step(size_t index, Result& result, Regex::Matcher& matche
       result.text = spell_bytes(result.text);
       break;
     case NormalizerKind::kNmt:
-      rewrite_characters(result, [](uint32_t c, std::string& text) {
+      rewrite_characters(result, [](char32_t c, std::string& text) {
         if (!dropped_by_nmt(c)) {
-          append_character(space_by_nmt(c) ? ' ' : c, text);
+          append_utf8(text, space_by_nmt(c) ? U' ' : c);
         }
       });
       break;

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "loopbank/support/json.h"
-#include "loopbank/tokenize/characters.h"
+#include "loopbank/support/utf8.h"
 
 namespace loopbank {
 namespace {
@@ -82,11 +82,7 @@ void read_replacement(const JsonPart& part, Step& step) {
 }
 
 std::string read_one_character(const JsonPart& part) {
-  size_t at = 0;
-  if (!part.text().empty()) {
-    (void)read_character(part.text(), at);
-  }
-  if (at == 0 || at != part.text().size()) {
+  if (count_code_points(part.text()) != 1) {
     part.refuse("expected one character, got {}", show_json(part.json()));
   }
   return part.text();

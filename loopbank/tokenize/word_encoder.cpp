@@ -8,7 +8,7 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/tokenize/byte_alphabet.h"
-#include "loopbank/tokenize/characters.h"
+#include "loopbank/tokenize/code_points.h"
 
 namespace loopbank {
 namespace {
@@ -139,7 +139,7 @@ void WordEncoder::append_characters(std::string_view word, std::vector<TokenId>&
   std::string changed;
   for (size_t at = 0; at < word.size();) {
     const size_t begin = at;
-    (void)read_character(word, at);
+    (void)next_code_point(word, at);
     auto symbol = word.substr(begin, at - begin);
     const bool prefixed = begin > 0 && !bpe.continuing_subword_prefix.empty();
     const bool suffixed = at == word.size() && !bpe.end_of_word_suffix.empty();

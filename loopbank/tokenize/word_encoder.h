@@ -53,8 +53,8 @@ class WordEncoder {
   BpeMerger merger_;
   std::array<TokenId, 256> byte_ids_{};
   std::array<TokenId, 256> fallback_ids_{};  // of <0x00> to <0xFF>
-  TokensByText tokens_;       // of model.vocab, where words are text
-  TokensByText whole_words_;  // where merges are ignored for them
+  TokensByText tokens_;                      // of model.vocab, where words are text
+  TokensByText whole_words_;                 // where merges are ignored for them
 };
 
 /// The token of each byte of a byte-level vocabulary; -1 where none has it.
