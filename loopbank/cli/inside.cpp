@@ -80,7 +80,7 @@ void print_table(const char* title, const std::vector<Cells>& rows) {
 }
 
 void print_layers(const Inside& inside) {
-  std::vector<Cells> loops = {{"layer", "n", "+-", "P_t, t = 1..N", "softplus(alpha_t)"}};
+  std::vector<Cells> loops = {{"layer", "n", "+-", "P_t, t = 1..N", "scale s_t"}};
   std::vector<Cells> states = {
       {"layer", "|h^(t)| / sqrt D, t = 0..N", "relative change, t = 1..N"}};
   std::vector<Cells> gates = {{"layer", "local, t = 1..N", "+-", "global, t = 1..N", "+-"}};

@@ -222,9 +222,13 @@ std::vector<Field> EvaluationConfig::fields() {
 }
 
 std::vector<Section> RunConfig::sections() {
-  return {{"model", model.fields()},       {"data", data.fields()},
-          {"training", training.fields()}, {"optimizer", optimizer.fields()},
-          {"schedule", schedule.fields()}, {"evaluation", evaluation.fields()}};
+  auto all = model.sections();
+  all.insert(all.end(), {{"data", data.fields()},
+                         {"training", training.fields()},
+                         {"optimizer", optimizer.fields()},
+                         {"schedule", schedule.fields()},
+                         {"evaluation", evaluation.fields()}});
+  return all;
 }
 
 void RunConfig::validate() {
@@ -252,7 +256,11 @@ RunConfig load_run_config(const std::filesystem::path& path,
 
 std::string to_toml(const RunConfig& config) {
   auto copy = config;
-  return write_toml(copy.sections());
+  auto all = copy.sections();
+  std::erase_if(all, [&](const Section& section) {
+    return section.name == "model.rope_scaling" && !copy.model.rope_scaling.is_scaled();
+  });
+  return write_toml(all);
 }
 
 ForwardOptions TrainingConfig::forward_options() const {

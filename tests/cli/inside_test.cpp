@@ -70,8 +70,8 @@ TEST_F(InsideProgram, PeopleReadTables) {
   const auto result = inside({"corpus.jsonl"});
   ASSERT_EQ(result.status, 0) << result.err;
   for (const auto* part : {"model on corpus.jsonl: ", "rows of 32; 2 layers, up to 2 loops",
-                           "Expected loops n", "softplus(alpha_t)", "State", "Memory gates",
-                           "names", "function words", "BPB", "Most and fewest expected loops"}) {
+                           "Expected loops n", "scale s_t", "State", "Memory gates", "names",
+                           "function words", "BPB", "Most and fewest expected loops"}) {
     expect_contains(result.out, part);
   }
 }
