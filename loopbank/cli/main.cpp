@@ -102,6 +102,8 @@ int run(int argc, char** argv) {
   add_plan(app);
   add_match(app);
   add_quantize(app);
+  add_import(app);
+  add_export(app);
   add_data(app);
   add_study(app);
   add_bench(app);
