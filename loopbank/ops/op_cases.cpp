@@ -192,7 +192,7 @@ class Cases {
   }
 
   void attention() {
-    const int64_t head = s_.D / s_.H;
+    const int64_t head = s_.head_size();
     const auto angles = rotary_table(0, s_.T, head, kRotaryBase, device_);
     const AttentionHeads heads{.query = s_.H, .key = s_.H_kv};
     add(
@@ -202,12 +202,12 @@ class Cases {
           return self_attention(in[0], heads, angles,
                                 {.query_weight = in[1], .key_weight = in[2], .eps = kEps});
         },
-        low(s_.D), 2.0 * product({s_.B, s_.H, s_.T, s_.T + 1, head}));
+        low(s_.H * head), 2.0 * product({s_.B, s_.H, s_.T, s_.T + 1, head}));
   }
 
   /// What imported models have in attention.
   void attention_of_imported() {
-    const int64_t head = s_.D / s_.H;
+    const int64_t head = s_.head_size();
     const int64_t columns = (s_.H + 2 * s_.H_kv) * head;
     const double flops = 2.0 * product({s_.B, s_.H, s_.T, s_.T + 1, head});
     const auto angles = rotary_table(0, s_.T, head, kRotaryBase, device_);
@@ -218,13 +218,13 @@ class Cases {
         [angles, heads](const auto& in) {
           return self_attention(in[0], heads, angles, {in[1], in[2], kEps, NormPlace::kBefore});
         },
-        low(s_.D), flops);
+        low(s_.H * head), flops);
     add(
         "self_attention_no_norm", {low(columns)},
         [angles, heads](const auto& in) {
           return self_attention(in[0], heads, angles, {{}, {}, 0.0, NormPlace::kNone});
         },
-        low(s_.D), flops);
+        low(s_.H * head), flops);
     add(
         "add_biases",
         {low(columns), normal({s_.H * head}, at::kFloat), normal({2 * s_.H_kv * head}, at::kFloat)},
