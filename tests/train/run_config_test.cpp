@@ -65,6 +65,25 @@ TEST(RunConfig, ReadsWhatTheFileSaysAndKeepsDefaults) {
   EXPECT_EQ(config.schedule.peak_rate, 1e-3);
 }
 
+TEST(RunConfig, RotaryScalingIsATableOfTheModel) {
+  const TestDirectory directory;
+  const auto path = directory.write(
+      "run.toml", std::string(kRun) + "[model.rope_scaling]\nrope_type = \"linear\"\nfactor = 2\n");
+  const auto config = load_run_config(path);
+  EXPECT_EQ(config.model.rope_scaling, (RopeScaling{.rope_type = "linear", .factor = 2.0}));
+  EXPECT_EQ(load_run_config(path, {"model.rope_scaling.factor=4"}).model.rope_scaling.factor, 4.0);
+  EXPECT_EQ(load_run_config(directory.write("again.toml", to_toml(config))).model, config.model);
+  // Where angles are not scaled nothing is said of it, and a key without effect is refused.
+  EXPECT_EQ(to_toml(load_run_config(directory.write("plain.toml", kRun))).find("rope_scaling"),
+            std::string::npos);
+  EXPECT_NE(override_refusal({"model.rope_scaling.factor=4"})
+                .find("model.rope_scaling: \"factor\" expects its default, 1.0, where "
+                      "\"rope_type\" is \"default\""),
+            std::string::npos);
+  EXPECT_NE(override_refusal({"model.rope_scaling.factr=4"}).find("Did you mean \"factor\"?"),
+            std::string::npos);
+}
+
 TEST(RunConfig, ComesBackFromItsOwnToml) {
   const TestDirectory directory;
   auto config = load_run_config(directory.write("run.toml", kRun));
