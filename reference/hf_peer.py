@@ -110,7 +110,7 @@ class Exported:
         folder.mkdir()
         self.path = self.export("fp32")
         self.model = self.open(self.path)
-        self.tokenizer = AutoTokenizer.from_pretrained(self.path)
+        self.tokenizer = AutoTokenizer.from_pretrained(self.path, trust_remote_code=True)
         self.end = self.tokenizer.eos_token_id
 
     def export(self, dtype: str, *options: str) -> Path:
@@ -288,6 +288,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=50)
     arguments = parser.parse_args()
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # the models are tiny
     trained = arguments.model or trained_models(arguments.program)
     arguments.data = arguments.data or DATA
     texts = [row["text"] for row in rows_of(Path(arguments.data) / "validation.jsonl")]

@@ -84,6 +84,7 @@ std::map<std::string, std::string> text_files(const fs::path& model, const Token
     const ordered_json roles = {{"bos_token", end}, {"eos_token", end}, {"pad_token", end}};
     ordered_json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                            {"model_max_length", longest_text},
+                           {"model_input_names", {"input_ids", "attention_mask"}},
                            {"clean_up_tokenization_spaces", false}};
     config.update(roles);
     files["tokenizer_config.json"] = config.dump(2) + "\n";

@@ -97,6 +97,7 @@ TEST(Export, WritesTheFilesThatTransformersReads) {
   const auto tokenizer = json_in(out / "tokenizer_config.json");
   EXPECT_EQ(tokenizer.at("tokenizer_class"), "PreTrainedTokenizerFast");
   EXPECT_EQ(tokenizer.at("model_max_length"), 20);
+  EXPECT_EQ(tokenizer.at("model_input_names"), json({"input_ids", "attention_mask"}));
   EXPECT_EQ(tokenizer.at("clean_up_tokenization_spaces"), false);
   for (const char* key : {"bos_token", "eos_token", "pad_token"}) {
     EXPECT_EQ(tokenizer.at(key), "<|endoftext|>") << key;
