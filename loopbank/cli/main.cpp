@@ -103,6 +103,7 @@ int run(int argc, char** argv) {
   add_match(app);
   add_quantize(app);
   add_import(app);
+  add_export(app);
   add_data(app);
   add_study(app);
   add_bench(app);
