@@ -70,12 +70,14 @@ void check_init(const TrainingConfig& training, const OptimizerConfig& optimizer
     return;
   }
   if (!training.init_hash.empty()) {
-    fail(ErrorCode::kConfig,
-         "training: \"init_hash\" expects \"init\", the folder of the model that has it, got none.");
+    fail(
+        ErrorCode::kConfig,
+        "training: \"init_hash\" expects \"init\", the folder of the model that has it, got none.");
   }
   if (optimizer.init_multiplier != 1.0 || optimizer.new_multiplier != 1.0) {
     fail(ErrorCode::kConfig,
-         "optimizer: \"init_multiplier\" and \"new_multiplier\" expect 1 in a run that starts from no "
+         "optimizer: \"init_multiplier\" and \"new_multiplier\" expect 1 in a run that starts from "
+         "no "
          "model (training.init), got {} and {}.",
          optimizer.init_multiplier, optimizer.new_multiplier);
   }
@@ -174,12 +176,14 @@ std::vector<Field> TrainingConfig::fields() {
       Field("rank_timeout", &rank_timeout,
             "seconds that a rank waits for the others before it gives them up")
           .range(1.0, kLongestTimeout),
-      Field("init", &init,
-            "folder of a model to start from, with its weights, its [model] and its tokenizer; loops "
-            "and memory that it lacks are added; empty: start from initial values"),
-      Field("init_hash", &init_hash,
-            "hash that the weights of `init` must have; empty: whatever they are, and the run writes "
-            "it down"),
+      Field(
+          "init", &init,
+          "folder of a model to start from, with its weights, its [model] and its tokenizer; loops "
+          "and memory that it lacks are added; empty: start from initial values"),
+      Field(
+          "init_hash", &init_hash,
+          "hash that the weights of `init` must have; empty: whatever they are, and the run writes "
+          "it down"),
   };
 }
 
