@@ -160,11 +160,12 @@ void read_with_init(RunConfig& config, const std::function<void()>& read, const 
   }
   const auto run = resumed / "run.toml";
   try {
-    if (!resumed.empty() && fs::exists(run)) {
-      const auto stored = load_stored_run(run).model;
-      config.model = stored;
+    const auto stored =
+        !resumed.empty() && fs::exists(run) ? load_stored_run(run) : RunConfig();
+    if (stored.training.init == init) {
+      config.model = stored.model;
       read();
-      config.model = resumed_model(stored, config.model);
+      config.model = resumed_model(stored.model, config.model);
     } else {
       const auto found = config_of_init(init);
       config.model = found;
