@@ -170,10 +170,9 @@ void run_study_command(const StudyFlags& flags) {
     set_log_level(LogLevel::kWarning);
   }
   const StudyOptions options{
-      .scale =
-          !flags.config.empty() ? std::filesystem::path(flags.config).stem().string()
-          : flags.init.empty()  ? flags.scale
-                                : "retrofit",
+      .scale = !flags.config.empty() ? std::filesystem::path(flags.config).stem().string()
+               : flags.init.empty()  ? flags.scale
+                                     : "retrofit",
       .parts = parts_of(flags),
       .out = flags.out,
       .systems = flags.systems,
@@ -227,9 +226,10 @@ void add_study(CLI::App& app) {
                            .choices({"demo", "small", "paper"}))
           ->capture_default_str();
   command
-      ->add_option("--init", flags->init,
-                   "Folder of a dense model that all systems start from, each given other loops and "
-                   "memory; without CONFIG: the systems of configs/study/retrofit.toml")
+      ->add_option(
+          "--init", flags->init,
+          "Folder of a dense model that all systems start from, each given other loops and "
+          "memory; without CONFIG: the systems of configs/study/retrofit.toml")
       ->excludes(scale);
   command->add_option("--out", flags->out,
                       "The study's folder; a stopped study continues, done systems are kept");

@@ -226,9 +226,10 @@ void add_train(CLI::App& app) {
                    "The run's TOML; data paths in it are relative to the current directory")
       ->required();
   command->add_option("--out", flags->out, "The run's folder")->required();
-  command->add_option("--init", flags->init,
-                      "Folder of a model to start from, with a fresh optimizer; loops and memory in "
-                      "[model] that it lacks are added");
+  command->add_option(
+      "--init", flags->init,
+      "Folder of a model to start from, with a fresh optimizer; loops and memory in "
+      "[model] that it lacks are added");
   command->add_option("--set", flags->overrides, "section.key=value, may be given several times")
       ->allow_extra_args(false);
   command->add_flag("--resume", flags->resume,

@@ -20,7 +20,8 @@ namespace {
 void add_loops(ModelConfig& config, const UpcycleOptions& options) {
   if (config.most_loops() > 0 && options.max_loops != config.max_loops) {
     fail(ErrorCode::kConfig,
-         "upcycle: expected a dense model (\"max_loops\" 0) to give loops to, got one with up to {}. "
+         "upcycle: expected a dense model (\"max_loops\" 0) to give loops to, got one with up to "
+         "{}. "
          "Leave its loops as they are: memory alone can be added.",
          config.most_loops());
   }

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-#include <nlohmann/json.hpp>
 
 #include "loopbank/study/page_data.h"
 #include "loopbank/support/progress.h"
@@ -110,8 +110,8 @@ Json groups_of(const ShownPart& source) {
     }
     if (!rows.empty()) {
       const bool retrofit = !source.part->init.empty() && std::string_view(name) == "paper";
-      groups.push_back({{"title", retrofit ? "Given to the dense model" : title},
-                        {"rows", std::move(rows)}});
+      groups.push_back(
+          {{"title", retrofit ? "Given to the dense model" : title}, {"rows", std::move(rows)}});
     }
   }
   return groups;

@@ -93,17 +93,17 @@ void StudyPart::prepare_data(int64_t seed) {
   const auto vocab_size = everyone_.front().run.model.vocab_size;
   const auto folder = (config_.is_text() ? directory_ : seed_folder(seed)) / "data";
   const auto lock = FolderLock::wait_to_hold(folder, ErrorCode::kData);
-  data_[seed] = config_.is_text()
-                    ? prepare_text_data(folder, {.folder = config_.text.folder,
-                                                 .tokenizer = config_.text.tokenizer,
-                                                 .vocab_size = vocab_size})
-                    : prepare_study_data(
-                          folder, {.benchmark = config_.benchmark_of(static_cast<uint64_t>(seed)),
-                                   .tokenizer = config_.is_retrofit()
-                                                    ? fs::path(config_.run.training.init) /
-                                                          "tokenizer.json"
-                                                    : fs::path(),
-                                   .vocab_size = vocab_size});
+  data_[seed] =
+      config_.is_text()
+          ? prepare_text_data(folder, {.folder = config_.text.folder,
+                                       .tokenizer = config_.text.tokenizer,
+                                       .vocab_size = vocab_size})
+          : prepare_study_data(
+                folder, {.benchmark = config_.benchmark_of(static_cast<uint64_t>(seed)),
+                         .tokenizer = config_.is_retrofit()
+                                          ? fs::path(config_.run.training.init) / "tokenizer.json"
+                                          : fs::path(),
+                         .vocab_size = vocab_size});
   tasks_[seed] = load_study_tasks(config_, columns_, data_[seed]);
 }
 

@@ -32,10 +32,22 @@ constexpr std::array<PaperSystem, 10> kPaperSystems = {{
     {"loop7", "Loop-7", "7 loops", 7, {}, nullptr, nullptr, {0.498, 0.832, 1.659}},
     {"isoflop", "IsoFLOP", nullptr, 0, {}, "loop3", "flops", {0.523, 0.780, 1.801}},
     {"isopar-m", "IsoPar-M", nullptr, 0, {}, "mem-g0", "parameters", {0.459, 0.823, 2.108}},
-    {"mem-gm3", "Mem (g0=-3)", "3 loops, memory (g0=-3)", 3, -3.0, nullptr, nullptr,
+    {"mem-gm3",
+     "Mem (g0=-3)",
+     "3 loops, memory (g0=-3)",
+     3,
+     -3.0,
+     nullptr,
+     nullptr,
      {0.472, 0.810, 1.619}},
     {"mem-g0", "Mem (g0=0)", "3 loops, memory", 3, 0.0, nullptr, nullptr, {0.481, 0.810, 1.662}},
-    {"mem-g3", "Mem (g0=3)", "3 loops, memory (g0=3)", 3, 3.0, nullptr, nullptr,
+    {"mem-g3",
+     "Mem (g0=3)",
+     "3 loops, memory (g0=3)",
+     3,
+     3.0,
+     nullptr,
+     nullptr,
      {0.511, 0.794, 1.616}},
     {"isoflop-m", "IsoFLOP-M", nullptr, 0, {}, "mem-g0", "flops", {0.535, 0.749, 1.761}},
 }};
@@ -136,7 +148,8 @@ class Builder {
   void derive(System& system, const std::string& target, const std::string& by, int depth) const {
     if (config_.is_retrofit()) {
       fail(ErrorCode::kConfig,
-           "study: expected systems that can start from {} (training.init), got {}, the dense baseline "
+           "study: expected systems that can start from {} (training.init), got {}, the dense "
+           "baseline "
            "of {}: a wider or deeper model would have to start anew. The control is isopar.",
            config_.run.training.init, system.name, target);
     }

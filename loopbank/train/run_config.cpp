@@ -71,12 +71,14 @@ void check_init(const TrainingConfig& training, const OptimizerConfig& optimizer
     return;
   }
   if (!training.init_hash.empty()) {
-    fail(ErrorCode::kConfig,
-         "training: \"init_hash\" expects \"init\", the folder of the model that has it, got none.");
+    fail(
+        ErrorCode::kConfig,
+        "training: \"init_hash\" expects \"init\", the folder of the model that has it, got none.");
   }
   if (optimizer.init_multiplier != 1.0 || optimizer.new_multiplier != 1.0) {
     fail(ErrorCode::kConfig,
-         "optimizer: \"init_multiplier\" and \"new_multiplier\" expect 1 in a run that starts from no "
+         "optimizer: \"init_multiplier\" and \"new_multiplier\" expect 1 in a run that starts from "
+         "no "
          "model (training.init), got {} and {}.",
          optimizer.init_multiplier, optimizer.new_multiplier);
   }

@@ -62,8 +62,8 @@ struct OptimizerConfig {
   double memory_multiplier = 1.0;       ///< learning rate of memory keys and values
   double router_multiplier = 1.0;       ///< learning rate of the routers
   double memory_gate_multiplier = 1.0;  ///< learning rate of the memory gates
-  double init_multiplier = 1.0;  ///< learning rate of what was taken from training.init
-  double new_multiplier = 1.0;   ///< learning rate of what was added to it
+  double init_multiplier = 1.0;         ///< learning rate of what was taken from training.init
+  double new_multiplier = 1.0;          ///< learning rate of what was added to it
   std::vector<Field> fields();
   bool operator==(const OptimizerConfig&) const = default;
 };

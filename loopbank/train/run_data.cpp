@@ -110,8 +110,7 @@ RunData open_run_data(const RunConfig& config, bool verify_checksums,
   if (!data.validation.empty()) {
     expect_there("validation", data.validation);
   }
-  auto tokenizer =
-      tokenizer_json == "bytes" ? Tokenizer::bytes() : Tokenizer::load(tokenizer_json);
+  auto tokenizer = tokenizer_json == "bytes" ? Tokenizer::bytes() : Tokenizer::load(tokenizer_json);
   if (resumed.empty()) {
     expect_tokenizer_of_init(config, tokenizer_json, tokenizer);
   }

@@ -21,10 +21,11 @@ namespace fs = std::filesystem;
 ModelConfig config_of_init(const std::string& init) {
   const auto path = fs::path(init) / "config.json";
   if (!fs::exists(path)) {
-    fail(ErrorCode::kCheckpoint,
-         "training: \"init\" expects the folder of a model, with config.json, model.safetensors and "
-         "tokenizer.json, got {}, where there is {}.",
-         init, fs::exists(init) ? "no config.json" : "nothing");
+    fail(
+        ErrorCode::kCheckpoint,
+        "training: \"init\" expects the folder of a model, with config.json, model.safetensors and "
+        "tokenizer.json, got {}, where there is {}.",
+        init, fs::exists(init) ? "no config.json" : "nothing");
   }
   return load_config(path);
 }
@@ -43,8 +44,8 @@ struct Additions {
   /// the scales of added loops start is said by neither.
   [[nodiscard]] bool covers(std::string_view key) const {
     return key == "ponder_weight" ||
-           (loops && (key == "max_loops" || key == "router_bias_init" ||
-                      key == "loop_scale_kind" || key.ends_with("loop_scale_init"))) ||
+           (loops && (key == "max_loops" || key == "router_bias_init" || key == "loop_scale_kind" ||
+                      key.ends_with("loop_scale_init"))) ||
            (memory && (key.ends_with("memory_slots") || key == "memory_gate_bias_init"));
   }
 };
@@ -113,7 +114,8 @@ FoundModel load_init(const TrainingConfig& training) {
   auto hash = hash_of_weights(model);
   if (!training.init_hash.empty() && hash != training.init_hash) {
     fail(ErrorCode::kCheckpoint,
-         "{}: expected the weights with hash {} (training.init_hash), got {}. Put them back or start "
+         "{}: expected the weights with hash {} (training.init_hash), got {}. Put them back or "
+         "start "
          "a new run.",
          training.init, training.init_hash, hash);
   }
@@ -123,8 +125,8 @@ FoundModel load_init(const TrainingConfig& training) {
 }  // namespace
 
 std::string init_setting(const std::string& init) {
-  return "training.init=" + nlohmann::json(init).dump(-1, ' ', false,
-                                                     nlohmann::json::error_handler_t::replace);
+  return "training.init=" +
+         nlohmann::json(init).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 ModelConfig model_from_init(const ModelConfig& found, const ModelConfig& wanted,
@@ -134,15 +136,17 @@ ModelConfig model_from_init(const ModelConfig& found, const ModelConfig& wanted,
   const Additions added(source, wanted);
   if (const auto list = differences(source, wanted, added); !list.empty()) {
     fail(ErrorCode::kConfig,
-         "training: \"init\" expects a model whose config agrees with [model], got {} with {}. Leave "
+         "training: \"init\" expects a model whose config agrees with [model], got {} with {}. "
+         "Leave "
          "these keys out to take the model's own.",
          init, fmt::join(list, ", "));
   }
-  auto model = upcycled_config(source, {.max_loops = added.loops ? wanted.max_loops : IntOrList(0),
-                                        .local_slots = added.memory ? wanted.local_memory_slots : 0,
-                                        .global_slots = added.memory ? wanted.global_memory_slots : 0,
-                                        .gate_init = wanted.memory_gate_bias_init,
-                                        .router_bias = wanted.router_bias_init});
+  auto model =
+      upcycled_config(source, {.max_loops = added.loops ? wanted.max_loops : IntOrList(0),
+                               .local_slots = added.memory ? wanted.local_memory_slots : 0,
+                               .global_slots = added.memory ? wanted.global_memory_slots : 0,
+                               .gate_init = wanted.memory_gate_bias_init,
+                               .router_bias = wanted.router_bias_init});
   model.ponder_weight = wanted.ponder_weight;
   return model;
 }
@@ -156,11 +160,12 @@ SettingPlaces read_with_init(RunConfig& config, const std::function<SettingPlace
   }
   const auto run = resumed / "run.toml";
   try {
-    if (!resumed.empty() && fs::exists(run)) {
-      const auto stored = load_stored_run(run).model;
-      config.model = stored;
+    const auto stored =
+        !resumed.empty() && fs::exists(run) ? load_stored_run(run) : RunConfig();
+    if (stored.training.init == init) {
+      config.model = stored.model;
       places = read();
-      config.model = resumed_model(stored, config.model);
+      config.model = resumed_model(stored.model, config.model);
     } else {
       const auto found = config_of_init(init);
       config.model = found;
@@ -171,7 +176,7 @@ SettingPlaces read_with_init(RunConfig& config, const std::function<SettingPlace
   } catch (const Error& error) {
     const std::string_view text = error.what();
     if (text.starts_with("training: ") || text.starts_with("upcycle: ")) {
-      throw Error(error.code(), fmt::format("{}: {}", where, text));
+      throw Error(error.code(), where + ": " + error.what());
     }
     throw;
   }

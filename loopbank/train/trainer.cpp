@@ -351,7 +351,7 @@ class Run {
   std::optional<RunLock> lock_;  // the first rank's
   LanguageModel model_;
   std::unique_ptr<BatchStep> step_;  // made once it is known where the weights come from
-  bool stop_agreed_ = false;  // by all ranks, in the last step
+  bool stop_agreed_ = false;         // by all ranks, in the last step
   BatchSampler sampler_;
   ForwardOptions forward_;
   std::optional<Validator> validator_;

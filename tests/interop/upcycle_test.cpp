@@ -64,7 +64,10 @@ std::vector<std::pair<std::string, UpcycleOptions>> additions() {
           {"local memory", {.max_loops = 2, .local_slots = 5}},
           {"global memory", {.max_loops = 1, .global_slots = 3}},
           {"open gates, more loops",
-           {.max_loops = 7, .local_slots = 4, .global_slots = 2, .gate_init = 3.0,
+           {.max_loops = 7,
+            .local_slots = 4,
+            .global_slots = 2,
+            .gate_init = 3.0,
             .router_bias = -3.0}}};
 }
 
@@ -170,9 +173,10 @@ TEST(Upcycle, RefusesWhatIsThereAlready) {
   const auto error = [](const ModelConfig& from, const UpcycleOptions& options) {
     return error_of(ErrorCode::kConfig, [&] { (void)upcycled_config(from, options); });
   };
-  expect_contains(error(config, {.max_loops = 3}),
-                  "upcycle: expected a dense model (\"max_loops\" 0) to give loops to, got one with "
-                  "up to 2.");
+  expect_contains(
+      error(config, {.max_loops = 3}),
+      "upcycle: expected a dense model (\"max_loops\" 0) to give loops to, got one with "
+      "up to 2.");
   expect_contains(error(dense_config(), {.local_slots = 4, .global_slots = 2}),
                   "upcycle: expected loops with 4 + 2 memory slots (only loops read memory), got "
                   "\"max_loops\" 0.");
@@ -191,7 +195,8 @@ TEST(Upcycle, RefusesWeightsThatDoNotFit) {
   LanguageModel model(wider);
   expect_contains(
       error_of(ErrorCode::kCheckpoint, [&] { fill_from(model, dense_model(dense_config()), 1); }),
-      "upcycle: expected a place for \"layers.0.block.feed_forward.gate.weight\" [48, 32] in the new "
+      "upcycle: expected a place for \"layers.0.block.feed_forward.gate.weight\" [48, 32] in the "
+      "new "
       "model, got [64, 32].");
 }
 

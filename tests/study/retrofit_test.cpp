@@ -78,8 +78,8 @@ TEST(Retrofit, SystemsAreTheModelWithLoopsAndMemory) {
     EXPECT_EQ(system.run.model.loop_scale_kind,
               system.run.model.most_loops() > 0 ? "linear" : "softplus");
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"isopar", "loop3", "loop7", "mem-g0", "loop1",
-                                             "memory"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"isopar", "loop3", "loop7", "mem-g0", "loop1", "memory"}));
   EXPECT_EQ(systems[0].label, "Dense, continued");
   EXPECT_EQ(systems[0].run.model, load_config(base / "config.json"));
   EXPECT_EQ(systems[3].run.model.local_memory_slots, 64);
@@ -92,17 +92,15 @@ TEST(Retrofit, WhatTheSolverDerivesAndWhatLoopsAlreadyIsRefused) {
   const auto base = write_base(directory.path() / "base");
   auto settings = small_training();
   settings.emplace_back("study.systems=[\"isoflop\"]");
-  expect_contains(error_of(ErrorCode::kConfig,
-                           [&] {
-                             (void)study_systems(retrofit_study_preset(base.string(), settings));
-                           }),
-                  "study: expected systems that can start from " + base.string() +
-                      " (training.init), got isoflop, the dense baseline of loop3");
-  const auto looped = write_base(directory.path() / "looped", /*loops=*/2);
   expect_contains(
       error_of(ErrorCode::kConfig,
-               [&] { (void)retrofit_study_preset(looped.string(), small_training()); }),
-      "study: expected a dense model to start from (training.init)");
+               [&] { (void)study_systems(retrofit_study_preset(base.string(), settings)); }),
+      "study: expected systems that can start from " + base.string() +
+          " (training.init), got isoflop, the dense baseline of loop3");
+  const auto looped = write_base(directory.path() / "looped", /*loops=*/2);
+  expect_contains(error_of(ErrorCode::kConfig,
+                           [&] { (void)retrofit_study_preset(looped.string(), small_training()); }),
+                  "study: expected a dense model to start from (training.init)");
 }
 
 TEST(Retrofit, EverySystemStartsAsTheModelAndIsComparedWithTheControl) {
@@ -156,9 +154,9 @@ TEST(Retrofit, AStudyGoesOnFromTheSameWeightsAlone) {
   LanguageModel other(model.config());
   other.parameters().initialize(/*seed=*/7);
   save_model(other, base);
-  expect_contains(error_of(ErrorCode::kConfig,
-                           [&] { (void)run_study(small_retrofit(base, out, {"isopar"})); }),
-                  "expected training.init_hash = ");
+  expect_contains(
+      error_of(ErrorCode::kConfig, [&] { (void)run_study(small_retrofit(base, out, {"isopar"})); }),
+      "expected training.init_hash = ");
 }
 
 }  // namespace

@@ -75,10 +75,11 @@ TEST(RunInit, EveryKeyThatDisagreesIsNamed) {
   const auto dense = write_dense(directory);
   const auto file =
       write_run(directory, dense, "hidden_size = 32\nrope_theta = 1e4\nmax_loops = 3");
-  const auto text =
-      error_of(ErrorCode::kConfig, [&] { (void)load_run_config(file); });
-  expect_contains(text, file.string() + ": training: \"init\" expects a model whose config agrees "
-                                        "with [model], got " + dense.string());
+  const auto text = error_of(ErrorCode::kConfig, [&] { (void)load_run_config(file); });
+  expect_contains(text, file.string() +
+                            ": training: \"init\" expects a model whose config agrees "
+                            "with [model], got " +
+                            dense.string());
   expect_contains(text, "model.hidden_size (16 there, 32 here), ");
   expect_contains(text, "model.rope_theta (500000.0 there, 10000.0 here). Leave these keys out");
   EXPECT_EQ(text.find("max_loops"), std::string::npos) << text;
@@ -96,16 +97,14 @@ TEST(RunInit, LoopsThatAreThereStayAsTheyAre) {
   const auto folder = directory.path() / "looped";
   fs::create_directories(folder);
   save_model(looped, folder);
-  expect_contains(error_of(ErrorCode::kConfig,
-                           [&] {
-                             (void)load_run_config(write_run(directory, folder, "max_loops = 3"));
-                           }),
-                  "model.max_loops (2 there, 3 here)");
   expect_contains(
       error_of(ErrorCode::kConfig,
-               [&] {
-                 (void)load_run_config(write_run(directory, folder, "loop_scale_init = 0.5"));
-               }),
+               [&] { (void)load_run_config(write_run(directory, folder, "max_loops = 3")); }),
+      "model.max_loops (2 there, 3 here)");
+  expect_contains(
+      error_of(
+          ErrorCode::kConfig,
+          [&] { (void)load_run_config(write_run(directory, folder, "loop_scale_init = 0.5")); }),
       "model.loop_scale_init (-7.0 there, 0.5 here)");
   const auto model = load_run_config(write_run(directory, folder, "ponder_weight = 0.25")).model;
   EXPECT_EQ(model.ponder_weight, 0.25);
@@ -114,11 +113,10 @@ TEST(RunInit, LoopsThatAreThereStayAsTheyAre) {
 
 TEST(RunInit, AFolderWithoutAModelIsRefused) {
   const TestDirectory directory;
-  expect_contains(error_of(ErrorCode::kCheckpoint,
-                           [&] {
-                             (void)load_run_config(write_run(directory, directory.path() / "no"));
-                           }),
-                  "training: \"init\" expects the folder of a model");
+  expect_contains(
+      error_of(ErrorCode::kCheckpoint,
+               [&] { (void)load_run_config(write_run(directory, directory.path() / "no")); }),
+      "training: \"init\" expects the folder of a model");
 }
 
 TEST(RunInit, StartsFromTheWeightsOfTheFolder) {
@@ -142,7 +140,8 @@ TEST(RunInit, StartsFromTheWeightsOfTheFolder) {
   const auto first = first_validation(out);
   EXPECT_EQ(first["step"], 0);
   EXPECT_NEAR(first["validation_loss"].get<double>(),
-              first_validation(directory.path() / "control")["validation_loss"].get<double>(), 1e-6);
+              first_validation(directory.path() / "control")["validation_loss"].get<double>(),
+              1e-6);
   // It says where it came from.
   const auto stored = load_stored_run(out / "run.toml");
   EXPECT_EQ(stored.training.init, dense.string());
@@ -175,9 +174,7 @@ TEST(RunInit, ARunWithoutACheckpointStartsAgainFromTheSameWeightsAlone) {
   const auto out = directory.path() / "out";
   (void)train(load_run_config(file), testing::stopping_after(out, 1));
   fs::remove_all(out / "checkpoints");
-  const auto again = [&] {
-    return testing::stopping_after(out, 1, ResumeMode::kResume);
-  };
+  const auto again = [&] { return testing::stopping_after(out, 1, ResumeMode::kResume); };
   (void)train(load_run_config(file, {}, out), again());
   fs::remove_all(out / "checkpoints");
   write_dense(directory, "dense", /*seed=*/10);
@@ -191,10 +188,9 @@ TEST(RunInit, AHashMayBeAskedFor) {
   const auto run = load_run_config(file, {"training.init_hash=0123456789abcdef"});
   expect_fragments(refusal(run, quiet(directory.path() / "out")), ErrorCode::kCheckpoint,
                    {"expected the weights with hash 0123456789abcdef"});
-  expect_contains(
-      error_of(ErrorCode::kCheckpoint,
-               [&] { (void)check_run(run, quiet(directory.path() / "out")); }),
-      "expected the weights with hash 0123456789abcdef");
+  expect_contains(error_of(ErrorCode::kCheckpoint,
+                           [&] { (void)check_run(run, quiet(directory.path() / "out")); }),
+                  "expected the weights with hash 0123456789abcdef");
 }
 
 TEST(RunInit, ATokenizerOfOtherIdsIsRefused) {
@@ -206,18 +202,19 @@ TEST(RunInit, ATokenizerOfOtherIdsIsRefused) {
   ASSERT_NE(Tokenizer::load(other).hash(), Tokenizer::bytes().hash());
   const auto run =
       load_run_config(write_run(directory, dense), {"data.tokenizer=" + other.string()});
-  expect_fragments(refusal(run, quiet(directory.path() / "out")), ErrorCode::kData,
-                   {"data: \"tokenizer\" expects one with the ids of " +
-                    (dense / "tokenizer.json").string()});
+  expect_fragments(
+      refusal(run, quiet(directory.path() / "out")), ErrorCode::kData,
+      {"data: \"tokenizer\" expects one with the ids of " + (dense / "tokenizer.json").string()});
 }
 
 TEST(RunInit, RatesOfOldAndNewParametersNeedAModelToStartFrom) {
   const TestDirectory directory;
   auto run = small_run(directory);
   run.optimizer.new_multiplier = 2.0;
-  expect_contains(error_of(ErrorCode::kConfig, [&] { run.validate(); }),
-                  "optimizer: \"init_multiplier\" and \"new_multiplier\" expect 1 in a run that starts "
-                  "from no model (training.init), got 1 and 2.");
+  expect_contains(
+      error_of(ErrorCode::kConfig, [&] { run.validate(); }),
+      "optimizer: \"init_multiplier\" and \"new_multiplier\" expect 1 in a run that starts "
+      "from no model (training.init), got 1 and 2.");
   run.optimizer.new_multiplier = 1.0;
   run.training.init_hash = "0123456789abcdef";
   expect_contains(error_of(ErrorCode::kConfig, [&] { run.validate(); }),
