@@ -151,9 +151,9 @@ std::string_view TokenTexts::first(size_t id) const {
 std::string TokenTexts::join(std::span<const TokenId> ids) const {
   std::string text;
   text.reserve(ids.size() * 4);
-  for (const auto id : ids) {
-    const auto number = static_cast<size_t>(id);
-    text += &id == ids.data() ? lead(number) : middle(number);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto id = static_cast<size_t>(ids[i]);
+    text += i == 0 ? lead(id) : middle(id);
   }
   for (const auto& strip : strips_) {
     text = std::string(without_end(without_start(text, strip), strip));

@@ -35,7 +35,7 @@ std::vector<AddedTokenPattern> patterns_of(const TokenizerDefinition& definition
     if (added.normalized != normalized) {
       continue;
     }
-    auto content = definition.tokens[static_cast<size_t>(added.id)];
+    auto content = text_of(added, definition);
     if (normalized && !normalizer.empty()) {
       auto result = normalizer.apply(content, matcher);
       if (result.text.empty()) {
@@ -140,7 +140,7 @@ struct Tokenizer::Impl {
     if (!tokens_are_texts) {
       std::vector<bool> verbatim(definition.tokens.size());
       for (const auto& added : definition.added_tokens) {
-        verbatim[static_cast<size_t>(added.id)] = true;
+        verbatim[static_cast<size_t>(added.id)] = !added.in_vocabulary;
       }
       texts = TokenTexts(spell_tokens(definition), verbatim, definition.decoder);
     }

@@ -25,6 +25,9 @@ struct AddedToken {
   bool lstrip = false;        ///< takes the white space before it
   bool rstrip = false;        ///< takes the white space behind it
   bool normalized = false;    ///< found in the normalized text, its own text normalized as well
+  /// What is found in the text, where it is not what the token stands for: "\u00E9" of a byte-level
+  /// vocabulary, whose token stands for the byte 0xE9 as well.
+  std::string spelling = {};
 };
 
 /// What BPE does beyond merging.
@@ -65,5 +68,11 @@ struct TokenizerDefinition {
   TokenizerConfig config = {};  ///< of the files beside tokenizer.json
   std::string source = {};      ///< the text of the file that it was read from
 };
+
+/// What is found in a text for an added token.
+[[nodiscard]] inline const std::string& text_of(const AddedToken& added,
+                                                const TokenizerDefinition& definition) {
+  return added.spelling.empty() ? definition.tokens[static_cast<size_t>(added.id)] : added.spelling;
+}
 
 }  // namespace loopbank

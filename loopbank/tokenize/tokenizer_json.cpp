@@ -270,21 +270,25 @@ class Parser {
     return cover_utf8(ids);
   }
 
-  /// Tokens become the bytes that they spell, but for added ones.
+  /// Tokens become the bytes that they spell, but for those that stand outside model.vocab.
   void unspell_tokens() {
-    std::vector<bool> added(definition_.tokens.size());
-    for (const auto& token : definition_.added_tokens) {
-      added[static_cast<size_t>(token.id)] = true;
+    std::vector<AddedToken*> added(definition_.tokens.size());
+    for (auto& token : definition_.added_tokens) {
+      added[static_cast<size_t>(token.id)] = &token;
     }
     for (size_t id = 0; id < added.size(); ++id) {
       auto& token = definition_.tokens[id];
-      if (added[id] || token.empty()) {
+      if (token.empty() || (added[id] != nullptr && !added[id]->in_vocabulary)) {
         continue;
       }
-      if (auto bytes = bytes_of_spelling(token)) {
-        token = std::move(*bytes);
-      } else {
+      auto bytes = bytes_of_spelling(token);
+      if (!bytes) {
         definition_.unspelled.push_back(static_cast<TokenId>(id));
+      } else if (*bytes != token) {
+        if (added[id] != nullptr) {
+          added[id]->spelling = token;
+        }
+        token = std::move(*bytes);
       }
     }
     for (auto& token : definition_.shadowed) {

@@ -17,7 +17,7 @@ OrderedJson added_tokens_to_json(const TokenizerDefinition& definition) {
   auto list = OrderedJson::array();
   for (const auto& added : definition.added_tokens) {
     list.push_back({{"id", added.id},
-                    {"content", definition.tokens[static_cast<size_t>(added.id)]},
+                    {"content", text_of(added, definition)},
                     {"single_word", added.single_word},
                     {"lstrip", added.lstrip},
                     {"rstrip", added.rstrip},
@@ -54,8 +54,7 @@ std::vector<std::string> spell_tokens(const TokenizerDefinition& definition) {
     spellings.push_back(spell_bytes(token));
   }
   for (const auto& added : definition.added_tokens) {
-    const auto id = static_cast<size_t>(added.id);
-    spellings[id] = definition.tokens[id];
+    spellings[static_cast<size_t>(added.id)] = text_of(added, definition);
   }
   for (const auto id : definition.unspelled) {
     spellings[static_cast<size_t>(id)] = definition.tokens[static_cast<size_t>(id)];

@@ -199,11 +199,18 @@ std::vector<NormalizerStep> read_normalizer(const JsonPart& part) {
 
 TextFrame read_post_processor(const JsonPart& part) {
   TextFrame frame;
+  bool any_template = false;
   for (const auto& item : parts_of_sequence(part, "processors")) {
     const auto type = item.at("type");
+    if (any_template && type.text() != "ByteLevel") {
+      type.refuse(
+          "expected \"ByteLevel\" alone behind TemplateProcessing, got {}: it is not supported",
+          show_json(type.json()));
+    }
     TextFrame around;
     if (type.text() == "TemplateProcessing") {
       around = read_template(item);
+      any_template = true;
     } else if (type.text() == "BertProcessing" || type.text() == "RobertaProcessing") {
       around = {{read_pair_of_token(item.at("cls"))}, {read_pair_of_token(item.at("sep"))}};
     } else if (type.text() != "ByteLevel") {
@@ -219,17 +226,20 @@ TextFrame read_post_processor(const JsonPart& part) {
 }
 
 std::vector<DecoderStep> read_decoder(const JsonPart& part) {
+  using Kind = DecoderStep::Kind;
   std::vector<DecoderStep> steps;
   bool joined = false;
+  bool bytes = false;
   for (const auto& item : parts_of_sequence(part, "decoders")) {
     const auto step = read_decoder_step(item);
-    const bool joins =
-        step.kind == DecoderStep::Kind::kFuse || step.kind == DecoderStep::Kind::kByteLevel;
-    if (joined && step.kind != DecoderStep::Kind::kFuse && step.kind != DecoderStep::Kind::kStrip) {
-      item.refuse("expected {} before tokens become one text, got it behind: it is not supported",
-                  show_json(item.at("type").json()));
+    const bool looks_inside = step.kind != Kind::kFuse && step.kind != Kind::kStrip;
+    if ((joined && looks_inside) || (bytes && !joined && step.kind != Kind::kFuse)) {
+      item.refuse("expected {} before {}, got it behind: it is not supported",
+                  show_json(item.at("type").json()),
+                  joined ? "tokens become one text" : "tokens become bytes");
     }
-    joined = joined || joins;
+    joined = joined || step.kind == Kind::kFuse || step.kind == Kind::kByteLevel;
+    bytes = bytes || step.kind == Kind::kByteFallback;
     steps.push_back(step);
   }
   return steps;

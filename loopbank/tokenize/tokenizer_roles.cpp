@@ -26,7 +26,7 @@ std::optional<TokenId> id_of_token(const TokenizerDefinition& definition,
     return std::nullopt;
   }
   for (const auto& added : definition.added_tokens) {
-    if (definition.tokens[static_cast<size_t>(added.id)] == *name) {
+    if (text_of(added, definition) == *name) {
       return added.id;
     }
   }
@@ -52,7 +52,7 @@ TokenId wanted_token(const char* key, const std::optional<std::string>& name,
 std::optional<TokenId> end_by_name(const TokenizerDefinition& definition) {
   for (const auto name : kEndNames) {
     for (const auto& added : definition.added_tokens) {
-      if (definition.tokens[static_cast<size_t>(added.id)] == name) {
+      if (text_of(added, definition) == name) {
         return added.id;
       }
     }

@@ -17,11 +17,8 @@ namespace {
 std::vector<std::optional<std::string>> texts_in_words(const TokenizerDefinition& definition) {
   std::vector<std::optional<std::string>> texts(definition.tokens.begin(), definition.tokens.end());
   for (const auto& added : definition.added_tokens) {
-    auto& text = texts[static_cast<size_t>(added.id)];
     if (!added.in_vocabulary) {
-      text.reset();
-    } else if (definition.byte_level) {
-      text = bytes_of_spelling(*text);  // it is itself there, and spells bytes here
+      texts[static_cast<size_t>(added.id)].reset();
     }
   }
   for (const auto id : definition.unspelled) {

@@ -206,7 +206,7 @@ TEST(Regex, WordsAndNumbersAreThoseOfUnicode16) {
   }
   EXPECT_EQ(places_of(Regex(R"(\p{Uppercase Letter}|\p{han}+)"), newer), (Places{{0, 8}, {8, 11}}));
   for (const char* word : {R"(\w+)", R"([\w]+)", R"([[:word:]]+)", R"(\p{Word}+)", R"([^\W]+)",
-                           R"([[:alnum:]&&[^!]]+)", R"([[:^punct:]&&[:graph:]]+)"}) {
+                           R"([[:alnum:]&&[^!]]+)", R"([[:^punct:]&&[[:alpha:]\d]]+)"}) {
     EXPECT_EQ(places_of(Regex(word), newer), (Places{{0, 11}, {12, 16}})) << word;
   }
   EXPECT_EQ(places_of(Regex(R"(\d)"), newer), (Places{{12, 16}}));
@@ -247,18 +247,19 @@ TEST(Regex, APatternThatMovesItsOwnStartIsStopped) {
 
 TEST(Regex, APatternThatBacktracksWithoutEndIsStopped) {
   const std::string text = std::string(40, 'a') + "bc";
-  for (const char* pattern : {"(a+)+$", "(a|aa)+[cd]"}) {
+  for (const char* pattern : {"(a+)+$", "(a|aa)+[cd]\\b"}) {
     expect_contains(error_of(ErrorCode::kData, [&] { (void)places_of(Regex(pattern), text); }),
                     "in 42 bytes of text, got: retry-limit-in-match over.");
   }
   // Each start takes few steps, all of them together take too many.
-  const std::string long_text = std::string(30'000, 'a') + "bc";
-  expect_contains(error_of(ErrorCode::kData, [&] { (void)places_of(Regex("a+[cd]$"), long_text); }),
-                  "retry-limit-in-search over");
+  const std::string long_text = std::string(12'000, 'a') + "bc";
+  expect_contains(
+      error_of(ErrorCode::kData, [&] { (void)places_of(Regex("a+a[cd]$"), long_text); }),
+      "retry-limit-in-search over");
 }
 
 TEST(Regex, ALongMatchNeedsNoStackOfTheProgram) {
-  const std::string text(1'000'000, 'a');
+  const std::string text(200'000, 'a');
   for (const char* pattern : {"(?:a|b)+", "(?:a|b)+$", "(?:a|[^a])+"}) {
     EXPECT_EQ(places_of(Regex(pattern), text).at(0), (std::pair<size_t, size_t>{0, text.size()}))
         << pattern;
