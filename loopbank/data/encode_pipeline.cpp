@@ -196,7 +196,7 @@ uint64_t check_inputs(const std::vector<fs::path>& inputs) {
   }
   uint64_t bytes = 0;
   for (const auto& path : inputs) {
-    const TextReader opens(path, false);
+    const TextReader opens(path);
     std::error_code unknown;  // a pipe has no size
     const auto size = fs::file_size(path, unknown);
     bytes += unknown ? 0 : size;

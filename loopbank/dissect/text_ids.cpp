@@ -15,8 +15,8 @@ constexpr int64_t kBytesOfToken = 64;
 }  // namespace
 
 TextIds read_text_ids(const std::filesystem::path& path, const Tokenizer& tokenizer,
-                      int64_t max_ids) {
-  TextReader reader(path, /*strict=*/false);
+                      int64_t max_ids, const BadLinePolicy& policy) {
+  TextReader reader(path, policy);
   const auto between = end_of_text_of(tokenizer);
   TextIds text;
   std::string document;

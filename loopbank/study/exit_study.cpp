@@ -133,7 +133,7 @@ std::string_view name_of(ExitWhere where) {
 std::vector<ExitDocument> read_exit_documents(const std::filesystem::path& path,
                                               const Tokenizer& tokenizer,
                                               const ExitStudyOptions& options) {
-  TextReader reader(path, /*strict=*/false);
+  TextReader reader(path);
   std::vector<ExitDocument> documents;
   std::string text;
   int64_t scored = 0;
