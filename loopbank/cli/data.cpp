@@ -47,14 +47,23 @@ void for_each_line(const char* key, const char* expected, Convert&& convert) {
                      });
 }
 
-void run_encode(const std::string& tokenizer_name, bool parse_special) {
-  const auto tokenizer = open_tokenizer(tokenizer_name);
+struct EncodeFlags {
+  std::string tokenizer;
+  bool parse_special = false;
+  bool add_special_tokens = false;
+};
+
+void run_encode(const EncodeFlags& flags) {
+  const auto tokenizer = open_tokenizer(flags.tokenizer);
   const char* expected = "{\"text\": \"...\"}";
   for_each_line("text", expected, [&](const nlohmann::json& text, const std::string& where) {
     if (!text.is_string()) {
       refuse_line(where, expected, fmt::format("{} in \"text\"", show_json(text)));
     }
-    const auto ids = tokenizer.encode(text.get_ref<const std::string&>(), parse_special);
+    const auto& document = text.get_ref<const std::string&>();
+    const auto ids = flags.add_special_tokens
+                         ? tokenizer.encode_framed(document, flags.parse_special)
+                         : tokenizer.encode(document, flags.parse_special);
     fmt::print("{{\"ids\":[{}]}}\n", fmt::join(ids, ","));
   });
 }
@@ -177,13 +186,14 @@ void run_train_tokenizer(const TrainTokenizerFlags& flags) {
 
 void add_encode(CLI::App& data) {
   auto* command = data.add_subcommand("encode", "{\"text\"} lines on stdin to {\"ids\"} lines");
-  const auto tokenizer = std::make_shared<std::string>();
-  const auto parse_special = std::make_shared<bool>(false);
-  command->add_option("--tokenizer", *tokenizer, "tokenizer.json, its folder, or bytes")
+  const auto flags = std::make_shared<EncodeFlags>();
+  command->add_option("--tokenizer", flags->tokenizer, "tokenizer.json, its folder, or bytes")
       ->required();
-  command->add_flag("--parse-special", *parse_special,
+  command->add_flag("--parse-special", flags->parse_special,
                     "Special tokens spelled out in the text become their ids");
-  command->callback([tokenizer, parse_special] { run_encode(*tokenizer, *parse_special); });
+  command->add_flag("--add-special-tokens", flags->add_special_tokens,
+                    "With the tokens that the tokenizer's files put around a text");
+  command->callback([flags] { run_encode(*flags); });
 }
 
 void add_decode(CLI::App& data) {

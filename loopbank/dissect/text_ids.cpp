@@ -24,7 +24,7 @@ TextIds read_text_ids(const std::filesystem::path& path, const Tokenizer& tokeni
     const auto missing = max_ids - static_cast<int64_t>(text.ids.size());
     const auto bytes =
         std::min<uint64_t>(document.size(), static_cast<uint64_t>(missing) * kBytesOfToken);
-    const auto some = tokenizer.encode(std::string_view(document).substr(0, bytes));
+    const auto some = tokenizer.encode_prompt(std::string_view(document).substr(0, bytes));
     text.ids.insert(text.ids.end(), some.begin(), some.end());
     if (between) {
       text.ids.push_back(*between);
