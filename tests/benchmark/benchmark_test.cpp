@@ -133,7 +133,7 @@ TEST(WriteBenchmark, WritesWhatTheReadersExpect) {
   for (const auto& [name, documents] :
        {std::pair{"train.jsonl", &benchmark.training_documents},
         std::pair{"validation.jsonl", &benchmark.validation_documents}}) {
-    TextReader reader(folder / name, true);
+    TextReader reader(folder / name);
     std::string document;
     for (const auto& expected : *documents) {
       ASSERT_TRUE(reader.next(document));
