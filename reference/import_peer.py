@@ -236,7 +236,7 @@ class Peer:
     def expected(self, folder: Path):
         """transformers' logits and greedy tokens of the files, in fp32."""
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, torch_dtype=torch.float32, attn_implementation="eager"
+            folder, dtype=torch.float32, attn_implementation="eager"
         ).eval()
         logits = model(self.rows).logits
         greedy = []

@@ -23,7 +23,7 @@ struct ImportFlags {
   bool json = false;
 };
 
-void show_report(const ImportReport& report, const std::string& out) {
+void show_import(const ImportReport& report, const std::string& out) {
   const auto& config = report.config;
   fmt::print("{}: {}, {} layers, {:.1f} M parameters ({} in {} {})\n", out, report.family,
              config.num_hidden_layers, static_cast<double>(report.read_parameters) / 1e6,
@@ -53,7 +53,7 @@ void run_import(const ImportFlags& flags) {
   if (flags.json) {
     fmt::print("{}\n", to_json(report).dump());
   } else {
-    show_report(report, flags.out);
+    show_import(report, flags.out);
   }
 }
 

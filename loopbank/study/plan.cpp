@@ -9,6 +9,7 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/train/memory_fit.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank {
 namespace {
@@ -44,7 +45,8 @@ RunConfig load_plan_config(const std::filesystem::path& path,
     }
     config.model = load_config(folder ? path / "config.json" : path);
   } else {
-    read_toml(path, overrides, config.sections());
+    read_with_init(
+        config, [&] { read_toml(path, overrides, config.sections()); }, path.string());
   }
   if (describes_a_run(config)) {
     config.validate();

@@ -9,6 +9,7 @@
 
 #include "loopbank/study/presets.h"
 #include "loopbank/support/error.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank {
 namespace {
@@ -38,6 +39,22 @@ void check(const StudyConfig& config) {
   }
 }
 
+/// All systems start from the same weights, and read what the model's tokenizer makes.
+void complete_retrofit(StudyConfig& config) {
+  auto& training = config.run.training;
+  if (config.run.model.most_loops() > 0) {
+    fail(ErrorCode::kConfig,
+         "study: expected a dense model to start from (training.init), to which each system adds "
+         "loops and memory, got {} with \"max_loops\" up to {}.",
+         training.init, config.run.model.most_loops());
+  }
+  training.init_hash = hash_of_init(training);
+  const auto own = (fs::path(training.init) / "tokenizer.json").string();
+  if (config.text.tokenizer.empty()) {
+    config.text.tokenizer = own;
+  }
+}
+
 /// @param read  reads the sections from where the study stands
 StudyConfig read_config(std::string name, const std::vector<std::string>& systems,
                         const std::vector<std::string>& overrides,
@@ -55,7 +72,11 @@ StudyConfig read_config(std::string name, const std::vector<std::string>& system
   for (const auto& system : systems) {
     config.systems.emplace_back().name = system;
   }
-  read(config.sections());
+  read_with_init(
+      config.run, [&] { read(config.sections()); }, config.name);
+  if (config.is_retrofit()) {
+    complete_retrofit(config);
+  }
   check(config);
   return config;
 }
@@ -176,6 +197,13 @@ StudyConfig study_preset(Scale scale, const std::vector<std::string>& overrides)
                     : scale == Scale::kSmall ? kSmallStudy
                                              : kPaperStudy;
   return read_preset(std::string(name_of(scale)), text, overrides);
+}
+
+StudyConfig retrofit_study_preset(const std::string& init,
+                                  const std::vector<std::string>& overrides) {
+  auto all = overrides;
+  all.insert(all.begin(), init_setting(init));
+  return read_preset("retrofit", kRetrofitStudy, all);
 }
 
 StudyConfig text_study_preset(const std::vector<std::string>& overrides) {

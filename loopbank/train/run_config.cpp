@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "loopbank/support/error.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank {
 namespace {
@@ -64,6 +65,22 @@ void check_data(const DataConfig& data) {
   }
 }
 
+void check_init(const TrainingConfig& training, const OptimizerConfig& optimizer) {
+  if (!training.init.empty()) {
+    return;
+  }
+  if (!training.init_hash.empty()) {
+    fail(ErrorCode::kConfig,
+         "training: \"init_hash\" expects \"init\", the folder of the model that has it, got none.");
+  }
+  if (optimizer.init_multiplier != 1.0 || optimizer.new_multiplier != 1.0) {
+    fail(ErrorCode::kConfig,
+         "optimizer: \"init_multiplier\" and \"new_multiplier\" expect 1 in a run that starts from no "
+         "model (training.init), got {} and {}.",
+         optimizer.init_multiplier, optimizer.new_multiplier);
+  }
+}
+
 void check_schedule(const ScheduleConfig& schedule) {
   if (schedule.name == "warmup_stable_decay" &&
       schedule.warmup_fraction + schedule.decay_fraction > 1.0) {
@@ -83,6 +100,14 @@ void check_evaluation(const EvaluationConfig& evaluation, const ModelConfig& mod
         ErrorCode::kConfig,
         "evaluation: \"data\" expects the folders that hold the files of \"tasks\" ({}), got none.",
         fmt::join(evaluation.tasks, ", "));
+  }
+}
+
+void validate_at(const std::filesystem::path& path, RunConfig& config) {
+  try {
+    config.validate();
+  } catch (const Error& error) {
+    throw Error(error.code(), path.string() + ": " + error.what());
   }
 }
 
@@ -149,6 +174,12 @@ std::vector<Field> TrainingConfig::fields() {
       Field("rank_timeout", &rank_timeout,
             "seconds that a rank waits for the others before it gives them up")
           .range(1.0, kLongestTimeout),
+      Field("init", &init,
+            "folder of a model to start from, with its weights, its [model] and its tokenizer; loops "
+            "and memory that it lacks are added; empty: start from initial values"),
+      Field("init_hash", &init_hash,
+            "hash that the weights of `init` must have; empty: whatever they are, and the run writes "
+            "it down"),
   };
 }
 
@@ -177,6 +208,13 @@ std::vector<Field> OptimizerConfig::fields() {
           .minimum(0.0),
       Field("memory_gate_multiplier", &memory_gate_multiplier,
             "learning rate of the memory gates, relative to the schedule's")
+          .minimum(0.0),
+      Field("init_multiplier", &init_multiplier,
+            "learning rate of what was taken from `training.init`, relative to the schedule's; "
+            "multiplies those above; 0: stays as it is")
+          .minimum(0.0),
+      Field("new_multiplier", &new_multiplier,
+            "learning rate of loops and memory that were added to `training.init`, likewise")
           .minimum(0.0),
   };
 }
@@ -234,19 +272,25 @@ void RunConfig::validate() {
   model.validate();
   check_data(data);
   check_training(training, model);
+  check_init(training, optimizer);
   check_schedule(schedule);
   check_evaluation(evaluation, model);
 }
 
 RunConfig load_run_config(const std::filesystem::path& path,
-                          const std::vector<std::string>& overrides) {
+                          const std::vector<std::string>& overrides,
+                          const std::filesystem::path& resumed) {
   RunConfig config;
-  read_toml(path, overrides, config.sections());
-  try {
-    config.validate();
-  } catch (const Error& error) {
-    throw Error(error.code(), path.string() + ": " + error.what());
-  }
+  read_with_init(
+      config, [&] { read_toml(path, overrides, config.sections()); }, path.string(), resumed);
+  validate_at(path, config);
+  return config;
+}
+
+RunConfig load_stored_run(const std::filesystem::path& path) {
+  RunConfig config;
+  read_toml(path, {}, config.sections());
+  validate_at(path, config);
   return config;
 }
 

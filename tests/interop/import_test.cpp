@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using Tensors = std::map<std::string, at::Tensor>;
+using HfTensors = std::map<std::string, at::Tensor>;
 
 constexpr int64_t kVocabulary = 11;
 constexpr int64_t kWidth = 8;
@@ -70,7 +70,7 @@ Tiny tiny_hunyuan() {
           .key_norm = "key_layernorm"};
 }
 
-json config_of(const Tiny& tiny) {
+json hf_config_of(const Tiny& tiny) {
   json config = {{"model_type", tiny.model_type},
                  {"vocab_size", tiny.vocabulary},
                  {"hidden_size", kWidth},
@@ -89,7 +89,7 @@ json config_of(const Tiny& tiny) {
 
 /// Element i of the k-th tensor by name: ((7919 i + 10007 k) mod 1009) / 1009 - 1/2 times 1.2, in
 /// norms 1 + 0.4 times it. reference/import_peer.py --frozen fills transformers' models so.
-at::Tensor filled(const std::string& name, int64_t k, at::IntArrayRef shape) {
+at::Tensor rule_values(const std::string& name, int64_t k, at::IntArrayRef shape) {
   const auto count = c10::multiply_integers(shape);
   auto values = at::arange(count, at::kLong).mul(7919).add(10007 * k).remainder(1009);
   auto x = values.to(at::kDouble).div(1009.0).sub(0.5);
@@ -97,7 +97,7 @@ at::Tensor filled(const std::string& name, int64_t k, at::IntArrayRef shape) {
   return x.to(at::kFloat).reshape(shape);
 }
 
-Tensors weights_of(const Tiny& tiny) {
+HfTensors hf_weights_of(const Tiny& tiny) {
   std::map<std::string, std::vector<int64_t>> shapes = {
       {"model.embed_tokens.weight", {tiny.vocabulary, kWidth}}, {"model.norm.weight", {kWidth}}};
   if (!tiny.tied) {
@@ -127,36 +127,36 @@ Tensors weights_of(const Tiny& tiny) {
     shapes[layer + "mlp.up_proj.weight"] = {kInner, kWidth};
     shapes[layer + "mlp.down_proj.weight"] = {kWidth, kInner};
   }
-  Tensors tensors;
+  HfTensors tensors;
   int64_t k = 0;
   for (const auto& [name, shape] : shapes) {
-    tensors[name] = filled(name, k++, shape);
+    tensors[name] = rule_values(name, k++, shape);
   }
   return tensors;
 }
 
-void write_json(const fs::path& path, const json& value) {
+void write_hf_json(const fs::path& path, const json& value) {
   write_file_atomically(path, value.dump());
 }
 
-NamedTensors named(const Tensors& tensors) {
+NamedTensors hf_tensors(const HfTensors& tensors) {
   return {tensors.begin(), tensors.end()};
 }
 
 /// A folder of a tiny model, in one file.
-void write_hf_folder(const fs::path& folder, const Tiny& tiny, const Tensors& tensors) {
+void write_hf_folder(const fs::path& folder, const Tiny& tiny, const HfTensors& tensors) {
   fs::create_directories(folder);
-  write_json(folder / "config.json", config_of(tiny));
-  write_safetensors(folder / "model.safetensors", named(tensors), {{"format", "pt"}});
+  write_hf_json(folder / "config.json", hf_config_of(tiny));
+  write_safetensors(folder / "model.safetensors", hf_tensors(tensors), {{"format", "pt"}});
 }
 
-at::Tensor last_logits(const LanguageModel& model) {
+at::Tensor logits_behind_row(const LanguageModel& model) {
   const auto tokens = at::tensor({3, 1, 4, 1, 5, 9, 2, 6}, at::kLong).view({1, 8});
   return model.forward(tokens).logits[0][-1].detach();  // [V]
 }
 
-void expect_error(const std::function<void()>& act, ErrorCode code,
-                  const std::vector<std::string>& fragments) {
+void expect_import_error(const std::function<void()>& act, ErrorCode code,
+                         const std::vector<std::string>& fragments) {
   try {
     act();
     ADD_FAILURE() << "expected an error with " << fragments.front();
@@ -186,23 +186,23 @@ TEST(HfImport, LogitsAreThoseOfTransformers) {
   };
   for (const auto& [tiny, expected] : cases) {
     const TestDirectory directory;
-    write_hf_folder(directory.path() / "model", tiny, weights_of(tiny));
+    write_hf_folder(directory.path() / "model", tiny, hf_weights_of(tiny));
     const auto imported = load_hf_model(directory.path() / "model");
     EXPECT_EQ(imported.report.family, tiny.model_type);
     EXPECT_EQ(imported.report.stored_type, "F32");
     const auto difference =
-        (last_logits(imported.model) - at::tensor(expected, at::kFloat)).abs().max();
+        (logits_behind_row(imported.model) - at::tensor(expected, at::kFloat)).abs().max();
     EXPECT_LE(difference.item<float>(), 5e-6) << tiny.model_type;
   }
 }
 
 TEST(HfImport, ReadsShardsAndHalfPrecisionToTheSameValues) {
   const TestDirectory directory;
-  const auto tensors = weights_of(tiny_llama());
+  const auto tensors = hf_weights_of(tiny_llama());
   for (const auto type : {at::kBFloat16, at::kHalf}) {
     const auto folder = directory.path() / c10::toString(type);
     fs::create_directories(folder);
-    write_json(folder / "config.json", config_of(tiny_llama()));
+    write_hf_json(folder / "config.json", hf_config_of(tiny_llama()));
     NamedTensors first;
     NamedTensors second;
     json map;
@@ -213,8 +213,8 @@ TEST(HfImport, ReadsShardsAndHalfPrecisionToTheSameValues) {
     }
     write_safetensors(folder / "model-1.safetensors", first);
     write_safetensors(folder / "model-2.safetensors", second);
-    write_json(folder / "model.safetensors.index.json",
-               {{"metadata", {{"total_size", 1}}}, {"weight_map", map}});
+    write_hf_json(folder / "model.safetensors.index.json",
+                  {{"metadata", {{"total_size", 1}}}, {"weight_map", map}});
     const auto imported = load_hf_model(folder);
     EXPECT_EQ(imported.report.num_files, 2);
     EXPECT_EQ(imported.report.stored_type, type == at::kHalf ? "F16" : "BF16");
@@ -227,23 +227,24 @@ TEST(HfImport, ReadsShardsAndHalfPrecisionToTheSameValues) {
 
 TEST(HfImport, NamesEveryTensorThatDiffers) {
   const TestDirectory directory;
-  auto tensors = weights_of(tiny_llama());
+  auto tensors = hf_weights_of(tiny_llama());
   tensors.erase("model.layers.1.mlp.up_proj.weight");
   tensors["model.norm.weight"] = at::ones({9});
   tensors["model.layers.0.self_attn.q_proj.bias"] = at::ones({8});
   tensors["lm_head.weight"] = tensors["lm_head.weight"].to(at::kLong);
   tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({2});  // says nothing
   write_hf_folder(directory.path() / "model", tiny_llama(), tensors);
-  expect_error([&] { (void)load_hf_model(directory.path() / "model"); }, ErrorCode::kCheckpoint,
-               {"got 4 that differ", "\"model.layers.1.mlp.up_proj.weight\" is missing",
-                "\"model.norm.weight\" has shape [9], expected [8]",
-                "\"model.layers.0.self_attn.q_proj.bias\" [8] is not known",
-                "\"lm_head.weight\" is Long, expected F32"});
+  expect_import_error([&] { (void)load_hf_model(directory.path() / "model"); },
+                      ErrorCode::kCheckpoint,
+                      {"got 4 that differ", "\"model.layers.1.mlp.up_proj.weight\" is missing",
+                       "\"model.norm.weight\" has shape [9], expected [8]",
+                       "\"model.layers.0.self_attn.q_proj.bias\" [8] is not known",
+                       "\"lm_head.weight\" is Long, expected F32"});
 }
 
 TEST(HfImport, TakesATiedHeadThatWasStoredOnlyWhereItIsTheEmbedding) {
   const TestDirectory directory;
-  auto tensors = weights_of(tiny_qwen2());
+  auto tensors = hf_weights_of(tiny_qwen2());
   tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone();
   tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({2});
   write_hf_folder(directory.path() / "equal", tiny_qwen2(), tensors);
@@ -255,30 +256,32 @@ TEST(HfImport, TakesATiedHeadThatWasStoredOnlyWhereItIsTheEmbedding) {
 
   tensors["lm_head.weight"] = tensors["lm_head.weight"] + 1;
   write_hf_folder(directory.path() / "other", tiny_qwen2(), tensors);
-  expect_error([&] { (void)load_hf_model(directory.path() / "other"); }, ErrorCode::kCheckpoint,
-               {"\"lm_head.weight\" differs from \"model.embed_tokens.weight\""});
+  expect_import_error([&] { (void)load_hf_model(directory.path() / "other"); },
+                      ErrorCode::kCheckpoint,
+                      {"\"lm_head.weight\" differs from \"model.embed_tokens.weight\""});
 }
 
 TEST(HfImport, RefusesFoldersWithoutReadableWeights) {
   const TestDirectory directory;
   const auto folder = directory.path() / "model";
   const auto load = [&] { (void)load_hf_model(folder); };
-  expect_error(load, ErrorCode::kCheckpoint, {"no such folder", "hf download NAME"});
-  write_hf_folder(folder, tiny_llama(), weights_of(tiny_llama()));
+  expect_import_error(load, ErrorCode::kCheckpoint, {"no such folder", "hf download NAME"});
+  write_hf_folder(folder, tiny_llama(), hf_weights_of(tiny_llama()));
   fs::rename(folder / "model.safetensors", folder / "pytorch_model.bin");
-  expect_error(load, ErrorCode::kCheckpoint, {"pytorch_model.bin", "save_pretrained"});
+  expect_import_error(load, ErrorCode::kCheckpoint, {"pytorch_model.bin", "save_pretrained"});
   fs::remove(folder / "pytorch_model.bin");
-  expect_error(load, ErrorCode::kCheckpoint, {"got neither"});
-  write_json(folder / "model.safetensors.index.json",
-             {{"weight_map", {{"model.norm.weight", "../model.safetensors"}}}});
-  expect_error(load, ErrorCode::kCheckpoint, {"the name of a file in the same folder"});
-  write_json(folder / "model.safetensors.index.json",
-             {{"weight_map", {{"model.norm.weight", "model-1.safetensors"}}}});
-  expect_error(load, ErrorCode::kCheckpoint, {"model-1.safetensors", "no such file"});
+  expect_import_error(load, ErrorCode::kCheckpoint, {"got neither"});
+  write_hf_json(folder / "model.safetensors.index.json",
+                {{"weight_map", {{"model.norm.weight", "../model.safetensors"}}}});
+  expect_import_error(load, ErrorCode::kCheckpoint, {"the name of a file in the same folder"});
+  write_hf_json(folder / "model.safetensors.index.json",
+                {{"weight_map", {{"model.norm.weight", "model-1.safetensors"}}}});
+  expect_import_error(load, ErrorCode::kCheckpoint, {"model-1.safetensors", "no such file"});
   write_safetensors(folder / "model-1.safetensors", {{"another", at::ones({1})}});
-  expect_error(load, ErrorCode::kCheckpoint, {"\"another\" as well"});
+  expect_import_error(load, ErrorCode::kCheckpoint, {"\"another\" as well"});
   write_safetensors(folder / "model-1.safetensors", {});
-  expect_error(load, ErrorCode::kCheckpoint, {"\"model.norm.weight\", which", "1 are missing"});
+  expect_import_error(load, ErrorCode::kCheckpoint,
+                      {"\"model.norm.weight\", which", "1 are missing"});
 }
 
 /// A model that the byte tokenizer fits.
@@ -291,9 +294,9 @@ Tiny tiny_with_bytes() {
 TEST(HfImport, WritesAModelDirectoryWithTheTokenizer) {
   const TestDirectory directory;
   const auto source = directory.path() / "source";
-  write_hf_folder(source, tiny_with_bytes(), weights_of(tiny_with_bytes()));
+  write_hf_folder(source, tiny_with_bytes(), hf_weights_of(tiny_with_bytes()));
   Tokenizer::bytes().save(source / "tokenizer.json");
-  write_json(source / "generation_config.json", {{"eos_token_id", 256}});
+  write_hf_json(source / "generation_config.json", {{"eos_token_id", 256}});
   write_file_atomically(source / "README.md", "of the source alone");
   const auto out = directory.path() / "nested" / "out";
   const auto report = import_model(source, out, {});
@@ -303,20 +306,20 @@ TEST(HfImport, WritesAModelDirectoryWithTheTokenizer) {
   EXPECT_EQ(read_file(out / "tokenizer.json"), read_file(source / "tokenizer.json"));
   EXPECT_FALSE(fs::exists(out / "README.md"));
   const auto model = load_model(out);
-  EXPECT_TRUE(last_logits(model).equal(last_logits(load_hf_model(source).model)));
+  EXPECT_TRUE(logits_behind_row(model).equal(logits_behind_row(load_hf_model(source).model)));
 
   // What was written is read again as a model of ours.
   const auto again = load_hf_model(out);
   EXPECT_EQ(again.report.family, "loopbank");
-  EXPECT_TRUE(last_logits(again.model).equal(last_logits(model)));
-  expect_error([&] { (void)import_model(source, out, {}); }, ErrorCode::kConfig,
-               {"--out: expected a new or empty folder"});
+  EXPECT_TRUE(logits_behind_row(again.model).equal(logits_behind_row(model)));
+  expect_import_error([&] { (void)import_model(source, out, {}); }, ErrorCode::kConfig,
+                      {"--out: expected a new or empty folder"});
 }
 
 TEST(HfImport, WithLoopsAndMemoryItComputesWhatItDid) {
   const TestDirectory directory;
   const auto source = directory.path() / "source";
-  write_hf_folder(source, tiny_with_bytes(), weights_of(tiny_with_bytes()));
+  write_hf_folder(source, tiny_with_bytes(), hf_weights_of(tiny_with_bytes()));
   Tokenizer::bytes().save(source / "tokenizer.json");
   const auto report =
       import_model(source, directory.path() / "out",
@@ -326,7 +329,7 @@ TEST(HfImport, WithLoopsAndMemoryItComputesWhatItDid) {
   const auto grown = load_model(directory.path() / "out");
   EXPECT_EQ(grown.config(), report.config);
   EXPECT_EQ(grown.parameters().count(), report.read_parameters + report.added_parameters);
-  const auto difference = last_logits(grown) - last_logits(load_hf_model(source).model);
+  const auto difference = logits_behind_row(grown) - logits_behind_row(load_hf_model(source).model);
   EXPECT_LE(difference.abs().max().item<float>(), 1e-5);
 }
 
@@ -334,15 +337,15 @@ TEST(HfImport, LeavesNoFolderWhereAnythingIsWrong) {
   const TestDirectory directory;
   const auto source = directory.path() / "source";
   const auto out = directory.path() / "out";
-  write_hf_folder(source, tiny_llama(), weights_of(tiny_llama()));
+  write_hf_folder(source, tiny_llama(), hf_weights_of(tiny_llama()));
   const auto import = [&] { (void)import_model(source, out, {}); };
-  expect_error(import, ErrorCode::kData, {"expected a tokenizer.json, got none."});
+  expect_import_error(import, ErrorCode::kData, {"expected a tokenizer.json, got none."});
   write_file_atomically(source / "tokenizer.model", "");
-  expect_error(import, ErrorCode::kData, {"tokenizer.model alone", "AutoTokenizer"});
+  expect_import_error(import, ErrorCode::kData, {"tokenizer.model alone", "AutoTokenizer"});
   Tokenizer::bytes().save(source / "tokenizer.json");
-  expect_error(import, ErrorCode::kData, {"\"vocab_size\" 11", "a tokenizer of 257 ids"});
-  expect_error([&] { (void)import_model(source, out, {.local_slots = 4}); }, ErrorCode::kData,
-               {"\"vocab_size\" 11"});
+  expect_import_error(import, ErrorCode::kData, {"\"vocab_size\" 11", "a tokenizer of 257 ids"});
+  expect_import_error([&] { (void)import_model(source, out, {.local_slots = 4}); },
+                      ErrorCode::kData, {"\"vocab_size\" 11"});
   EXPECT_FALSE(fs::exists(out));
   EXPECT_EQ(std::distance(fs::directory_iterator(directory.path()), {}), 1);
 }

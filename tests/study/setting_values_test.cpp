@@ -71,6 +71,8 @@ const std::vector<Edges> kEdges = {
     {"optimizer", "memory_multiplier", {"0.0"}, {"-1e-300"}},
     {"optimizer", "router_multiplier", {"0.0"}, {"-1e-300"}},
     {"optimizer", "memory_gate_multiplier", {"0.0"}, {"-1e-300"}},
+    {"optimizer", "init_multiplier", {"0.0"}, {"-1e-300"}},
+    {"optimizer", "new_multiplier", {"0.0"}, {"-1e-300"}},
     {"schedule", "name", {"\"one_cycle\"", "\"warmup_stable_decay\""}, {"\"cosine\"", "\"\""}},
     {"schedule", "initial_rate", {"0.0"}, {"-1e-300"}},
     {"schedule", "peak_rate", {"1e-300"}, {"0.0"}},

@@ -54,8 +54,8 @@ RotaryTable rotary_table(const at::Tensor& positions, int64_t head_size, double 
   return rotary_table(positions, rotary_frequencies(head_size, base, device));
 }
 
-at::Tensor rotary_norm(const at::Tensor& x, const RotaryTable& table, const at::Tensor& weight,
-                       double eps) {
+at::Tensor rotate_and_norm(const at::Tensor& x, const RotaryTable& table, NormPlace place,
+                           const at::Tensor& weight, double eps) {
   expect_rows("rotary_norm", "x", x, 2);
   const int64_t half = x.size(-1) / 2;
   if (x.size(-1) % 2 != 0) {
@@ -64,14 +64,32 @@ at::Tensor rotary_norm(const at::Tensor& x, const RotaryTable& table, const at::
   }
   expect_shape("rotary_norm", "cosines", table.cosines, {x.size(-2), half});
   expect_shape("rotary_norm", "sines", table.sines, {x.size(-2), half});
-  expect_shape("rotary_norm", "weight", weight, {x.size(-1)});
-  const auto wide = x.to(accumulation_type(x.scalar_type()));
-  const auto first = wide.narrow(-1, 0, half);      // [B, H, T, d/2]
-  const auto second = wide.narrow(-1, half, half);  // [B, H, T, d/2]
-  const auto rotated = at::cat(
-      {first * table.cosines - second * table.sines, second * table.cosines + first * table.sines},
-      -1);  // [B, H, T, d]
-  return rms_norm(rotated, weight, eps, x.scalar_type());
+  if (place != NormPlace::kNone) {
+    expect_shape("rotary_norm", "weight", weight, {x.size(-1)});
+  }
+  const auto rotate = [&](const at::Tensor& heads) {
+    const auto first = heads.narrow(-1, 0, half);      // [B, H, T, d/2]
+    const auto second = heads.narrow(-1, half, half);  // [B, H, T, d/2]
+    return at::cat({first * table.cosines - second * table.sines,
+                    second * table.cosines + first * table.sines},
+                   -1);  // [B, H, T, d]
+  };
+  const auto type = accumulation_type(x.scalar_type());
+  const auto wide = x.to(type);
+  switch (place) {
+    case NormPlace::kNone:
+      return rotate(wide).to(x.scalar_type());
+    case NormPlace::kBefore:
+      return rotate(rms_norm(wide, weight, eps, type)).to(x.scalar_type());
+    case NormPlace::kAfter:
+      break;
+  }
+  return rms_norm(rotate(wide), weight, eps, x.scalar_type());
+}
+
+at::Tensor rotary_norm(const at::Tensor& x, const RotaryTable& table, const at::Tensor& weight,
+                       double eps) {
+  return rotate_and_norm(x, table, NormPlace::kAfter, weight, eps);
 }
 
 }  // namespace loopbank::ops
