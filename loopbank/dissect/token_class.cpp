@@ -101,7 +101,8 @@ class TextClasses {
   void add_text(std::string_view text) {
     size_t from = 0;
     while (from < text.size()) {
-      const auto [begin, end] = pieces_.find(text, from, matcher_);
+      const auto match = pieces_.search(text, from, matcher_);
+      const auto [begin, end] = match.value_or(RegexMatch{text.size(), text.size()});
       const auto space = text.substr(from, begin - from);
       begins_sentence_ = begins_sentence_ || space.find('\n') != std::string_view::npos;
       add(space, TokenClass::kOther);
@@ -114,7 +115,8 @@ class TextClasses {
   }
 
   bool begins_with(const Regex& what, std::string_view piece) {
-    return what.find(piece, 0, matcher_).first == 0;
+    const auto match = what.search(piece, 0, matcher_);
+    return match && match->begin == 0;
   }
 
   TokenClass class_of(std::string_view piece) {

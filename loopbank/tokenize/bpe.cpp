@@ -1,6 +1,7 @@
 #include "loopbank/tokenize/bpe.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <functional>
 #include <queue>
@@ -11,18 +12,18 @@ namespace loopbank {
 namespace {
 
 /// Up to here a scan for the lowest rank is faster than a heap.
-constexpr size_t kShortWordBytes = 64;
+constexpr size_t kShortWord = 64;
 
-/// A long word while it is merged: a linked list over its bytes and a heap of candidate pairs.
+/// A long word while it is merged: a linked list over its symbols and a heap of candidate pairs.
 /// A pair is named by the position of its left token; entries of the heap that no longer hold
 /// are recognised by their rank, which belongs to one pair alone.
 class LongWord {
  public:
-  LongWord(std::string_view word, const MergeTable& table, const std::array<TokenId, 256>& byte_ids)
-      : table_(table), nodes_(word.size()) {
-    const auto size = static_cast<uint32_t>(word.size());
+  LongWord(std::span<const TokenId> symbols, const MergeTable& table)
+      : table_(table), nodes_(symbols.size()) {
+    const auto size = static_cast<uint32_t>(symbols.size());
     for (uint32_t i = 0; i < size; ++i) {
-      nodes_[i] = {.id = byte_ids[static_cast<unsigned char>(word[i])],
+      nodes_[i] = {.id = symbols[i],
                    .previous = i == 0 ? kNone : i - 1,
                    .next = i + 1 == size ? kNone : i + 1};
     }
@@ -107,24 +108,21 @@ MergeTable::MergeTable(const std::vector<Merge>& merges) {
   }
 }
 
-BpeMerger::BpeMerger(const std::vector<Merge>& merges, const std::array<TokenId, 256>& byte_ids)
-    : table_(merges), byte_ids_(byte_ids) {}
+BpeMerger::BpeMerger(const std::vector<Merge>& merges) : table_(merges) {}
 
-void BpeMerger::append_merged(std::string_view word, std::vector<TokenId>& ids) const {
-  if (word.size() <= kShortWordBytes) {
-    append_short(word, ids);
+void BpeMerger::append_merged(std::span<const TokenId> symbols, std::vector<TokenId>& ids) const {
+  if (symbols.size() <= kShortWord) {
+    append_short(symbols, ids);
   } else {
-    append_long(word, ids);
+    append_long(symbols, ids);
   }
 }
 
-void BpeMerger::append_short(std::string_view word, std::vector<TokenId>& ids) const {
-  std::array<TokenId, kShortWordBytes> tokens;
-  std::array<MergeTable::Entry, kShortWordBytes> pairs;  // of each token with the next one
-  size_t size = word.size();
-  for (size_t i = 0; i < size; ++i) {
-    tokens[i] = byte_ids_[static_cast<unsigned char>(word[i])];
-  }
+void BpeMerger::append_short(std::span<const TokenId> symbols, std::vector<TokenId>& ids) const {
+  std::array<TokenId, kShortWord> tokens;
+  std::array<MergeTable::Entry, kShortWord> pairs;  // of each token with the next one
+  size_t size = symbols.size();
+  std::copy(symbols.begin(), symbols.end(), tokens.begin());
   for (size_t i = 0; i + 1 < size; ++i) {
     pairs[i] = table_.find(tokens[i], tokens[i + 1]);
   }
@@ -156,12 +154,12 @@ void BpeMerger::append_short(std::string_view word, std::vector<TokenId>& ids) c
   ids.insert(ids.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(size));
 }
 
-void BpeMerger::append_long(std::string_view word, std::vector<TokenId>& ids) const {
-  if (word.size() >= UINT32_MAX) {
-    fail(ErrorCode::kData, "BPE: expected words below {} bytes, got one of {}.", UINT32_MAX,
-         word.size());
+void BpeMerger::append_long(std::span<const TokenId> symbols, std::vector<TokenId>& ids) const {
+  if (symbols.size() >= UINT32_MAX) {
+    fail(ErrorCode::kData, "BPE: expected words below {} symbols, got one of {}.", UINT32_MAX,
+         symbols.size());
   }
-  LongWord long_word(word, table_, byte_ids_);
+  LongWord long_word(symbols, table_);
   long_word.merge_all();
   long_word.append_to(ids);
 }

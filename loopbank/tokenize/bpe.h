@@ -1,11 +1,11 @@
 #pragma once
 /// Byte pair encoding of one word: pairs merge by rank, lowest first, then leftmost.
 ///
-/// Not here: cutting text into words (pretokenizer.h) and what the ids mean (tokenizer.h).
+/// Not here: cutting text into words (pretokenizer.h), the tokens that a word starts from
+/// (word_encoder.h) and what the ids mean (tokenizer.h).
 
-#include <array>
 #include <cstdint>
-#include <string_view>
+#include <span>
 #include <vector>
 
 #include "loopbank/tokenize/tokenizer.h"
@@ -67,20 +67,19 @@ class MergeTable {
 /// Ids of words by repeated merging.
 class BpeMerger {
  public:
-  /// @param byte_ids  the token of each byte
-  BpeMerger(const std::vector<Merge>& merges, const std::array<TokenId, 256>& byte_ids);
+  explicit BpeMerger(const std::vector<Merge>& merges);
 
-  /// Appends the ids of `word` to `ids`. Takes time O(n log n) in the length of the word, and
-  /// O(n) memory. Safe to call from several threads.
-  /// @throws Error kData for a word of 4 GiB or more
-  void append_merged(std::string_view word, std::vector<TokenId>& ids) const;
+  /// Appends what the tokens of a word become. Takes time O(n log n) in their number, and O(n)
+  /// memory. Safe to call from several threads.
+  /// @param symbols  the tokens that the word starts from
+  /// @throws Error kData for 2^32 - 1 symbols or more
+  void append_merged(std::span<const TokenId> symbols, std::vector<TokenId>& ids) const;
 
  private:
-  void append_short(std::string_view word, std::vector<TokenId>& ids) const;
-  void append_long(std::string_view word, std::vector<TokenId>& ids) const;
+  void append_short(std::span<const TokenId> symbols, std::vector<TokenId>& ids) const;
+  void append_long(std::span<const TokenId> symbols, std::vector<TokenId>& ids) const;
 
   MergeTable table_;
-  std::array<TokenId, 256> byte_ids_;
 };
 
 }  // namespace loopbank

@@ -46,7 +46,7 @@ WordCounts count_words(const std::function<bool(std::string&)>& next_document,
   std::string document;
   int64_t num_documents = 0;
   while (next_document(document)) {
-    pre_tokenizer.split(document, matcher,
+    pre_tokenizer.split(document, /*at_start=*/true, matcher,
                         [&](std::string_view word) { count_word(word, counts); });
     if (++num_documents % kDocumentsAReport == 0 && on_progress) {
       on_progress(0);

@@ -1,157 +1,175 @@
 #include "loopbank/tokenize/pretokenizer.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#include <algorithm>
-#include <array>
-#include <cctype>
-#include <new>
+#include <fmt/format.h>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/utf8.h"
+#include "loopbank/tokenize/byte_alphabet.h"
 
 namespace loopbank {
 namespace {
 
-std::string message_of(int error) {
-  std::array<PCRE2_UCHAR, 256> buffer{};
-  pcre2_get_error_message(error, buffer.data(), buffer.size());
-  return reinterpret_cast<const char*>(buffer.data());
-}
+using Kind = PreTokenizerStep::Kind;
 
-/// PCRE2's own \s takes U+180E for white space, which Unicode has not done since 6.3.
-std::string with_unicode_white_space(const std::string& pattern) {
-  std::string result;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] != '\\' || i + 1 == pattern.size()) {
-      result.push_back(pattern[i]);
-      continue;
+/// Metaspace's text of a piece: only spaces are replaced, no other white space.
+std::string with_spaces_replaced(std::string_view piece, std::string_view sign) {
+  std::string text;
+  text.reserve(piece.size() + piece.size() / 2);
+  for (const char c : piece) {
+    if (c == ' ') {
+      text += sign;
+    } else {
+      text.push_back(c);
     }
-    const char letter = pattern[++i];
-    result += letter == 's'   ? std::string("\\p{White_Space}")
-              : letter == 'S' ? std::string("\\P{White_Space}")
-                              : std::string{'\\', letter};
   }
-  return result;
+  return text;
 }
 
-/// A pattern that matches the text alone.
-std::string quoted(const std::string& text) {
-  std::string pattern;
-  for (const char c : text) {
-    const bool plain = (c & 0x80) != 0 || std::isalnum(static_cast<unsigned char>(c)) != 0;
-    pattern += plain ? std::string{c} : fmt::format("\\x{{{:x}}}", static_cast<unsigned char>(c));
-  }
-  return pattern;
+[[noreturn]] void refuse_steps(std::string_view expected, std::string_view got) {
+  fail(ErrorCode::kData, "pre-tokenizer: expected {}, got {}: it is not supported.", expected, got);
 }
 
-pcre2_code* code_of(void* code) {
-  return static_cast<pcre2_code*>(code);
+/// Steps that would change what an earlier one has changed already.
+void expect_steps_that_go_together(const std::vector<PreTokenizerStep>& steps) {
+  bool any_byte_level = false;
+  bool any_metaspace = false;
+  for (const auto& step : steps) {
+    if (step.kind == Kind::kByteLevel && any_byte_level) {
+      refuse_steps("one ByteLevel step", "a second one");
+    }
+    if (step.kind == Kind::kMetaspace && any_byte_level) {
+      refuse_steps("no Metaspace behind ByteLevel", "one");
+    }
+    if (step.kind == Kind::kMetaspace && any_metaspace &&
+        step.prepend_scheme == PrependScheme::kFirst) {
+      refuse_steps("no Metaspace behind another one that asks for the \"first\" piece", "one");
+    }
+    any_byte_level = any_byte_level || step.kind == Kind::kByteLevel;
+    any_metaspace = any_metaspace || step.kind == Kind::kMetaspace;
+  }
 }
 
 }  // namespace
 
-Regex::Matcher::Matcher() : data_(pcre2_match_data_create(1, nullptr)) {
-  if (data_ == nullptr) {
-    throw std::bad_alloc();
+std::string canonical_text(const PreTokenizerStep& step) {
+  auto text = fmt::format("step {} {} {} {} {} {} {}\n", static_cast<int>(step.kind),
+                          step.add_prefix_space, step.use_regex, step.individual_digits,
+                          step.pattern_is_text, step.pattern.size(), step.pattern);
+  // Files of tokens carry hashes from before there were these.
+  const PreTokenizerStep usual;
+  if (step.behavior != usual.behavior || step.invert) {
+    text += fmt::format("behavior {} {}\n", static_cast<int>(step.behavior), step.invert);
   }
-}
-
-Regex::Matcher::~Matcher() {
-  pcre2_match_data_free(static_cast<pcre2_match_data*>(data_));
-}
-
-Regex::Regex(const std::string& pattern) {
-  const auto unicode = with_unicode_white_space(pattern);
-  int error = 0;
-  size_t place = 0;
-  auto* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(unicode.data()), unicode.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &place, nullptr);
-  if (code == nullptr) {
-    fail(ErrorCode::kData,
-         "pre-tokenizer: expected a regular expression that PCRE2 reads, got \"{}\": {} (byte {} "
-         "of \"{}\").",
-         pattern, message_of(error), place, unicode);
+  if (step.kind == Kind::kMetaspace || step.kind == Kind::kCharDelimiterSplit) {
+    text += fmt::format("sign {} {} {}\n", step.sign, static_cast<int>(step.prepend_scheme),
+                        step.split);
   }
-  code_ = code;
-  compiled_ = pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;
-}
-
-Regex::~Regex() {
-  pcre2_code_free(code_of(code_));
-}
-
-Regex::Regex(Regex&& other) noexcept
-    : code_(std::exchange(other.code_, nullptr)), compiled_(other.compiled_) {}
-
-Regex& Regex::operator=(Regex&& other) noexcept {
-  std::swap(code_, other.code_);
-  std::swap(compiled_, other.compiled_);
-  return *this;
-}
-
-std::pair<size_t, size_t> Regex::find(std::string_view text, size_t from, Matcher& matcher) const {
-  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  auto* data = static_cast<pcre2_match_data*>(matcher.data_);
-  int found = PCRE2_ERROR_JIT_STACKLIMIT;
-  if (compiled_) {  // the fast call: it checks none of its arguments
-    found =
-        pcre2_jit_match(code_of(code_), subject, text.size(), from, PCRE2_NOTEMPTY, data, nullptr);
+  if (step.kind == Kind::kFixedLength) {
+    text += fmt::format("length {}\n", step.length);
   }
-  // The interpreter keeps its stack on the heap, and takes patterns that ask for it: (*NO_JIT).
-  if (found == PCRE2_ERROR_JIT_STACKLIMIT || found == PCRE2_ERROR_JIT_BADOPTION) {
-    found = pcre2_match(code_of(code_), subject, text.size(), from,
-                        PCRE2_NOTEMPTY | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, nullptr);
-  }
-  if (found == PCRE2_ERROR_NOMATCH) {
-    return {text.size(), text.size()};
-  }
-  if (found < 0) {
-    fail(ErrorCode::kData, "pre-tokenizer: expected a match or none in {} bytes of text, got: {}.",
-         text.size(), message_of(found));
-  }
-  const auto* bounds = pcre2_get_ovector_pointer(data);
-  // A \K that a lookaround reaches through a subroutine sets the start behind the end or before
-  // `from`: text would be lost, doubled or matched for ever.
-  if (bounds[0] < from || bounds[0] >= bounds[1]) {
-    fail(ErrorCode::kData,
-         "pre-tokenizer: expected a match of at least one byte from byte {} on, got one from {} to "
-         "{}. Take \\K out of the pattern.",
-         from, bounds[0], bounds[1]);
-  }
-  return {bounds[0], bounds[1]};
+  return text;
 }
 
 PreTokenizer::PreTokenizer(std::vector<PreTokenizerStep> steps) : steps_(std::move(steps)) {
-  for (const auto& step : steps_) {
-    Cut cut;
-    switch (step.kind) {
-      case PreTokenizerStep::Kind::kByteLevel:
-        cut.add_prefix_space = step.add_prefix_space;
-        if (step.use_regex) {
-          cut.regex.emplace(std::string(kGpt2Pattern));
-        }
-        break;
-      case PreTokenizerStep::Kind::kDigits:
-        cut.regex.emplace(step.individual_digits ? "\\p{N}" : "\\p{N}+");
-        break;
-      case PreTokenizerStep::Kind::kSplit:
-        cut.regex.emplace(step.pattern_is_text ? quoted(step.pattern) : step.pattern);
-        break;
+  expect_steps_that_go_together(steps_);
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    add_cuts_of(steps_[i]);
+    if (steps_[i].kind == Kind::kByteLevel) {
+      is_byte_level_ = true;
+      words_are_spelled_ = i + 1 < steps_.size();
+      cuts_.back().spell_bytes = words_are_spelled_;
     }
-    cuts_.push_back(std::move(cut));
   }
 }
 
-bool PreTokenizer::adds_spaces() const {
+void PreTokenizer::add_cuts_of(const PreTokenizerStep& step) {
+  using By = Cut::By;
+  switch (step.kind) {
+    case Kind::kByteLevel: {
+      Cut cut{.prefix = step.add_prefix_space ? " " : ""};
+      if (step.use_regex) {
+        cut.by = By::kRegex;
+        cut.regex.emplace(std::string(kGpt2Pattern));
+      }
+      cuts_.push_back(std::move(cut));
+      return;
+    }
+    case Kind::kSplit: {
+      Cut cut{.behavior = step.behavior, .invert = step.invert};
+      cut.by = step.pattern_is_text && !step.pattern.empty() ? By::kText : By::kRegex;
+      cut.text = step.pattern;
+      if (cut.by == By::kRegex) {
+        cut.regex.emplace(step.pattern);
+      }
+      cuts_.push_back(std::move(cut));
+      return;
+    }
+    case Kind::kMetaspace:
+      cuts_.push_back({.prefix = step.prepend_scheme == PrependScheme::kNever ? "" : step.sign,
+                       .only_first = step.prepend_scheme == PrependScheme::kFirst,
+                       .space = step.sign,
+                       .by = step.split ? By::kText : By::kNothing,
+                       .text = step.sign,
+                       .behavior = SplitBehavior::kMergedWithNext});
+      return;
+    case Kind::kDigits:
+      cuts_.push_back({.by = By::kCharacters,
+                       .characters = digits_of_step(),
+                       .behavior = step.individual_digits ? SplitBehavior::kIsolated
+                                                          : SplitBehavior::kContiguous});
+      return;
+    case Kind::kPunctuation:
+      cuts_.push_back(
+          {.by = By::kCharacters, .characters = punctuation_of_step(), .behavior = step.behavior});
+      return;
+    case Kind::kWhitespace:
+      cuts_.push_back({.by = By::kWordRuns, .behavior = SplitBehavior::kRemoved, .invert = true});
+      return;
+    case Kind::kWhitespaceSplit:
+    case Kind::kBertPreTokenizer:
+      cuts_.push_back({.by = By::kCharacters,
+                       .characters = white_space(),
+                       .behavior = SplitBehavior::kRemoved});
+      if (step.kind == Kind::kBertPreTokenizer) {
+        cuts_.push_back({.by = By::kCharacters, .characters = punctuation_of_step()});
+      }
+      return;
+    case Kind::kCharDelimiterSplit:
+      cuts_.push_back({.by = By::kText, .text = step.sign, .behavior = SplitBehavior::kRemoved});
+      return;
+    case Kind::kFixedLength:
+      cuts_.push_back({.by = By::kLength, .length = static_cast<size_t>(step.length)});
+      return;
+  }
+}
+
+bool PreTokenizer::keeps_text() const {
+  return std::none_of(cuts_.begin(), cuts_.end(), [](const Cut& cut) {
+    return !cut.prefix.empty() || !cut.space.empty() || cut.behavior == SplitBehavior::kRemoved;
+  });
+}
+
+bool PreTokenizer::asks_for_first_piece() const {
   return std::any_of(cuts_.begin(), cuts_.end(),
-                     [](const Cut& cut) { return cut.add_prefix_space; });
+                     [&](const Cut& cut) { return cut.only_first && &cut != &cuts_.front(); });
 }
 
 size_t PreTokenizer::valid_prefix(std::string_view text) {
   return valid_utf8_prefix(text);
+}
+
+std::string PreTokenizer::changed(const Cut& cut, std::string_view piece, bool at_start) {
+  auto text = cut.space.empty() ? std::string(piece) : with_spaces_replaced(piece, cut.space);
+  const bool wanted = at_start || !cut.only_first;
+  return wanted && !text.starts_with(cut.prefix) ? cut.prefix + text : text;
+}
+
+std::string PreTokenizer::spelled(std::string_view piece) {
+  return loopbank::spell_bytes(piece);
+}
+
+std::string PreTokenizer::unspelled(std::string_view word) {
+  return bytes_of_spelling(word).value();  // made by `spelled`, and cut between characters
 }
 
 }  // namespace loopbank

@@ -1,130 +1,92 @@
 #include "loopbank/tokenize/tokenizer.h"
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <unordered_map>
 #include <utility>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
-#include "loopbank/support/hash.h"
 #include "loopbank/support/json.h"
+#include "loopbank/support/utf8.h"
+#include "loopbank/tokenize/added_tokens.h"
+#include "loopbank/tokenize/byte_alphabet.h"
+#include "loopbank/tokenize/characters.h"
 #include "loopbank/tokenize/tokenizer_definition.h"
 #include "loopbank/tokenize/tokenizer_json.h"
-#include "loopbank/tokenize/word_cache.h"
+#include "loopbank/tokenize/tokenizer_roles.h"
+#include "loopbank/tokenize/word_encoder.h"
 
 namespace loopbank {
 namespace {
 
-/// The token of each byte.
-std::array<TokenId, 256> find_byte_ids(const TokenizerDefinition& definition) {
-  std::array<TokenId, 256> ids;
-  ids.fill(-1);
-  std::vector<bool> outside(definition.tokens.size());
+namespace fs = std::filesystem;
+
+constexpr const char* kTokenizerFile = "tokenizer.json";
+constexpr const char* kConfigFile = "tokenizer_config.json";
+constexpr const char* kMapFile = "special_tokens_map.json";
+
+/// The added tokens that are found in the text as it is, or those found in the normalized text.
+std::vector<AddedTokenPattern> patterns_of(const TokenizerDefinition& definition, bool normalized,
+                                           const Normalizer& normalizer) {
+  std::vector<AddedTokenPattern> patterns;
+  Regex::Matcher matcher;
   for (const auto& added : definition.added_tokens) {
-    outside[static_cast<size_t>(added.id)] = !added.in_vocabulary;
-  }
-  for (size_t id = 0; id < definition.tokens.size(); ++id) {
-    if (definition.tokens[id].size() == 1 && !outside[id]) {
-      ids[static_cast<unsigned char>(definition.tokens[id][0])] = static_cast<TokenId>(id);
+    if (added.normalized != normalized) {
+      continue;
     }
-  }
-  for (size_t byte = 0; byte < ids.size(); ++byte) {
-    if (ids[byte] < 0) {
-      fail(ErrorCode::kData,
-           "tokenizer: expected a token for each of the 256 bytes, got none for 0x{:02X}.", byte);
+    auto content = text_of(added, definition);
+    if (normalized && !normalizer.empty()) {
+      auto result = normalizer.apply(content, matcher);
+      if (result.text.empty()) {
+        fail(ErrorCode::kData,
+             "tokenizer: expected a normalizer that leaves something of the added token {}, got "
+             "nothing for \"{}\".",
+             added.id, content);
+      }
+      content = std::move(result.text);
     }
+    patterns.push_back({.content = std::move(content),
+                        .id = added.id,
+                        .special = added.special,
+                        .single_word = added.single_word,
+                        .lstrip = added.lstrip,
+                        .rstrip = added.rstrip});
   }
-  return ids;
+  // Of two with the same text a special one counts.
+  std::stable_partition(patterns.begin(), patterns.end(),
+                        [](const auto& pattern) { return pattern.special; });
+  return patterns;
 }
 
-/// XXH3 over everything that decides ids, in an order of its own.
-std::string vocabulary_hash(const TokenizerDefinition& definition) {
-  std::string canonical = fmt::format("tokens {}\n", definition.tokens.size());
-  for (const auto& token : definition.tokens) {
-    canonical += fmt::format("{} ", token.size());
-    canonical += token;
+/// The file beside tokenizer.json, if there is one.
+std::optional<std::string> read_beside(const fs::path& file) {
+  std::error_code absent;
+  if (!fs::exists(file, absent)) {
+    return std::nullopt;
   }
-  canonical += fmt::format("\nmerges {}\n", definition.merges.size());
-  for (const auto& merge : definition.merges) {
-    canonical += fmt::format("{} {} {}\n", merge.left, merge.right, merge.merged);
+  return read_file(file, ErrorCode::kData, kLargestJsonBytes);
+}
+
+TokenizerConfig load_config(const fs::path& folder) {
+  TokenizerConfig config;
+  if (const auto text = read_beside(folder / kConfigFile)) {
+    config = parse_tokenizer_config(*text, (folder / kConfigFile).string());
   }
-  auto added_tokens = definition.added_tokens;
-  std::sort(added_tokens.begin(), added_tokens.end(),
-            [](const auto& a, const auto& b) { return a.id < b.id; });
-  for (const auto& added : added_tokens) {
-    canonical += fmt::format("added {} {}\n", added.id, added.special);
+  if (const auto text = read_beside(folder / kMapFile)) {
+    add_special_tokens_map(*text, (folder / kMapFile).string(), config);
   }
-  for (const auto& step : definition.pre_tokenizer) {
-    canonical += fmt::format("step {} {} {} {} {} {} {}\n", static_cast<int>(step.kind),
-                             step.add_prefix_space, step.use_regex, step.individual_digits,
-                             step.pattern_is_text, step.pattern.size(), step.pattern);
-  }
-  canonical += fmt::format("ignore_merges {}\n", definition.ignore_merges);
-  return format_hash(hash_of(canonical));
+  return config;
 }
 
 }  // namespace
 
 // Members of Tokenizer::Impl stand outside: a type with external linkage has no unnamed parts.
 
-/// Where the added tokens stand in a text: the leftmost, of those that start there the longest.
-class AddedTokenFinder {
- public:
-  struct Found {
-    size_t begin = 0;
-    size_t end = 0;
-    TokenId id = 0;
-    bool special = false;
-  };
-
-  explicit AddedTokenFinder(const TokenizerDefinition& definition) {
-    for (const auto& added : definition.added_tokens) {
-      const auto& content = definition.tokens[static_cast<size_t>(added.id)];
-      by_first_byte_[static_cast<unsigned char>(content[0])].push_back({content, added});
-      any_ordinary_ = any_ordinary_ || !added.special;
-    }
-    for (auto& candidates : by_first_byte_) {
-      std::stable_sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-        return a.content.size() > b.content.size();
-      });
-    }
-  }
-
-  /// The first added token at or after `from`; special ones only where `parse_special`.
-  [[nodiscard]] std::optional<Found> find(std::string_view text, size_t from,
-                                          bool parse_special) const {
-    if (!parse_special && !any_ordinary_) {
-      return std::nullopt;
-    }
-    for (size_t at = from; at < text.size(); ++at) {
-      for (const auto& candidate : by_first_byte_[static_cast<unsigned char>(text[at])]) {
-        if ((parse_special || !candidate.token.special) &&
-            text.substr(at).starts_with(candidate.content)) {
-          return Found{at, at + candidate.content.size(), candidate.token.id,
-                       candidate.token.special};
-        }
-      }
-    }
-    return std::nullopt;
-  }
-
- private:
-  struct Candidate {
-    std::string content;
-    AddedToken token;
-  };
-  std::array<std::vector<Candidate>, 256> by_first_byte_;
-  bool any_ordinary_ = false;
-};
-
 /// What one call of `encode` needs for itself.
 struct EncodingScratch {
   Regex::Matcher matcher;
-  WordCache cache;
+  WordEncoder::Scratch words;
 };
 
 /// Scratch that waits between calls: as many as calls ever ran at once.
@@ -151,76 +113,148 @@ class EncodingScratchPool {
   std::vector<std::unique_ptr<EncodingScratch>> free_;
 };
 
+/// text -> added tokens -> normalizer -> added tokens that are normalized -> words -> ids
 struct Tokenizer::Impl {
   explicit Impl(TokenizerDefinition parts)
       : definition(std::move(parts)),
-        byte_ids(find_byte_ids(definition)),
+        normalizer(definition.normalizer),
         pre_tokenizer(definition.pre_tokenizer),
-        merger(definition.merges, byte_ids),
-        added_tokens(definition),
-        hash(vocabulary_hash(definition)),
-        bytes_alone(definition.merges.empty() && !definition.ignore_merges &&
-                    !pre_tokenizer.adds_spaces()) {
-    if (definition.ignore_merges) {
-      for (size_t id = 0; id < definition.tokens.size(); ++id) {
-        whole_words.emplace(definition.tokens[id], static_cast<TokenId>(id));
-      }
+        words(definition),
+        raw_tokens(patterns_of(definition, false, normalizer)),
+        normalized_tokens(patterns_of(definition, true, normalizer)),
+        roles(definition),
+        hash(vocabulary_hash(definition, roles)),
+        special(definition.tokens.size()) {
+    for (const auto& added : definition.added_tokens) {
+      special[static_cast<size_t>(added.id)] = added.special;
+    }
+    if (pre_tokenizer.asks_for_first_piece() && !normalizer.empty()) {
+      fail(ErrorCode::kData,
+           "tokenizer: expected no normalizer before a Metaspace that looks for the \"first\" of "
+           "several pieces, got {} steps: it is not supported.",
+           definition.normalizer.size());
+    }
+    const auto& ids = words.byte_ids();
+    const auto& steps = definition.pre_tokenizer;
+    bytes_alone = definition.byte_level && definition.merges.empty() &&
+                  !definition.bpe.ignore_merges && normalizer.empty() && steps.size() == 1 &&
+                  pre_tokenizer.keeps_text() &&
+                  std::none_of(ids.begin(), ids.end(), [](TokenId id) { return id < 0; });
+    tokens_are_texts = definition.byte_level && only_byte_level(definition.decoder);
+    if (!tokens_are_texts) {
+      std::vector<bool> verbatim(definition.tokens.size());
       for (const auto& added : definition.added_tokens) {
-        whole_words.erase(definition.tokens[static_cast<size_t>(added.id)]);
+        verbatim[static_cast<size_t>(added.id)] = !added.in_vocabulary;
       }
+      texts = TokenTexts(spell_tokens(definition), verbatim, definition.decoder);
     }
   }
 
-  void append_word(std::string_view word, EncodingScratch& scratch,
-                   std::vector<TokenId>& ids) const {
-    if (word.size() == 1) {
-      ids.push_back(byte_ids[static_cast<unsigned char>(word[0])]);
+  std::vector<TokenId> encode(std::string_view text, bool parse_special, bool at_start) const {
+    std::vector<TokenId> ids;
+    ids.reserve(bytes_alone ? text.size() : text.size() / 3);
+    auto scratch = scratch_pool.take();
+    append(text, parse_special, at_start, *scratch, ids);
+    scratch_pool.give_back(std::move(scratch));
+    return ids;
+  }
+
+  /// Appends the ids of a text, nothing put around it.
+  void append(std::string_view text, bool parse_special, bool at_start, EncodingScratch& scratch,
+              std::vector<TokenId>& ids) const {
+    std::string replaced;
+    if (!definition.byte_level && !is_valid_utf8(text)) {
+      replaced = with_replacement_characters(text);
+      text = replaced;
+    }
+    raw_tokens.cut(
+        text, parse_special,
+        [&](std::string_view piece, size_t begin) {
+          append_piece(piece, at_start && begin == 0, parse_special, scratch, ids);
+        },
+        [&](const AddedTokenFinder::Found& found) { ids.push_back(found.id); });
+  }
+
+  /// Appends the ids of text between added tokens that are found in the text as it is.
+  void append_piece(std::string_view text, bool at_start, bool parse_special,
+                    EncodingScratch& scratch, std::vector<TokenId>& ids) const {
+    if (normalizer.empty()) {
+      append_normalized(text, at_start, parse_special, scratch, ids);
       return;
     }
-    const bool cached = word.size() <= WordCache::kMaxWordBytes;
-    if (cached && scratch.cache.append(word, ids)) {
-      return;
-    }
-    const auto whole = whole_words.empty() ? whole_words.end() : whole_words.find(word);
-    const size_t before = ids.size();
-    if (whole != whole_words.end()) {
-      ids.push_back(whole->second);
-    } else {
-      merger.append_merged(word, ids);
-    }
-    if (cached) {
-      scratch.cache.remember(word, std::span(ids).subspan(before));
+    while (!text.empty()) {  // bytes that are no UTF-8 are left as they are
+      const size_t valid = valid_utf8_prefix(text);
+      const auto run = text.substr(0, valid);
+      if (normalizer.keeps(run)) {
+        append_normalized(run, at_start, parse_special, scratch, ids);
+      } else {
+        const auto result = normalizer.apply(run, scratch.matcher);
+        append_normalized(result.text, at_start && result.starts_same, parse_special, scratch, ids);
+      }
+      if (valid < text.size()) {
+        words.append(text.substr(valid, 1), scratch.words, ids);
+      }
+      text.remove_prefix(std::min(valid + 1, text.size()));
+      at_start = false;
     }
   }
 
-  /// Appends the ids of text between added tokens.
-  void append_text(std::string_view text, EncodingScratch& scratch,
-                   std::vector<TokenId>& ids) const {
+  void append_normalized(std::string_view text, bool at_start, bool parse_special,
+                         EncodingScratch& scratch, std::vector<TokenId>& ids) const {
+    normalized_tokens.cut(
+        text, parse_special,
+        [&](std::string_view piece, size_t begin) {
+          append_words(piece, at_start && begin == 0, scratch, ids);
+        },
+        [&](const AddedTokenFinder::Found& found) { ids.push_back(found.id); });
+  }
+
+  /// Appends the ids of text without added tokens.
+  void append_words(std::string_view text, bool at_start, EncodingScratch& scratch,
+                    std::vector<TokenId>& ids) const {
     if (bytes_alone) {
       for (const char byte : text) {
-        ids.push_back(byte_ids[static_cast<unsigned char>(byte)]);
+        ids.push_back(words.byte_ids()[static_cast<unsigned char>(byte)]);
       }
-      return;
+    } else if (definition.byte_level || !pre_tokenizer.is_byte_level()) {
+      pre_tokenizer.split(text, at_start, scratch.matcher,
+                          [&](std::string_view word) { words.append(word, scratch.words, ids); });
+    } else {
+      pre_tokenizer.split(text, at_start, scratch.matcher, [&](std::string_view word) {
+        words.append(spell_bytes(word), scratch.words, ids);
+      });
     }
-    pre_tokenizer.split(text, scratch.matcher,
-                        [&](std::string_view word) { append_word(word, scratch, ids); });
+  }
+
+  void check_id(TokenId id) const {
+    if (id < 0 || static_cast<size_t>(id) >= definition.tokens.size()) {
+      fail(ErrorCode::kData, "tokenizer: expected ids in [0, {}), got {}.",
+           definition.tokens.size(), id);
+    }
   }
 
   TokenizerDefinition definition;
-  std::array<TokenId, 256> byte_ids;
+  Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  BpeMerger merger;
-  AddedTokenFinder added_tokens;
-  std::unordered_map<std::string_view, TokenId> whole_words;  // where merges are ignored for them
+  WordEncoder words;
+  AddedTokenFinder raw_tokens;
+  AddedTokenFinder normalized_tokens;
+  TokenizerRoles roles;
   std::string hash;
-  bool bytes_alone;  // no word has more than one way to be written
+  std::vector<bool> special;      // [vocab_size]
+  bool bytes_alone = false;       // no word has more than one way to be written
+  bool tokens_are_texts = false;  // then `texts` is empty
+  TokenTexts texts;
   mutable EncodingScratchPool scratch_pool;
 };
 
-Tokenizer Tokenizer::load(const std::filesystem::path& path) {
-  const auto file = std::filesystem::is_directory(path) ? path / "tokenizer.json" : path;
+Tokenizer Tokenizer::load(const fs::path& path) {
+  const auto file = fs::is_directory(path) ? path / kTokenizerFile : path;
   auto definition =
       parse_tokenizer_json(read_file(file, ErrorCode::kData, kLargestJsonBytes), file.string());
+  if (file.filename() == kTokenizerFile) {
+    definition.config = load_config(file.parent_path());
+  }
   try {
     return Tokenizer(std::move(definition));
   } catch (const Error& error) {
@@ -247,47 +281,95 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, bool parse_special) const {
-  std::vector<TokenId> ids;
-  ids.reserve(impl_->bytes_alone ? text.size() : text.size() / 3);
-  auto scratch = impl_->scratch_pool.take();
-  size_t from = 0;
-  while (const auto found = impl_->added_tokens.find(text, from, parse_special)) {
-    impl_->append_text(text.substr(from, found->begin - from), *scratch, ids);
-    ids.push_back(found->id);
-    from = found->end;
-  }
-  impl_->append_text(text.substr(from), *scratch, ids);
-  impl_->scratch_pool.give_back(std::move(scratch));
+  return impl_->encode(text, parse_special, /*at_start=*/true);
+}
+
+std::vector<TokenId> Tokenizer::encode_behind(std::string_view text) const {
+  return impl_->encode(text, /*parse_special=*/false, /*at_start=*/false);
+}
+
+std::vector<TokenId> Tokenizer::encode_prompt(std::string_view text, bool parse_special) const {
+  auto ids = encode(text, parse_special);
+  const auto& prefix = text_prefix();
+  ids.insert(ids.begin(), prefix.begin(), prefix.end());
   return ids;
+}
+
+std::vector<TokenId> Tokenizer::encode_framed(std::string_view text, bool parse_special) const {
+  auto ids = encode_prompt(text, parse_special);
+  const auto& suffix = text_suffix();
+  ids.insert(ids.end(), suffix.begin(), suffix.end());
+  return ids;
+}
+
+const std::vector<TokenId>& Tokenizer::text_prefix() const {
+  return impl_->roles.prefix;
+}
+
+const std::vector<TokenId>& Tokenizer::text_suffix() const {
+  return impl_->roles.suffix;
+}
+
+SpecialIds Tokenizer::special_ids() const {
+  return impl_->roles.ids;
+}
+
+const TokenizerConfig& Tokenizer::config() const {
+  return impl_->definition.config;
 }
 
 std::vector<Tokenizer::SpelledToken> Tokenizer::special_tokens(std::string_view text) const {
   std::vector<SpelledToken> spelled;
-  size_t from = 0;
-  while (const auto found = impl_->added_tokens.find(text, from, /*parse_special=*/true)) {
-    if (found->special) {
-      spelled.push_back({found->begin, found->end, found->id});
+  size_t offset = 0;
+  const auto take = [&](const AddedTokenFinder::Found& found) {
+    if (found.special) {
+      spelled.push_back({offset + found.begin, offset + found.end, found.id});
     }
-    from = found->end;
-  }
+  };
+  const auto cut_piece = [&](std::string_view piece, size_t begin) {
+    offset = begin;
+    impl_->normalized_tokens.cut(
+        piece, /*parse_special=*/true, [](std::string_view, size_t) {}, take);
+    offset = 0;
+  };
+  impl_->raw_tokens.cut(text, /*parse_special=*/true, cut_piece, take);
   return spelled;
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {
+  std::for_each(ids.begin(), ids.end(), [&](TokenId id) { impl_->check_id(id); });
+  if (!impl_->tokens_are_texts) {
+    return impl_->texts.join(ids);
+  }
   std::string text;
   text.reserve(ids.size() * 4);
   for (const auto id : ids) {
-    text += token_bytes(id);
+    text += impl_->definition.tokens[static_cast<size_t>(id)];
   }
   return text;
 }
 
 std::string_view Tokenizer::token_bytes(TokenId id) const {
-  const auto& tokens = impl_->definition.tokens;
-  if (id < 0 || static_cast<size_t>(id) >= tokens.size()) {
-    fail(ErrorCode::kData, "tokenizer: expected ids in [0, {}), got {}.", tokens.size(), id);
-  }
-  return tokens[static_cast<size_t>(id)];
+  impl_->check_id(id);
+  const auto number = static_cast<size_t>(id);
+  return impl_->tokens_are_texts ? impl_->definition.tokens[number] : impl_->texts.middle(number);
+}
+
+std::string_view Tokenizer::first_token_bytes(TokenId id) const {
+  impl_->check_id(id);
+  const auto number = static_cast<size_t>(id);
+  return impl_->tokens_are_texts ? impl_->definition.tokens[number] : impl_->texts.first(number);
+}
+
+std::string_view Tokenizer::token_bytes_behind(std::span<const TokenId> before, TokenId id) const {
+  const bool first = std::all_of(before.begin(), before.end(),
+                                 [&](TokenId earlier) { return is_special(earlier); });
+  return first ? first_token_bytes(id) : token_bytes(id);
+}
+
+bool Tokenizer::is_special(TokenId id) const {
+  impl_->check_id(id);
+  return impl_->special[static_cast<size_t>(id)];
 }
 
 int64_t Tokenizer::vocab_size() const {
@@ -295,28 +377,22 @@ int64_t Tokenizer::vocab_size() const {
 }
 
 TokenId Tokenizer::end_of_text() const {
-  const auto& definition = impl_->definition;
-  for (const std::string_view name :
-       {kEndOfText, std::string_view("</s>"), std::string_view("<eos>"),
-        std::string_view("<|end_of_text|>")}) {
-    for (const auto& added : definition.added_tokens) {
-      if (definition.tokens[static_cast<size_t>(added.id)] == name) {
-        return added.id;
-      }
-    }
-  }
-  fail(ErrorCode::kData,
-       "tokenizer: expected an added token <|endoftext|>, </s>, <eos> or <|end_of_text|>, got none "
-       "of them among {} added tokens.",
-       definition.added_tokens.size());
+  return end_of_text_of(impl_->definition, impl_->roles);
 }
 
 const std::string& Tokenizer::hash() const {
   return impl_->hash;
 }
 
-void Tokenizer::save(const std::filesystem::path& path) const {
-  write_file_atomically(path, write_tokenizer_json(impl_->definition));
+void Tokenizer::save(const fs::path& path) const {
+  const auto& definition = impl_->definition;
+  write_file_atomically(path, write_tokenizer_json(definition));
+  if (!definition.config.source.empty()) {
+    write_file_atomically(path.parent_path() / kConfigFile, definition.config.source);
+  }
+  if (!definition.config.map_source.empty()) {
+    write_file_atomically(path.parent_path() / kMapFile, definition.config.map_source);
+  }
 }
 
 }  // namespace loopbank

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -12,114 +13,49 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/json.h"
 #include "loopbank/tokenize/byte_alphabet.h"
+#include "loopbank/tokenize/json_part.h"
+#include "loopbank/tokenize/pretokenizer_json.h"
+#include "loopbank/tokenize/tokenizer_parts_json.h"
+#include "loopbank/tokenize/word_encoder.h"
 
 namespace loopbank {
 namespace {
 
 using Kind = PreTokenizerStep::Kind;
 
-constexpr const char* kTopLevel = "top level";
-
-/// A value in the file and the way to it, such as `model.vocab`.
-class Part {
- public:
-  Part(const nlohmann::json& json, std::string path, const std::string& where)
-      : json_(&json), path_(std::move(path)), where_(&where) {}
-
-  [[nodiscard]] const nlohmann::json& json() const { return *json_; }
-  [[nodiscard]] const std::string& where() const { return *where_; }
-
-  template <typename... Args>
-  [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) const {
-    fail(ErrorCode::kData, "{}: {}: {}.", *where_, path_,
-         fmt::format(format, std::forward<Args>(args)...));
-  }
-
-  /// Whether the key is there with a value other than null.
-  [[nodiscard]] bool has(const char* key) const {
-    expect_object();
-    const auto found = json_->find(key);
-    return found != json_->end() && !found->is_null();
-  }
-  [[nodiscard]] Part at(const char* key) const {
-    expect_object();
-    const auto found = json_->find(key);
-    if (found == json_->end()) {
-      refuse("expected the key \"{}\", got none of that name", key);
-    }
-    return {*found, path_ == kTopLevel ? key : path_ + "." + key, *where_};
-  }
-  [[nodiscard]] std::vector<Part> items() const {
-    if (!json_->is_array()) {
-      refuse("expected a list, got {}", show_json(*json_));
-    }
-    std::vector<Part> parts;
-    parts.reserve(json_->size());
-    for (size_t i = 0; i < json_->size(); ++i) {
-      parts.emplace_back((*json_)[i], fmt::format("{}[{}]", path_, i), *where_);
-    }
-    return parts;
-  }
-  [[nodiscard]] const std::string& text() const {
-    if (!json_->is_string()) {
-      refuse("expected a string, got {}", show_json(*json_));
-    }
-    return json_->get_ref<const std::string&>();
-  }
-  [[nodiscard]] bool flag(const char* key, bool otherwise) const {
-    return has(key) ? flag(key) : otherwise;
-  }
-  [[nodiscard]] bool flag(const char* key) const {
-    const auto part = at(key);
-    if (!part.json().is_boolean()) {
-      part.refuse("expected true or false, got {}", show_json(part.json()));
-    }
-    return part.json().get<bool>();
-  }
-  /// Refuses a value that this program would have to ignore.
-  void expect_off(const char* key) const {
-    static const std::array<nlohmann::json, 3> kOff = {false, "", 0.0};
-    if (has(key) && std::find(kOff.begin(), kOff.end(), json_->at(key)) == kOff.end()) {
-      at(key).refuse("expected it to be off, got {}: it is not supported",
-                     show_json(json_->at(key)));
-    }
-  }
-  void expect_object() const {
-    if (!json_->is_object()) {
-      refuse("expected an object, got {}", show_json(*json_));
-    }
-  }
-
- private:
-  const nlohmann::json* json_;
-  std::string path_;
-  const std::string* where_;
-};
+/// Ids end here: a file of one token and an id of four billion asks for no memory.
+constexpr size_t kIdsEnd = size_t{1} << 21U;
 
 /// Reads one file; each function fills its part of the definition.
 class Parser {
  public:
-  explicit Parser(const Part& root) : root_(root) {}
+  explicit Parser(const JsonPart& root) : root_(root) {}
 
   TokenizerDefinition read() {
     const auto model = root_.at("model");
+    expect_version();
     expect_bpe(model);
-    if (root_.has("normalizer")) {
-      const auto normalizer = root_.at("normalizer");
-      normalizer.refuse("expected null, got {}: normalizers are not supported",
-                        show_json(normalizer.at("type").json()));
-    }
-    expect_byte_level_or_none("post_processor");
-    expect_byte_level_or_none("decoder");
-    read_tokens(model.at("vocab"));
+    read_options(model);
+    read_frame();
+    read_vocab(model.at("vocab"));
+    read_added_tokens();
     read_merges(model.at("merges"));
-    definition_.ignore_merges = model.flag("ignore_merges", false);
     read_pre_tokenizer();
+    definition_.byte_level = words_are_bytes();
+    if (definition_.byte_level) {
+      unspell_tokens();
+    }
     return std::move(definition_);
   }
 
  private:
-  static void expect_bpe(const Part& model) {
+  void expect_version() const {
+    if (root_.has("version") && root_.at("version").text() != "1.0") {
+      root_.at("version").refuse("expected \"1.0\", got {}", show_json(root_.at("version").json()));
+    }
+  }
+
+  static void expect_bpe(const JsonPart& model) {
     // Older files leave the type out; only BPE has merges.
     if (model.has("type") || !model.has("merges")) {
       const auto type = model.at("type");
@@ -129,99 +65,136 @@ class Parser {
       }
     }
     model.expect_off("dropout");
-    model.expect_off("continuing_subword_prefix");
-    model.expect_off("end_of_word_suffix");
   }
 
-  void expect_byte_level_or_none(const char* key) const {
-    if (root_.has(key)) {
-      const auto type = root_.at(key).at("type");
-      if (type.text() != "ByteLevel") {
-        type.refuse("expected \"ByteLevel\" or null, got {}: it is not supported",
-                    show_json(type.json()));
-      }
+  void read_options(const JsonPart& model) {
+    auto& bpe = definition_.bpe;
+    bpe.ignore_merges = model.flag("ignore_merges", false);
+    bpe.byte_fallback = model.flag("byte_fallback", false);
+    bpe.fuse_unknown = model.flag("fuse_unk", false);
+    if (model.has("unk_token")) {
+      bpe.unknown = model.at("unk_token").text();
+    }
+    if (model.has("continuing_subword_prefix")) {
+      bpe.continuing_subword_prefix = model.at("continuing_subword_prefix").text();
+    }
+    if (model.has("end_of_word_suffix")) {
+      bpe.end_of_word_suffix = model.at("end_of_word_suffix").text();
     }
   }
 
-  /// model.vocab and added_tokens together name each id once.
-  void read_tokens(const Part& vocab) {
+  /// What stands around the model.
+  void read_frame() {
+    if (root_.has("normalizer")) {
+      definition_.normalizer = read_normalizer(root_.at("normalizer"));
+    }
+    if (root_.has("post_processor")) {
+      auto frame = read_post_processor(root_.at("post_processor"));
+      definition_.prefix = std::move(frame.prefix);
+      definition_.suffix = std::move(frame.suffix);
+    }
+    if (root_.has("decoder")) {
+      definition_.decoder = read_decoder(root_.at("decoder"));
+    }
+  }
+
+  void read_vocab(const JsonPart& vocab) {
     vocab.expect_object();
-    std::vector<Part> added;
-    if (root_.has("added_tokens")) {
-      added = root_.at("added_tokens").items();
+    const auto& entries = vocab.json().get_ref<const nlohmann::json::object_t&>();
+    ids_.reserve(entries.size());
+    for (const auto& [spelling, id] : entries) {
+      const JsonPart part(id, "model.vocab", root_.where());
+      const auto number = claim_id(part, spelling);
+      definition_.tokens[static_cast<size_t>(number)] = spelling;
+      ids_.emplace(spelling, number);
     }
-    std::unordered_set<std::string> added_contents;
-    size_t num_tokens = vocab.json().size();
-    for (const auto& part : added) {
+  }
+
+  void read_added_tokens() {
+    if (!root_.has("added_tokens")) {
+      return;
+    }
+    std::unordered_set<std::string> contents;
+    size_t next_id = ids_.size();
+    for (const auto& part : root_.at("added_tokens").items()) {
       const auto content = part.at("content");
-      if (!added_contents.insert(content.text()).second || content.text().empty()) {
+      if (!contents.insert(content.text()).second || content.text().empty()) {
         content.refuse("expected a text that no other added token has, got {}",
                        show_json(content.json()));
       }
-      num_tokens += vocab.json().contains(content.text()) ? 0 : 1;
-    }
-    definition_.tokens.resize(num_tokens);
-    spellings_.resize(num_tokens);
-    for (const auto& [spelling, id] : vocab.json().get_ref<const nlohmann::json::object_t&>()) {
-      const Part part(id, "model.vocab", root_.where());
-      auto bytes = bytes_of_spelling(spelling);
-      if (added_contents.contains(spelling)) {
-        bytes = spelling;  // added tokens stand in the text as they are written
-      } else if (!bytes || bytes->empty()) {
-        part.refuse("expected tokens in the byte-level alphabet, got {}", show_json(spelling));
-      }
-      const auto number = claim_id(part, spelling);
-      definition_.tokens[static_cast<size_t>(number)] = std::move(*bytes);
-      ids_.emplace(spelling, number);
-    }
-    for (const auto& part : added) {
-      read_added_token(part);
+      read_added_token(part, content.text(), next_id);
     }
   }
 
-  void read_added_token(const Part& part) {
-    for (const char* key : {"single_word", "lstrip", "rstrip"}) {
-      part.expect_off(key);
-    }
-    const std::string content = part.at("content").text();
+  /// @param next_id  what `tokenizers` calls the next token that model.vocab lacks, whatever the
+  ///   file says: their number so far
+  void read_added_token(const JsonPart& part, const std::string& content, size_t& next_id) {
     const auto known = ids_.find(content);
     AddedToken token{.special = part.flag("special", false), .in_vocabulary = known != ids_.end()};
-    if (!token.in_vocabulary) {
-      token.id = claim_id(part.at("id"), content);
-      definition_.tokens[static_cast<size_t>(token.id)] = content;
-    } else {
+    token.single_word = part.flag("single_word", false);
+    token.lstrip = part.flag("lstrip", false);
+    token.rstrip = part.flag("rstrip", false);
+    token.normalized = part.flag("normalized", !token.special);
+    // The file's own id has no say: transformers, too, takes what `tokenizers` gives.
+    const JsonPart id = part.at("id");
+    if (token.in_vocabulary) {
       token.id = known->second;
-      if (part.at("id").json() != token.id) {
-        part.at("id").refuse("expected {}, the id of {} in model.vocab, got {}", token.id,
-                             show_json(content), show_json(part.at("id").json()));
-      }
+    } else {
+      token.id = claim_added_id(next_id, content);
+      ++next_id;
+    }
+    if (!id.json().is_number_unsigned()) {
+      id.refuse("expected an id, got {}", show_json(id.json()));
     }
     definition_.added_tokens.push_back(token);
   }
 
-  /// Checks that the id is one of [0, number of tokens) and no other token has it. Then none is
-  /// left out either.
-  TokenId claim_id(const Part& part, const std::string& spelling) {
-    const auto& json = part.json();
-    const auto limit = definition_.tokens.size();
-    if (!json.is_number_integer() || json < 0 || json >= limit) {
-      part.refuse("expected the ids 0 to {} without holes, got {} for {}", limit - 1,
-                  show_json(json), show_json(spelling));
+  TokenId claim_added_id(size_t id, const std::string& content) {
+    const auto number = static_cast<TokenId>(id);
+    make_room(id);
+    auto& owner = spellings_[id];
+    if (owner) {
+      definition_.shadowed.push_back({number, definition_.tokens[id]});
     }
-    auto& owner = spellings_[json.get<size_t>()];
-    if (owner != nullptr) {
-      part.refuse("expected one token for id {}, got {} and {}", show_json(json), show_json(*owner),
-                  show_json(spelling));
-    }
-    owner = &spelling;
-    return json.get<TokenId>();
+    owner = content;
+    definition_.tokens[id] = content;
+    return number;
   }
 
-  void read_merges(const Part& merges) {
+  void make_room(size_t id) {
+    if (id >= spellings_.size()) {
+      spellings_.resize(id + 1);
+      definition_.tokens.resize(id + 1);
+    }
+  }
+
+  /// Makes room for the id and checks that no other token has it.
+  TokenId claim_id(const JsonPart& part, const std::string& spelling) {
+    const auto& json = part.json();
+    if (!json.is_number_unsigned() || json >= kIdsEnd) {
+      part.refuse("expected ids from 0 to {}, got {} for {}", kIdsEnd - 1, show_json(json),
+                  show_json(spelling));
+    }
+    const auto id = json.get<size_t>();
+    make_room(id);
+    auto& owner = spellings_[id];
+    if (owner) {
+      part.refuse("expected one token for id {}, got {} and {}", id, show_json(*owner),
+                  show_json(spelling));
+    }
+    owner = spelling;
+    return static_cast<TokenId>(id);
+  }
+
+  void read_merges(const JsonPart& merges) {
     std::unordered_set<uint64_t> pairs;
     for (const auto& part : merges.items()) {
+      if (part.json().is_string() && part.text().starts_with("#version")) {
+        continue;  // the first line of merges.txt
+      }
       const auto [left, right] = halves_of(part);
-      const Merge merge{id_of(part, left), id_of(part, right), id_of(part, left + right)};
+      const Merge merge{id_of(part, left), id_of(part, right),
+                        id_of(part, merged(part, left, right))};
       const auto pair =
           static_cast<uint64_t>(merge.left) << 32U | static_cast<uint32_t>(merge.right);
       if (!pairs.insert(pair).second) {
@@ -232,8 +205,19 @@ class Parser {
     }
   }
 
+  /// The token of two halves, of which the right one continues a word.
+  [[nodiscard]] std::string merged(const JsonPart& part, const std::string& left,
+                                   const std::string& right) const {
+    const auto prefix = definition_.bpe.continuing_subword_prefix.size();
+    if (right.size() < prefix) {
+      part.refuse("expected a right half that starts with {}, got {}",
+                  show_json(definition_.bpe.continuing_subword_prefix), show_json(right));
+    }
+    return left + right.substr(prefix);
+  }
+
   /// `"a b"` or `["a", "b"]`.
-  static std::pair<std::string, std::string> halves_of(const Part& part) {
+  static std::pair<std::string, std::string> halves_of(const JsonPart& part) {
     if (part.json().is_array() && part.json().size() == 2) {
       const auto items = part.items();
       return {items[0].text(), items[1].text()};
@@ -249,7 +233,7 @@ class Parser {
                 show_json(part.json()));
   }
 
-  [[nodiscard]] TokenId id_of(const Part& merge, const std::string& spelling) const {
+  [[nodiscard]] TokenId id_of(const JsonPart& merge, const std::string& spelling) const {
     const auto found = ids_.find(spelling);
     if (found == ids_.end()) {
       merge.refuse("expected tokens of model.vocab, got {}", show_json(spelling));
@@ -258,63 +242,64 @@ class Parser {
   }
 
   void read_pre_tokenizer() {
-    const auto part = root_.at("pre_tokenizer");
-    if (part.has("type") && part.at("type").text() == "Sequence") {
-      for (const auto& item : part.at("pretokenizers").items()) {
-        definition_.pre_tokenizer.push_back(read_step(item));
-      }
-    } else {
-      definition_.pre_tokenizer.push_back(read_step(part));
+    if (root_.has("pre_tokenizer")) {
+      definition_.pre_tokenizer = loopbank::read_pre_tokenizer(root_.at("pre_tokenizer"));
     }
-    // Steps after ByteLevel would see the alphabet's characters instead of the text's.
+  }
+
+  /// Whether the pre-tokenizer's words can stay bytes of the text: every byte of UTF-8 has a token,
+  /// and nothing else looks at how the file spells them.
+  [[nodiscard]] bool words_are_bytes() const {
     const auto& steps = definition_.pre_tokenizer;
-    const auto first = std::find_if(steps.begin(), steps.end(),
-                                    [](const auto& step) { return step.kind == Kind::kByteLevel; });
-    if (first == steps.end() || first + 1 != steps.end()) {
-      part.refuse("expected one ByteLevel, as the last step, got {} in {} steps",
-                  first == steps.end() ? "none" : "an earlier one", steps.size());
+    const auto is_byte_level = [](const auto& step) { return step.kind == Kind::kByteLevel; };
+    const auto& normalizer = definition_.normalizer;
+    return std::any_of(steps.begin(), steps.end(), is_byte_level) &&
+           std::none_of(
+               normalizer.begin(), normalizer.end(),
+               [](const auto& step) { return step.kind == NormalizerStep::Kind::kByteLevel; }) &&
+           definition_.bpe.continuing_subword_prefix.empty() &&
+           definition_.bpe.end_of_word_suffix.empty() && every_byte_is_spelled();
+  }
+
+  [[nodiscard]] bool every_byte_is_spelled() const {
+    std::array<TokenId, 256> ids;
+    for (size_t byte = 0; byte < ids.size(); ++byte) {
+      const auto found = ids_.find(spell_bytes(std::string(1, static_cast<char>(byte))));
+      ids[byte] = found == ids_.end() ? -1 : found->second;
+    }
+    return cover_utf8(ids);
+  }
+
+  /// Tokens become the bytes that they spell, but for those that stand outside model.vocab.
+  void unspell_tokens() {
+    std::vector<AddedToken*> added(definition_.tokens.size());
+    for (auto& token : definition_.added_tokens) {
+      added[static_cast<size_t>(token.id)] = &token;
+    }
+    for (size_t id = 0; id < added.size(); ++id) {
+      auto& token = definition_.tokens[id];
+      if (token.empty() || (added[id] != nullptr && !added[id]->in_vocabulary)) {
+        continue;
+      }
+      auto bytes = bytes_of_spelling(token);
+      if (!bytes) {
+        definition_.unspelled.push_back(static_cast<TokenId>(id));
+      } else if (*bytes != token) {
+        if (added[id] != nullptr) {
+          added[id]->spelling = token;
+        }
+        token = std::move(*bytes);
+      }
+    }
+    for (auto& token : definition_.shadowed) {
+      token.text = bytes_of_spelling(token.text).value_or("");
     }
   }
 
-  static PreTokenizerStep read_step(const Part& part) {
-    const auto type = part.at("type");
-    if (type.text() == "ByteLevel") {
-      return {.kind = Kind::kByteLevel,
-              .add_prefix_space = part.flag("add_prefix_space"),
-              .use_regex = part.flag("use_regex", true)};
-    }
-    if (type.text() == "Digits") {
-      return {.kind = Kind::kDigits, .individual_digits = part.flag("individual_digits")};
-    }
-    if (type.text() == "Split") {
-      return read_split(part);
-    }
-    type.refuse(
-        "expected \"ByteLevel\", \"Digits\", \"Split\" or a \"Sequence\" of them, got {}: "
-        "it is not supported",
-        show_json(type.json()));
-  }
-
-  static PreTokenizerStep read_split(const Part& part) {
-    const auto behavior = part.at("behavior");
-    if (behavior.text() != "Isolated") {
-      behavior.refuse("expected \"Isolated\", got {}: it is not supported",
-                      show_json(behavior.json()));
-    }
-    part.expect_off("invert");
-    const auto pattern = part.at("pattern");
-    const bool is_text = !pattern.has("Regex");
-    const auto text = pattern.at(is_text ? "String" : "Regex");
-    if (text.text().empty()) {
-      text.refuse("expected a pattern, got an empty one");
-    }
-    return {.kind = Kind::kSplit, .pattern = text.text(), .pattern_is_text = is_text};
-  }
-
-  Part root_;
+  JsonPart root_;
   TokenizerDefinition definition_;
-  std::unordered_map<std::string, TokenId> ids_;  // of model.vocab, by spelling
-  std::vector<const std::string*> spellings_;     // who has claimed each id
+  std::unordered_map<std::string, TokenId> ids_;       // of model.vocab, by spelling
+  std::vector<std::optional<std::string>> spellings_;  // who has claimed each id
 };
 
 }  // namespace
@@ -322,7 +307,9 @@ class Parser {
 TokenizerDefinition parse_tokenizer_json(std::string_view text, const std::string& where) {
   const auto json = parse_json(
       text, where, {.expected = "JSON to its end", .remedy = "The file may be truncated."});
-  return Parser(Part(json, kTopLevel, where)).read();
+  auto definition = Parser(JsonPart(json, JsonPart::kTopLevel, where)).read();
+  definition.source = text;
+  return definition;
 }
 
 }  // namespace loopbank

@@ -4,67 +4,24 @@
 
 #include <nlohmann/json.hpp>
 
+#include "loopbank/support/error.h"
 #include "loopbank/tokenize/byte_alphabet.h"
+#include "loopbank/tokenize/pretokenizer_json.h"
 #include "loopbank/tokenize/tokenizer_json.h"
 
 namespace loopbank {
 namespace {
 
 using OrderedJson = nlohmann::ordered_json;
-using Kind = PreTokenizerStep::Kind;
-
-OrderedJson step_to_json(const PreTokenizerStep& step) {
-  switch (step.kind) {
-    case Kind::kDigits:
-      return {{"type", "Digits"}, {"individual_digits", step.individual_digits}};
-    case Kind::kSplit:
-      return {{"type", "Split"},
-              {"pattern", {{step.pattern_is_text ? "String" : "Regex", step.pattern}}},
-              {"behavior", "Isolated"},
-              {"invert", false}};
-    case Kind::kByteLevel:
-      break;
-  }
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", step.add_prefix_space},
-          {"trim_offsets", true},
-          {"use_regex", step.use_regex}};
-}
-
-OrderedJson pre_tokenizer_to_json(const std::vector<PreTokenizerStep>& steps) {
-  if (steps.size() == 1) {
-    return step_to_json(steps.front());
-  }
-  auto list = OrderedJson::array();
-  for (const auto& step : steps) {
-    list.push_back(step_to_json(step));
-  }
-  return {{"type", "Sequence"}, {"pretokenizers", list}};
-}
-
-/// How a token is spelled in model.vocab.
-std::vector<std::string> spell_tokens(const TokenizerDefinition& definition) {
-  std::vector<std::string> spellings;
-  spellings.reserve(definition.tokens.size());
-  for (const auto& token : definition.tokens) {
-    spellings.push_back(spell_bytes(token));
-  }
-  for (const auto& added : definition.added_tokens) {
-    const auto id = static_cast<size_t>(added.id);
-    spellings[id] = definition.tokens[id];
-  }
-  return spellings;
-}
-
 OrderedJson added_tokens_to_json(const TokenizerDefinition& definition) {
   auto list = OrderedJson::array();
   for (const auto& added : definition.added_tokens) {
     list.push_back({{"id", added.id},
-                    {"content", definition.tokens[static_cast<size_t>(added.id)]},
-                    {"single_word", false},
-                    {"lstrip", false},
-                    {"rstrip", false},
-                    {"normalized", false},
+                    {"content", text_of(added, definition)},
+                    {"single_word", added.single_word},
+                    {"lstrip", added.lstrip},
+                    {"rstrip", added.rstrip},
+                    {"normalized", added.normalized},
                     {"special", added.special}});
   }
   return list;
@@ -87,7 +44,34 @@ class Lines {
 
 }  // namespace
 
+std::vector<std::string> spell_tokens(const TokenizerDefinition& definition) {
+  if (!definition.byte_level) {
+    return definition.tokens;
+  }
+  std::vector<std::string> spellings;
+  spellings.reserve(definition.tokens.size());
+  for (const auto& token : definition.tokens) {
+    spellings.push_back(spell_bytes(token));
+  }
+  for (const auto& added : definition.added_tokens) {
+    spellings[static_cast<size_t>(added.id)] = text_of(added, definition);
+  }
+  for (const auto id : definition.unspelled) {
+    spellings[static_cast<size_t>(id)] = definition.tokens[static_cast<size_t>(id)];
+  }
+  return spellings;
+}
+
 std::string write_tokenizer_json(const TokenizerDefinition& definition) {
+  if (!definition.source.empty()) {
+    return definition.source;
+  }
+  if (!definition.byte_level || !definition.normalizer.empty() || !definition.decoder.empty() ||
+      !definition.prefix.empty() || !definition.suffix.empty()) {
+    fail(ErrorCode::kData,
+         "tokenizer: expected a byte-level one without a frame, as it is made here, got parts that "
+         "are only read.");
+  }
   const auto spellings = spell_tokens(definition);
   const OrderedJson byte_level = {{"type", "ByteLevel"},
                                   {"add_prefix_space", true},
@@ -101,9 +85,9 @@ std::string write_tokenizer_json(const TokenizerDefinition& definition) {
       "    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
       "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
       "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n",
-      added_tokens_to_json(definition).dump(),
-      pre_tokenizer_to_json(definition.pre_tokenizer).dump(), byte_level.dump());
-  if (definition.ignore_merges) {  // readers older than the key stop at it
+      added_tokens_to_json(definition).dump(), write_pre_tokenizer(definition.pre_tokenizer).dump(),
+      byte_level.dump());
+  if (definition.bpe.ignore_merges) {  // readers older than the key stop at it
     text += "    \"ignore_merges\": true,\n";
   }
   std::vector<bool> outside(spellings.size());
@@ -113,7 +97,7 @@ std::string write_tokenizer_json(const TokenizerDefinition& definition) {
   text += "    \"vocab\": {";
   Lines vocab(text);
   for (size_t id = 0; id < spellings.size(); ++id) {
-    if (!outside[id]) {
+    if (!outside[id] && !spellings[id].empty()) {
       vocab.add(fmt::format("{}: {}", OrderedJson(spellings[id]).dump(), id));
     }
   }

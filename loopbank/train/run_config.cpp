@@ -125,6 +125,10 @@ std::vector<Field> DataConfig::fields() {
             "what to validate on, a path as in `train`; empty: no validation"),
       Field("tokenizer", &tokenizer,
             "the tokenizer.json that made the token files; \"bytes\": the byte tokenizer"),
+      Field("bin_dtype", &bin_dtype,
+            "what the ids of .bin files without a header (nanoGPT) are, which the files do not "
+            "say; auto: uint16, if the tokenizer's ids fit")
+          .choices({"auto", "uint16", "uint32"}),
       Field("benchmark", &benchmark,
             "the study whose embedded benchmark the files hold; `loopbank train` makes it where "
             "the files are missing; empty: your own files")

@@ -76,11 +76,12 @@ TEST_F(InsideProgram, PeopleReadTables) {
   }
 }
 
-TEST_F(InsideProgram, BadLinesAreToldAndSkipped) {
+TEST_F(InsideProgram, BadLinesEndItOrAreSkippedAndTold) {
   write_text(directory_.path() / "some.jsonl",
              "{\"text\": \"Ada\"}\nbroken\n{\"text\": \"Velm\"}\n");
-  const auto result = inside({"some.jsonl", "--json"});
-  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(inside({"some.jsonl"}).status, 4);
+  const auto result = inside({"some.jsonl", "--json", "--skip-bad", "1"});
+  ASSERT_EQ(result.status, 8) << result.err;
   expect_contains(result.err, "some.jsonl: 1 bad lines skipped, the first is line 2");
   EXPECT_EQ(Json::parse(result.out).at("tokens"), 8);
 }

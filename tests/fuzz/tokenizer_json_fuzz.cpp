@@ -29,8 +29,7 @@ const std::string& tokens_of_bytes() {
 }
 
 bool adds_nothing(const TokenizerDefinition& definition) {
-  return std::none_of(definition.pre_tokenizer.begin(), definition.pre_tokenizer.end(),
-                      [](const PreTokenizerStep& step) { return step.add_prefix_space; });
+  return PreTokenizer(definition.pre_tokenizer).keeps_text();
 }
 
 void use(const TokenizerDefinition& definition, std::string_view text) {
