@@ -58,6 +58,10 @@ RoleIds role_ids(const fs::path& model, const Tokenizer& tokenizer) {
   const auto given = model / "generation_config.json";
   if (fs::exists(given)) {
     const auto json = read_json_file(given, {.expected = "a JSON object"});
+    if (!json.is_object()) {
+      fail(ErrorCode::kCheckpoint, "{}: expected a JSON object, got {}.", given.string(),
+           json.type_name());
+    }
     ids.bos = json.value("bos_token_id", nlohmann::json(ids.bos));
     ids.eos = json.value("eos_token_id", nlohmann::json(ids.eos));
     ids.pad = json.value("pad_token_id", nlohmann::json(ids.pad));
