@@ -39,19 +39,34 @@ std::string_view torch_name(at::ScalarType dtype) {
   return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float32";
 }
 
-/// Those of the generation_config.json that an imported model came with; of a model trained here, for
-/// whose texts the token between documents is beginning, end and padding at once.
+bool has_tokenizer_config(const fs::path& model) {
+  return fs::exists(model / "tokenizer_config.json") ||
+         fs::exists(model / "special_tokens_map.json");
+}
+
+/// Those of the tokenizer's files and the generation_config.json that an imported model came with; of
+/// a model trained here, for whose texts the token between documents is beginning, end and padding at
+/// once.
 RoleIds role_ids(const fs::path& model, const Tokenizer& tokenizer) {
-  const auto given = model / "generation_config.json";
-  if (!fs::exists(given)) {
-    const auto end = tokenizer.end_of_text();
-    return {end, end, end};
+  const auto end = tokenizer.end_of_text();
+  RoleIds ids{end, end, end};
+  if (has_tokenizer_config(model)) {
+    const auto named = tokenizer.special_ids();
+    ids.bos = named.bos ? ordered_json(*named.bos) : ordered_json();
+    ids.pad = named.pad ? ordered_json(*named.pad) : ordered_json();
   }
-  const auto json = read_json_file(given, {.expected = "a JSON object"});
-  const auto id = [&](const char* key) {
-    return json.is_object() ? ordered_json(json.value(key, nlohmann::json())) : ordered_json();
-  };
-  return {id("bos_token_id"), id("eos_token_id"), id("pad_token_id")};
+  const auto given = model / "generation_config.json";
+  if (fs::exists(given)) {
+    const auto json = read_json_file(given, {.expected = "a JSON object"});
+    if (!json.is_object()) {
+      fail(ErrorCode::kCheckpoint, "{}: expected a JSON object, got {}.", given.string(),
+           json.type_name());
+    }
+    ids.bos = json.value("bos_token_id", nlohmann::json(ids.bos));
+    ids.eos = json.value("eos_token_id", nlohmann::json(ids.eos));
+    ids.pad = json.value("pad_token_id", nlohmann::json(ids.pad));
+  }
+  return ids;
 }
 
 ordered_json hf_config_json(const ModelConfig& config, const RoleIds& ids, at::ScalarType dtype) {
@@ -79,7 +94,7 @@ std::map<std::string, std::string> text_files(const fs::path& model, const Token
       files[name] = read_file(model / name, ErrorCode::kCheckpoint);
     }
   }
-  if (!files.contains("tokenizer_config.json")) {
+  if (!has_tokenizer_config(model)) {
     const std::string end(tokenizer.token_bytes(tokenizer.end_of_text()));
     const ordered_json roles = {{"bos_token", end}, {"eos_token", end}, {"pad_token", end}};
     ordered_json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
@@ -88,7 +103,7 @@ std::map<std::string, std::string> text_files(const fs::path& model, const Token
                            {"clean_up_tokenization_spaces", false}};
     config.update(roles);
     files["tokenizer_config.json"] = config.dump(2) + "\n";
-    files.emplace("special_tokens_map.json", roles.dump(2) + "\n");
+    files["special_tokens_map.json"] = roles.dump(2) + "\n";
   }
   const ordered_json generation = {
       {"bos_token_id", ids.bos}, {"eos_token_id", ids.eos}, {"pad_token_id", ids.pad}};

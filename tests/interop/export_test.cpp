@@ -192,8 +192,8 @@ TEST(Export, AnImportedModelKeepsTheFilesThatItCameWith) {
   const TestDirectory directory;
   write_exportable(directory.path() / "model");
   const std::map<std::string, std::string> given = {
-      {"generation_config.json", R"({"bos_token_id": 1, "eos_token_id": [2, 3], "top_p": 0.9})"},
-      {"tokenizer_config.json", R"({"eos_token": "<|endoftext|>", "model_max_length": 7})"},
+      {"generation_config.json", R"({"eos_token_id": [2, 3], "top_p": 0.9})"},
+      {"tokenizer_config.json", R"({"eos_token": "<|endoftext|>", "bos_token": "<|endoftext|>", "model_max_length": 7})"},
       {"chat_template.jinja", "{{ messages }}"}};
   for (const auto& [name, text] : given) {
     write_file_atomically(directory.path() / "model" / name, text);
@@ -204,7 +204,7 @@ TEST(Export, AnImportedModelKeepsTheFilesThatItCameWith) {
     EXPECT_EQ(read_file(out / name), text) << name;
   }
   const auto config = json_in(out / "config.json");
-  EXPECT_EQ(config.at("bos_token_id"), 1);
+  EXPECT_EQ(config.at("bos_token_id"), kEndOfText);
   EXPECT_EQ(config.at("eos_token_id"), json({2, 3}));
   EXPECT_TRUE(config.at("pad_token_id").is_null());
   EXPECT_EQ(load_model(out).config(), small_config());
