@@ -62,12 +62,12 @@ std::string describe_choice(const TimeReport& report) {
 }  // namespace
 
 std::string describe(const TimeReport& report) {
-  using Origin = TimeReport::Origin;
-  if (report.origin == Origin::kUnlimited) {
+  using From = TimeReport::Origin;
+  if (report.origin == From::kUnlimited) {
     return fmt::format("The study was started without a time limit and keeps its {} steps.",
                        report.plan.steps);
   }
-  auto text = report.origin == Origin::kMeasured
+  auto text = report.origin == From::kMeasured
                   ? describe_choice(report)
                   : fmt::format(
                         "The study goes on with the {} of {} steps that were chosen when it "
