@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "loopbank/study/page_data.h"
 #include "loopbank/support/progress.h"
@@ -19,13 +20,16 @@ using Json = nlohmann::ordered_json;
 /// What the marks of the table compare with.
 struct Baseline {
   const char* name;
+  std::string label;
   const char* letter;
-  const char* of_retrofit;  ///< letter where all systems start from an existing model
 };
-constexpr std::array<Baseline, 2> kBaselines = {{{"isopar", "P", "D"}, {"isoflop", "F", "F"}}};
 
-std::string letter_of(const Baseline& baseline, const PartResult& part) {
-  return part.init.empty() ? baseline.letter : baseline.of_retrofit;
+/// IsoPar and IsoFLOP; where all systems start from an existing model, that one trained on.
+std::vector<Baseline> baselines_of(const PartResult& part) {
+  if (!part.init.empty()) {
+    return {{"isopar", part.label_of("isopar"), "D"}};
+  }
+  return {{"isopar", "IsoPar", "P"}, {"isoflop", "IsoFLOP", "F"}};
 }
 
 /// The groups of systems in the table, by name and title.
@@ -134,17 +138,18 @@ std::string interval_text(const SystemComparison& comparison) {
 
 /// Every measured difference from the baselines, behind the marks of the table.
 Json comparisons_of(const PartResult& part) {
+  const auto baselines = baselines_of(part);
   auto list = Json::array();
   for (const auto& system : part.systems) {
-    for (const auto& baseline : kBaselines) {
+    for (const auto& baseline : baselines) {
       for (const auto& column : part.columns) {
         const auto* compared = part.compared({system.name, baseline.name, column.key});
         if (compared != nullptr && !compared->estimated) {
           list.push_back({{"name", system.name},
                           {"key", column.key},
                           {"system", system.label},
-                          {"against", part.label_of(baseline.name)},
-                          {"letter", letter_of(baseline, part)},
+                          {"against", baseline.label},
+                          {"letter", baseline.letter},
                           {"column", column.title},
                           {"verdict", name_of(compared->verdict)},
                           {"over_seeds", compared->over_seeds},
@@ -156,14 +161,10 @@ Json comparisons_of(const PartResult& part) {
   return list;
 }
 
-/// The baselines that the marks compare with, those that are there.
-Json baselines_of(const PartResult& part) {
+Json baselines_json(const PartResult& part) {
   auto list = Json::array();
-  for (const auto& baseline : kBaselines) {
-    if (part.find(baseline.name) != nullptr) {
-      list.push_back(
-          {{"label", part.label_of(baseline.name)}, {"letter", letter_of(baseline, part)}});
-    }
+  for (const auto& baseline : baselines_of(part)) {
+    list.push_back({{"label", baseline.label}, {"letter", baseline.letter}});
   }
   return list;
 }
@@ -189,7 +190,7 @@ Json table_data(const ShownPart& source) {
   return {{"columns", columns_json(*source.part, /*of_paper=*/false)},
           {"paper_columns", columns_json(*source.part, /*of_paper=*/true)},
           {"groups", groups_of(source)},
-          {"baselines", baselines_of(*source.part)},
+          {"baselines", baselines_json(*source.part)},
           {"comparisons", comparisons_of(*source.part)}};
 }
 

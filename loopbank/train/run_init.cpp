@@ -50,13 +50,13 @@ struct Additions {
   }
 };
 
-/// What 0 stands for, so that a value and its default compare equal.
+/// A value and the default that it is compare equal.
 ModelConfig with_defaults_resolved(ModelConfig config) {
   if (config.num_key_value_heads == 0) {
     config.num_key_value_heads = config.num_attention_heads;
   }
-  if (config.head_dim == 0) {
-    config.head_dim = config.hidden_size / config.num_attention_heads;
+  if (config.head_dim * config.num_attention_heads == config.hidden_size) {
+    config.head_dim = 0;
   }
   return config;
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <regex>
 #include <string>
 
 #include "loopbank/model/weights.h"
@@ -196,9 +197,9 @@ TEST(RunInit, AHashMayBeAskedFor) {
 TEST(RunInit, ATokenizerOfOtherIdsIsRefused) {
   const TestDirectory directory;
   const auto dense = write_dense(directory);
-  auto json = nlohmann::json::parse(read_file(dense / "tokenizer.json"));
-  json["added_tokens"][0]["content"] = "<|end|>";
-  const auto other = directory.write("other.json", json.dump());
+  const auto text = read_file(dense / "tokenizer.json");
+  const auto other =
+      directory.write("other.json", std::regex_replace(text, std::regex("endoftext"), "the_end"));
   ASSERT_NE(Tokenizer::load(other).hash(), Tokenizer::bytes().hash());
   const auto run =
       load_run_config(write_run(directory, dense), {"data.tokenizer=" + other.string()});
