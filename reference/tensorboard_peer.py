@@ -28,9 +28,8 @@ from served import expect, expect_equal
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
-from tensorboard.util import tensor_util
 
-KEEP_ALL = {"scalars": 0, "histograms": 0, "tensors": 0}
+KEEP_ALL = {"scalars": 0, "histograms": 0}
 WATCH_SECONDS = 90  # until a watching TensorBoard has read what is there
 
 
@@ -98,18 +97,9 @@ def compare(got: dict[str, list[tuple[int, float]]], run: Path, what: str) -> in
     return count
 
 
-def scalar_events(accumulator: EventAccumulator) -> dict[str, list]:
-    """Scalars of the reader: values of the older form, which it turns into tensors, told apart by their plugin."""
-    tags = accumulator.Tags()["tensors"]
-    chosen = [tag for tag in tags if accumulator.SummaryMetadata(tag).plugin_data.plugin_name == "scalars"]
-    return {tag: accumulator.Tensors(tag) for tag in chosen}
-
-
 def read_scalars(accumulator: EventAccumulator) -> dict[str, list[tuple[int, float]]]:
-    return {
-        tag: [(event.step, float(tensor_util.make_ndarray(event.tensor_proto).item())) for event in events]
-        for tag, events in scalar_events(accumulator).items()
-    }
+    tags = accumulator.Tags()["scalars"]
+    return {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in tags}
 
 
 def accumulator_of(run: Path) -> EventAccumulator:
@@ -119,33 +109,36 @@ def accumulator_of(run: Path) -> EventAccumulator:
 
 
 def check_wall_times(accumulator: EventAccumulator, begin: float) -> None:
-    for tag, events in scalar_events(accumulator).items():
-        times = [event.wall_time for event in events]
+    for tag in accumulator.Tags()["scalars"]:
+        times = [event.wall_time for event in accumulator.Scalars(tag)]
         expect(times == sorted(times), f"{tag}: expected wall times that rise, got {times[:5]}...")
         expect(begin - 1 <= times[0] and times[-1] <= time.time(), f"{tag}: expected times of this check, got {times[0]}.")
 
 
 def check_histograms(accumulator: EventAccumulator, run: Path, tokens: int, most_loops: int) -> int:
-    """The number of histograms; mean loops and tokens are those of the validation's row."""
+    """The number of histograms: tokens of the validation by expected loops, and by where they stop."""
     count = 0
     by_step = {row["step"]: row for row in rows_of(run) if "validation_loss" in row}
-    tags = accumulator.Tags()["tensors"]
-    for tag in (tag for tag in tags if tag.startswith("halting_")):
+    for tag in accumulator.Tags()["histograms"]:
         layer = int(tag.rsplit("_", 1)[1])
-        expect_equal(accumulator.SummaryMetadata(tag).plugin_data.plugin_name, "histograms", f"{tag}: plugin")
-        events = accumulator.Tensors(tag)
+        events = accumulator.Histograms(tag)
         expect_equal([event.step for event in events], list(by_step), f"{tag}: steps")
         for event in events:
-            buckets = tensor_util.make_ndarray(event.tensor_proto)  # [n, 3]: left, right, count
-            total = buckets[:, 2].sum()
-            expect(abs(total - tokens) < 1e-3 * tokens, f"{tag} at {event.step}: expected {tokens} tokens, got {total}.")
-            low, high = buckets[0, 0], buckets[-1, 1]
-            expect(0.5 <= low <= high <= most_loops + 0.5, f"{tag}: expected loops from 1 to {most_loops}, got {low} to {high}.")
-            middle = (buckets[:, 0] + buckets[:, 1]) / 2
-            mean = (middle * buckets[:, 2]).sum() / total
+            value = event.histogram_value
+            where = f"{tag} at {event.step}"
+            expect_equal(len(value.bucket), len(value.bucket_limit), f"{where}: buckets")
+            expect(list(value.bucket_limit) == sorted(value.bucket_limit), f"{where}: expected limits that rise.")
+            for total in (value.num, sum(value.bucket)):
+                expect(abs(total - tokens) < 1e-3 * tokens, f"{where}: expected {tokens} tokens, got {total}.")
+            ends = (value.min, value.max)
+            expect(0.5 <= value.min <= value.max <= most_loops + 0.5, f"{where}: expected 1 to {most_loops} loops, got {ends}.")
             loops = by_step[event.step]["loops_by_layer"][layer]
-            width = (most_loops - 1) / 30
-            expect(abs(mean - loops) <= width, f"{tag} at {event.step}: expected a mean near {loops}, got {mean}.")
+            mean = value.sum / value.num
+            expect(abs(mean - loops) < 1e-3, f"{where}: expected a mean of {loops}, got {mean}.")
+            width = most_loops / len(value.bucket)
+            left = [value.bucket_limit[0] - (value.bucket_limit[1] - value.bucket_limit[0]), *value.bucket_limit[:-1]]
+            middle = sum(n * (a + b) / 2 for n, a, b in zip(value.bucket, left, value.bucket_limit)) / sum(value.bucket)
+            expect(abs(middle - loops) <= width, f"{where}: expected buckets around {loops}, got {middle}.")
             count += 1
     return count
 
