@@ -196,7 +196,7 @@ void add_bench_ranks(CLI::App& bench) {
       ->allow_extra_args(false);
   comma_separated(
       command->add_option("--ranks", flags->ranks, "Numbers of ranks, with commas between (1,2,4)"))
-      ->check(CLI::PositiveNumber);
+      ->check(whole_numbers_from(1));
   add_setting_flag(
       *command,
       Field("steps", &flags->steps, "timed steps; the figures are their medians").minimum(1))

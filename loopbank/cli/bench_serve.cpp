@@ -310,7 +310,7 @@ void add_load_flags(CLI::App& command, ServeBenchFlags& flags) {
   auto& load = flags.load;
   comma_separated(command.add_option("--clients", flags.clients,
                                      "Numbers of clients, with commas between (1,8,64,256)"))
-      ->check(CLI::PositiveNumber);
+      ->check(whole_numbers_from(1));
   command.add_option("--prompt-tokens", flags.prompt_tokens,
                      "LOW:HIGH, random ids of a prompt, log-uniform (16:512)");
   command.add_option("--max-tokens", flags.max_tokens, "N or LOW:HIGH, tokens of an answer (64)");

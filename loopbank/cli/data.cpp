@@ -10,6 +10,7 @@
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/data_command.h"
 #include "loopbank/cli/runtime.h"
+#include "loopbank/cli/setting_flags.h"
 #include "loopbank/data/text_reader.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/json.h"
@@ -46,14 +47,23 @@ void for_each_line(const char* key, const char* expected, Convert&& convert) {
                      });
 }
 
-void run_encode(const std::string& tokenizer_name, bool parse_special) {
-  const auto tokenizer = open_tokenizer(tokenizer_name);
+struct EncodeFlags {
+  std::string tokenizer;
+  bool parse_special = false;
+  bool add_special_tokens = false;
+};
+
+void run_encode(const EncodeFlags& flags) {
+  const auto tokenizer = open_tokenizer(flags.tokenizer);
   const char* expected = "{\"text\": \"...\"}";
   for_each_line("text", expected, [&](const nlohmann::json& text, const std::string& where) {
     if (!text.is_string()) {
-      refuse_line(where, expected, fmt::format("a {} in \"text\"", text.type_name()));
+      refuse_line(where, expected, fmt::format("{} in \"text\"", show_json(text)));
     }
-    const auto ids = tokenizer.encode(text.get_ref<const std::string&>(), parse_special);
+    const auto& document = text.get_ref<const std::string&>();
+    const auto ids = flags.add_special_tokens
+                         ? tokenizer.encode_framed(document, flags.parse_special)
+                         : tokenizer.encode(document, flags.parse_special);
     fmt::print("{{\"ids\":[{}]}}\n", fmt::join(ids, ","));
   });
 }
@@ -63,7 +73,7 @@ void run_decode(const std::string& tokenizer_name) {
   const char* expected = "{\"ids\": [...]} with ids of the tokenizer";
   for_each_line("ids", expected, [&](const nlohmann::json& list, const std::string& where) {
     if (!list.is_array()) {
-      refuse_line(where, expected, fmt::format("a {} in \"ids\"", list.type_name()));
+      refuse_line(where, expected, fmt::format("{} in \"ids\"", show_json(list)));
     }
     std::vector<TokenId> ids;
     for (const auto& id : list) {
@@ -83,14 +93,15 @@ struct TrainTokenizerFlags {
   std::vector<std::string> files;
   std::string out;
   TokenizerTrainingOptions options;
-  bool strict = false;
+  int64_t skip_bad = 0;
   bool json = false;
 };
 
 /// The documents of several files one after another, with what was met on the way.
 class Documents {
  public:
-  Documents(const std::vector<std::string>& files, bool strict) : files_(files), strict_(strict) {}
+  Documents(const std::vector<std::string>& files, int64_t skip_bad)
+      : files_(files), skip_bad_(skip_bad) {}
 
   bool next(std::string& document) {
     while (true) {
@@ -98,7 +109,8 @@ class Documents {
         if (next_file_ == files_.size()) {
           return false;
         }
-        reader_ = std::make_unique<TextReader>(files_[next_file_++], strict_);
+        reader_ = std::make_unique<TextReader>(files_[next_file_++],
+                                               BadLinePolicy::of_job(skip_bad_, bad_lines_));
       }
       if (reader_->next(document)) {
         ++documents_;
@@ -120,7 +132,7 @@ class Documents {
 
  private:
   const std::vector<std::string>& files_;
-  bool strict_;
+  int64_t skip_bad_;
   size_t next_file_ = 0;
   std::unique_ptr<TextReader> reader_;
   int64_t documents_ = 0;
@@ -140,15 +152,16 @@ void report_training(const TrainTokenizerFlags& flags, const Documents& document
                        {"seconds", seconds}};
     fmt::print("{}\n", json.dump(2));
   } else {
-    fmt::print("{}: {} tokens from {} documents ({}) in {:.1f} s\n", flags.out,
-               tokenizer.vocab_size(), documents.documents(),
-               format_bytes(static_cast<double>(documents.bytes())), seconds);
+    fmt::print("{}: {} tokens from {} documents ({}) in {:.1f} s; skipped: {} bad lines\n",
+               flags.out, tokenizer.vocab_size(), documents.documents(),
+               format_bytes(static_cast<double>(documents.bytes())), seconds,
+               documents.bad_lines());
   }
 }
 
 void run_train_tokenizer(const TrainTokenizerFlags& flags) {
   const Stopwatch watch;
-  Documents documents(flags.files, flags.strict);
+  Documents documents(flags.files, flags.skip_bad);
   Progress progress;
   auto options = flags.options;
   if (!runtime_settings().quiet) {
@@ -168,17 +181,19 @@ void run_train_tokenizer(const TrainTokenizerFlags& flags) {
                 tokenizer.vocab_size(), options.vocab_size, options.min_frequency);
   }
   report_training(flags, documents, tokenizer, watch.seconds());
+  note_skipped_lines(documents.bad_lines());
 }
 
 void add_encode(CLI::App& data) {
   auto* command = data.add_subcommand("encode", "{\"text\"} lines on stdin to {\"ids\"} lines");
-  const auto tokenizer = std::make_shared<std::string>();
-  const auto parse_special = std::make_shared<bool>(false);
-  command->add_option("--tokenizer", *tokenizer, "tokenizer.json, its folder, or bytes")
+  const auto flags = std::make_shared<EncodeFlags>();
+  command->add_option("--tokenizer", flags->tokenizer, "tokenizer.json, its folder, or bytes")
       ->required();
-  command->add_flag("--parse-special", *parse_special,
+  command->add_flag("--parse-special", flags->parse_special,
                     "Special tokens spelled out in the text become their ids");
-  command->callback([tokenizer, parse_special] { run_encode(*tokenizer, *parse_special); });
+  command->add_flag("--add-special-tokens", flags->add_special_tokens,
+                    "With the tokens that the tokenizer's files put around a text");
+  command->callback([flags] { run_encode(*flags); });
 }
 
 void add_decode(CLI::App& data) {
@@ -192,7 +207,10 @@ void add_decode(CLI::App& data) {
 void add_train_tokenizer(CLI::App& data) {
   auto* command = data.add_subcommand("train-tokenizer", "Train a byte-level BPE on text files");
   const auto flags = std::make_shared<TrainTokenizerFlags>();
-  command->add_option("FILES", flags->files, ".jsonl or .txt, plain, .gz or .zst")->required();
+  command
+      ->add_option("FILES", flags->files,
+                   "Lines of JSON (field text), .parquet or texts, plain, .gz or .zst")
+      ->required();
   command->add_option("--vocab-size", flags->options.vocab_size, "Tokens, <|endoftext|> included")
       ->required();
   command->add_option("--out", flags->out, "Where to write tokenizer.json")->required();
@@ -202,12 +220,18 @@ void add_train_tokenizer(CLI::App& data) {
       ->add_option("--min-frequency", flags->options.min_frequency,
                    "Less frequent pairs do not become tokens")
       ->capture_default_str();
-  command->add_flag("--strict", flags->strict, "Stop at the first bad line");
+  add_setting_flag(*command, skip_bad_field(&flags->skip_bad));
   command->add_flag("--json", flags->json, "The result as JSON on stdout");
   command->callback([flags] { run_train_tokenizer(*flags); });
 }
 
 }  // namespace
+
+Field skip_bad_field(int64_t* skip_bad) {
+  return Field("skip_bad", skip_bad,
+               "pass over so many lines that are no document (0); status 8 where one was")
+      .minimum(0);
+}
 
 Tokenizer open_tokenizer(const std::string& name) {
   return name == "bytes" ? Tokenizer::bytes() : Tokenizer::load(name);

@@ -22,6 +22,7 @@ using Json = nlohmann::ordered_json;
 struct DataInspectFlags {
   std::string path;
   std::string tokenizer;
+  std::string dtype = "auto";
   int64_t documents = 0;
   bool json = false;
 };
@@ -83,13 +84,20 @@ const char* documents_note(const Json& json, const DataInspectFlags& flags) {
                                  : " (not marked; cut behind each end-of-text token)";
 }
 
+/// How the width of a format's ids that does not tell it came about.
+const char* width_note(const DataInspectFlags& flags) {
+  return flags.dtype == "auto" ? " (taken for that; the file does not say)"
+                               : " (as --dtype says; the file does not)";
+}
+
 void print_inspection(const DataInspectFlags& flags, const Json& json) {
   const auto count = [&](const char* key) { return json.at(key).get<int64_t>(); };
   const bool has_checksum = json.at("checksum_verified").get<bool>();
   fmt::print("{}: in order, {}\n", flags.path,
              has_checksum ? "checksum verified" : "without a checksum of its own");
   fmt::print("  kind        {}\n", json.at("kind").get<std::string>());
-  fmt::print("  tokens      {} of {} bytes each\n", count("tokens"), count("bytes_per_token"));
+  fmt::print("  tokens      {} of {} bytes each{}\n", count("tokens"), count("bytes_per_token"),
+             json.at("bytes_per_token_stated").get<bool>() ? "" : width_note(flags));
   fmt::print("  documents   {}{}\n", count("documents"), documents_note(json, flags));
   fmt::print("  vocabulary  {}\n", vocabulary_line(json));
   const auto& lengths = json.at("document_tokens");
@@ -105,8 +113,9 @@ void run_data_inspect(const DataInspectFlags& flags) {
   if (!flags.tokenizer.empty()) {
     tokenizer = open_tokenizer(flags.tokenizer);
   }
-  const auto source =
-      open_tokens(flags.path, {.tokenizer = tokenizer ? &*tokenizer : nullptr, .verify = true});
+  const auto source = open_tokens(
+      flags.path,
+      {.tokenizer = tokenizer ? &*tokenizer : nullptr, .verify = true, .bin_dtype = flags.dtype});
   const auto format = source->format();
   const bool is_known = format.vocab_size > 0;
   Json json = {{"file", flags.path},
@@ -117,6 +126,7 @@ void run_data_inspect(const DataInspectFlags& flags) {
                {"documents_marked", format.marks_documents},
                {"checksum_verified", format.has_checksum},
                {"bytes_per_token", format.bytes_per_token},
+               {"bytes_per_token_stated", format.states_width},
                {"vocab_size", is_known ? Json(format.vocab_size) : Json(nullptr)},
                {"vocab_hash", is_known ? Json(format.vocab_hash) : Json(nullptr)}};
   json.update(describe_content(*source));
@@ -147,6 +157,11 @@ void add_data_inspect(CLI::App& data) {
   auto* tokenizer =
       command->add_option("--tokenizer", flags->tokenizer,
                           "Also check that the ids are of this one; finds the documents of .bin");
+  add_setting_flag(*command,
+                   Field("dtype", &flags->dtype,
+                         "what the ids of a .bin file without a header are; auto: uint16, "
+                         "if they fit")
+                       .choices({"auto", "uint16", "uint32"}));
   add_setting_flag(
       *command,
       Field("documents", &flags->documents, "show the text of the first N (0)").minimum(0))

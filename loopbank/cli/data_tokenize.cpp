@@ -32,7 +32,7 @@ struct TokenizeFlags {
   std::string tokenizer;
   std::string out;
   int64_t shard_tokens = 0;  // 0: not given
-  bool strict = false;
+  int64_t skip_bad = 0;
   bool no_end_of_text = false;
   bool json = false;
 };
@@ -47,8 +47,7 @@ void warn_of_bad_lines(const TokenizedFile& file) {
                 report.bad_lines[i].reason);
   }
   if (report.num_bad_lines() > static_cast<int64_t>(kBadLinesShown)) {
-    log_warning("{}: {} bad lines skipped in all. --strict stops at the first", file.path.string(),
-                report.num_bad_lines());
+    log_warning("{}: {} bad lines skipped in all", file.path.string(), report.num_bad_lines());
   }
 }
 
@@ -94,7 +93,7 @@ bool is_folder(const TokenizeFlags& flags) {
 TokenizeReport tokenize(const TokenizeFlags& flags, const Tokenizer& tokenizer) {
   const std::vector<std::filesystem::path> inputs(flags.files.begin(), flags.files.end());
   Progress progress;
-  const TokenizeOptions options{.strict = flags.strict,
+  const TokenizeOptions options{.skip_bad = flags.skip_bad,
                                 .num_threads = at::get_num_threads(),
                                 .append_end_of_text = !flags.no_end_of_text,
                                 .on_progress = [&](const TokenizeProgress& now) {
@@ -123,6 +122,7 @@ void run_tokenize(const TokenizeFlags& flags) {
       warn_of_bad_lines(file);
     }
     print_report(flags, report);
+    note_skipped_lines(report.num_bad_lines());
   } catch (const Stopped&) {
     log_info("stopped: {}", is_folder(flags)
                                 ? "finished shards stay, the same command continues after them"
@@ -137,7 +137,9 @@ void add_data_tokenize(CLI::App& data) {
   auto* command = data.add_subcommand(
       "tokenize", "Text files to a packed token file, or to shards that resume");
   const auto flags = std::make_shared<TokenizeFlags>();
-  command->add_option("FILES", flags->files, ".jsonl (field text) or .txt, plain, .gz or .zst")
+  command
+      ->add_option("FILES", flags->files,
+                   "Lines of JSON (field text), .parquet or texts, plain, .gz or .zst")
       ->required();
   command->add_option("--tokenizer", flags->tokenizer, "tokenizer.json, its folder, or bytes")
       ->required();
@@ -148,7 +150,7 @@ void add_data_tokenize(CLI::App& data) {
                                                "folder",
                                                kDefaultShardTokens))
                                  .minimum(1));
-  command->add_flag("--strict", flags->strict, "Stop at the first bad line");
+  add_setting_flag(*command, skip_bad_field(&flags->skip_bad));
   command->add_flag("--no-end-of-text", flags->no_end_of_text,
                     "Do not end each document with the end-of-text token");
   command->add_flag("--json", flags->json, "The result as JSON on stdout");

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "loopbank/cli/command.h"
+#include "loopbank/cli/data_command.h"
 #include "loopbank/cli/inference_flags.h"
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/setting_flags.h"
@@ -38,6 +39,7 @@ struct InsideFlags {
   std::string text;
   int64_t rows = 0;             // 0: not given
   int64_t sequence_length = 0;  // 0: not given
+  int64_t skip_bad = 0;
   InsideOptions options;
   InferenceSettings inference;
   bool json = false;
@@ -78,7 +80,7 @@ void print_table(const char* title, const std::vector<Cells>& rows) {
 }
 
 void print_layers(const Inside& inside) {
-  std::vector<Cells> loops = {{"layer", "n", "+-", "P_t, t = 1..N", "softplus(alpha_t)"}};
+  std::vector<Cells> loops = {{"layer", "n", "+-", "P_t, t = 1..N", "scale s_t"}};
   std::vector<Cells> states = {
       {"layer", "|h^(t)| / sqrt D, t = 0..N", "relative change, t = 1..N"}};
   std::vector<Cells> gates = {{"layer", "local, t = 1..N", "+-", "global, t = 1..N", "+-"}};
@@ -187,11 +189,13 @@ void run_inside(InsideFlags flags) {
                              : trained_length(flags.model, loaded.model.config());
   const int64_t num_rows =
       flags.rows > 0 ? flags.rows : std::max<int64_t>(1, kDefaultTokens / length);
-  const auto text = read_text_rows(flags.text, loaded.tokenizer, num_rows, length);
+  const auto text = read_text_rows(flags.text, loaded.tokenizer, num_rows, length,
+                                   BadLinePolicy::of_job(flags.skip_bad, 0));
   if (text.reading.num_bad_lines() > 0) {
     log_warning("{}: {} bad lines skipped, the first is line {}", flags.text,
                 text.reading.num_bad_lines(), text.reading.first_bad_line);
   }
+  note_skipped_lines(text.reading.num_bad_lines());
   Progress progress;
   if (!runtime_settings().quiet) {
     flags.options.on_progress = [&](int64_t done, int64_t total) {
@@ -217,8 +221,9 @@ void add_inside(CLI::App& app) {
   add_device_flag(*command, flags->device);
   command
       ->add_option("--text", flags->text,
-                   "The text to read: .jsonl (field text) or .txt, plain, .gz or .zst")
+                   "The text to read; .jsonl: the field text of each line; also .gz and .zst")
       ->required();
+  add_setting_flag(*command, skip_bad_field(&flags->skip_bad));
   add_setting_flag(*command,
                    Field("rows", &flags->rows,
                          fmt::format("rows to read from the start of the text (as many as hold {} "

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "loopbank/cli/command.h"
+#include "loopbank/cli/data_command.h"
 #include "loopbank/cli/inference_flags.h"
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/setting_flags.h"
@@ -65,6 +66,7 @@ void run_inspect(InspectFlags flags) {
     log_warning("{}: {} lines that are no document were passed over", flags.text,
                 report.num_skipped);
   }
+  note_skipped_lines(report.num_skipped);
   const auto json = to_json(report).dump(2) + "\n";
   if (!flags.out.empty()) {
     write_file_atomically(flags.out, json);
@@ -83,8 +85,9 @@ void add_inspect(CLI::App& app) {
   auto& options = flags->options;
   add_model_directory(*command, flags->model);
   add_device_flag(*command, flags->device);
-  command->add_option("--text", flags->text, "A .txt, .jsonl or .parquet file, plain, .gz or .zst")
+  command->add_option("--text", flags->text, "A text, .jsonl or .parquet file, plain, .gz or .zst")
       ->required();
+  add_setting_flag(*command, skip_bad_field(&options.skip_bad));
   add_setting_flag(
       *command,
       Field("tokens", &options.max_tokens, "most tokens of the text to read").range(1, kMostTokens))

@@ -1,4 +1,4 @@
-/// The program: one command a file, errors shown in one line, exit status 0 only on success.
+/// The program: one command a file, errors shown in one line, exit status 0 only where all went well.
 
 #include <fmt/format.h>
 
@@ -102,6 +102,7 @@ int run(int argc, char** argv) {
   add_plan(app);
   add_match(app);
   add_quantize(app);
+  add_import(app);
   add_data(app);
   add_study(app);
   add_bench(app);
@@ -121,7 +122,7 @@ int run(int argc, char** argv) {
          "stdout: expected room for the output, could not write all of it. "
          "Free the disk or close the pipe later.");
   }
-  return 0;
+  return end_status();
 }
 
 }  // namespace

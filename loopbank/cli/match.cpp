@@ -25,7 +25,7 @@ struct MatchFlags {
 /// The baseline with the run's other sections, or [model] alone where CONFIG holds nothing else.
 std::string baseline_toml(RunConfig run, const ModelConfig& model) {
   run.model = model;
-  return describes_a_run(run) ? to_toml(run) : write_toml({{"model", run.model.fields()}});
+  return describes_a_run(run) ? to_toml(run) : write_toml(run.model.written_sections());
 }
 
 void print_figure(const char* name, const MatchedFigure& figure) {

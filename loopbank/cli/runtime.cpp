@@ -22,6 +22,13 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
+constexpr int kStatusOfSkipped = 8;
+
+int64_t& skipped_lines() {
+  static int64_t count = 0;
+  return count;
+}
+
 RuntimeSettings& settings() {
   static RuntimeSettings instance;
   return instance;
@@ -96,6 +103,14 @@ void add_runtime_flags(CLI::App& app) {
 
 const RuntimeSettings& runtime_settings() {
   return settings();
+}
+
+void note_skipped_lines(int64_t num_lines) {
+  skipped_lines() += num_lines;
+}
+
+int end_status() {
+  return skipped_lines() > 0 ? kStatusOfSkipped : 0;
 }
 
 int available_cores() {

@@ -22,6 +22,12 @@ void add_runtime_flags(CLI::App& app);
 /// The settings of this process, as the flags left them.
 [[nodiscard]] const RuntimeSettings& runtime_settings();
 
+/// Counts documents that a command left out because it was allowed to (--skip-bad).
+void note_skipped_lines(int64_t num_lines);
+
+/// The status of a command that ended well: 0, or 8 where documents were left out.
+[[nodiscard]] int end_status();
+
 /// Cores that this process may use: those of its affinity mask, limited by the quota of its control
 /// group. At least 1.
 [[nodiscard]] int available_cores();

@@ -48,9 +48,10 @@ bool is_allowed(const Field& field, const std::string& argument) {
     return field.allowed.holds(argument);
   }
   if (holds_whole_numbers(field)) {
+    // A number beyond an int64 arrives as the last that one holds.
     int64_t number = 0;
-    return CLI::detail::lexical_cast(argument, number) &&
-           field.allowed.holds(static_cast<double>(number));
+    return CLI::detail::lexical_cast(argument, number) && number != INT64_MAX &&
+           number != INT64_MIN && field.allowed.holds(static_cast<double>(number));
   }
   if (holds_numbers_by_id(field)) {
     const auto parsed = parse_number_of_id(argument);
@@ -110,6 +111,11 @@ CLI::Validator allowed_values(const Field& field) {
                                hint.starts_with(" Did") ? hint : "");
           },
           choices_of(field)};
+}
+
+CLI::Validator whole_numbers_from(int64_t low) {
+  static int64_t unused = 0;
+  return allowed_values(Field("numbers", &unused, "").minimum(static_cast<double>(low)));
 }
 
 CLI::Option* add_setting_flag(CLI::App& command, const Field& field, std::string names) {

@@ -3,6 +3,7 @@
 /// any other value come from one Field.
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,9 @@ CLI::Option* add_setting_flag(CLI::App& command, const Field& field, std::string
 
 /// The check of a flag that is stored elsewhere than the field's target.
 [[nodiscard]] CLI::Validator allowed_values(const Field& field);
+
+/// The check of whole numbers of `low` or more, for lists of them.
+[[nodiscard]] CLI::Validator whole_numbers_from(int64_t low);
 
 /// The field with this key, such as that of a setting that a flag stands for.
 [[nodiscard]] Field field_named(const std::vector<Field>& fields, std::string_view key);

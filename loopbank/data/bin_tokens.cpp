@@ -1,5 +1,6 @@
 #include "loopbank/data/bin_tokens.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
@@ -62,21 +63,65 @@ RawLayout llmc_layout(const fs::path& path, std::span<const std::byte> bytes,
           .num_tokens = num_tokens};
 }
 
-RawLayout nanogpt_layout(const fs::path& path, std::span<const std::byte> bytes) {
-  constexpr int kBytesPerToken = 2;
-  if (bytes.empty() || bytes.size() % kBytesPerToken != 0) {
+/// Whether every second uint16 at the beginning of a file is 0, as where they are uint32.
+bool looks_like_uint32(std::span<const std::byte> bytes) {
+  constexpr size_t kFewest = 16;  // ids of four bytes; fewer prove nothing
+  constexpr size_t kMost = 4096;
+  const auto count = std::min(kMost, bytes.size() / sizeof(uint32_t));
+  bool all = count >= kFewest;
+  bool any = false;
+  for (size_t i = 0; i < count; ++i) {
+    const auto id = static_cast<uint32_t>(int32_at(bytes, i));
+    all = all && id >> 16U == 0;
+    any = any || id != 0;
+  }
+  return all && any;
+}
+
+constexpr const char* kSayDtype =
+    "Say which with --set data.bin_dtype=uint16 or =uint32 (loopbank data inspect: --dtype).";
+
+/// Bytes of an id in a file that does not say.
+int nanogpt_width(const fs::path& path, std::span<const std::byte> bytes,
+                  const TokenSourceOptions& options) {
+  constexpr int64_t kIdsOfTwoBytes = int64_t{1} << 16;
+  if (options.bin_dtype != "auto") {
+    return options.bin_dtype == "uint32" ? 4 : 2;
+  }
+  const auto vocab_size = options.tokenizer != nullptr ? options.tokenizer->vocab_size() : 0;
+  if (vocab_size > kIdsOfTwoBytes) {
+    fail(ErrorCode::kConfig,
+         "{}: expected to be told how wide the ids of a .bin file without a header are, as the "
+         "tokenizer has {} and uint16 holds {}, got nothing. {}",
+         path.string(), vocab_size, kIdsOfTwoBytes, kSayDtype);
+  }
+  if (looks_like_uint32(bytes)) {
+    fail(ErrorCode::kConfig,
+         "{}: expected to be told how wide the ids of a .bin file without a header are, as every "
+         "second uint16 at its beginning is 0, got nothing. {}",
+         path.string(), kSayDtype);
+  }
+  return 2;
+}
+
+RawLayout nanogpt_layout(const fs::path& path, std::span<const std::byte> bytes,
+                         const TokenSourceOptions& options) {
+  const auto width = nanogpt_width(path, bytes, options);
+  if (bytes.empty() || bytes.size() % static_cast<size_t>(width) != 0) {
     fail(ErrorCode::kData,
          "{}: expected a nanoGPT file of {}-byte ids (it does not begin with a magic of llm.c), "
          "got {} bytes.",
-         path.string(), kBytesPerToken, bytes.size());
+         path.string(), width, bytes.size());
   }
   return {.format = {.name = "nanoGPT .bin",
-                     .bytes_per_token = kBytesPerToken,
-                     .marks_documents = false},
-          .num_tokens = static_cast<int64_t>(bytes.size()) / kBytesPerToken};
+                     .bytes_per_token = width,
+                     .marks_documents = false,
+                     .states_width = false},
+          .num_tokens = static_cast<int64_t>(bytes.size()) / width};
 }
 
-RawLayout bin_layout(const fs::path& path, std::span<const std::byte> bytes) {
+RawLayout bin_layout(const fs::path& path, std::span<const std::byte> bytes,
+                     const TokenSourceOptions& options) {
   const auto magic = bytes.size() >= sizeof(int32_t) ? int32_at(bytes, 0) : 0;
   if (magic == kEvaluationMagic) {
     fail(ErrorCode::kData,
@@ -85,7 +130,7 @@ RawLayout bin_layout(const fs::path& path, std::span<const std::byte> bytes) {
          path.string(), kEvaluationMagic);
   }
   const auto* form = llmc_form_of(magic);
-  return form != nullptr ? llmc_layout(path, bytes, *form) : nanogpt_layout(path, bytes);
+  return form != nullptr ? llmc_layout(path, bytes, *form) : nanogpt_layout(path, bytes, options);
 }
 
 }  // namespace
@@ -93,7 +138,7 @@ RawLayout bin_layout(const fs::path& path, std::span<const std::byte> bytes) {
 std::shared_ptr<const TokenSource> open_bin_tokens(const fs::path& path,
                                                    const TokenSourceOptions& options) {
   MappedFile file(path);
-  auto layout = bin_layout(path, file.bytes());
+  auto layout = bin_layout(path, file.bytes(), options);
   auto tokens = std::make_shared<RawTokens>(path, std::move(file), std::move(layout), options);
   const auto between =
       options.tokenizer != nullptr ? end_of_text_of(*options.tokenizer) : std::nullopt;

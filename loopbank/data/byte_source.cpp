@@ -34,7 +34,7 @@ class PlainSource final : public ByteSource {
   PlainSource(const PlainSource&) = delete;
   PlainSource& operator=(const PlainSource&) = delete;
 
-  size_t read(char* out, size_t capacity) override {
+  size_t read_on(char* out, size_t capacity) override {
     ssize_t count = 0;
     do {
       count = ::read(descriptor_, out, capacity);
@@ -46,10 +46,10 @@ class PlainSource final : public ByteSource {
     bytes_read_ += static_cast<uint64_t>(count);
     return static_cast<size_t>(count);
   }
-  bool skip(uint64_t num_bytes) override {
+  bool skip_on(uint64_t num_bytes) override {
     struct stat status {};
     if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
-      return ByteSource::skip(num_bytes);  // a pipe
+      return ByteSource::skip_on(num_bytes);  // a pipe
     }
     const bool is_there = bytes_read_ + num_bytes <= static_cast<uint64_t>(status.st_size);
     if (!is_there || ::lseek(descriptor_, static_cast<off_t>(num_bytes), SEEK_CUR) < 0) {
@@ -108,7 +108,7 @@ class GzipSource final : public CompressedSource {
   GzipSource(const GzipSource&) = delete;
   GzipSource& operator=(const GzipSource&) = delete;
 
-  size_t read(char* out, size_t capacity) override {
+  size_t read_on(char* out, size_t capacity) override {
     size_t produced = 0;
     while (produced == 0 && !broken_) {
       if (!refill()) {
@@ -169,7 +169,7 @@ class ZstdSource final : public CompressedSource {
   ZstdSource(const ZstdSource&) = delete;
   ZstdSource& operator=(const ZstdSource&) = delete;
 
-  size_t read(char* out, size_t capacity) override {
+  size_t read_on(char* out, size_t capacity) override {
     ZSTD_outBuffer output{out, capacity, 0};
     while (output.pos == 0 && !broken_) {
       // A full output buffer may have left decoded bytes inside: ask for them before new input.
@@ -201,10 +201,39 @@ class ZstdSource final : public CompressedSource {
 
 }  // namespace
 
+size_t ByteSource::read(char* out, size_t capacity) {
+  if (num_given_ == peeked_.size()) {
+    return read_on(out, capacity);
+  }
+  const auto count = peeked_.copy(out, capacity, num_given_);
+  num_given_ += count;
+  return count;
+}
+
+std::string_view ByteSource::peek(size_t num_bytes) {
+  auto end = peeked_.size();
+  peeked_.resize(std::max(end, num_bytes));
+  while (end < num_bytes) {
+    const auto count = read_on(peeked_.data() + end, num_bytes - end);
+    if (count == 0) {
+      break;
+    }
+    end += count;
+  }
+  peeked_.resize(end);
+  return peeked_;
+}
+
 bool ByteSource::skip(uint64_t num_bytes) {
+  const auto given = std::min<uint64_t>(num_bytes, peeked_.size() - num_given_);
+  num_given_ += given;
+  return num_bytes == given || skip_on(num_bytes - given);
+}
+
+bool ByteSource::skip_on(uint64_t num_bytes) {
   std::vector<char> dropped(kInputBytes);
   while (num_bytes > 0) {
-    const auto count = read(dropped.data(), std::min<uint64_t>(num_bytes, dropped.size()));
+    const auto count = read_on(dropped.data(), std::min<uint64_t>(num_bytes, dropped.size()));
     if (count == 0) {
       return false;
     }

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace loopbank {
 
@@ -20,17 +21,27 @@ class ByteSource {
   virtual ~ByteSource() = default;
 
   /// Reads up to `capacity` bytes into `out`; returns 0 at the end and where the stream breaks.
-  virtual size_t read(char* out, size_t capacity) = 0;
+  size_t read(char* out, size_t capacity);
+  /// The next bytes, which `read` gives all the same: as many as asked for, fewer where the file
+  /// ends or breaks. Only before the first `read`; valid up to it.
+  std::string_view peek(size_t num_bytes);
   /// Skips `num_bytes` bytes, without reading them if the file is not compressed; false if it ends
   /// before.
-  [[nodiscard]] virtual bool skip(uint64_t num_bytes);
+  [[nodiscard]] bool skip(uint64_t num_bytes);
   /// Why `read` returned 0 before the end of the file; empty if the stream ended properly.
   [[nodiscard]] const std::string& problem() const { return problem_; }
   /// Bytes of the (compressed) file consumed so far.
   [[nodiscard]] virtual uint64_t file_bytes_read() const = 0;
 
  protected:
+  /// What `read` and `skip` do behind the bytes that were looked at before.
+  virtual size_t read_on(char* out, size_t capacity) = 0;
+  [[nodiscard]] virtual bool skip_on(uint64_t num_bytes);
   std::string problem_;
+
+ private:
+  std::string peeked_;    // what `peek` took from the file
+  size_t num_given_ = 0;  // of these, by `read`
 };
 
 /// The path without a compression ending: `a.jsonl.zst` gives `a.jsonl`.

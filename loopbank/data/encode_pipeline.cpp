@@ -18,6 +18,12 @@ constexpr size_t kBatchBytes = size_t{1} << 20;
 /// Documents of a few bytes must not pile up where their text does not.
 constexpr size_t kBatchDocuments = size_t{1} << 13;
 
+/// Whether the tokenizer puts the token between documents behind each text itself.
+bool ends_by_itself(const Tokenizer& tokenizer) {
+  const auto& suffix = tokenizer.text_suffix();
+  return !suffix.empty() && suffix.back() == tokenizer.end_of_text();
+}
+
 }  // namespace
 
 /// Documents one after another, with the end of each in the text and in its file.
@@ -174,9 +180,10 @@ EncodePipeline::Encoded EncodePipeline::encode(const Tokenizer& tokenizer, const
   encoded.ends.reserve(batch.ends.size());
   size_t begin = 0;
   for (const auto end : batch.ends) {
-    const auto ids = tokenizer.encode(std::string_view(batch.text).substr(begin, end - begin));
+    const auto ids =
+        tokenizer.encode_framed(std::string_view(batch.text).substr(begin, end - begin));
     encoded.ids.insert(encoded.ids.end(), ids.begin(), ids.end());
-    if (append_end_of_text) {
+    if (append_end_of_text && !ends_by_itself(tokenizer)) {
       encoded.ids.push_back(tokenizer.end_of_text());
     }
     encoded.ends.push_back(encoded.ids.size());
@@ -196,7 +203,7 @@ uint64_t check_inputs(const std::vector<fs::path>& inputs) {
   }
   uint64_t bytes = 0;
   for (const auto& path : inputs) {
-    const TextReader opens(path, false);
+    const TextReader opens(path);
     std::error_code unknown;  // a pipe has no size
     const auto size = fs::file_size(path, unknown);
     bytes += unknown ? 0 : size;

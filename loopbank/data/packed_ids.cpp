@@ -55,6 +55,13 @@ IdSummary summarize_ids(const std::byte* from, int bytes_per_token, int64_t coun
                    [&](const auto* ids) { return summarize(ids, count, wanted); });
 }
 
+int64_t find_at_least(const std::byte* from, int bytes_per_token, int64_t count, uint64_t limit) {
+  return with_type(from, bytes_per_token, [&](const auto* ids) -> int64_t {
+    const auto* found = std::find_if(ids, ids + count, [&](auto id) { return id >= limit; });
+    return found == ids + count ? -1 : found - ids;
+  });
+}
+
 uint32_t id_at(const std::byte* from, int bytes_per_token, int64_t index) {
   return with_type(from, bytes_per_token, [&](const auto* ids) -> uint32_t { return ids[index]; });
 }

@@ -19,6 +19,10 @@ struct IdSummary {
 [[nodiscard]] IdSummary summarize_ids(const std::byte* from, int bytes_per_token, int64_t count,
                                       uint32_t wanted);
 
+/// The first id of `limit` or more; -1 where there is none.
+[[nodiscard]] int64_t find_at_least(const std::byte* from, int bytes_per_token, int64_t count,
+                                    uint64_t limit);
+
 /// Id number `index`.
 [[nodiscard]] uint32_t id_at(const std::byte* from, int bytes_per_token, int64_t index);
 

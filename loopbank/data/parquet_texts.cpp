@@ -176,6 +176,8 @@ uint64_t ParquetTexts::bytes_read() const {
 
 namespace loopbank {
 
+namespace fs = std::filesystem;
+
 struct ParquetTexts::Impl {};
 
 bool ParquetTexts::is_available() {
@@ -183,11 +185,13 @@ bool ParquetTexts::is_available() {
 }
 
 ParquetTexts::ParquetTexts(const std::filesystem::path& path) {
+  // Dollars quote a text in DuckDB's SQL, so that the shell's and Python's quotes stay free.
   fail(ErrorCode::kData,
-       "{}: expected a build with Apache Arrow, which reads Parquet, got one without. Install "
-       "libarrow-dev and libparquet-dev and build again, or turn the file into .jsonl.zst: "
-       "docs/data.md shows both.",
-       path.string());
+       "{0}: expected a build with Apache Arrow, which reads Parquet, got one without. Turn the "
+       "file into lines of JSON with: pip install duckdb && python3 -c 'import duckdb; "
+       "duckdb.sql(\"COPY (SELECT text FROM read_parquet($${0}$$)) TO $${1}.jsonl.zst$$ (FORMAT "
+       "json, COMPRESSION zstd)\")'. Or build with Arrow, as docs/data.md tells.",
+       path.string(), fs::path(path).replace_extension().string());
 }
 
 ParquetTexts::~ParquetTexts() = default;

@@ -31,7 +31,7 @@ void RawTokens::find_documents(TokenId end_of_text) {
   for (int64_t begin = 0; begin < num_tokens(); begin += kChunkTokens) {
     const auto count = std::min(kChunkTokens, num_tokens() - begin);
     auto found = summarize_ids(token(begin), width(), count, wanted);
-    expect_known_ids(*this, found.largest, begin, count);
+    expect_known(found.largest, begin, count);
     for (int64_t i = 0; found.num_wanted > 0; ++i) {
       if (id_at(token(begin), width(), i) == wanted) {
         --found.num_wanted;
@@ -50,7 +50,18 @@ void RawTokens::check_ids() const {
   for (int64_t begin = 0; begin < num_tokens(); begin += kChunkTokens) {
     const auto count = std::min(kChunkTokens, num_tokens() - begin);
     const auto found = summarize_ids(token(begin), width(), count, 0);
-    expect_known_ids(*this, found.largest, begin, count);
+    expect_known(found.largest, begin, count);
+  }
+}
+
+void RawTokens::expect_known(uint64_t largest, int64_t begin, int64_t count) const {
+  if (count > 0 && vocab_size_ > 0 && largest >= static_cast<uint64_t>(vocab_size_)) {
+    fail(ErrorCode::kData,
+         "{}: {}. The file is damaged, of another tokenizer or not the {} that its name says{}.",
+         path_.string(), unknown_id(vocab_size_, token(begin), width(), begin, count),
+         layout_.format.name,
+         layout_.format.states_width ? ""
+                                     : fmt::format(", or its ids are not of {} bytes", width()));
   }
 }
 
@@ -63,7 +74,7 @@ std::pair<int64_t, int64_t> RawTokens::document(int64_t index) const {
 void RawTokens::copy(int64_t begin, int64_t count, int64_t* out) const {
   expect_token_range(*this, begin, count);
   const auto largest = widen_ids(token(begin), width(), count, out);
-  expect_known_ids(*this, largest, begin, count);
+  expect_known(largest, begin, count);
 }
 
 void RawTokens::expect_vocabulary(const Tokenizer& tokenizer) const {

@@ -51,6 +51,8 @@ class RawTokens final : public TokenSource {
 
  private:
   [[nodiscard]] const std::byte* token(int64_t index) const;
+  /// @param largest  of the ids of tokens [begin, begin + count)
+  void expect_known(uint64_t largest, int64_t begin, int64_t count) const;
   [[nodiscard]] int width() const { return layout_.format.bytes_per_token; }
 
   std::filesystem::path path_;

@@ -1,13 +1,16 @@
 #include "loopbank/data/text_reader.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "loopbank/data/byte_source.h"
 #include "loopbank/data/parquet_texts.h"
+#include "loopbank/data/text_field.h"
+#include "loopbank/data/token_file.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/utf8.h"
 
@@ -22,90 +25,6 @@ constexpr size_t kBufferBytes = size_t{1} << 18;
 [[noreturn]] void fail_at(const fs::path& path, int64_t line, std::string_view reason) {
   fail(ErrorCode::kData, "{}:{}: {}.", path.string(), line, reason);
 }
-
-/// Takes the field `text` out of one JSON object while it is parsed; everything else is checked
-/// and dropped, so that provenance keys cost no memory.
-class TextField : public nlohmann::json_sax<nlohmann::json> {
- public:
-  explicit TextField(std::string& text) : text_(text) {}
-
-  /// Why the line is no document; empty where it is one.
-  [[nodiscard]] std::string problem() const {
-    if (!syntax_problem_.empty()) {
-      return syntax_problem_;
-    }
-    if (!is_object_) {
-      return "expected a JSON object with the field \"text\", got another JSON value";
-    }
-    return state_ == State::kMissing ? "the JSON object has no field \"text\""
-           : state_ == State::kTwice ? "expected one field \"text\", got another one"
-           : state_ == State::kWrongType
-               ? fmt::format("the field \"text\" must be a string, got {}", found_type_)
-               : "";
-  }
-
-  bool null() override { return other("null"); }
-  bool boolean(bool) override { return other("a boolean"); }
-  bool number_integer(number_integer_t) override { return other("a number"); }
-  bool number_unsigned(number_unsigned_t) override { return other("a number"); }
-  bool number_float(number_float_t, const string_t&) override { return other("a number"); }
-  bool binary(binary_t&) override { return other("binary data"); }
-  bool string(string_t& value) override {
-    if (at_text()) {
-      text_ = value;
-      found(State::kFound);
-    }
-    return true;
-  }
-  bool key(string_t& value) override {
-    key_is_text_ = value == "text";
-    return true;
-  }
-  bool start_object(size_t) override {
-    is_object_ = is_object_ || depth_ == 0;
-    other("an object");
-    ++depth_;
-    return true;
-  }
-  bool start_array(size_t) override {
-    other("an array");
-    ++depth_;
-    return true;
-  }
-  bool end_object() override { return leave(); }
-  bool end_array() override { return leave(); }
-  bool parse_error(size_t position, const std::string&,
-                   const nlohmann::detail::exception&) override {
-    syntax_problem_ = fmt::format("broken JSON at column {}", position);
-    return false;
-  }
-
- private:
-  enum class State { kMissing, kFound, kWrongType, kTwice };
-
-  [[nodiscard]] bool at_text() const { return depth_ == 1 && key_is_text_; }
-  /// Which of two texts is meant nobody knows.
-  void found(State what) { state_ = state_ == State::kMissing ? what : State::kTwice; }
-  bool other(const char* type) {
-    if (at_text()) {
-      found(State::kWrongType);
-      found_type_ = type;
-    }
-    return true;
-  }
-  bool leave() {
-    --depth_;
-    return true;
-  }
-
-  std::string& text_;
-  std::string syntax_problem_;
-  const char* found_type_ = "";
-  State state_ = State::kMissing;
-  int64_t depth_ = 0;
-  bool key_is_text_ = false;
-  bool is_object_ = false;
-};
 
 bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
@@ -123,6 +42,47 @@ void drop_carriage_returns(std::string& text) {
     }
   }
   text.resize(out);
+}
+
+/// What a file of texts is, however it is packed.
+enum class TextForm { kLines, kWhole, kRows };
+
+std::optional<TextForm> form_by_name(const fs::path& path) {
+  const auto ending = without_compression(path).extension();
+  if (ending == ".jsonl" || ending == ".ndjson") {
+    return TextForm::kLines;
+  }
+  if (ending == ".txt") {
+    return TextForm::kWhole;
+  }
+  return path.extension() == ".parquet" ? std::optional(TextForm::kRows) : std::nullopt;
+}
+
+/// Files that are no text, by their first bytes.
+struct OtherForm {
+  std::string_view begins;
+  std::string_view what;
+  std::string_view remedy;
+};
+constexpr std::array<OtherForm, 4> kOtherForms = {
+    {{"\x1F\x8B", "gzip's bytes", "Name it as such: .txt.gz or .jsonl.gz."},
+     {"\x28\xB5\x2F\xFD", "zstd's bytes", "Name it as such: .txt.zst or .jsonl.zst."},
+     {"PAR1", "a Parquet file", "Name it as such: .parquet."},
+     {kTokenFileMagic, "a token file", "It holds ids, which `loopbank data inspect` shows."}}};
+
+/// The form of a file whose name does not tell: text, unless it begins as documents in JSON do.
+TextForm form_by_content(const fs::path& path, std::string_view first) {
+  for (const auto& [begins, what, remedy] : kOtherForms) {
+    if (first.starts_with(begins)) {
+      fail(ErrorCode::kData, "{}: expected a text, got {}. {}", path.string(), what, remedy);
+    }
+  }
+  if (const auto nul = first.find('\0'); nul != std::string_view::npos) {
+    fail(ErrorCode::kData,
+         "{}: expected a text, got a NUL byte at byte {}. If it is one all the same, name it .txt.",
+         path.string(), nul + 1);
+  }
+  return begins_as_documents(first) ? TextForm::kLines : TextForm::kWhole;
 }
 
 }  // namespace
@@ -147,9 +107,12 @@ struct LineReader::Impl {
   }
 };
 
-LineReader::LineReader(const fs::path& path) : impl_(std::make_unique<Impl>()) {
+LineReader::LineReader(const fs::path& path) : LineReader(path, ByteSource::open(path)) {}
+
+LineReader::LineReader(const fs::path& path, std::unique_ptr<ByteSource> source)
+    : impl_(std::make_unique<Impl>()) {
   impl_->path = path;
-  impl_->source = ByteSource::open(path);
+  impl_->source = std::move(source);
 }
 
 LineReader::~LineReader() = default;
@@ -206,19 +169,47 @@ void LineReader::skip_to(uint64_t position, int64_t line_number) {
   impl_->line_number = line_number;
 }
 
+BadLinePolicy BadLinePolicy::of_job(int64_t allowed, int64_t skipped) {
+  return {.skip = allowed - skipped,
+          .remedy = allowed == 0
+                        ? "Correct or drop the line, or pass over N such lines with --skip-bad N."
+                        : fmt::format("--skip-bad {} allows no more of them.", allowed)};
+}
+
+void BadLinePolicy::refuse(const fs::path& path, const BadLine& bad) const {
+  fail(ErrorCode::kData, "{}:{}: {}. {}", path.string(), bad.line, bad.reason, remedy);
+}
+
 struct TextReader::Impl {
   fs::path path;
-  bool strict = false;
+  BadLinePolicy policy;
   TextReaderReport report;
-  std::unique_ptr<LineReader> lines;   // .jsonl
-  std::unique_ptr<ByteSource> source;  // .txt
-  std::unique_ptr<ParquetTexts> rows;  // .parquet
+  std::unique_ptr<LineReader> lines;   // of .jsonl
+  std::unique_ptr<ByteSource> source;  // of .txt, and of what is not known yet
+  std::unique_ptr<ParquetTexts> rows;  // of .parquet
+  bool is_open = false;                // whether the form is known
   bool text_was_read = false;
   std::string line;
 
+  void open_as(TextForm form) {
+    is_open = true;
+    if (form == TextForm::kLines) {
+      lines = std::make_unique<LineReader>(path, std::move(source));
+    } else if (form == TextForm::kRows) {
+      rows = std::make_unique<ParquetTexts>(path);
+    }
+  }
+
+  /// A pipe is not looked into before it is read: it may be opened again.
+  void open_by_content() {
+    if (!is_open) {
+      open_as(form_by_content(path, source->peek(kBufferBytes)));
+    }
+  }
+
   void note_bad(int64_t line_number, std::string reason, int64_t& counter) {
-    if (strict) {
-      fail_at(path, line_number, reason);
+    if (report.num_bad_lines() >= policy.skip) {
+      policy.refuse(path, {line_number, std::move(reason)});
     }
     ++counter;
     if (report.first_bad_line == 0) {
@@ -251,15 +242,7 @@ struct TextReader::Impl {
       if (is_blank(line)) {
         continue;
       }
-      if (const auto nul = line.find('\0');
-          nul != std::string::npos) {  // the parser would end there
-        note_bad(lines->line_number(), fmt::format("a NUL byte at column {}", nul + 1),
-                 report.invalid_json_lines);
-        continue;
-      }
-      TextField field(document);
-      nlohmann::json::sax_parse(line, &field);
-      if (auto problem = field.problem(); !problem.empty()) {
+      if (auto problem = take_text_field(line, document); !problem.empty()) {
         note_bad(lines->line_number(), std::move(problem), report.invalid_json_lines);
         continue;
       }
@@ -296,7 +279,7 @@ struct TextReader::Impl {
       document.append(chunk, 0, count);
       if (document.size() > kMaxLineBytes) {
         fail(ErrorCode::kData,
-             "{}: expected a .txt file of at most {} bytes, as it is one document, got a longer "
+             "{}: expected a text of at most {} bytes, as it is one document, got a longer "
              "one. Give long corpora as .jsonl, one document per line.",
              path.string(), kMaxLineBytes);
       }
@@ -326,27 +309,25 @@ struct TextReader::Impl {
   }
 };
 
-TextReader::TextReader(const fs::path& path, bool strict) : impl_(std::make_unique<Impl>()) {
+TextReader::TextReader(const fs::path& path, BadLinePolicy policy)
+    : impl_(std::make_unique<Impl>()) {
   impl_->path = path;
-  impl_->strict = strict;
-  const auto form = without_compression(path).extension();
-  if (form == ".jsonl") {
-    impl_->lines = std::make_unique<LineReader>(path);
-  } else if (form == ".txt") {
+  impl_->policy = std::move(policy);
+  const auto form = form_by_name(path);
+  if (form != TextForm::kRows) {
     impl_->source = ByteSource::open(path);
-  } else if (path.extension() == ".parquet") {
-    impl_->rows = std::make_unique<ParquetTexts>(path);
-  } else {
-    fail(ErrorCode::kData,
-         "{}: expected a name that ends in .jsonl or .txt (with .gz or .zst after it where it is "
-         "compressed) or in .parquet, got \"{}\".",
-         path.string(), path.filename().string());
+  }
+  if (form) {
+    impl_->open_as(*form);
+  } else if (fs::is_regular_file(path)) {
+    impl_->open_by_content();
   }
 }
 
 TextReader::~TextReader() = default;
 
 bool TextReader::next(std::string& document) {
+  impl_->open_by_content();
   if (impl_->rows) {
     return impl_->next_of_parquet(document);
   }
@@ -368,6 +349,7 @@ TextReaderState TextReader::state() const {
 }
 
 void TextReader::resume(const TextReaderState& state, std::vector<BadLine> bad_lines) {
+  impl_->open_by_content();
   static_cast<TextReaderCounts&>(impl_->report) = state.counts;
   impl_->report.bad_lines = std::move(bad_lines);
   if (impl_->rows) {

@@ -1,9 +1,9 @@
 #pragma once
-/// Documents from text files in constant memory: .jsonl (field `text`) and .txt, plain, .gz, .zst,
+/// Documents from text files in constant memory: .jsonl (field `text`) and texts, plain, .gz, .zst,
 /// and the column `text` of .parquet (parquet_texts.h).
 ///
-/// A byte order mark at the start of a file is dropped and CRLF line ends count as LF. A .txt file
-/// is one document and therefore the only thing that is held in memory whole.
+/// A byte order mark at the start of a file is dropped and CRLF line ends count as LF. A text is
+/// one document and therefore the only thing that is held in memory whole.
 
 #include <cstdint>
 #include <filesystem>
@@ -14,6 +14,8 @@
 
 namespace loopbank {
 
+class ByteSource;
+
 /// The longest line, and the longest .txt document: 256 MiB.
 inline constexpr size_t kMaxLineBytes = size_t{256} << 20;
 
@@ -23,6 +25,8 @@ inline constexpr size_t kMaxLineBytes = size_t{256} << 20;
 class LineReader {
  public:
   explicit LineReader(const std::filesystem::path& path);
+  /// @param source  open at the beginning of the file, from which all is still to be read
+  LineReader(const std::filesystem::path& path, std::unique_ptr<ByteSource> source);
   ~LineReader();
   LineReader(const LineReader&) = delete;
   LineReader& operator=(const LineReader&) = delete;
@@ -78,19 +82,34 @@ struct TextReaderState {
   bool operator==(const TextReaderState&) const = default;
 };
 
-/// Documents of a .jsonl file (the field `text` of each line), of a .txt file (the whole file is
-/// one document; blank lines do not split) or of a .parquet file (the column `text`; a row counts
-/// as a line). Broken JSON lines and texts that are not UTF-8 are skipped, counted and reported
-/// with their line number; `strict` stops at the first one with Error kData `path:line: ...`.
+/// What is done about lines that are no document.
+struct BadLinePolicy {
+  int64_t skip = 0;  ///< so many of a file are passed over, counted and reported; then Error
+  std::string remedy = "Correct or drop the line.";  ///< ends that error
+
+  /// For a reader behind others of one job, which passes over `allowed` lines (--skip-bad) in all.
+  /// @param skipped  those of the others
+  static BadLinePolicy of_job(int64_t allowed, int64_t skipped);
+  /// @throws Error kData for this line of the file
+  [[noreturn]] void refuse(const std::filesystem::path& path, const BadLine& bad) const;
+};
+
+/// Documents of lines of JSON (.jsonl, .ndjson: the field `text` of each), of a .parquet file (the
+/// column `text`; a row counts as a line) or of a text: the whole file is one document, and blank
+/// lines do not split. A file of any other name is lines of JSON where it begins as such, with an
+/// object that has the field `text`, and else a text.
 class TextReader {
  public:
-  /// @throws Error kData when the file cannot be opened, or its name has another ending
-  TextReader(const std::filesystem::path& path, bool strict);
+  /// @throws Error kData when the file cannot be opened, or is a gzip, zstd, Parquet or token file,
+  ///   or holds a NUL byte at its beginning, and its name does not say so; here and in `next`
+  explicit TextReader(const std::filesystem::path& path, BadLinePolicy policy = {});
   ~TextReader();
   TextReader(const TextReader&) = delete;
   TextReader& operator=(const TextReader&) = delete;
 
   /// The next document; false at the end.
+  /// @throws Error kData `path:line: ...` for broken JSON, a line without a text, and a text that is
+  ///   not UTF-8, once policy.skip of these were met
   bool next(std::string& document);
   [[nodiscard]] const TextReaderReport& report() const;
   [[nodiscard]] TextReaderState state() const;

@@ -270,12 +270,12 @@ std::pair<int64_t, int64_t> TokenFile::document(int64_t index) const {
 
 void TokenFile::copy(int64_t begin, int64_t count, int64_t* out) const {
   expect_token_range(*this, begin, count);
-  const auto largest = widen_ids(tokens_ + begin * bytes_per_token_, bytes_per_token_, count, out);
+  const auto* ids = tokens_ + begin * bytes_per_token_;
+  const auto largest = widen_ids(ids, bytes_per_token_, count, out);
   if (count > 0 && largest >= static_cast<uint64_t>(vocab_size_)) {
     fail(ErrorCode::kData,
-         "{}: expected token ids in [0, {}), got {} among the tokens {} to {}. The file is "
-         "damaged: make it again with loopbank data tokenize.",
-         path_.string(), vocab_size_, largest, begin, begin + count);
+         "{}: {}. The file is damaged: make it again with loopbank data tokenize.", path_.string(),
+         unknown_id(vocab_size_, ids, bytes_per_token_, begin, count));
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "loopbank/data/bin_tokens.h"
 #include "loopbank/data/joined_tokens.h"
+#include "loopbank/data/packed_ids.h"
 #include "loopbank/data/pbin_tokens.h"
 #include "loopbank/data/token_file.h"
 #include "loopbank/data/token_shards.h"
@@ -102,15 +103,11 @@ void expect_document(const TokenSource& source, int64_t index) {
   }
 }
 
-void expect_known_ids(const TokenSource& source, uint64_t largest, int64_t begin, int64_t count) {
-  if (count > 0 && source.vocab_size() > 0 &&
-      largest >= static_cast<uint64_t>(source.vocab_size())) {
-    fail(ErrorCode::kData,
-         "{}: expected token ids in [0, {}), got {} among the tokens {} to {}. The file is "
-         "damaged, of another tokenizer or not the {} that its name says.",
-         source.path().string(), source.vocab_size(), largest, begin, begin + count,
-         source.format().name);
-  }
+std::string unknown_id(int64_t vocab_size, const std::byte* ids, int bytes_per_token, int64_t begin,
+                       int64_t count) {
+  const auto at = find_at_least(ids, bytes_per_token, count, static_cast<uint64_t>(vocab_size));
+  return fmt::format("expected token ids in [0, {}), got {} as token {}", vocab_size,
+                     id_at(ids, bytes_per_token, at), begin + at);
 }
 
 }  // namespace loopbank

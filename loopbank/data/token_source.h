@@ -9,6 +9,7 @@
 ///
 /// Not here: which documents come when (sampler.h) and how sources are mixed (sampler.h).
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -27,6 +28,7 @@ struct TokenFormat {
   int64_t num_files = 1;
   bool marks_documents = true;  ///< false: they are found by the end-of-text token
   bool has_checksum = false;
+  bool states_width = true;  ///< false: bytes_per_token is what the opener said or took for granted
   int64_t vocab_size = 0;    ///< 0: the file does not say
   std::string vocab_hash{};  ///< Tokenizer::hash(); empty: the file does not say
 };
@@ -65,6 +67,9 @@ struct TokenSourceOptions {
   const Tokenizer* tokenizer = nullptr;
   /// Reads everything: checksums where the format has them, and every id.
   bool verify = false;
+  /// What the ids of a .bin file without a header are: "uint16", "uint32", or "auto", which is
+  /// uint16 where every id of the tokenizer fits, and else an error: the file does not tell.
+  std::string bin_dtype = "auto";
 };
 
 /// Opens what a path names, according to the list above.
@@ -79,8 +84,11 @@ struct TokenSourceOptions {
 void expect_token_range(const TokenSource& source, int64_t begin, int64_t count);
 /// @throws Error kShape when the source has no document `index`
 void expect_document(const TokenSource& source, int64_t index);
-/// @throws Error kData for an id outside the source's vocabulary
-/// @param largest  of the ids of tokens [begin, begin + count)
-void expect_known_ids(const TokenSource& source, uint64_t largest, int64_t begin, int64_t count);
+/// `expected token ids in [0, V), got 257 as token 520`: the first id outside a vocabulary, of which
+/// there is one.
+/// @param ids    [count x bytes_per_token]
+/// @param begin  which token the first of them is
+[[nodiscard]] std::string unknown_id(int64_t vocab_size, const std::byte* ids, int bytes_per_token,
+                                     int64_t begin, int64_t count);
 
 }  // namespace loopbank

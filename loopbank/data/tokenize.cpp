@@ -52,7 +52,7 @@ TokenizeReport tokenize_files(const std::vector<fs::path>& inputs, const Tokeniz
       [&](std::span<const TokenId> ids, const DocumentEnd&) { writer.append(ids); }, start);
   TokenizeReport report;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    TextReader reader(inputs[i], options.strict);
+    TextReader reader(inputs[i], BadLinePolicy::of_job(options.skip_bad, report.num_bad_lines()));
     pipeline.read(reader, i);
     report.add({inputs[i], reader.report()});
   }

@@ -28,7 +28,7 @@ struct TokenizeProgress {
 };
 
 struct TokenizeOptions {
-  bool strict = false;             ///< stop at the first bad line instead of skipping it
+  int64_t skip_bad = 0;            ///< bad lines of all inputs that are passed over; then Error
   int num_threads = 0;             ///< threads that encode; 0: the cores of this process
   bool append_end_of_text = true;  ///< each document ends with <|endoftext|>
   /// Called from the calling thread about once per MB of text.
@@ -65,8 +65,8 @@ struct TokenizeReport {
 
 /// Encodes every document of `inputs` (see TextReader), in order, into the token file `output`,
 /// which appears only if all goes well. Memory holds a few MB of text per thread.
-/// @throws Error kData for an input that cannot be read or has no document, for a bad line if
-///   `strict`, and where the output cannot be written; kConfig without inputs
+/// @throws Error kData for an input that cannot be read or has no document, for a bad line
+///   beyond `skip_bad`, and where the output cannot be written; kConfig without inputs
 TokenizeReport tokenize_files(const std::vector<std::filesystem::path>& inputs,
                               const Tokenizer& tokenizer, const std::filesystem::path& output,
                               const TokenizeOptions& options = {});

@@ -1,5 +1,6 @@
 #include "loopbank/data/tokenize_shards.h"
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <span>
@@ -139,13 +140,16 @@ ShardProgress find_progress(const fs::path& folder, ShardJob job, int num_thread
   return std::move(*found);
 }
 
-/// A strict job ends at a line that an earlier process of it skipped, as it would have then.
-void expect_no_bad_lines(const std::vector<fs::path>& inputs, const Reports& read) {
+/// Ends at a line that an earlier process of the job skipped, where this one would not have.
+void expect_allowed(const std::vector<fs::path>& inputs, const Reports& read, int64_t skip_bad) {
+  int64_t before = 0;
   for (size_t i = 0; i < read.size(); ++i) {
-    if (!read[i].bad_lines.empty()) {
-      const auto& [line, reason] = read[i].bad_lines.front();
-      fail(ErrorCode::kData, "{}:{}: {}.", inputs[i].string(), line, reason);
+    const auto& listed = read[i].bad_lines;
+    if (before + read[i].num_bad_lines() > skip_bad) {
+      const auto at = std::min(static_cast<size_t>(skip_bad - before), listed.size() - 1);
+      BadLinePolicy::of_job(skip_bad, before).refuse(inputs[i], listed[at]);
     }
+    before += read[i].num_bad_lines();
   }
 }
 
@@ -181,7 +185,9 @@ class ShardsRun {
     auto bad_lines = finished_.empty() ? std::vector<BadLine>{} : finished_.back().bad_lines;
     finished_.resize(start_.input);
     for (size_t i = start_.input; i < inputs_.size(); ++i) {
-      reader_ = std::make_unique<TextReader>(inputs_[i], options_.strict);
+      const auto so_far = report_of(inputs_, {.job = {}, .shards = {}, .read = finished_});
+      reader_ = std::make_unique<TextReader>(
+          inputs_[i], BadLinePolicy::of_job(options_.skip_bad, so_far.num_bad_lines()));
       if (i == start_.input) {
         reader_->resume(start_.state, std::move(bad_lines));
       }
@@ -239,9 +245,7 @@ TokenizeReport tokenize_to_shards(const std::vector<fs::path>& inputs, const Tok
   auto job = ShardJob::describe(inputs, tokenizer, shard_tokens, options.append_end_of_text);
   const FolderLock lock(folder, "tokenizes", ErrorCode::kData);
   const auto there = find_progress(folder, std::move(job), options.num_threads);
-  if (options.strict) {
-    expect_no_bad_lines(inputs, there.read);
-  }
+  expect_allowed(inputs, there.read, options.skip_bad);
   for (const char* prefix : {"shard-", "progress.json", "index.json"}) {
     remove_temporaries(folder, prefix);
   }

@@ -7,7 +7,6 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/ones.h>
-#include <ATen/ops/softplus.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
@@ -20,6 +19,7 @@
 #include "loopbank/dissect/token_statistics.h"
 #include "loopbank/infer/utf8_stream.h"
 #include "loopbank/model/cost.h"
+#include "loopbank/model/loop_scale.h"
 #include "loopbank/ops/check.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/rounding.h"
@@ -325,7 +325,8 @@ std::optional<ByLayerAndLoop> Measurement::loop_scales() const {
   for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
     if (config.loops(l) > 0) {
       const auto alpha = model_.parameters().get(fmt::format("layers.{}.loop_scale", l)).value;
-      const auto scale = at::softplus(alpha.to(at::kCPU, at::kDouble)).contiguous();  // [N_l]
+      const auto scale = loop_scale(alpha.to(at::kCPU, at::kDouble), config.loop_scale_kind)
+                             .contiguous();  // [N_l]
       scales[static_cast<size_t>(l)].assign(scale.data_ptr<double>(),
                                             scale.data_ptr<double>() + scale.numel());
     }

@@ -92,7 +92,7 @@ struct Inside {
   ByLayer expected_loops;
   ByLayer expected_loops_spread;             ///< standard deviation over tokens
   ByLayerAndLoop halting;                    ///< mean P_t; a dense layer has P_1 = 1
-  std::optional<ByLayerAndLoop> loop_scale;  ///< softplus(alpha_t); absent in a dense model
+  std::optional<ByLayerAndLoop> loop_scale;  ///< s_t (loop_scale.h); absent in a dense model
   ByLayerAndLoop state_norm;                 ///< [L][N_l + 1], mean of |h^(t)| / sqrt D, t from 0
   ByLayerAndLoop state_change;               ///< mean of |h^(t) - h^(t-1)| / |h^(t-1)|
   std::optional<GateStatistics> local_gate;

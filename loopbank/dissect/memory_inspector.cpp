@@ -198,7 +198,8 @@ MemoryReport inspect_memory(InferenceModel& loaded, const std::filesystem::path&
   const auto named = named_ablations(config, options);
   const auto row_tokens =
       options.sequence_length > 0 ? options.sequence_length : config.max_position_embeddings;
-  const auto rows = read_scored_text(text, loaded.tokenizer, options.max_tokens, row_tokens);
+  const auto rows = read_scored_text(text, loaded.tokenizer, options.max_tokens, row_tokens,
+                                     BadLinePolicy::of_job(options.skip_bad, 0));
   const auto progress = [&](int64_t done, int64_t total) {
     if (options.on_progress) {
       options.on_progress(done, total);

@@ -20,6 +20,7 @@ namespace loopbank {
 
 struct InspectOptions {
   int64_t max_tokens = 8192;           ///< of the text
+  int64_t skip_bad = 0;                ///< lines that are no document and are passed over
   int64_t sequence_length = 0;         ///< tokens of a row; 0: max_position_embeddings
   int64_t num_slots = 5;               ///< of each bank described in full, the most read ones
   int64_t num_top = 5;                 ///< contexts, tokens and promoted tokens of a slot

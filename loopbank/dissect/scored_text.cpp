@@ -50,8 +50,9 @@ ScoredText scored_text_of(std::vector<TokenId> ids, const Tokenizer& tokenizer,
 }
 
 ScoredText read_scored_text(const std::filesystem::path& path, const Tokenizer& tokenizer,
-                            int64_t max_tokens, int64_t row_tokens) {
-  auto read = read_text_ids(path, tokenizer, max_tokens + 1);  // the last one is a target alone
+                            int64_t max_tokens, int64_t row_tokens, const BadLinePolicy& policy) {
+  // The last id is a target alone.
+  auto read = read_text_ids(path, tokenizer, max_tokens + 1, policy);
   try {
     auto text = scored_text_of(std::move(read.ids), tokenizer, row_tokens);
     text.num_skipped = read.reading.num_bad_lines();

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "loopbank/data/text_reader.h"
 #include "loopbank/model/language_model.h"
 #include "loopbank/tokenize/tokenizer.h"
 
@@ -38,7 +39,7 @@ struct ScoredText {
 /// @throws Error kData for a file that cannot be read or holds fewer than two tokens
 [[nodiscard]] ScoredText read_scored_text(const std::filesystem::path& path,
                                           const Tokenizer& tokenizer, int64_t max_tokens,
-                                          int64_t row_tokens);
+                                          int64_t row_tokens, const BadLinePolicy& policy = {});
 
 /// -ln p of a row's targets, summed, nats.
 [[nodiscard]] double nats_of(const LanguageModel& model, const TextRow& row,

@@ -15,8 +15,8 @@ constexpr int64_t kBytesOfToken = 64;
 }  // namespace
 
 TextIds read_text_ids(const std::filesystem::path& path, const Tokenizer& tokenizer,
-                      int64_t max_ids) {
-  TextReader reader(path, /*strict=*/false);
+                      int64_t max_ids, const BadLinePolicy& policy) {
+  TextReader reader(path, policy);
   const auto between = end_of_text_of(tokenizer);
   TextIds text;
   std::string document;
@@ -24,7 +24,7 @@ TextIds read_text_ids(const std::filesystem::path& path, const Tokenizer& tokeni
     const auto missing = max_ids - static_cast<int64_t>(text.ids.size());
     const auto bytes =
         std::min<uint64_t>(document.size(), static_cast<uint64_t>(missing) * kBytesOfToken);
-    const auto some = tokenizer.encode(std::string_view(document).substr(0, bytes));
+    const auto some = tokenizer.encode_prompt(std::string_view(document).substr(0, bytes));
     text.ids.insert(text.ids.end(), some.begin(), some.end());
     if (between) {
       text.ids.push_back(*between);

@@ -17,9 +17,9 @@ struct TextIds {
 
 /// Encodes documents, each followed by the end-of-text token if the tokenizer has one, until there
 /// are `max_ids` ids or the file ends.
-/// @param path  a text that TextReader reads; bad lines are skipped and counted
+/// @param path  a text that TextReader reads
 /// @throws Error kData when the file cannot be read
 [[nodiscard]] TextIds read_text_ids(const std::filesystem::path& path, const Tokenizer& tokenizer,
-                                    int64_t max_ids);
+                                    int64_t max_ids, const BadLinePolicy& policy = {});
 
 }  // namespace loopbank

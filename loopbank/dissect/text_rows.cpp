@@ -13,8 +13,8 @@
 namespace loopbank {
 
 TextRows read_text_rows(const std::filesystem::path& path, const Tokenizer& tokenizer,
-                        int64_t num_rows, int64_t sequence_length) {
-  const auto text = read_text_ids(path, tokenizer, num_rows * sequence_length + 1);
+                        int64_t num_rows, int64_t sequence_length, const BadLinePolicy& policy) {
+  const auto text = read_text_ids(path, tokenizer, num_rows * sequence_length + 1, policy);
   const std::vector<int64_t> ids(text.ids.begin(), text.ids.end());
   if (ids.size() < 2) {
     fail(ErrorCode::kData,

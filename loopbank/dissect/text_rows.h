@@ -20,11 +20,12 @@ struct TextRows {
 /// rows are full: row i starts at token i T, and its targets end with the first token of the next.
 /// What is left after the last whole row is dropped, but a text shorter than one row makes a row.
 ///
-/// @param path  a text that TextReader reads; bad lines are skipped and counted
+/// @param path  a text that TextReader reads
 /// @param num_rows, sequence_length  B and T, at most; both at least 1
 /// @throws Error kData when the file cannot be read or holds fewer than two tokens
 [[nodiscard]] TextRows read_text_rows(const std::filesystem::path& path, const Tokenizer& tokenizer,
-                                      int64_t num_rows, int64_t sequence_length);
+                                      int64_t num_rows, int64_t sequence_length,
+                                      const BadLinePolicy& policy = {});
 
 /// Row `row` and the target of its last token, T + 1 tokens.
 [[nodiscard]] std::vector<TokenId> text_of_row(const Batch& rows, int64_t row);

@@ -23,7 +23,7 @@ std::string text_field(const nlohmann::json& row, const char* name, const std::s
 std::string id_of(const nlohmann::json& row) {
   for (const char* name : {"id", "qID"}) {
     if (const auto found = row.find(name); found != row.end()) {
-      return found->is_string() ? found->get<std::string>() : found->dump();
+      return found->is_string() ? found->get<std::string>() : show_json(*found);
     }
   }
   return "";

@@ -25,6 +25,10 @@ std::pair<std::vector<TokenId>, size_t> encode_pair(const Tokenizer& tokenizer,
     whole = context;
     whole.insert(whole.end(), continuation.begin(), continuation.end());
   }
+  if (const auto& prefix = tokenizer.text_prefix(); !prefix.empty()) {
+    whole.insert(whole.begin(), prefix.begin(), prefix.end());
+    return {std::move(whole), context.size() + prefix.size()};
+  }
   if (context.empty()) {
     whole.insert(whole.begin(), tokenizer.end_of_text());
     return {std::move(whole), 1};

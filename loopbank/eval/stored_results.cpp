@@ -32,7 +32,7 @@ int64_t count_or_zero(const nlohmann::json& json, const char* key) {
 }
 
 std::string plain(const nlohmann::json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : show_json(value);
 }
 
 /// Ids that stand once, so that documents can be found by them.

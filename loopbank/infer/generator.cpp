@@ -44,7 +44,7 @@ Request request_of(const Prompt& prompt, const GenerateOptions& options, const M
   check_stop_strings(options.stop, where);
   options.sampling.check_ids(tokenizer.vocab_size(), where);
   const auto* text = std::get_if<std::string>(&prompt);
-  Request request{.prompt = text != nullptr ? tokenizer.encode(*text) : std::get<1>(prompt),
+  Request request{.prompt = text != nullptr ? tokenizer.encode_prompt(*text) : std::get<1>(prompt),
                   .max_tokens = options.max_tokens,
                   .sampling = options.sampling,
                   .seed = static_cast<uint64_t>(options.seed),
@@ -114,7 +114,9 @@ bool Generator::take(const Asked& asked, Writing& writing, GeneratedToken&& toke
   if (token.inside) {
     result.inside.push_back(std::move(token.inside));
   }
-  const auto piece = writing.text.push(tokenizer_.token_bytes(token.draw.token));
+  const auto piece = writing.text.push(
+      result.tokens.size() == 1 ? tokenizer_.token_bytes_behind(*result.prompt, token.draw.token)
+                                : tokenizer_.token_bytes(token.draw.token));
   result.text_offsets.push_back(writing.text.offsets().back());
   if (!give(asked, writing, piece)) {
     result.stop_reason = StopReason::kCancelled;

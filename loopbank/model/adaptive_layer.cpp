@@ -1,9 +1,9 @@
 #include "loopbank/model/adaptive_layer.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/softplus.h>
 
 #include "loopbank/model/loop_mix.h"
+#include "loopbank/model/loop_scale.h"
 #include "loopbank/model/recompute.h"
 
 namespace loopbank {
@@ -24,6 +24,7 @@ AdaptiveLayer::AdaptiveLayer(Parameters& parameters, const std::string& name,
       f_(parameters, name + ".block", config),
       alpha_(parameters.add(name + ".loop_scale", {num_loops_}, ParameterKind::kLoopScale,
                             loop_scale_initial(config))),
+      scale_kind_(config.loop_scale_kind),
       halting_(parameters, name, config.hidden_size, num_loops_, config.router_bias_init) {
   if (shared != nullptr) {
     memory_.emplace(parameters, name + ".memory", config, *shared);
@@ -49,8 +50,8 @@ LayerOutput AdaptiveLayer::forward(const at::Tensor& x, const Place& place) cons
 
 at::Tensor AdaptiveLayer::loop(const at::Tensor& h, const OpenBanks& banks,
                                const Place& place) const {
-  const auto s =
-      place.weights.scale(place.loop, [&] { return at::softplus(alpha_[place.loop - 1]); });
+  const auto s = place.weights.scale(
+      place.loop, [&] { return loop_scale(alpha_[place.loop - 1], scale_kind_); });
   const auto e = h + memory(h, banks, place);  // [B, T, D]
   return f_(e, s, place);                      // [B, T, D]
 }

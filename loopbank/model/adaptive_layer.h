@@ -2,11 +2,11 @@
 /// The adaptive layer: one block run up to N times, with a probability of stopping after each
 /// (paper sec. 2).
 ///
-///                 +-------------------- up to N loops --------------------+
-///                 |                                                       |
-///     x = h^(0) --+-> + memory(h) --> f( . ; softplus(alpha_t)) --> h^(t) +--> ... h^(N)
-///                                                                     |
-///                                                             router: p_t --> P_t
+///                 +------------- up to N loops --------------+
+///                 |                                            |
+///     x = h^(0) --+-> + memory(h) --> f( . ; s_t) --> h^(t) --+--> ... h^(N)
+///                                                       |
+///                                                router: p_t --> P_t
 ///
 ///     y = sum_t P_t h^(t)        n = sum_t t P_t
 ///
@@ -38,7 +38,7 @@ class AdaptiveLayer : public Layer {
   /// The body of loop t:
   ///
   ///     e^(t) = h^(t-1) + memory(h^(t-1))
-  ///     h^(t) = f(e^(t); softplus(alpha_t))
+  ///     h^(t) = f(e^(t); s_t),  s_t = softplus(alpha_t) or alpha_t           (loop_scale.h)
   ///
   /// @param h      [B, T, D] h^(t-1)
   /// @param banks  opened
@@ -53,6 +53,7 @@ class AdaptiveLayer : public Layer {
   int64_t num_loops_;  // N
   Block f_;
   at::Tensor alpha_;  // [N]
+  std::string scale_kind_;
   Halting halting_;
   std::optional<LayerMemory> memory_;
 };

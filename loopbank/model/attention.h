@@ -1,8 +1,10 @@
 #pragma once
-/// Causal self-attention with rotary positions and normed queries and keys (SPEC 1, Attention).
+/// Causal self-attention with rotary positions and normed queries and keys (SPEC 1, Attention), and
+/// what imported models have of it: no norm or one before the rotation, biases, heads of any width.
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 
 #include "loopbank/model/branch.h"
@@ -16,8 +18,8 @@ class Attention {
  public:
   Attention(Parameters& parameters, const std::string& name, const ModelConfig& config);
 
-  ///     q, k, v      = linear(x) in heads of d = D / H
-  ///     q, k         = rms_norm(rotate(q)), rms_norm(rotate(k))
+  ///     q, k, v      = linear(x) in heads of width d
+  ///     q, k         = rms_norm(rotate(q)), rms_norm(rotate(k))            where `qk_norm` is after
   ///     attention(x) = output(softmax(q k^T / sqrt d) v)
   ///
   /// each token over itself and those before.
@@ -35,7 +37,7 @@ class Attention {
   [[nodiscard]] KeysValues keys_values(const Normed& x, const Place& place) const;
 
  private:
-  /// Over what the pass says that a token sees: those before it in its row, or in its text. [B, T, (H + 2 H_kv) d] to [B, T, D]
+  /// Over what the pass says that a token sees: those before it in its row, or in its text. [B, T, (H + 2 H_kv) d] to [B, T, H d]
   [[nodiscard]] at::Tensor attend(const at::Tensor& qkv, const Place& place) const;
 
   [[nodiscard]] ops::HeadNorm norm() const;
@@ -45,8 +47,9 @@ class Attention {
   Linear key_;
   Linear value_;
   Linear output_;
-  RmsNorm query_norm_;
-  RmsNorm key_norm_;
+  ops::NormPlace norm_place_;
+  std::optional<RmsNorm> query_norm_;
+  std::optional<RmsNorm> key_norm_;
 };
 
 }  // namespace loopbank

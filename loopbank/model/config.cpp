@@ -1,22 +1,21 @@
 #include "loopbank/model/config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
+#include "loopbank/model/rope_scaling.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/files.h"
-#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
 
-constexpr std::string_view kModelType = "loopbank";
 // Token ids have 32 bits; the other sizes stay small enough that no product of three overflows.
 constexpr int64_t kLargestVocabulary = std::numeric_limits<int32_t>::max();
 constexpr int64_t kLargestSize = int64_t{1} << 20;
 constexpr int64_t kLargestSlots = int64_t{1} << 24;
 constexpr int64_t kLargestPosition = int64_t{1} << 24;
+constexpr double kLargestLinearScale = 2.0;
 
 /// The count in [1, high] nearest to `value` that `fits`; 1 always does.
 template <typename Fits>
@@ -35,11 +34,17 @@ void check_heads(const ModelConfig& config) {
   const auto width = config.hidden_size;
   const auto heads = config.num_attention_heads;
   const auto fits = [&](int64_t count) { return width % count == 0 && (width / count) % 2 == 0; };
-  if (!fits(heads)) {
+  if (config.head_dim == 0 && !fits(heads)) {
     fail(ErrorCode::kConfig,
          "model: \"num_attention_heads\" expects a count that splits \"hidden_size\" {} into heads "
          "of even width (rotary embeddings turn pairs), got {}. Nearest: {}.",
          width, heads, nearest_count(heads, width, fits));
+  }
+  if (config.head_dim % 2 != 0) {
+    fail(ErrorCode::kConfig,
+         "model: \"head_dim\" expects an even width of heads (rotary embeddings turn pairs), or 0 "
+         "for \"hidden_size\" / \"num_attention_heads\", got {}. Nearest: {}.",
+         config.head_dim, config.head_dim + 1);
   }
   const auto groups = config.num_key_value_heads;
   if (heads % groups != 0) {
@@ -59,6 +64,27 @@ void check_loops(const ModelConfig& config) {
          "model: \"max_loops\" expects one number or a list of {} (one per layer, "
          "\"num_hidden_layers\"), got a list of {}.",
          config.num_hidden_layers, given);
+  }
+}
+
+/// A linear scale is the factor itself: what is right for softplus would turn a block round.
+void check_loop_scale(const ModelConfig& config) {
+  if (config.loop_scale_kind != "linear") {
+    return;
+  }
+  const auto check = [](std::string_view key, double scale) {
+    if (std::abs(scale) > kLargestLinearScale) {
+      fail(ErrorCode::kConfig,
+           "model: \"{}\" expects a scale from -{} to {} where \"loop_scale_kind\" is \"linear\" "
+           "(it "
+           "is the scale itself, not alpha of a softplus), got {}. Set 1 for a loop that starts as "
+           "an ordinary layer and 0 for one that starts without effect.",
+           key, kLargestLinearScale, kLargestLinearScale, scale);
+    }
+  };
+  check("loop_scale_init", config.loop_scale_init);
+  if (config.first_loop_scale_init) {
+    check("first_loop_scale_init", *config.first_loop_scale_init);
   }
 }
 
@@ -104,14 +130,26 @@ std::vector<Field> ModelConfig::fields() {
       Field("rms_norm_eps", &rms_norm_eps, "added to the mean square in every RMSNorm")
           .positive()
           .below(1.0),
+      Field("head_dim", &head_dim, "d, width of a head; 0: `hidden_size` / `num_attention_heads`")
+          .range(0, kLargestSize),
+      Field("qk_norm", &qk_norm,
+            "whether queries and keys are normed by head, and where: before the rotation or after")
+          .choices({"none", "before", "after"}),
+      Field("attention_bias", &attention_bias, "whether queries, keys and values have a bias"),
+      Field("attention_output_bias", &attention_output_bias,
+            "whether attention's output has a bias"),
+      Field("hidden_act", &hidden_act, "activation of the feed-forward block's gate")
+          .choices({"silu"}),
       Field("tie_word_embeddings", &tie_word_embeddings,
             "whether the output head shares the weight of the token embedding"),
       Field("max_loops", &max_loops,
             "N, most loops of a layer; one number for all layers or a list of one per layer; 0: "
             "a dense layer")
           .range(0, kMaxLoops),
-      Field("loop_scale_init", &loop_scale_init,
-            "initial alpha of every loop; softplus(alpha) scales the loop's residual updates"),
+      Field("loop_scale_kind", &loop_scale_kind,
+            "what scales a loop's residual updates: softplus(alpha), or alpha itself")
+          .choices({"softplus", "linear"}),
+      Field("loop_scale_init", &loop_scale_init, "initial alpha of every loop"),
       Field("first_loop_scale_init", &first_loop_scale_init,
             "initial alpha of the first loop; absent: `loop_scale_init`; 0.5413 makes the scale 1"),
       Field("router_bias_init", &router_bias_init,
@@ -142,12 +180,17 @@ void ModelConfig::validate() {
   if (num_key_value_heads == 0) {
     num_key_value_heads = num_attention_heads;
   }
+  if (head_dim * num_attention_heads == hidden_size) {
+    head_dim = 0;  // one way to say it, so that equal models have equal configs
+  }
   if (quantization_bits != 0 && quantization_bits != 4 && quantization_bits != 8) {
     fail(ErrorCode::kConfig, "model: \"quantization_bits\" expects 0, 4 or 8, got {}.",
          quantization_bits);
   }
   check_heads(*this);
+  check_rope_scaling(rope_scaling);
   check_loops(*this);
+  check_loop_scale(*this);
   check_effects(*this);
 }
 
@@ -187,37 +230,16 @@ bool ModelConfig::has_global_memory() const {
   return most_loops() > 0 && global_memory_slots > 0;
 }
 
-nlohmann::ordered_json to_json(const ModelConfig& config) {
-  auto copy = config;
-  copy.validate();
-  nlohmann::ordered_json json = {{"model_type", kModelType}};
-  json.update(write_json(copy.fields()));
-  return json;
+std::vector<Section> ModelConfig::sections() {
+  return {{"model", fields()}, {"model.rope_scaling", rope_scaling.fields()}};
 }
 
-void save_config(const ModelConfig& config, const std::filesystem::path& path) {
-  write_file_atomically(path, to_json(config).dump(2) + "\n", ErrorCode::kCheckpoint);
-}
-
-ModelConfig load_config(const std::filesystem::path& path) {
-  const auto json = read_json_file(
-      path, {.code = ErrorCode::kConfig, .expected = "a JSON object with a model's settings"});
-  const auto type = json.is_object() ? json.value("model_type", nlohmann::json()) : json;
-  if (type != kModelType) {
-    fail(ErrorCode::kConfig,
-         "{}: \"model_type\" expects \"{}\", got {}. Other models are not read.", path.string(),
-         kModelType, type.dump());
+std::vector<Section> ModelConfig::written_sections() {
+  std::vector<Section> written = {{"model", fields()}};
+  if (rope_scaling.is_scaled()) {
+    written.push_back({"model.rope_scaling", rope_scaling.fields_of_type()});
   }
-  ModelConfig config;
-  // What Hugging Face tools add to every config and what says nothing about the model's shape.
-  read_json(json, config.fields(), path.string(),
-            {"model_type", "architectures", "torch_dtype", "dtype", "transformers_version"});
-  try {
-    config.validate();
-  } catch (const Error& error) {
-    throw Error(error.code(), path.string() + ": " + error.what());
-  }
-  return config;
+  return written;
 }
 
 }  // namespace loopbank

@@ -30,6 +30,13 @@ struct RopeScaling {
   std::optional<double> mscale;                  ///< yarn
   std::optional<double> mscale_all_dim;          ///< yarn
   bool truncate = true;                          ///< yarn
+
+  /// Whether the angles differ from the default ones.
+  [[nodiscard]] bool is_scaled() const { return rope_type != "default"; }
+  /// Key, allowed values and meaning of each setting.
+  [[nodiscard]] std::vector<Field> fields();
+  /// Those of them that count for this type, `rope_type` first.
+  [[nodiscard]] std::vector<Field> fields_of_type();
   bool operator==(const RopeScaling&) const = default;
 };
 
@@ -44,7 +51,7 @@ struct ModelConfig {
   double rope_theta = 500000.0;
   double rms_norm_eps = 1e-5;
   RopeScaling rope_scaling;
-  int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads; resolved by validate()
+  int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads; head_size() gives d
   std::string qk_norm = "after";
   bool attention_bias = false;
   bool attention_output_bias = false;
@@ -64,6 +71,11 @@ struct ModelConfig {
 
   /// Key, allowed values and meaning of each setting.
   [[nodiscard]] std::vector<Field> fields();
+  /// The same and those of the rotary scaling, as tables of a TOML file: [model] and
+  /// [model.rope_scaling].
+  [[nodiscard]] std::vector<Section> sections();
+  /// What of them a file holds: the scaling's where there is one, with the keys of its type.
+  [[nodiscard]] std::vector<Section> written_sections();
 
   /// Resolves what follows other settings, and checks every value and how they fit together.
   /// @throws Error kConfig naming the key, its value and what would be right
@@ -81,7 +93,10 @@ struct ModelConfig {
   /// @param where   names the caller in the error
   /// @throws Error kConfig for a budget below 0 or above N
   [[nodiscard]] int64_t budget_loops(int64_t budget, std::string_view where) const;
-  [[nodiscard]] int64_t head_size() const { return hidden_size / num_attention_heads; }
+  /// d, width of a head.
+  [[nodiscard]] int64_t head_size() const {
+    return head_dim > 0 ? head_dim : hidden_size / num_attention_heads;
+  }
   /// Whether any adaptive layer reads a memory bank.
   [[nodiscard]] bool has_memory() const;
   [[nodiscard]] bool has_global_memory() const;
@@ -89,9 +104,13 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-/// config.json as Hugging Face directories hold it ("model_type": "loopbank" and the fields).
+/// config.json as Hugging Face directories hold it ("model_type": "loopbank" and the fields). Keys
+/// that imported models alone need stand in it where they are not at their default, the rotary
+/// scaling as an object.
 [[nodiscard]] nlohmann::ordered_json to_json(const ModelConfig& config);
 void save_config(const ModelConfig& config, const std::filesystem::path& path);
+/// Reads one, also as transformers writes it again: what its configs hold beside the model's own
+/// settings is passed over, `rope_scaling` may be named `rope_parameters`, its `rope_type` `type`.
 /// @throws Error kConfig for an unknown key, a value that its field does not take or another
 ///   model_type
 [[nodiscard]] ModelConfig load_config(const std::filesystem::path& path);

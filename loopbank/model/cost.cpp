@@ -12,16 +12,20 @@ constexpr double kBackwardOverForward = 2.0;  // gradients of the inputs and of 
 
 /// SPEC's letters as floating point, so that no product overflows.
 struct Sizes {
-  double V, D, F, L, head, kv_width, M_L, M_G;  // kv_width = H_kv d
+  double V, D, F, L, head, q_width, kv_width, M_L, M_G;  // q_width = H d, kv_width = H_kv d
 };
 
 Sizes sizes_of(const ModelConfig& config) {
   const auto number = [](int64_t value) { return static_cast<double>(value); };
-  return {
-      number(config.vocab_size),         number(config.hidden_size),
-      number(config.intermediate_size),  number(config.num_hidden_layers),
-      number(config.head_size()),        number(config.num_key_value_heads * config.head_size()),
-      number(config.local_memory_slots), number(config.global_memory_slots)};
+  return {number(config.vocab_size),
+          number(config.hidden_size),
+          number(config.intermediate_size),
+          number(config.num_hidden_layers),
+          number(config.head_size()),
+          number(config.num_attention_heads * config.head_size()),
+          number(config.num_key_value_heads * config.head_size()),
+          number(config.local_memory_slots),
+          number(config.global_memory_slots)};
 }
 
 /// Sums over the adaptive layers: how many there are, and their loops.
@@ -49,11 +53,14 @@ CostByPart count_parameters(const ModelConfig& config) {
   const double local = s.M_L > 0 ? adaptive : 0.0;   // layers with a local bank
   const double global = s.M_G > 0 ? adaptive : 0.0;  // layers that read the global bank
   const bool memory = local + global > 0;
+  const double head_norms = config.qk_norm == "none" ? 0.0 : 2 * s.head;
+  const double biases = (config.attention_bias ? s.q_width + 2 * s.kv_width : 0.0) +
+                        (config.attention_output_bias ? s.D : 0.0);
   // Block norms, head norms, the final norm; the memory path's LayerNorms have weight and bias.
   const double norms =
-      s.L * (2 * s.D + 2 * s.head) + s.D + (memory ? adaptive * 2 * s.D + 4 * s.D : 0.0);
+      s.L * (2 * s.D + head_norms) + s.D + (memory ? adaptive * 2 * s.D + 4 * s.D : 0.0);
   return {{{"embedding", s.V * s.D},
-           {"attention", s.L * (2 * s.D * s.D + 2 * s.D * s.kv_width)},
+           {"attention", s.L * (2 * s.D * (s.q_width + s.kv_width) + biases)},
            {"feed_forward", s.L * 3 * s.D * s.F},
            {"norms", norms},
            {"router", adaptive * (s.D + 2)},
@@ -71,15 +78,14 @@ CostByPart count_forward_flops(const ModelConfig& config, int64_t sequence_lengt
   const double local = s.M_L > 0 ? loops.loops : 0.0;                     // reads of a local bank
   const double global = s.M_G > 0 ? loops.loops : 0.0;
   const double two = kFlopsPerMultiplyAdd;
-  return {
-      {{"attention_projections", two * loops.block_passes * (2 * s.D * s.D + 2 * s.D * s.kv_width)},
-       {"attention_scores", two * loops.block_passes * 2 * s.D * context},
-       {"feed_forward", two * loops.block_passes * 3 * s.D * s.F},
-       {"router", two * loops.loops * (s.D + 1)},
-       {"memory_read", two * (local * 2 * s.M_L * s.D + global * 2 * s.M_G * s.D)},
-       {"memory_projections", two * (local + global) * s.D * s.D},
-       {"memory_gates", two * (local + global) * s.D * s.D},
-       {"head", two * s.V * s.D}}};
+  return {{{"attention_projections", two * loops.block_passes * 2 * s.D * (s.q_width + s.kv_width)},
+           {"attention_scores", two * loops.block_passes * 2 * s.q_width * context},
+           {"feed_forward", two * loops.block_passes * 3 * s.D * s.F},
+           {"router", two * loops.loops * (s.D + 1)},
+           {"memory_read", two * (local * 2 * s.M_L * s.D + global * 2 * s.M_G * s.D)},
+           {"memory_projections", two * (local + global) * s.D * s.D},
+           {"memory_gates", two * (local + global) * s.D * s.D},
+           {"head", two * s.V * s.D}}};
 }
 
 }  // namespace

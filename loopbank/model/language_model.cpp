@@ -19,6 +19,7 @@
 #include "loopbank/model/head_reader.h"
 #include "loopbank/model/prepared_model.h"
 #include "loopbank/model/recompute.h"
+#include "loopbank/model/rope_scaling.h"
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/kernels.h"
 #include "loopbank/ops/linear.h"
@@ -66,17 +67,16 @@ void check_tokens(const at::Tensor& tokens, const ForwardOptions& options,
 
 /// The rotary angles of the tokens' positions.
 ops::RotaryTable angles_of(const at::Tensor& tokens, const ForwardOptions& options,
-                           const ModelConfig& config) {
+                           const ops::RotaryFrequencies& frequencies) {
   if (options.context == nullptr) {
-    return ops::rotary_table(0, tokens.size(1), config.head_size(), config.rope_theta,
-                             tokens.device());
+    return ops::rotary_table(0, tokens.size(1), frequencies);
   }
   const auto positions = options.context->positions();
   if (options.prepared != nullptr && tokens.is_cpu()) {
     return options.prepared->angles(positions);
   }
   return ops::rotary_table(at::tensor(at::ArrayRef<int64_t>(positions.data(), positions.size())),
-                           config.head_size(), config.rope_theta, tokens.device());
+                           frequencies);
 }
 
 /// Of a pass with prepared weights; else null.
@@ -101,7 +101,9 @@ LayerOutput run(const Layer& layer, const at::Tensor& x, const Place& place) {
 
 struct LanguageModel::Parts {
   Parts(ModelConfig model_config, at::Device device)
-      : config(validated(std::move(model_config))), parameters(device) {
+      : config(validated(std::move(model_config))),
+        parameters(device),
+        frequencies(rotary_frequencies(config, device)) {
     const Initial normal{Initial::Kind::kNormal, kInitialDeviation};
     embedding = parameters.add("embedding.weight", {config.vocab_size, config.hidden_size},
                                ParameterKind::kEmbedding, normal);
@@ -129,6 +131,7 @@ struct LanguageModel::Parts {
 
   ModelConfig config;
   Parameters parameters;
+  ops::RotaryFrequencies frequencies;
   at::Tensor embedding;  // [V, D]
   std::optional<RmsNorm> final_norm;
   at::Tensor head;  // [V, D]
@@ -152,7 +155,7 @@ struct LanguageModel::Parts {
   Pass open(const at::Tensor& tokens, const ForwardOptions& options) const {
     check_tokens(tokens, options, config);
     Pass pass(options);
-    pass.angles = angles_of(tokens, options, config);
+    pass.angles = angles_of(tokens, options, frequencies);
     if (memory) {
       const auto open_bank = [&] { return memory->open(pass); };
       pass.global_bank =

@@ -3,7 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cmath>
+#include <utility>
 
+#include "loopbank/ops/elementwise.h"
 #include "loopbank/ops/linear.h"
 #include "loopbank/ops/norm.h"
 #include "loopbank/ops/workspace.h"
@@ -31,13 +33,31 @@ at::Tensor Linear::operator()(const at::Tensor& x, const Place& place) const {
   return side_by_side({*this}, x, place);
 }
 
-at::Tensor side_by_side(c10::ArrayRef<std::reference_wrapper<const Linear>> linears,
-                        const at::Tensor& x, const Place& place) {
+Linear Linear::with_bias(Parameters& parameters, const std::string& name, bool has_bias) && {
+  if (has_bias) {
+    bias_ = parameters.add(name + ".bias", {weight_.size(0)}, ParameterKind::kBias, constant(0.0));
+  }
+  return std::move(*this);
+}
+
+at::Tensor side_by_side(Linears linears, const at::Tensor& x, const Place& place) {
   c10::SmallVector<std::reference_wrapper<const at::Tensor>, 4> masters;
   for (const Linear& linear : linears) {
     masters.push_back(linear.weight());
   }
-  return ops::linear(ops::in_type(x, place.pass.compute_dtype()), place.weights.prepared(masters));
+  const auto products =
+      ops::linear(ops::in_type(x, place.pass.compute_dtype()), place.weights.prepared(masters));
+  return with_biases(products, linears);
+}
+
+at::Tensor with_biases(const at::Tensor& products, Linears linears) {
+  c10::SmallVector<at::Tensor, 4> biases;
+  for (const Linear& linear : linears) {
+    if (linear.bias().defined()) {
+      biases.push_back(linear.bias());
+    }
+  }
+  return biases.empty() ? products : ops::add_biases(products, biases);
 }
 
 RmsNorm::RmsNorm(Parameters& parameters, const std::string& name, int64_t size, double eps)

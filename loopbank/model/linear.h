@@ -18,25 +18,37 @@ constexpr double kInitialDeviation = 0.02;
 /// Deviation of the weights that end a residual branch: 0.02 / sqrt(2 L).
 [[nodiscard]] double residual_deviation(int64_t num_layers);
 
-/// y = x W^T, without bias.
+/// y = x W^T, or x W^T + b where it was given a bias.
 class Linear {
  public:
   Linear(Parameters& parameters, const std::string& name, int64_t in, int64_t out,
          const Initial& initial, ParameterKind kind = ParameterKind::kLinear);
 
+  /// The same with a bias, which starts at 0, where there is to be one.
+  [[nodiscard]] Linear with_bias(Parameters& parameters, const std::string& name, bool has_bias) &&;
+
   /// [..., in] to [..., out] in the compute type; x is cast to it.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const Place& place) const;
 
   [[nodiscard]] const at::Tensor& weight() const { return weight_; }
+  /// Undefined where there is none.
+  [[nodiscard]] const at::Tensor& bias() const { return bias_; }
 
  private:
   at::Tensor weight_;  // [out, in]
+  at::Tensor bias_;    // [out]
 };
 
-/// Linear layers that read one input, as one product: their outputs side by side.
+/// Linear layers that read one input, either all with a bias or none.
+using Linears = c10::ArrayRef<std::reference_wrapper<const Linear>>;
+
+/// The layers as one product: their outputs side by side.
 /// [..., in] to [..., out_1 + out_2 + ...] in the compute type; x is cast to it.
-[[nodiscard]] at::Tensor side_by_side(c10::ArrayRef<std::reference_wrapper<const Linear>> linears,
-                                      const at::Tensor& x, const Place& place);
+[[nodiscard]] at::Tensor side_by_side(Linears linears, const at::Tensor& x, const Place& place);
+
+/// Their biases added to their products.
+/// [..., out_1 + out_2 + ...] to the same; `products` itself where there are none
+[[nodiscard]] at::Tensor with_biases(const at::Tensor& products, Linears linears);
 
 /// The weights of an RMSNorm.
 class RmsNorm {

@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "loopbank/model/early_exit.h"
+#include "loopbank/model/rope_scaling.h"
 #include "loopbank/ops/rows.h"
 #include "loopbank/support/error.h"
 
@@ -30,8 +31,7 @@ ops::WeightFormat format_of(at::ScalarType compute, int64_t bits) {
 
 PreparedModel::PreparedModel(const ModelConfig& config, const Parameters& parameters,
                              at::ScalarType compute, int64_t bits)
-    : head_size_(config.head_size()),
-      rope_theta_(config.rope_theta),
+    : frequencies_(rotary_frequencies(config, at::kCPU)),
       early_exit_(std::make_unique<EarlyExit>()) {
   const auto format = format_of(compute, bits != 0 ? bits : config.quantization_bits);
   for (int64_t l = 0; l <= config.num_hidden_layers; ++l) {
@@ -50,7 +50,7 @@ ops::RotaryTable PreparedModel::angles(std::span<const int64_t> positions) {
   if (!angles_.cosines.defined() || angles_.cosines.size(0) < length) {
     const auto rows =
         std::max(kFewest, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(length))));
-    angles_ = ops::rotary_table(0, rows, head_size_, rope_theta_, at::kCPU);
+    angles_ = ops::rotary_table(0, rows, frequencies_);
   }
   return {.cosines = ops::gather_rows(angles_.cosines, positions),
           .sines = ops::gather_rows(angles_.sines, positions)};

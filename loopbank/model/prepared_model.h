@@ -45,8 +45,7 @@ class PreparedModel {
   [[nodiscard]] EarlyExit& early_exit() { return *early_exit_; }
 
  private:
-  int64_t head_size_;
-  double rope_theta_;
+  ops::RotaryFrequencies frequencies_;
   std::vector<std::unique_ptr<LayerWeights>> layers_;  // L + 1
   ops::RotaryTable angles_;                            // of positions from 0 on
   ops::Workspace workspace_;

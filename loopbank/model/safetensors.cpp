@@ -64,17 +64,20 @@ template <typename... Args>
 /// A value for an error line: a broken header can be megabytes long.
 std::string shown(const Json& value) {
   constexpr size_t kLongest = 120;
-  auto text = value.dump();
+  auto text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
   return text.size() > kLongest ? text.substr(0, kLongest) + "..." : text;
 }
 
+/// The format has a header begin with its brace, without a mark or blanks before it; behind it
+/// blanks may stand, and nothing else.
 Json parse_header(const fs::path& path, std::string_view text) {
+  if (!text.starts_with('{')) {
+    fail_file(path, "expected a header that begins with '{{', got {}.",
+              text.empty() ? "none" : shown(std::string(text.substr(0, 1))));
+  }
   auto header = parse_json(
       text, path.string() + ": header",
       {.code = ErrorCode::kCheckpoint, .expected = "a JSON object", .remedy = kWriteAnew});
-  if (!header.is_object()) {
-    fail_file(path, "expected a JSON object as header, got {}.", header.type_name());
-  }
   return header;
 }
 
@@ -142,6 +145,9 @@ Entry parse_entry(const fs::path& path, const std::string& name, const Json& jso
                   uint64_t data_bytes) {
   Entry entry;
   entry.name = name;
+  if (std::any_of(json.begin(), json.end(), is_unreadable)) {
+    fail_file(path, "tensor \"{}\": expected JSON, got a NaN or the like.", name);
+  }
   entry.type = &stored_type(path, name, member(path, name, json, "dtype"));
   entry.shape = counts(path, name, "shape", member(path, name, json, "shape"));
   const auto offsets = counts(path, name, "data_offsets", member(path, name, json, "data_offsets"));
@@ -165,6 +171,9 @@ Entry parse_entry(const fs::path& path, const std::string& name, const Json& jso
 
 std::map<std::string, std::string> parse_metadata(const fs::path& path, const Json& json) {
   std::map<std::string, std::string> metadata;
+  if (json.is_null()) {
+    return metadata;  // as the format's own package reads it
+  }
   const bool good =
       json.is_object() &&
       std::all_of(json.begin(), json.end(), [](const Json& value) { return value.is_string(); });

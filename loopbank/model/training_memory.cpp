@@ -16,8 +16,8 @@ constexpr double kDeviceLogitRows = 4096;
 
 /// SPEC's letters as floating point, so that no product overflows.
 struct Letters {
-  double V, D, F, L, H, kv_width, M_L, M_G;  // kv_width = H_kv d
-  double width;                              // bytes of a value in the compute type
+  double V, D, F, L, H, q_width, kv_width, M_L, M_G;  // q_width = H d, kv_width = H_kv d
+  double width;                                       // bytes of a value in the compute type
 
   Letters(const ModelConfig& config, const BatchShape& batch)
       : V(of(config.vocab_size)),
@@ -25,6 +25,7 @@ struct Letters {
         F(of(config.intermediate_size)),
         L(of(config.num_hidden_layers)),
         H(of(config.num_attention_heads)),
+        q_width(of(config.num_attention_heads * config.head_size())),
         kv_width(of(config.num_key_value_heads * config.head_size())),
         M_L(of(config.local_memory_slots)),
         M_G(of(config.global_memory_slots)),
@@ -115,13 +116,13 @@ class MemoryOfStep {
     if (!batch_.fused) {
       return of_device_block();
     }
-    const double low = s_.D + 2 * s_.kv_width + s_.D + (has_scale ? s_.D : 0.0) + 2 * s_.F;
+    const double low = 2 * s_.q_width + 2 * s_.kv_width + (has_scale ? s_.D : 0.0) + 2 * s_.F;
     return s_.width * low + kFp32 * (2 * s_.D + 2 + s_.H);
   }
   /// On a GPU every product keeps its input: both norms' results, the merged heads, SwiGLU's result;
   /// flash attention the rotated heads, the mix and a sum of each row and head, and no weights.
   [[nodiscard]] double of_device_block() const {
-    const double attention = 2 * (s_.D + s_.kv_width) + s_.kv_width + 2 * s_.D;
+    const double attention = 2 * (s_.q_width + s_.kv_width) + s_.kv_width + 2 * s_.q_width;
     const double low = 2 * s_.D + attention + s_.D + 3 * s_.F;
     return s_.width * low + kFp32 * (2 * s_.D + 2 + s_.H);
   }
@@ -176,7 +177,7 @@ class MemoryOfStep {
   }
 
   [[nodiscard]] double of_block_parameters() const {
-    return s_.D * (2 * s_.D + 2 * s_.kv_width) + 3 * s_.D * s_.F;
+    return 2 * s_.D * (s_.q_width + s_.kv_width) + 3 * s_.D * s_.F;
   }
   [[nodiscard]] double parameters_of(int64_t layer) const {
     const double memory =

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <variant>
 
+#include "loopbank/model/checkpoint_files.h"
 #include "loopbank/model/safetensors.h"
 #include "loopbank/ops/quantization.h"
 #include "loopbank/support/error.h"
@@ -214,8 +216,9 @@ LanguageModel load_model(const fs::path& directory, at::Device device) {
          directory.string(), fs::exists(directory) ? "no config.json there" : "no such directory");
   }
   LanguageModel model(load_config(directory / "config.json"), device);
-  const auto file = directory / "model.safetensors";
-  set_parameters(model, file, map_safetensors(file), /*takes=*/true);
+  auto stored = map_checkpoint(directory);
+  set_parameters(model, stored.files.size() == 1 ? stored.files.front() : directory,
+                 {.tensors = std::move(stored.tensors), .metadata = {}}, /*takes=*/true);
   return model;
 }
 

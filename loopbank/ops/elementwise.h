@@ -1,5 +1,5 @@
 #pragma once
-/// The elementwise equations of the block: SwiGLU, residual with scale.
+/// The elementwise equations of the block: SwiGLU, residual with scale, biases.
 
 #include <ATen/core/Tensor.h>
 
@@ -29,5 +29,14 @@ at::Tensor swiglu(const at::Tensor& gate_up);
 /// Numerics: in the dtype of state; within kElementwiseTolerance.
 at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
                            const at::Tensor& scale);
+
+/// x + [b_1 | b_2 | ...], the biases of linear layers whose outputs lie side by side.
+///
+/// @param x       [..., n_1 + n_2 + ...]  fp32, bf16 or fp64
+/// @param biases  [n_k] each, fp32
+/// @return [..., n_1 + n_2 + ...] in the dtype of x; differentiable in all
+/// @throws Error kShape when the widths differ
+/// Numerics: in fp32 (fp64 for fp64), one rounding at the end; within kElementwiseTolerance.
+at::Tensor add_biases(const at::Tensor& x, at::TensorList biases);
 
 }  // namespace loopbank::ops

@@ -21,22 +21,23 @@ struct AttentionHeads {
   int64_t key = 0;    ///< H_kv, divides H: head h reads key head h / (H / H_kv)
 };
 
-/// The norm of queries and keys after their rotation.
+/// The norm of queries and keys, and its place.
 struct HeadNorm {
-  at::Tensor query_weight;  ///< [d] fp32
-  at::Tensor key_weight;    ///< [d] fp32
+  at::Tensor query_weight;  ///< [d] fp32; undefined without a norm
+  at::Tensor key_weight;    ///< [d] fp32; likewise
   double eps = 0.0;
+  NormPlace place = NormPlace::kAfter;
 };
 
-/// Causal attention over heads whose queries and keys are rotated, then normed.
+/// Causal attention over heads whose queries and keys are rotated and normed.
 ///
-///     q = rotary_norm(query), k = rotary_norm(key)
+///     q = rotate_and_norm(query), k = rotate_and_norm(key)
 ///     o_i = sum_{j <= i} softmax_j(q_i k_j / sqrt d) v_j              (SPEC 1, Attention)
 ///
 /// @param qkv     [B, T, (H + 2 H_kv) d]  query heads, key heads, value heads side by side
 /// @param heads   H and H_kv
 /// @param angles  of the positions 0 to T - 1
-/// @param norm    weights shared by the heads
+/// @param norm    weights shared by the heads, or none
 /// @return [B, T, H d] in the dtype of qkv; differentiable in qkv and both weights
 /// @throws Error kShape when the sizes do not fit or d is odd
 /// Numerics: rotation, norm, softmax and every sum in fp32; within kSelfAttentionTolerance. The

@@ -133,13 +133,13 @@ std::string_view name_of(ExitWhere where) {
 std::vector<ExitDocument> read_exit_documents(const std::filesystem::path& path,
                                               const Tokenizer& tokenizer,
                                               const ExitStudyOptions& options) {
-  TextReader reader(path, /*strict=*/false);
+  TextReader reader(path);
   std::vector<ExitDocument> documents;
   std::string text;
   int64_t scored = 0;
   while (scored < options.limit_tokens && reader.next(text)) {
     const auto most = static_cast<size_t>(options.document_tokens) + 1;  // the last one is not read
-    auto tokens = tokenizer.encode(
+    auto tokens = tokenizer.encode_prompt(
         std::string_view(text).substr(0, most * static_cast<size_t>(kBytesOfToken)));
     tokens.resize(std::min(tokens.size(), most));
     if (static_cast<int64_t>(tokens.size()) < kFewestTokens) {

@@ -79,8 +79,8 @@ Figure loop_scales(const ShownPart& source) {
                 .section = "inside",
                 .title = "Loop scales",
                 .caption =
-                    "How much of what a loop computes enters the state: softplus(alpha_t), "
-                    "learned per layer and loop.",
+                    "How much of what a loop computes enters the state: s_t, "
+                    "softplus(alpha_t) of an alpha_t that is learned per layer and loop.",
                 .x_title = "layer",
                 .y_title = "loop scale"};
   for (const auto& [system, inside] : measured_models(source)) {

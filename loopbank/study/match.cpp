@@ -76,6 +76,7 @@ ModelConfig dense_twin(const ModelConfig& adaptive) {
   const ModelConfig defaults;
   auto dense = adaptive;
   dense.max_loops = defaults.max_loops;
+  dense.loop_scale_kind = defaults.loop_scale_kind;
   dense.loop_scale_init = defaults.loop_scale_init;
   dense.first_loop_scale_init = defaults.first_loop_scale_init;
   dense.router_bias_init = defaults.router_bias_init;

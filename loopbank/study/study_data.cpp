@@ -100,7 +100,7 @@ Tokenizer learn_tokenizer(const std::vector<fs::path>& inputs, int64_t vocab_siz
       if (next == inputs.size()) {
         return false;
       }
-      reader = std::make_unique<TextReader>(inputs[next++], /*strict=*/false);
+      reader = std::make_unique<TextReader>(inputs[next++]);
     }
   };
   return train_bpe(next_document, {.vocab_size = vocab_size, .individual_digits = true});
@@ -178,7 +178,7 @@ TextFiles split_documents(const fs::path& directory, const std::vector<fs::path>
   std::string held_out;
   int64_t number = 0;
   for (const auto& input : inputs) {
-    TextReader reader(input, /*strict=*/false);
+    TextReader reader(input);
     for (std::string document; reader.next(document);) {
       auto& part = ++number % kDocumentsToOneHeldOut == 0 ? held_out : train;
       part += Json{{"text", document}}.dump() + "\n";

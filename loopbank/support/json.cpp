@@ -3,20 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstddef>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "loopbank/support/files.h"
+#include "loopbank/support/json_scanner.h"
 #include "loopbank/support/utf8.h"
 
 namespace loopbank {
 namespace {
 
-constexpr int kNumberOverflow = 406;  // the library's id of that error
 constexpr size_t kLongestShown = 60;  // bytes of a value in an error
+constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
 
 /// `where: SENTENCE.` with the form's remedy.
 [[noreturn]] void fail_form(const JsonForm& form, std::string_view where,
@@ -25,77 +24,33 @@ constexpr size_t kLongestShown = 60;  // bytes of a value in an error
                              (form.remedy.empty() ? "" : " " + form.remedy));
 }
 
-/// Runs over a text for the parser and tells how far that has read.
-class TextCursor {
- public:
-  using iterator_category = std::input_iterator_tag;
-  using value_type = char;
-  using difference_type = std::ptrdiff_t;
-  using pointer = const char*;
-  using reference = const char&;
-
-  TextCursor(const char* at, const char** reached) : at_(at), reached_(reached) {}
-  reference operator*() const { return *at_; }
-  TextCursor& operator++() {
-    *reached_ = ++at_;
-    return *this;
-  }
-  bool operator==(const TextCursor& other) const { return at_ == other.at_; }
-  bool operator!=(const TextCursor& other) const { return at_ != other.at_; }
-
- private:
-  const char* at_;
-  const char** reached_;
-};
-
-/// Why the library refused a text, without the text itself, which can be long.
-std::string reason_of(const nlohmann::detail::exception& error) {
-  std::string reason = error.what();
-  if (const auto start = reason.find(" - "); start != std::string::npos) {
-    reason.erase(0, start + 3);
-  }
-  return reason.substr(0, reason.find("; last read: "));
-}
-
-/// Builds a value from the parser's events; one that returns false ends the reading.
+/// Builds a value from what the scanner reads.
 template <typename Json>
-class JsonBuilder : public nlohmann::json_sax<Json> {
+class JsonBuilder final : public JsonEvents {
  public:
-  using Base = nlohmann::json_sax<Json>;
-
-  explicit JsonBuilder(const JsonForm& form) : form_(form) {}
-
   [[nodiscard]] Json& value() { return root_; }
-  /// `expected WHAT, got WHAT`; empty where all is well.
+  /// `expected WHAT, got WHAT` where an event ended the reading.
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
-  bool number_integer(typename Base::number_integer_t value) override { return add(value); }
-  bool number_unsigned(typename Base::number_unsigned_t value) override { return add(value); }
-  bool number_float(typename Base::number_float_t value, const std::string&) override {
-    return add(value);
+  bool integer(int64_t value) override { return add(value); }
+  bool count(uint64_t value) override { return add(value); }
+  bool number(double value) override { return add(value); }
+  bool text(std::string& value) override { return add(std::move(value)); }
+  bool unreadable(std::string_view spelling) override {
+    return add(Json::binary({spelling.begin(), spelling.end()}));
   }
-  bool string(std::string& value) override { return add(std::move(value)); }
-  bool binary(typename Base::binary_t& value) override { return add(std::move(value)); }
 
-  bool start_object(size_t) override { return open(Json::object()); }
-  bool start_array(size_t) override { return open(Json::array()); }
+  bool begin_object() override { return open(Json::object()); }
+  bool begin_list() override { return open(Json::array()); }
   bool end_object() override { return close(); }
-  bool end_array() override { return close(); }
+  bool end_list() override { return close(); }
   bool key(std::string& name) override {
     const auto [member, is_new] = open_.back()->emplace(name, nullptr);
     member_ = &*member;
     return is_new || refuse(fmt::format("expected every key once in an object, got {} again",
                                         show_json(std::move(name))));
-  }
-  bool parse_error(size_t, const std::string& last_token,
-                   const nlohmann::detail::exception& error) override {
-    return refuse(
-        error.id == kNumberOverflow
-            ? fmt::format("expected {}, got {}, which no double holds", form_.expected,
-                          last_token.substr(0, kLongestShown))
-            : fmt::format("expected {}, got broken JSON: {}", form_.expected, reason_of(error)));
   }
 
  private:
@@ -131,7 +86,6 @@ class JsonBuilder : public nlohmann::json_sax<Json> {
     return here;
   }
 
-  const JsonForm& form_;
   Json root_;
   std::vector<Json*> open_;  // lists and objects that are not closed, outermost first
   Json* member_ = nullptr;   // the value of the last key
@@ -149,13 +103,17 @@ Json parse(std::string_view text, const JsonForm& form, const PlaceOf& place_of)
   if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
     fail_form(form, place_of(nul), fmt::format("expected {}, got a NUL byte", form.expected));
   }
-  const char* reached = text.data();
-  JsonBuilder<Json> builder(form);
-  const bool whole = Json::sax_parse(TextCursor(text.data(), &reached),
-                                     TextCursor(text.data() + text.size(), &reached), &builder);
-  if (!whole) {
-    const auto num_read = static_cast<size_t>(reached - text.data());
-    fail_form(form, place_of(std::max<size_t>(num_read, 1) - 1), builder.problem());
+  if (const auto valid = valid_utf8_prefix(text); valid != text.size()) {
+    fail_form(form, place_of(valid),
+              fmt::format("expected {} in UTF-8, got byte 0x{:02x}", form.expected,
+                          static_cast<unsigned char>(text[valid])));
+  }
+  JsonBuilder<Json> builder;
+  if (const auto stop = scan_json(text, builder)) {
+    fail_form(form, place_of(stop->byte),
+              stop->reason.empty()
+                  ? builder.problem()
+                  : fmt::format("expected {}, got broken JSON: {}", form.expected, stop->reason));
   }
   return std::move(builder.value());
 }
@@ -208,11 +166,17 @@ void for_each_json_line(
   }
 }
 
+bool is_unreadable(const nlohmann::json& value) {
+  return value.is_binary();
+}
+
 std::string show_json(const nlohmann::json& value) {
   if (value.is_structured() && !value.empty()) {
     return value.is_object() ? "an object" : "a list";
   }
-  auto text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  auto text = is_unreadable(value)
+                  ? std::string(value.get_binary().begin(), value.get_binary().end())
+                  : value.dump(-1, ' ', false, kReplace);
   if (text.size() <= kLongestShown) {
     return text;
   }

@@ -1,10 +1,14 @@
 #pragma once
 /// JSON from outside, read by one reader: whole texts, files, and lines of JSON.
 ///
-/// The library's parser alone is not enough. It takes a NUL byte for the end, keeps the last of two
-/// equal keys in silence, copies and writes a value by recursion, so that a line of a hundred
-/// thousand brackets would end the program, and names no file. Here a value is built from the
-/// parser's events (SAX), which can be refused at any byte.
+/// A value is built from what json_scanner.h reads, which says why the library's own parser does
+/// not do. The library's keeps the last of two equal keys in silence, copies and writes a value by
+/// recursion, so that a line of a hundred thousand brackets would end the program, and names no
+/// file.
+///
+/// What JSON's common writers emit and nobody can read (json_scanner.h: NaN, Infinity, 1e400, half
+/// a surrogate pair) stands in a value as binary data, which JSON has not: no reader takes it for a
+/// number or a text, so that it is refused where it is read and passed over where it is not.
 ///
 /// Not here: settings (settings.h), compressed lines (LineReader), and the texts of a corpus, of
 /// which TextReader takes one field without building the rest.
@@ -39,8 +43,8 @@ struct JsonForm {
 /// @param where  what errors call the text, such as its file
 /// @throws Error form.code, `where:line:column: expected WHAT, got WHAT.`, for a text that is no
 ///   JSON (a NUL byte and text behind the value included), is longer than kLargestJsonBytes or not
-///   UTF-8, nests deeper than kDeepestJson, or holds a key twice in one object or a number that no
-///   double holds. The column counts bytes from 1 up to the one at which it showed.
+///   UTF-8, nests deeper than kDeepestJson, or holds a key twice in one object. The column counts
+///   bytes from 1 up to the one at which it showed.
 template <typename Json = nlohmann::json>
 [[nodiscard]] Json parse_json(std::string_view text, const std::string& where,
                               const JsonForm& form = {});
@@ -64,6 +68,9 @@ void for_each_json_line(
     const std::function<bool(std::string& line)>& next_line, const std::string& file,
     const JsonForm& form,
     const std::function<bool(const nlohmann::json& value, const std::string& where)>& take);
+
+/// Whether a value is one of those that nobody can read, as told above.
+[[nodiscard]] bool is_unreadable(const nlohmann::json& value);
 
 /// A value for an error: as JSON, cut where it is long; lists and objects by their kind alone.
 [[nodiscard]] std::string show_json(const nlohmann::json& value);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "loopbank/support/error.h"
+#include "loopbank/support/json.h"
 
 namespace loopbank {
 namespace {
@@ -180,7 +181,7 @@ std::string show_value(const Json& value) {
     return fmt::format("{}", value.get<double>());  // JSON has no such number and writes null
   }
   if (!value.is_array()) {
-    return value.dump();
+    return is_unreadable(value) ? show_json(value) : value.dump();
   }
   std::vector<std::string> elements;
   for (const auto& element : value) {

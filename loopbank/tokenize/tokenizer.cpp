@@ -123,7 +123,11 @@ struct Tokenizer::Impl {
         raw_tokens(patterns_of(definition, false, normalizer)),
         normalized_tokens(patterns_of(definition, true, normalizer)),
         roles(definition),
-        hash(vocabulary_hash(definition, roles)) {
+        hash(vocabulary_hash(definition, roles)),
+        special(definition.tokens.size()) {
+    for (const auto& added : definition.added_tokens) {
+      special[static_cast<size_t>(added.id)] = added.special;
+    }
     if (pre_tokenizer.asks_for_first_piece() && !normalizer.empty()) {
       fail(ErrorCode::kData,
            "tokenizer: expected no normalizer before a Metaspace that looks for the \"first\" of "
@@ -146,8 +150,17 @@ struct Tokenizer::Impl {
     }
   }
 
-  /// Appends the ids of a text, frame not included.
-  void append(std::string_view text, bool parse_special, EncodingScratch& scratch,
+  std::vector<TokenId> encode(std::string_view text, bool parse_special, bool at_start) const {
+    std::vector<TokenId> ids;
+    ids.reserve(bytes_alone ? text.size() : text.size() / 3);
+    auto scratch = scratch_pool.take();
+    append(text, parse_special, at_start, *scratch, ids);
+    scratch_pool.give_back(std::move(scratch));
+    return ids;
+  }
+
+  /// Appends the ids of a text, nothing put around it.
+  void append(std::string_view text, bool parse_special, bool at_start, EncodingScratch& scratch,
               std::vector<TokenId>& ids) const {
     std::string replaced;
     if (!definition.byte_level && !is_valid_utf8(text)) {
@@ -157,7 +170,7 @@ struct Tokenizer::Impl {
     raw_tokens.cut(
         text, parse_special,
         [&](std::string_view piece, size_t begin) {
-          append_piece(piece, begin == 0, parse_special, scratch, ids);
+          append_piece(piece, at_start && begin == 0, parse_special, scratch, ids);
         },
         [&](const AddedTokenFinder::Found& found) { ids.push_back(found.id); });
   }
@@ -228,6 +241,7 @@ struct Tokenizer::Impl {
   AddedTokenFinder normalized_tokens;
   TokenizerRoles roles;
   std::string hash;
+  std::vector<bool> special;      // [vocab_size]
   bool bytes_alone = false;       // no word has more than one way to be written
   bool tokens_are_texts = false;  // then `texts` is empty
   TokenTexts texts;
@@ -267,12 +281,11 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, bool parse_special) const {
-  std::vector<TokenId> ids;
-  ids.reserve(impl_->bytes_alone ? text.size() : text.size() / 3);
-  auto scratch = impl_->scratch_pool.take();
-  impl_->append(text, parse_special, *scratch, ids);
-  impl_->scratch_pool.give_back(std::move(scratch));
-  return ids;
+  return impl_->encode(text, parse_special, /*at_start=*/true);
+}
+
+std::vector<TokenId> Tokenizer::encode_behind(std::string_view text) const {
+  return impl_->encode(text, /*parse_special=*/false, /*at_start=*/false);
 }
 
 std::vector<TokenId> Tokenizer::encode_prompt(std::string_view text, bool parse_special) const {
@@ -346,6 +359,17 @@ std::string_view Tokenizer::first_token_bytes(TokenId id) const {
   impl_->check_id(id);
   const auto number = static_cast<size_t>(id);
   return impl_->tokens_are_texts ? impl_->definition.tokens[number] : impl_->texts.first(number);
+}
+
+std::string_view Tokenizer::token_bytes_behind(std::span<const TokenId> before, TokenId id) const {
+  const bool first = std::all_of(before.begin(), before.end(),
+                                 [&](TokenId earlier) { return is_special(earlier); });
+  return first ? first_token_bytes(id) : token_bytes(id);
+}
+
+bool Tokenizer::is_special(TokenId id) const {
+  impl_->check_id(id);
+  return impl_->special[static_cast<size_t>(id)];
 }
 
 int64_t Tokenizer::vocab_size() const {

@@ -51,6 +51,10 @@ class Tokenizer {
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
                                             bool parse_special = false) const;
 
+  /// Ids of a text that stands behind a special token of the same text: Metaspace "first" puts nothing
+  /// before it.
+  [[nodiscard]] std::vector<TokenId> encode_behind(std::string_view text) const;
+
   /// Ids of a text that a model goes on from: text_prefix() and what `encode` gives.
   [[nodiscard]] std::vector<TokenId> encode_prompt(std::string_view text,
                                                    bool parse_special = false) const;
@@ -90,6 +94,14 @@ class Tokenizer {
   /// What it adds where it is a text's first token: often without the space that begins a word.
   /// @throws Error kData for an id outside [0, vocab_size)
   [[nodiscard]] std::string_view first_token_bytes(TokenId id) const;
+
+  /// What it adds to the text of the ids before it: as a first token where they are all special.
+  [[nodiscard]] std::string_view token_bytes_behind(std::span<const TokenId> before,
+                                                    TokenId id) const;
+
+  /// Whether it is an added token that the file calls special.
+  /// @throws Error kData for an id outside [0, vocab_size)
+  [[nodiscard]] bool is_special(TokenId id) const;
 
   /// Largest id + 1. A model's vocab_size may be larger (padding), never smaller.
   [[nodiscard]] int64_t vocab_size() const;

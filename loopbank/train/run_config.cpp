@@ -100,6 +100,10 @@ std::vector<Field> DataConfig::fields() {
             "what to validate on, a path as in `train`; empty: no validation"),
       Field("tokenizer", &tokenizer,
             "the tokenizer.json that made the token files; \"bytes\": the byte tokenizer"),
+      Field("bin_dtype", &bin_dtype,
+            "what the ids of .bin files without a header (nanoGPT) are, which the files do not "
+            "say; auto: uint16, if the tokenizer's ids fit")
+          .choices({"auto", "uint16", "uint32"}),
       Field("benchmark", &benchmark,
             "the study whose embedded benchmark the files hold; `loopbank train` makes it where "
             "the files are missing; empty: your own files")
@@ -218,9 +222,13 @@ std::vector<Field> EvaluationConfig::fields() {
 }
 
 std::vector<Section> RunConfig::sections() {
-  return {{"model", model.fields()},       {"data", data.fields()},
-          {"training", training.fields()}, {"optimizer", optimizer.fields()},
-          {"schedule", schedule.fields()}, {"evaluation", evaluation.fields()}};
+  auto all = model.sections();
+  all.insert(all.end(), {{"data", data.fields()},
+                         {"training", training.fields()},
+                         {"optimizer", optimizer.fields()},
+                         {"schedule", schedule.fields()},
+                         {"evaluation", evaluation.fields()}});
+  return all;
 }
 
 void RunConfig::validate() {
@@ -248,7 +256,11 @@ RunConfig load_run_config(const std::filesystem::path& path,
 
 std::string to_toml(const RunConfig& config) {
   auto copy = config;
-  return write_toml(copy.sections());
+  auto all = copy.sections();
+  std::erase_if(all, [&](const Section& section) {
+    return section.name == "model.rope_scaling" && !copy.model.rope_scaling.is_scaled();
+  });
+  return write_toml(all);
 }
 
 ForwardOptions TrainingConfig::forward_options() const {

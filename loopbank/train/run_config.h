@@ -17,6 +17,8 @@ struct DataConfig {
   std::vector<double> train_weights{};  ///< share of each source; empty: by its tokens
   std::string validation;               ///< a source of tokens, may be empty
   std::string tokenizer;  ///< tokenizer.json that made them; "bytes" for the byte tokenizer
+  /// auto | uint16 | uint32: the ids of .bin files that do not say (TokenSourceOptions).
+  std::string bin_dtype = "auto";
   /// demo | small: the files above hold the embedded benchmark of that study. Whoever starts the run
   /// makes it where they are missing (study/preset_data.h). Empty: the user's own files.
   std::string benchmark{};

@@ -99,7 +99,8 @@ RunData open_run_data(const RunConfig& config, bool verify_checksums) {
          "another tokenizer.",
          data.tokenizer, tokenizer.vocab_size(), config.model.vocab_size);
   }
-  const TokenSourceOptions options{.tokenizer = &tokenizer, .verify = verify_checksums};
+  const TokenSourceOptions options{
+      .tokenizer = &tokenizer, .verify = verify_checksums, .bin_dtype = data.bin_dtype};
   auto train = open_training(data, options);
   auto validation = data.validation.empty() ? nullptr : open_source(data.validation, options);
   return {std::move(tokenizer), std::move(train), std::move(validation)};

@@ -85,6 +85,11 @@ at::Tensor bytes_of_tokens(const Tokenizer& tokenizer) {
     const auto token = static_cast<TokenId>(id);
     values[id] = token == between ? 0 : static_cast<int64_t>(tokenizer.token_bytes(token).size());
   }
+  for (const auto* frame : {&tokenizer.text_prefix(), &tokenizer.text_suffix()}) {
+    for (const auto id : *frame) {
+      values[id] = 0;  // no text either
+    }
+  }
   return lengths;
 }
 

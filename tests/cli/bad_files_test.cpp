@@ -19,7 +19,7 @@ const Words kGenerate = {"generate", "model", "--prompt", "Ada", "--max-tokens",
 const Words kProbe = {"probe", "model", "--tokens", "tokens.json", "--out", "probe.safetensors"};
 const Words kTrain = {"train", "run.toml", "--out", "run"};
 const Words kTokenize = {"data",           "tokenize", "corpus.jsonl", "--tokenizer",
-                         "tokenizer.json", "--out",    "out.tokens",   "--strict"};
+                         "tokenizer.json", "--out",    "out.tokens"};
 
 /// A model directory that is then spoiled.
 auto model_with(const std::function<void(const Path&)>& spoil) {
@@ -93,7 +93,7 @@ const std::vector<BadInput> kModels = {
     {.name = "MissingWeights",
      .arguments = kGenerate,
      .status = 5,
-     .fragments = {"model.safetensors", "No such file"},
+     .fragments = {"model.safetensors", "got neither"},
      .spoil = model_with([](const Path& model) { remove(model / "model.safetensors"); })},
     {.name = "TruncatedWeights",
      .arguments = kGenerate,
@@ -181,10 +181,10 @@ const std::vector<BadInput> kData = {
      .status = 4,
      .fragments = {"absent.jsonl", "No such file"}},
     {.name = "TextOfAnUnknownKind",
-     .arguments = {"data", "tokenize", "run.toml", "--tokenizer", "tokenizer.json", "--out",
+     .arguments = {"data", "tokenize", "train.tokens", "--tokenizer", "tokenizer.json", "--out",
                    "out.tokens"},
      .status = 4,
-     .fragments = {"run.toml", ".jsonl", ".txt"}},
+     .fragments = {"train.tokens: expected a text, got a token file"}},
     {.name = "BrokenJsonLine",
      .arguments = kTokenize,
      .status = 4,
@@ -260,7 +260,7 @@ const std::vector<BadInput> kData = {
     {.name = "EncodeOfANumberThatNoDoubleHolds",
      .arguments = {"data", "encode", "--tokenizer", "tokenizer.json"},
      .status = 4,
-     .fragments = {"stdin:1:", "1e999, which no double holds"},
+     .fragments = {"stdin:1:", "got 1e999 in \"text\""},
      .input = "{\"text\": 1e999}\n"},
     {.name = "DecodeOfListsWithoutEnd",
      .arguments = {"data", "decode", "--tokenizer", "tokenizer.json"},

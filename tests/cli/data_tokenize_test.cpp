@@ -21,6 +21,7 @@ using Json = nlohmann::json;
 using Words = std::vector<std::string>;
 
 constexpr size_t kManyShards = 40;
+constexpr int kLineSkipped = 8;  // the last one of the corpus is no document
 
 /// Enough text for kManyShards shards of the command below.
 class Corpus {
@@ -35,8 +36,8 @@ class Corpus {
   }
 
   static Words command(const std::string& out) {
-    return {"data",  "tokenize", "corpus.jsonl", "--tokenizer",    "bytes",
-            "--out", out,        "--json",       "--shard-tokens", "50000"};
+    return {"data", "tokenize", "corpus.jsonl",   "--tokenizer", "bytes",      "--out",
+            out,    "--json",   "--shard-tokens", "50000",       "--skip-bad", "1"};
   }
   [[nodiscard]] ProgramResult run(const std::string& out, const Words& more = {}) const {
     auto words = command(out);
@@ -76,7 +77,7 @@ bool runs_until(const fs::path& file, pid_t process, int& status) {
 
 TEST(DataTokenize, KilledAtAnyMomentItGoesOnToTheSameFiles) {
   const Corpus corpus;
-  ASSERT_EQ(corpus.run("whole", {"--threads", "1"}).status, 0);
+  ASSERT_EQ(corpus.run("whole", {"--threads", "1"}).status, kLineSkipped);
   const auto expected = corpus.contents("whole");
   ASSERT_GT(expected.size(), kManyShards);
   RandomStream random(32);
@@ -95,7 +96,7 @@ TEST(DataTokenize, KilledAtAnyMomentItGoesOnToTheSameFiles) {
   }
   EXPECT_GT(num_kills, 3);
   const auto last = corpus.run("cut");
-  ASSERT_EQ(last.status, 0) << last.err;
+  ASSERT_EQ(last.status, kLineSkipped) << last.err;
   EXPECT_TRUE(corpus.contents("cut") == expected);
   const auto report = Json::parse(last.out);
   EXPECT_EQ(report["shards"], expected.size() - 2);
@@ -121,7 +122,7 @@ TEST(DataTokenize, ASignalEndsItWithNothingHalfDone) {
 
 TEST(DataTokenize, AFullDiskEndsInOneLineAndTheRestFollows) {
   const Corpus corpus;
-  ASSERT_EQ(corpus.run("whole").status, 0);
+  ASSERT_EQ(corpus.run("whole").status, kLineSkipped);
   const auto expected = corpus.contents("whole");
   // A limit on the size of files, which fails a write as a full disk does; units of 512 bytes.
   const auto limit = expected.at(shard(0)).size() / 512 + 1;
@@ -136,13 +137,13 @@ TEST(DataTokenize, AFullDiskEndsInOneLineAndTheRestFollows) {
       << full.err;
   EXPECT_NE(full.err.find("finished shards are kept"), std::string::npos) << full.err;
   EXPECT_TRUE(fs::exists(corpus.folder("full") / shard(0)));
-  ASSERT_EQ(corpus.run("full").status, 0);
+  ASSERT_EQ(corpus.run("full").status, kLineSkipped);
   EXPECT_TRUE(corpus.contents("full") == expected);
 }
 
 TEST(DataTokenize, AChangedByteIsFoundByInspectAndOnResume) {
   const Corpus corpus;
-  ASSERT_EQ(corpus.run("out/").status, 0);
+  ASSERT_EQ(corpus.run("out/").status, kLineSkipped);
   const auto good = run_program({"data", "inspect", "out", "--json", "--tokenizer", "bytes"}, "",
                                 corpus.directory.path());
   ASSERT_EQ(good.status, 0) << good.err;
@@ -162,9 +163,33 @@ TEST(DataTokenize, AChangedByteIsFoundByInspectAndOnResume) {
   }
 }
 
+TEST(DataTokenize, ABadLineEndsItUnlessItMayBeSkippedAndThenTheStatusTells) {
+  const TestDirectory directory;
+  write_text(directory.path() / "a.jsonl",
+             "{\"text\": \"one\", \"score\": NaN, \"id\": \"\\ud800\"}\nnonsense\n");
+  const auto tokenize = [&](const Words& more) {
+    Words words = {"data", "tokenize", "a.jsonl", "--tokenizer", "bytes", "--out", "a.tokens"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_program(words, "", directory.path());
+  };
+  const auto ended = tokenize({});
+  EXPECT_EQ(ended.status, 4);
+  EXPECT_EQ(ended.err,
+            "error: a.jsonl:2: broken JSON at column 1: unexpected 'n'; expected a value. Correct "
+            "or drop the line, or pass over N such lines with --skip-bad N.\n");
+  EXPECT_FALSE(fs::exists(directory.path() / "a.tokens"));
+  const auto skipped = tokenize({"--skip-bad", "1"});
+  EXPECT_EQ(skipped.status, kLineSkipped) << skipped.err;
+  EXPECT_NE(skipped.out.find("4 tokens of 1 documents"), std::string::npos) << skipped.out;
+  EXPECT_NE(skipped.out.find("skipped: 1 bad lines, 0 empty documents"), std::string::npos);
+  write_text(directory.path() / "a.jsonl", "{\"text\": \"one\"}\n");
+  EXPECT_EQ(tokenize({"--skip-bad", "1"}).status, 0);
+  EXPECT_EQ(tokenize({"--skip-bad", "123456789012345678901234567890"}).status, 2);
+}
+
 TEST(DataTokenize, AnotherJobsFolderIsRefusedInOneLine) {
   const Corpus corpus;
-  ASSERT_EQ(corpus.run("out").status, 0);
+  ASSERT_EQ(corpus.run("out").status, kLineSkipped);
   const auto result = corpus.run("out", {"--no-end-of-text"});
   EXPECT_EQ(result.status, 2);
   EXPECT_TRUE(result.err.starts_with("error: out: expected an end-of-text token")) << result.err;

@@ -16,6 +16,7 @@ using testing::bytes_of;
 using testing::Documents;
 using testing::documents_of;
 using testing::error_of;
+using testing::expect_contains;
 using testing::kEnd;
 using testing::llmc_header;
 using testing::TestDirectory;
@@ -111,6 +112,68 @@ TEST(BinTokens, Llama3FilesHoldFourBytesAToken) {
   EXPECT_EQ(tokens_of(*source), (std::vector<int64_t>{128000, 5, 100'000}));
 }
 
+/// The byte tokenizer's ids and a larger vocabulary's.
+Tokenizer tokenizer_of(const TestDirectory& directory, int64_t vocab_size) {
+  auto json = testing::small_tokenizer({});
+  auto& vocab = json["model"]["vocab"];
+  for (auto id = static_cast<int64_t>(vocab.size()); id < vocab_size; ++id) {
+    vocab["token" + std::to_string(id)] = id;
+  }
+  return Tokenizer::load(directory.write("tokenizer.json", json.dump()));
+}
+
+TEST(BinTokens, AFileWithoutHeaderIsNotReadAsUint16WhereItsVocabularyIsLarger) {
+  const TestDirectory directory;
+  const auto largest = tokenizer_of(directory, 65536);
+  const auto larger = tokenizer_of(directory, 65537);
+  const auto narrow = directory.write("a.bin", bytes_of<uint16_t>({1, 2, 65535, 4}));
+  const auto wide = directory.write("b.bin", bytes_of<uint32_t>({1, 65536, 3}));
+  const auto open = [](const std::filesystem::path& path, const Tokenizer& tokenizer,
+                       const std::string& dtype) {
+    return tokens_of(*open_bin_tokens(path, {.tokenizer = &tokenizer, .bin_dtype = dtype}));
+  };
+  using Ids = std::vector<int64_t>;
+  EXPECT_EQ(open(narrow, largest, "auto"), (Ids{1, 2, 65535, 4}));
+  EXPECT_EQ(open(narrow, larger, "uint16"), (Ids{1, 2, 65535, 4}));
+  EXPECT_EQ(open(wide, larger, "uint32"), (Ids{1, 65536, 3}));
+  for (const auto& path : {narrow, wide}) {
+    EXPECT_EQ(error_of(ErrorCode::kConfig, [&] { (void)open(path, larger, "auto"); }),
+              path.string() +
+                  ": expected to be told how wide the ids of a .bin file without a header are, as "
+                  "the tokenizer has 65537 and uint16 holds 65536, got nothing. Say which with "
+                  "--set data.bin_dtype=uint16 or =uint32 (loopbank data inspect: --dtype).");
+  }
+  // What was said wrongly shows in ids that are none.
+  expect_contains(error_of(ErrorCode::kData, [&] { (void)open(narrow, larger, "uint32"); }),
+                  "got 131073 as token 0. The file is damaged, of another tokenizer or not the "
+                  "nanoGPT .bin that its name says, or its ids are not of 4 bytes.");
+  // A header says it itself.
+  const auto llama3 = directory.write(
+      "c.bin", llmc_header(kLlama3Magic, 7, 3) + bytes_of<uint32_t>({65536, 5, 100}));
+  EXPECT_EQ(open(llama3, larger, "auto"), (Ids{65536, 5, 100}));
+}
+
+TEST(BinTokens, EverySecondIdZeroIsAFileOfWiderIds) {
+  const TestDirectory directory;
+  std::vector<uint32_t> ids(40);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = static_cast<uint32_t>(i % 7);
+  }
+  const auto wide = directory.write("a.bin", bytes_of(ids));
+  expect_contains(error_of(ErrorCode::kConfig, [&] { (void)open_with_bytes(wide); }),
+                  "as every second uint16 at its beginning is 0, got nothing. Say which with");
+  const auto tokenizer = Tokenizer::bytes();
+  const auto open_as = [&](const char* dtype) {
+    return open_bin_tokens(wide, {.tokenizer = &tokenizer, .bin_dtype = dtype});
+  };
+  EXPECT_EQ(tokens_of(*open_as("uint32")), std::vector<int64_t>(ids.begin(), ids.end()));
+  EXPECT_EQ(open_as("uint16")->num_tokens(), 80);
+  // Zeros alone are ids like others, and few ids prove nothing.
+  EXPECT_EQ(open_with_bytes(directory.write("b.bin", std::string(400, '\0')))->num_tokens(), 200);
+  EXPECT_EQ(
+      open_with_bytes(directory.write("c.bin", bytes_of<uint16_t>({1, 0, 2, 0})))->num_tokens(), 4);
+}
+
 TEST(BinTokens, WithoutATokenizerIdsAreBoundedByTheirWidthAlone) {
   const TestDirectory directory;
   const auto source =
@@ -127,8 +190,8 @@ TEST(BinTokens, RefusesIdsOutsideTheVocabularyAndTellsWhere) {
   ShortIds ids(600, 7);
   ids[520] = 257;
   EXPECT_EQ(bin_error(llmc_file(ids)),
-            "expected token ids in [0, 257), got 257 among the tokens 512 to 600. The file is "
-            "damaged, of another tokenizer or not the llm.c .bin that its name says.");
+            "expected token ids in [0, 257), got 257 as token 520. The file is damaged, of another "
+            "tokenizer or not the llm.c .bin that its name says.");
   const TestDirectory directory;
   const auto path = directory.write("a.bin", llmc_file(ids));
   const auto no_end = tokenizer_without_end_of_text(directory);

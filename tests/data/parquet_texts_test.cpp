@@ -143,7 +143,7 @@ TEST(ParquetTexts, AReaderOfDocumentsCountsRowsWithoutOne) {
   const TestDirectory directory;
   const auto path = write_parquet(
       directory, {{"one", kNull, "", "two"}, {kNull}, {"caf\xc3\xa9", "broken \xc3", "three"}});
-  TextReader reader(path, /*strict=*/false);
+  TextReader reader(path, {.skip = INT64_MAX});
   Texts documents;
   std::string document;
   while (reader.next(document)) {
@@ -157,14 +157,14 @@ TEST(ParquetTexts, AReaderOfDocumentsCountsRowsWithoutOne) {
   EXPECT_EQ(report.invalid_utf8_documents, 1);
   EXPECT_EQ(report.first_bad_line, 2);
   EXPECT_EQ(report.bad_lines.back().reason, "invalid UTF-8 at byte 8");
-  TextReader resumed(path, /*strict=*/false);
+  TextReader resumed(path);
   resumed.resume({.line = 4, .bytes = 0, .counts = {}}, {});
   ASSERT_TRUE(resumed.next(document));
   EXPECT_EQ(document, "caf\xc3\xa9");
-  TextReader strict(path, /*strict=*/true);
+  TextReader strict(path);
   ASSERT_TRUE(strict.next(document));
   EXPECT_EQ(error_of(ErrorCode::kData, [&] { strict.next(document); }),
-            path.string() + ":2: the row has no text in \"text\".");
+            path.string() + ":2: the row has no text in \"text\". Correct or drop the line.");
 }
 
 TEST(ParquetTexts, RefusesFilesWithoutSuchAColumn) {
@@ -212,11 +212,14 @@ TEST(ParquetTexts, ABuildWithoutArrowTellsWhatToDo) {
   const TestDirectory directory;
   const auto path = directory.write("a.parquet", "PAR1");
   EXPECT_FALSE(ParquetTexts::is_available());
-  EXPECT_EQ(error_of(ErrorCode::kData, [&] { const TextReader reader(path, false); }),
+  EXPECT_EQ(error_of(ErrorCode::kData, [&] { const TextReader reader(path); }),
             path.string() +
                 ": expected a build with Apache Arrow, which reads Parquet, got one without. "
-                "Install libarrow-dev and libparquet-dev and build again, or turn the file into "
-                ".jsonl.zst: docs/data.md shows both.");
+                "Turn the file into lines of JSON with: pip install duckdb && python3 -c 'import "
+                "duckdb; duckdb.sql(\"COPY (SELECT text FROM read_parquet($$" +
+                path.string() + "$$)) TO $$" + (directory.path() / "a").string() +
+                ".jsonl.zst$$ (FORMAT json, COMPRESSION zstd)\")'. Or build with Arrow, as "
+                "docs/data.md tells.");
 }
 
 #endif

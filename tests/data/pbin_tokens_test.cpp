@@ -75,7 +75,7 @@ TEST(PbinTokens, IdsAreBoundedByTheTokenizer) {
     (void)open_pbin_tokens(path, {.tokenizer = &tokenizer, .verify = true});
   });
   EXPECT_EQ(message, path.string() +
-                         ": expected token ids in [0, 257), got 257 among the tokens 0 to 3. The "
+                         ": expected token ids in [0, 257), got 257 as token 1. The "
                          "file is damaged, of another tokenizer or not the Modalities .pbin that "
                          "its name says.");
   const auto unread = open_pbin_tokens(path, {.tokenizer = &tokenizer});

@@ -93,7 +93,7 @@ TEST(ShardIndex, WhatIsNoIndexIsRefusedByItsKey) {
   directory.write("index.json", "nonsense");
   EXPECT_EQ(
       error_of(ErrorCode::kData, [&] { static_cast<void>(read_shard_index(directory.path())); }),
-      where + ":1:2: expected JSON, got broken JSON: invalid literal.");
+      where + ":1:1: expected JSON, got broken JSON: unexpected 'n'; expected a value.");
 }
 
 TEST(VerifyShards, NamesTheFirstThatDiffersWithBothValues) {

@@ -49,14 +49,14 @@ TEST(TextReaderResume, GivesTheRestAndTheSameReportBehindEveryDocument) {
   for (const auto& path :
        {directory.write("a.jsonl", text), directory.write("a.jsonl.gz", gzip(text)),
         directory.write("a.jsonl.zst", zstd(text)), directory.write("a.txt", "one\ntwo")}) {
-    TextReader whole(path, false);
+    TextReader whole(path, {.skip = INT64_MAX});
     const auto expected = read_all(whole);
     ASSERT_FALSE(expected.documents.empty());
     for (size_t i = 0; i < expected.documents.size(); i += 13) {
       auto bad_lines = expected.report.bad_lines;
       std::erase_if(bad_lines,
                     [&](const BadLine& bad) { return bad.line > expected.states[i].line; });
-      TextReader reader(path, false);
+      TextReader reader(path, {.skip = INT64_MAX});
       reader.resume(expected.states[i], bad_lines);
       EXPECT_EQ(reader.state(), expected.states[i]);
       const auto rest = read_all(reader);
@@ -78,7 +78,7 @@ TEST(TextReaderResume, AFileThatBecameShorterIsRefused) {
   const auto plain = directory.write("a.jsonl", text.substr(0, 1000));
   const auto packed = directory.write("a.jsonl.zst", zstd(text).substr(0, 300));
   for (const auto& path : {plain, packed}) {
-    TextReader reader(path, false);
+    TextReader reader(path, {.skip = INT64_MAX});
     const auto message = error_of(ErrorCode::kData, [&] {
       reader.resume({.line = 250, .bytes = 200'000, .counts = {}}, {});
     });
@@ -87,7 +87,7 @@ TEST(TextReaderResume, AFileThatBecameShorterIsRefused) {
                         ": expected at least 200000 bytes of text, up to which it was read "
                         "before, got fewer. The file has changed");
   }
-  TextReader reader(packed, false);
+  TextReader reader(packed);
   expect_contains(
       error_of(ErrorCode::kData,
                [&] { reader.resume({.line = 250, .bytes = 200'000, .counts = {}}, {}); }),

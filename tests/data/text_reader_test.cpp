@@ -17,6 +17,8 @@ using testing::TestDirectory;
 using testing::zstd;
 using Texts = std::vector<std::string>;
 
+const BadLinePolicy kSkipAll = {.skip = INT64_MAX};
+
 Texts lines_of(const std::filesystem::path& path) {
   LineReader reader(path);
   Texts lines;
@@ -208,7 +210,7 @@ TEST(TextReader, GivesTheTextsOfAJsonlFile) {
 )"
                                  "  \t \n"
                                  R"(  {"text":"three", "after": {"text": "inner"}}  )");
-  TextReader reader(path, true);
+  TextReader reader(path);
   EXPECT_EQ(read_documents(reader), (Texts{"one\nline \xC3\xA9 \xF0\x9F\x98\x80", "two", "three"}));
   EXPECT_EQ(reader.report().documents, 3);
   EXPECT_EQ(reader.report().document_bytes, 16 + 3 + 5);
@@ -231,7 +233,7 @@ TEST(TextReader, SkipsCountsAndNamesEveryBadLine) {
                                     "{\"a\": {\"text\": \"x\"}}\n"     // 10
                                     "{\"text\": {\"a\": \"x\"}}\n"     // 11
                                     "{\"text\": \"two\"}\n");          // 12
-  TextReader reader(path, false);
+  TextReader reader(path, kSkipAll);
   EXPECT_EQ(read_documents(reader), (Texts{"one", "two"}));
   const auto& report = reader.report();
   EXPECT_EQ(report.documents, 2);
@@ -243,13 +245,17 @@ TEST(TextReader, SkipsCountsAndNamesEveryBadLine) {
   for (const auto& line : report.bad_lines) {
     bad.push_back(fmt::format("{}: {}", line.line, line.reason));
   }
-  EXPECT_EQ(bad, (Texts{"2: broken JSON at column 17", "3: invalid UTF-8 at column 15",
-                        "4: the JSON object has no field \"text\"",
-                        "5: the field \"text\" must be a string, got a number",
-                        "6: expected a JSON object with the field \"text\", got another JSON value",
-                        "8: broken JSON at column 17", "9: broken JSON at column 17",
-                        "10: the JSON object has no field \"text\"",
-                        "11: the field \"text\" must be a string, got an object"}));
+  EXPECT_EQ(bad,
+            (Texts{"2: broken JSON at column 16: unexpected end of input; expected '\"' at the "
+                   "end of the text",
+                   "3: invalid UTF-8 at column 15", "4: the JSON object has no field \"text\"",
+                   "5: the field \"text\" must be a string, got a number",
+                   "6: expected a JSON object with the field \"text\", got another JSON value",
+                   "8: broken JSON at column 15: unexpected 't'; expected end of input",
+                   "9: the field \"text\" must be a string, got a text with half a surrogate "
+                   "pair",
+                   "10: the JSON object has no field \"text\"",
+                   "11: the field \"text\" must be a string, got an object"}));
 }
 
 TEST(TextReader, ANulByteAndASecondTextMakeABadLine) {
@@ -259,34 +265,43 @@ TEST(TextReader, ANulByteAndASecondTextMakeABadLine) {
                                                    "{\"text\": \"a\", \"text\": \"b\"}\n"
                                                    "{\"text\": \"a\", \"text\": 5}\n"
                                                    "{\"n\": {\"text\": 1}, \"text\": \"two\"}\n");
-  TextReader reader(path, false);
+  TextReader reader(path, kSkipAll);
   EXPECT_EQ(read_documents(reader), (Texts{"two"}));
   EXPECT_EQ(reader.report().invalid_json_lines, 3);
   ASSERT_EQ(reader.report().bad_lines.size(), 3U);
-  EXPECT_EQ(reader.report().bad_lines[0].reason, "a NUL byte at column 16");
+  EXPECT_EQ(reader.report().bad_lines[0].reason,
+            "broken JSON at column 16: unexpected NUL byte; expected end of input");
   for (const size_t line : {1U, 2U}) {
     EXPECT_EQ(reader.report().bad_lines[line].reason,
               "expected one field \"text\", got another one");
   }
 }
 
-TEST(TextReader, StrictStopsAtTheFirstBadLine) {
+TEST(TextReader, StopsAtTheFirstBadLineBeyondThoseThatMayBeSkipped) {
   const TestDirectory directory;
   const auto json = directory.write("a.jsonl", "{\"text\": \"one\"}\n\nnonsense\n");
-  TextReader reader(json, true);
+  TextReader reader(json);
   std::string document;
   EXPECT_TRUE(reader.next(document));
-  EXPECT_EQ(error_of(ErrorCode::kData, [&] { reader.next(document); }),
-            json.string() + ":3: broken JSON at column 2.");
+  EXPECT_EQ(
+      error_of(ErrorCode::kData, [&] { reader.next(document); }),
+      json.string() +
+          ":3: broken JSON at column 1: unexpected 'n'; expected a value. Correct or drop the "
+          "line.");
+  TextReader of_two(directory.write("c.jsonl", "a\n{\"text\": \"b\"}\nc\nd\n"), {.skip = 2});
+  EXPECT_TRUE(of_two.next(document));
+  EXPECT_EQ(document, "b");
+  expect_contains(error_of(ErrorCode::kData, [&] { of_two.next(document); }), "c.jsonl:4: ");
+  EXPECT_EQ(of_two.report().num_bad_lines(), 2);
   const auto text = directory.write("b.txt", "fine\nbad \xC0\x80\n");
-  TextReader text_reader(text, true);
+  TextReader text_reader(text);
   EXPECT_EQ(error_of(ErrorCode::kData, [&] { text_reader.next(document); }),
-            text.string() + ":2: invalid UTF-8.");
+            text.string() + ":2: invalid UTF-8. Correct or drop the line.");
 }
 
 TEST(TextReader, OnlyTheFirstBadLinesAreListedAndAllAreCounted) {
   const TestDirectory directory;
-  TextReader reader(directory.write("a.jsonl", joined(Texts(1000, "nonsense"), "\n")), false);
+  TextReader reader(directory.write("a.jsonl", joined(Texts(1000, "nonsense"), "\n")), kSkipAll);
   EXPECT_EQ(read_documents(reader), Texts{});
   EXPECT_EQ(reader.report().invalid_json_lines, 1000);
   EXPECT_EQ(reader.report().bad_lines.size(), TextReaderReport::kMaxReported);
@@ -297,17 +312,17 @@ TEST(TextReader, ATxtFileIsOneDocumentByteForByte) {
   const std::string text = "one\n\n  two\r three\n\xC3\xA9";
   for (const auto& path : {directory.write("a.txt", text), directory.write("a.txt.gz", gzip(text)),
                            directory.write("a.txt.zst", zstd(text))}) {
-    TextReader reader(path, true);
+    TextReader reader(path);
     EXPECT_EQ(read_documents(reader), Texts{text}) << path;
     EXPECT_EQ(reader.bytes_read(), std::filesystem::file_size(path));
   }
-  TextReader windows(directory.write("b.txt", "\xEF\xBB\xBFone\r\ntwo\r\n\r"), true);
+  TextReader windows(directory.write("b.txt", "\xEF\xBB\xBFone\r\ntwo\r\n\r"));
   EXPECT_EQ(read_documents(windows), Texts{"one\ntwo\n\r"});
 }
 
 TEST(TextReader, ATxtFileThatIsNotUtf8IsSkippedWithItsLine) {
   const TestDirectory directory;
-  TextReader reader(directory.write("a.txt", "one\ntwo\nlatin \xE9 one\n"), false);
+  TextReader reader(directory.write("a.txt", "one\ntwo\nlatin \xE9 one\n"), kSkipAll);
   EXPECT_EQ(read_documents(reader), Texts{});
   EXPECT_EQ(reader.report().invalid_utf8_documents, 1);
   EXPECT_EQ(reader.report().first_bad_line, 3);
@@ -315,7 +330,7 @@ TEST(TextReader, ATxtFileThatIsNotUtf8IsSkippedWithItsLine) {
 
 TEST(TextReader, AnEmptyTxtFileIsAnEmptyDocument) {
   const TestDirectory directory;
-  TextReader reader(directory.write("a.txt", ""), true);
+  TextReader reader(directory.write("a.txt", ""));
   EXPECT_EQ(read_documents(reader), Texts{});
   EXPECT_EQ(reader.report().empty_documents, 1);
 }
@@ -324,19 +339,10 @@ TEST(TextReader, ATruncatedTxtNamesTheLineWhereItEnds) {
   const TestDirectory directory;
   const auto packed = zstd(joined(many_lines(), "\n"));
   const auto path = directory.write("a.txt.zst", packed.substr(0, packed.size() - 4));
-  TextReader reader(path, false);
+  TextReader reader(path, kSkipAll);
   std::string document;
   EXPECT_EQ(error_of(ErrorCode::kData, [&] { reader.next(document); }),
             path.string() + ":3002: the zstd stream is truncated.");
-}
-
-TEST(TextReader, OtherEndingsAreRefused) {
-  const TestDirectory directory;
-  const auto path = directory.write("a.csv.gz", gzip("x"));
-  EXPECT_EQ(error_of(ErrorCode::kData, [&] { const TextReader reader(path, false); }),
-            path.string() +
-                ": expected a name that ends in .jsonl or .txt (with .gz or .zst after it where "
-                "it is compressed) or in .parquet, got \"a.csv.gz\".");
 }
 
 TEST(IsValidUtf8, FollowsTable37OfUnicode) {

@@ -230,7 +230,7 @@ TEST(TokenFile, AnIdOutsideTheVocabularyIsNeverGivenOut) {
   file.copy(0, 299, out.data());
   EXPECT_EQ(error_of(ErrorCode::kData, [&] { file.copy(200, 101, out.data()); }),
             changed.string() +
-                ": expected token ids in [0, 257), got 257 among the tokens 200 to 301. The file "
+                ": expected token ids in [0, 257), got 257 as token 299. The file "
                 "is damaged: make it again with loopbank data tokenize.");
 }
 

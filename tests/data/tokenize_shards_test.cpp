@@ -36,9 +36,15 @@ class ShardFiles {
                directory.write("d.jsonl.gz", testing::gzip(lines(3, 300)))} {}
 
   [[nodiscard]] Path folder(const char* name) const { return directory.path() / name; }
-  TokenizeReport tokenize(const Path& folder, const TokenizeOptions& options = {},
+  /// Passes over every bad line.
+  TokenizeReport tokenize(const Path& folder, TokenizeOptions options = {},
                           int64_t shard_tokens = kShardTokens) const {
+    options.skip_bad = INT64_MAX;
     return tokenize_to_shards(inputs, Tokenizer::bytes(), folder, shard_tokens, options);
+  }
+  TokenizeReport tokenize_skipping(const Path& folder, int64_t skip_bad) const {
+    return tokenize_to_shards(inputs, Tokenizer::bytes(), folder, kShardTokens,
+                              {.skip_bad = skip_bad});
   }
 
   /// Every file of a folder of shards; its lock holds nothing.
@@ -85,7 +91,8 @@ TEST(TokenizeToShards, TheShardsHoldTheDocumentsOfOneFileInOrder) {
   const auto tokenizer = Tokenizer::bytes();
   const auto folder = files.folder("shards");
   const auto report = files.tokenize(folder);
-  const auto whole = tokenize_files(files.inputs, tokenizer, files.folder("whole.tokens"));
+  const auto whole = tokenize_files(files.inputs, tokenizer, files.folder("whole.tokens"),
+                                    {.skip_bad = INT64_MAX});
   EXPECT_EQ(report.documents, whole.documents);
   EXPECT_EQ(report.tokens, whole.tokens);
   EXPECT_EQ(report.text_bytes, whole.text_bytes);
@@ -283,15 +290,25 @@ TEST(TokenizeToShards, ADamagedProgressIsRefused) {
             path.string() + ": shard 0: expected an end in one of 4 inputs, got input 9.");
 }
 
-TEST(TokenizeToShards, StrictStopsAtTheBadLineThatAnEarlierProcessSkipped) {
+TEST(TokenizeToShards, OneBadLineMoreThanMayBeSkippedEndsAFreshAndAFinishedJobAlike) {
   const ShardFiles files;
   const auto folder = files.folder("shards");
-  files.tokenize(folder);
-  const auto message =
-      error_of(ErrorCode::kData, [&] { files.tokenize(folder, {.strict = true}); });
-  EXPECT_EQ(message, error_of(ErrorCode::kData,
-                              [&] { files.tokenize(files.folder("other"), {.strict = true}); }));
-  expect_contains(message, "a.jsonl:");
+  const auto num_bad = files.tokenize(folder).num_bad_lines();
+  ASSERT_GT(num_bad, 3);
+  EXPECT_EQ(files.tokenize_skipping(folder, num_bad).num_bad_lines(), num_bad);
+  const auto refusal = [&](const char* name, int64_t skip_bad) {
+    return error_of(ErrorCode::kData,
+                    [&] { (void)files.tokenize_skipping(files.folder(name), skip_bad); });
+  };
+  for (const int64_t skip_bad : {int64_t{0}, int64_t{1}, num_bad - 1}) {
+    EXPECT_EQ(refusal("shards", skip_bad), refusal("other", skip_bad)) << skip_bad;
+  }
+  expect_contains(refusal("shards", 0), "a.jsonl:");
+  expect_contains(refusal("shards", 0), "pass over N such lines with --skip-bad N.");
+  // The last one stands in the last file of lines.
+  expect_contains(refusal("shards", num_bad - 1), "d.jsonl.gz:");
+  expect_contains(refusal("shards", num_bad - 1),
+                  fmt::format("--skip-bad {} allows no more of them.", num_bad - 1));
 }
 
 TEST(TokenizeToShards, WhatAKilledProcessLeftIsCleanedUpAndNothingElse) {

@@ -51,7 +51,7 @@ TEST(TokenizeFiles, WritesEveryDocumentWithItsEndOfText) {
   const auto output = directory.path() / "out" / "a.tokens";
   const auto report = tokenize_files({directory.write("a.jsonl", kThreeDocuments),
                                       directory.write("b.txt.zst", testing::zstd("x\ny"))},
-                                     tokenizer, output);
+                                     tokenizer, output, {.skip_bad = 1});
   EXPECT_EQ(report.documents, 3);
   EXPECT_EQ(report.tokens, 3 + 4 + 4);
   EXPECT_EQ(report.text_bytes, 2 + 3 + 3);
@@ -74,7 +74,7 @@ TEST(TokenizeFiles, EndOfTextCanBeLeftOut) {
   const auto tokenizer = Tokenizer::bytes();
   const auto output = directory.path() / "a.tokens";
   const auto report = tokenize_files({directory.write("a.jsonl", kThreeDocuments)}, tokenizer,
-                                     output, {.append_end_of_text = false});
+                                     output, {.skip_bad = 1, .append_end_of_text = false});
   EXPECT_EQ(report.tokens, 5);
   EXPECT_EQ(decoded(TokenFile(output), tokenizer, 0), "ab");
 }
@@ -115,16 +115,33 @@ TEST(TokenizeFiles, ProgressComesUpToTheWholeFile) {
   EXPECT_EQ(last.bytes_total, last.bytes_read);
 }
 
-TEST(TokenizeFiles, StrictStopsAtTheBadLineAndLeavesNothing) {
+TEST(TokenizeFiles, StopsAtABadLineAndLeavesNothing) {
   const TestDirectory directory;
   const auto input = directory.write("a.jsonl", kThreeDocuments);
-  EXPECT_EQ(error_of(ErrorCode::kData,
-                     [&] {
-                       tokenize_files({input}, Tokenizer::bytes(), directory.path() / "a.tokens",
-                                      {.strict = true});
-                     }),
-            input.string() + ":3: broken JSON at column 2.");
+  EXPECT_EQ(
+      error_of(ErrorCode::kData,
+               [&] { tokenize_files({input}, Tokenizer::bytes(), directory.path() / "a.tokens"); }),
+      input.string() +
+          ":3: broken JSON at column 1: unexpected 'n'; expected a value. Correct or drop the "
+          "line, or pass over N such lines with --skip-bad N.");
   EXPECT_EQ(directory.names(), Names{"a.jsonl"});
+}
+
+TEST(TokenizeFiles, SkipBadCountsOverAllFiles) {
+  const TestDirectory directory;
+  const auto input = directory.write("a.jsonl", kThreeDocuments);
+  const auto output = directory.path() / "a.tokens";
+  const auto report =
+      tokenize_files({input, input, input}, Tokenizer::bytes(), output, {.skip_bad = 3});
+  EXPECT_EQ(report.num_bad_lines(), 3);
+  EXPECT_EQ(report.documents, 6);
+  expect_contains(
+      error_of(ErrorCode::kData,
+               [&] {
+                 tokenize_files({input, input, input}, Tokenizer::bytes(), output, {.skip_bad = 2});
+               }),
+      "a.jsonl:3: broken JSON at column 1: unexpected 'n'; expected a value. "
+      "--skip-bad 2 allows no more of them.");
 }
 
 TEST(TokenizeFiles, ABrokenInputKeepsTheOldOutput) {

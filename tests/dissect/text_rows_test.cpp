@@ -20,7 +20,8 @@ constexpr const char* kLines =
 TEST(TextRows, EveryTokenIsATargetOnceAndDocumentsEnd) {
   const TestDirectory directory;
   const auto path = directory.write("text.jsonl", kLines);
-  const auto text = read_text_rows(path, Tokenizer::bytes(), /*num_rows=*/2, /*length=*/4);
+  const auto text =
+      read_text_rows(path, Tokenizer::bytes(), /*num_rows=*/2, /*length=*/4, {.skip = 1});
   EXPECT_TRUE(at::equal(text.rows.tokens,
                         at::tensor({97, 98, 99, 256, 100, 101, 102, 103}, at::kLong).view({2, 4})));
   EXPECT_TRUE(
@@ -46,7 +47,8 @@ TEST(TextRows, MistakesAreNamed) {
   const auto tokenizer = Tokenizer::bytes();
   const auto empty = directory.write("empty.jsonl", "{\"text\": \"\"}\nbroken\n");
   expect_contains(
-      error_of(ErrorCode::kData, [&] { (void)read_text_rows(empty, tokenizer, 1, 4); }),
+      error_of(ErrorCode::kData,
+               [&] { (void)read_text_rows(empty, tokenizer, 1, 4, {.skip = 1}); }),
       "empty.jsonl: expected text of at least 2 tokens, got 0 in 0 documents (1 empty, 1 bad "
       "lines). Give a longer text");
   expect_contains(

@@ -131,12 +131,40 @@ TEST(Safetensors, AHeaderLengthThatLiesIsRefusedBeforeAnyAllocation) {
   expect_refused([] { (void)read_bytes(length_bytes(~uint64_t{0}) + "{}"); },
                  {"18446744073709551615", "10"});
   expect_refused([] { (void)read_bytes(length_bytes(3) + "{}"); }, {"got a length of 3"});
-  expect_refused([] { (void)read_bytes(length_bytes(0)); }, {"JSON"});
+  expect_refused([] { (void)read_bytes(length_bytes(0)); }, {"begins with '{'", "got none"});
+}
+
+/// As the format says, and its own package (safetensors 0.8.0) but for the blank in front, which that
+/// still takes, and names that stand twice.
+TEST(Safetensors, AHeaderBeginsWithItsBraceAndEndsInBlanks) {
+  const std::string entry = R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  for (const auto* padding : {"", " ", "       ", "\n", "\t "}) {
+    EXPECT_EQ(read_parts("{" + entry + padding, 4).tensors.size(), 1U);
+  }
+  using namespace std::string_literals;
+  for (const auto& padding : {"\0"s, "\0\0\0\0"s, " \0"s, " x"s, "{}"s}) {
+    expect_header_refused("{" + entry + padding, 4, {"header:1:"});
+  }
+  for (const auto* before : {" ", "\n", "\xEF\xBB\xBF"}) {
+    expect_header_refused(before + ("{" + entry), 4, {"expected a header that begins with '{'"});
+  }
+}
+
+TEST(Safetensors, MetadataThatIsNullIsNone) {
+  const auto content = read_parts(
+      R"({"__metadata__":null,"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4);
+  EXPECT_TRUE(content.metadata.empty());
+  EXPECT_EQ(content.tensors.size(), 1U);
+  for (const auto* other : {"[]", "5", R"({"x":null})", R"({"x":NaN})", R"({"x":"\ud800"})"}) {
+    expect_header_refused(std::string(R"({"__metadata__":)") + other + "}", 0, {"__metadata__"});
+  }
+  expect_header_refused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"more":NaN}})", 4,
+                        {"\"a\"", "NaN"});
 }
 
 TEST(Safetensors, ABrokenHeaderIsRefused) {
   expect_header_refused("{", 0, {"JSON"});
-  expect_header_refused("[]", 0, {"JSON object", "array"});
+  expect_header_refused("[]", 0, {"expected a header that begins with '{', got \"[\"."});
   expect_header_refused(R"({"a": 3})", 0, {"\"a\"", "data_offsets"});
   expect_header_refused(R"({"a":{"dtype":"F32","shape":[1]}})", 4, {"\"a\"", "data_offsets"});
   expect_header_refused("{\"\xff\":1}", 0, {"JSON"});

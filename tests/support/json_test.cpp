@@ -88,22 +88,63 @@ TEST(ParseJson, ANulByteIsNoEnd) {
 TEST(ParseJson, NamesThePlaceOfWhatIsBroken) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", "a.json:1:1: expected JSON, got broken JSON: unexpected end of input"},
-      {"{\"a\": 1} x", "a.json:1:10: expected JSON, got broken JSON: invalid literal"},
+      {"{\"a\": 1} x",
+       "a.json:1:10: expected JSON, got broken JSON: unexpected 'x'; expected end of input"},
       {"{} {}",
        "a.json:1:4: expected JSON, got broken JSON: unexpected '{'; expected end of input"},
-      {"{\n  \"a\": nul\n}", "a.json:2:11: expected JSON, got broken JSON: invalid literal"},
+      {"{\n  \"a\": nul\n}",
+       "a.json:2:8: expected JSON, got broken JSON: unexpected 'n'; expected a value"},
       {"[1,\n2", "a.json:2:1: expected JSON, got broken JSON: unexpected end of input"},
-      {"[\"\xC3(\"]",
-       "a.json:1:4: expected JSON, got broken JSON: invalid string: ill-formed UTF-8"},
-      {"[\"\xED\xA0\x80\"]",
-       "a.json:1:4: expected JSON, got broken JSON: invalid string: ill-formed UTF-8"},
-      {"[1e999]", "a.json:1:7: expected JSON, got 1e999, which no double holds."},
-      {"[NaN]", "a.json:1:2: expected JSON, got broken JSON: invalid literal"}};
+      {"[\"\xC3(\"]", "a.json:1:3: expected JSON in UTF-8, got byte 0xc3"},
+      {"[\"\xED\xA0\x80\"]", "a.json:1:3: expected JSON in UTF-8, got byte 0xed"},
+      {"[01]", "a.json:1:3: expected JSON, got broken JSON: unexpected '1'; expected ',' or ']'"},
+      {"[-x]", "a.json:1:3: expected JSON, got broken JSON: unexpected 'x'; expected a digit"},
+      {"[1.]", "a.json:1:4: expected JSON, got broken JSON: unexpected ']'; expected a digit"},
+      {"[1e+]", "a.json:1:5: expected JSON, got broken JSON: unexpected ']'; expected a digit"},
+      {"[Nan]", "a.json:1:2: expected JSON, got broken JSON: unexpected 'N'; expected a value"},
+      {"{a: 1}", "a.json:1:2: expected JSON, got broken JSON: unexpected 'a'; expected a key"},
+      {"{\"a\" 1}", "a.json:1:6: expected JSON, got broken JSON: unexpected '1'; expected ':'"},
+      {"[\"a\tb\"]",
+       "a.json:1:4: expected JSON, got broken JSON: unexpected byte 0x09; expected "
+       "control characters as escapes"},
+      {R"(["\x"])",
+       "a.json:1:4: expected JSON, got broken JSON: unexpected 'x'; expected an escape"},
+      {R"(["\u12g4"])",
+       "a.json:1:7: expected JSON, got broken JSON: unexpected 'g'; expected four"}};
   for (const auto& [text, expected] : cases) {
     SCOPED_TRACE(text);
     const auto error = refusal(text);
     EXPECT_TRUE(error.starts_with(expected)) << error;
     EXPECT_TRUE(error.ends_with(".")) << error;
+  }
+}
+
+/// What Python's json module and others write beside JSON.
+const std::vector<std::string> kUnreadable = {
+    "NaN",           "Infinity",          "-Infinity",    "1e999", "-1e999", std::string(400, '7'),
+    R"("a\ud800b")", R"("\ude00\ud83d")", R"("\ud83d\n")"};
+
+TEST(ParseJson, WhatNobodyCanReadIsPassedOverWhereItIsNotRead) {
+  for (const auto& spelling : kUnreadable) {
+    SCOPED_TRACE(spelling);
+    const auto json = parse_json(
+        "{\"other\": [" + spelling + "], \"x\": 5, \"y\": " + spelling + ", \"z\": \"text\"}",
+        "a.json");
+    const JsonValues values(json, "a.json");
+    EXPECT_EQ(values.count("x"), 5);
+    EXPECT_EQ(values.text("z"), "text");
+    EXPECT_TRUE(is_unreadable(json.at("y")));
+    EXPECT_TRUE(is_unreadable(values.list("other").at(0)));
+    const auto shown = spelling.size() < 60 ? spelling : spelling.substr(0, 60) + "...";
+    EXPECT_EQ(show_json(json.at("y")), shown);
+    EXPECT_EQ(error_of(ErrorCode::kData, [&] { static_cast<void>(values.number("y")); }),
+              "a.json: \"y\" expects a number, got " + shown + ".");
+    EXPECT_EQ(error_of(ErrorCode::kData, [&] { static_cast<void>(values.text("y")); }),
+              "a.json: \"y\" expects a text, got " + shown + ".");
+  }
+  EXPECT_EQ(parse_json(R"({"\ud800": 1, "a": 2})", "a.json").at("a"), 2);
+  for (const auto& good : {R"("\ud83d\ude00")", "1e308", "4e-324", "1e-999", "null"}) {
+    EXPECT_FALSE(is_unreadable(parse_json(good, "a.json"))) << good;
   }
 }
 

@@ -205,7 +205,7 @@ TEST(Tokenizer, AddedTokensThatAreNotSpecialAreAlwaysFound) {
   EXPECT_EQ(pieces(tokenizer, "b  <|endoftext|>").size(), 1 + std::string("<|endoftext|>").size());
 }
 
-TEST(Tokenizer, TheTokenBetweenDocumentsHasOneOfFourNames) {
+TEST(Tokenizer, TheTokenBetweenDocumentsHasAUsualName) {
   auto json = small_tokenizer({});
   json["added_tokens"].push_back(added_token(257, "</s>"));
   EXPECT_EQ(load(json).end_of_text(), 256);
@@ -215,7 +215,8 @@ TEST(Tokenizer, TheTokenBetweenDocumentsHasOneOfFourNames) {
   const auto tokenizer = load(json);
   expect_contains(
       error_of(ErrorCode::kData, [&] { (void)tokenizer.end_of_text(); }),
-      "expected an added token <|endoftext|>, </s>, <eos> or <|end_of_text|>, got none");
+      "expected an added token <|endoftext|>, </s>, <eos>, <|end_of_text|>, <|im_end|> or an "
+      "eos_token in tokenizer_config.json, got none of them among 0 added tokens.");
 }
 
 TEST(Tokenizer, TheByteTokenizerCountsBytes) {

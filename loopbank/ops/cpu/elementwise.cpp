@@ -1,6 +1,6 @@
-/// swiglu and scaled_residual (elementwise.h) on the CPU: a pass over memory forward, a pass
-/// backward. swiglu saves its input; scaled_residual the scale, and the branch where the scale
-/// needs a gradient.
+/// swiglu, scaled_residual and add_biases (elementwise.h) on the CPU: a pass over memory forward, a
+/// pass backward. swiglu saves its input; scaled_residual the scale, and the branch where the scale
+/// needs a gradient; add_biases nothing.
 
 #include "loopbank/ops/cpu/fused.h"
 
@@ -9,6 +9,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/util/DimVector.h>
+#include <c10/util/SmallVector.h>
+
+#include <vector>
 
 #include "loopbank/ops/autograd_function.h"
 #include "loopbank/ops/cpu/elementwise_rows.h"
@@ -139,6 +142,58 @@ class ScaledResidual : public torch::autograd::Function<ScaledResidual> {
   }
 };
 
+/// @param x  [..., n_1 + n_2 + ...], dense
+at::Tensor add_biases_of(const at::Tensor& x, at::TensorList biases) {
+  c10::SmallVector<at::Tensor, 4> dense_biases;
+  for (const auto& bias : biases) {
+    dense_biases.push_back(dense(bias));
+  }
+  const auto width = x.size(-1);
+  const auto y = new_tensor(x.sizes(), x.scalar_type());
+  for_row_ranges(x.numel() / width, width, [&](size_t first, size_t last) {
+    for (auto row = static_cast<int64_t>(first); row < static_cast<int64_t>(last); ++row) {
+      int64_t column = 0;
+      for (const auto& bias : dense_biases) {
+        add_bias_values(values_from(x, row, column), const_floats(bias),
+                        static_cast<size_t>(bias.size(0)), values_from(y, row, column));
+        column += bias.size(0);
+      }
+    }
+  });
+  return y;
+}
+
+class AddBiases : public torch::autograd::Function<AddBiases> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, at::TensorList biases) {
+    std::vector<int64_t> widths;
+    for (const auto& bias : biases) {
+      widths.push_back(bias.size(0));
+    }
+    ctx->saved_data["widths"] = widths;
+    return add_biases_of(dense(x), biases);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    const auto dy = dense(gradients[0]);  // [..., n_1 + n_2 + ...]
+    const auto width = dy.size(-1);
+    const auto sums = sums_over_rows(dy.numel() / width, width, width,
+                                     [&](size_t first, size_t last, float* sum) {
+                                       for (; first < last; ++first) {
+                                         add_to_sums(values_from(dy, static_cast<int64_t>(first)),
+                                                     static_cast<size_t>(width), sum);
+                                       }
+                                     });  // [n_1 + n_2 + ...]
+    variable_list result = {gradients[0]};
+    int64_t first = 0;
+    for (const int64_t of_bias : ctx->saved_data["widths"].toIntVector()) {
+      result.push_back(sums.narrow(0, first, of_bias));
+      first += of_bias;
+    }
+    return result;
+  }
+};
+
 }  // namespace
 
 at::Tensor cpu::swiglu(const at::Tensor& gate_up) {
@@ -154,6 +209,11 @@ at::Tensor cpu::scaled_residual(const at::Tensor& state, const at::Tensor& branc
   }
   return ScaledResidual::apply(state, branch,
                                scale.defined() ? c10::make_optional(scale) : c10::nullopt);
+}
+
+at::Tensor cpu::add_biases(const at::Tensor& x, at::TensorList biases) {
+  const ProfiledOp op("loopbank::add_biases");
+  return at::GradMode::is_enabled() ? AddBiases::apply(x, biases) : add_biases_of(dense(x), biases);
 }
 
 }  // namespace loopbank::ops

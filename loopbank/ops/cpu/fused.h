@@ -26,6 +26,7 @@ namespace loopbank::ops::cpu {
 at::Tensor swiglu(const at::Tensor& gate_up);
 at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
                            const at::Tensor& scale);
+at::Tensor add_biases(const at::Tensor& x, at::TensorList biases);
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out);
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

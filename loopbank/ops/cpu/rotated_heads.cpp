@@ -36,6 +36,7 @@ void rotate_heads(const RotatedRows& call, size_t row, const HeadsOfRow& part, f
                     .cosines = call.cosines + row * (width / 2),
                     .sines = call.sines + row * (width / 2),
                     .same_angles = true,
+                    .place = call.place,
                     .weight = part.weight,
                     .rows = count,
                     .width = width,
@@ -66,10 +67,11 @@ RotatedHeads cpu::rotated_heads(const at::Tensor& qkv, const AttentionHeads& hea
   const auto x = dense(qkv);
   const auto cosines = dense(angles.cosines);
   const auto sines = dense(angles.sines);
-  const auto query_weight = dense(norm.query_weight);
-  const auto key_weight = dense(norm.key_weight);
+  const bool has_norm = norm.place != NormPlace::kNone;
+  const auto query_weight = has_norm ? dense(norm.query_weight) : at::Tensor();
+  const auto key_weight = has_norm ? dense(norm.key_weight) : at::Tensor();
   const auto rows = x.size(0);
-  const auto width = query_weight.size(0);
+  const auto width = x.size(1) / (heads.query + 2 * heads.key);
   const auto keys_first = (heads.query + heads.key) * width;
   const RotatedHeads result{
       .query = new_tensor({rows, heads.query, width}, x.scalar_type()),
@@ -82,6 +84,7 @@ RotatedHeads cpu::rotated_heads(const at::Tensor& qkv, const AttentionHeads& hea
                .is_bf16 = x.scalar_type() == at::kBFloat16,
                .cosines = const_floats(cosines),
                .sines = const_floats(sines),
+               .place = norm.place,
                .query_weight = const_floats(query_weight),
                .key_weight = const_floats(key_weight),
                .eps = static_cast<float>(norm.eps),

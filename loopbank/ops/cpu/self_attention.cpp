@@ -50,11 +50,17 @@ void for_each_group(const AttentionShape& shape, bool backward, const Visit& vis
 class SelfAttention : public torch::autograd::Function<SelfAttention> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv,
-                            const at::Tensor& query_weight, const at::Tensor& key_weight,
-                            const AttentionHeads& heads, const RotaryTable& angles, double eps) {
-    const variable_list inputs = {dense(qkv), dense(query_weight), dense(key_weight),
-                                  dense(angles.cosines), dense(angles.sines)};
-    const auto shape = shape_of(qkv, heads, eps);
+                            const c10::optional<at::Tensor>& query_weight,
+                            const c10::optional<at::Tensor>& key_weight,
+                            const AttentionHeads& heads, const RotaryTable& angles, double eps,
+                            NormPlace place) {
+    const auto dense_or_none = [](const c10::optional<at::Tensor>& weight) {
+      return weight ? dense(*weight) : at::Tensor();
+    };
+    const variable_list inputs = {dense(qkv), dense_or_none(query_weight),
+                                  dense_or_none(key_weight), dense(angles.cosines),
+                                  dense(angles.sines)};
+    const auto shape = shape_of(qkv, heads, eps, place);
     const auto out = at::empty({shape.batch, shape.tokens, shape.query_heads * shape.width},
                                qkv.options());  // [B, T, H d]
     const auto log_sums =
@@ -65,6 +71,7 @@ class SelfAttention : public torch::autograd::Function<SelfAttention> {
     });
     ctx->saved_data["heads"] = std::vector<int64_t>{heads.query, heads.key};
     ctx->saved_data["eps"] = eps;
+    ctx->saved_data["place"] = static_cast<int64_t>(place);
     auto saved = inputs;
     saved.insert(saved.end(), {out, log_sums});
     ctx->save_for_backward(saved);
@@ -75,7 +82,8 @@ class SelfAttention : public torch::autograd::Function<SelfAttention> {
     const auto saved = ctx->get_saved_variables();
     const auto heads = ctx->saved_data["heads"].toIntVector();
     const auto shape =
-        shape_of(saved[0], {.query = heads[0], .key = heads[1]}, ctx->saved_data["eps"].toDouble());
+        shape_of(saved[0], {.query = heads[0], .key = heads[1]}, ctx->saved_data["eps"].toDouble(),
+                 static_cast<NormPlace>(ctx->saved_data["place"].toInt()));
     const auto dout = dense(gradients[0]);  // [B, T, H d]
     const auto dqkv = at::empty_like(saved[0]);
     // Sums of each group and not of each thread: the same for any number of threads.
@@ -89,22 +97,30 @@ class SelfAttention : public torch::autograd::Function<SelfAttention> {
                       .dqkv = values(dqkv),
                       .dweights = floats(dweights) + index * 2 * shape.width});
     });
-    const auto dweight = dweights.sum(0);  // [2, d]
     const auto wanted = [&](size_t input, const at::Tensor& gradient) {
       return ctx->needs_input_grad(input) ? gradient : at::Tensor();
     };
-    return {wanted(0, dqkv), wanted(1, dweight[0]), wanted(2, dweight[1]),
-            at::Tensor(),    at::Tensor(),          at::Tensor()};
+    variable_list result = {wanted(0, dqkv)};
+    if (shape.place != NormPlace::kNone) {   // else the weights are no inputs
+      const auto dweight = dweights.sum(0);  // [2, d]
+      result.insert(result.end(), {wanted(1, dweight[0]), wanted(2, dweight[1])});
+    }
+    result.resize(kInputs);
+    return result;
   }
 
  private:
-  static AttentionShape shape_of(const at::Tensor& qkv, const AttentionHeads& heads, double eps) {
+  static constexpr size_t kInputs = 7;  // of forward
+
+  static AttentionShape shape_of(const at::Tensor& qkv, const AttentionHeads& heads, double eps,
+                                 NormPlace place) {
     return {.batch = qkv.size(0),
             .tokens = qkv.size(1),
             .query_heads = heads.query,
             .key_heads = heads.key,
             .width = qkv.size(2) / (heads.query + 2 * heads.key),
             .dtype = qkv.scalar_type(),
+            .place = place,
             .eps = static_cast<float>(eps)};
   }
 
@@ -122,7 +138,11 @@ class SelfAttention : public torch::autograd::Function<SelfAttention> {
 at::Tensor cpu::self_attention(const at::Tensor& qkv, const AttentionHeads& heads,
                                const RotaryTable& angles, const HeadNorm& norm) {
   const ProfiledOp op("loopbank::self_attention");
-  return SelfAttention::apply(qkv, norm.query_weight, norm.key_weight, heads, angles, norm.eps);
+  const auto weight = [&](const at::Tensor& w) {
+    return norm.place == NormPlace::kNone ? c10::optional<at::Tensor>() : c10::make_optional(w);
+  };
+  return SelfAttention::apply(qkv, weight(norm.query_weight), weight(norm.key_weight), heads,
+                              angles, norm.eps, norm.place);
 }
 
 }  // namespace loopbank::ops

@@ -218,6 +218,7 @@ RotaryRows AttentionGroup::rotary_rows(int64_t head, const float* weight, int64_
           .stride = static_cast<size_t>(shape_.qkv_stride()),
           .cosines = data_.cosines + first * (shape_.width / 2),
           .sines = data_.sines + first * (shape_.width / 2),
+          .place = shape_.place,
           .weight = weight,
           .rows = static_cast<size_t>(tokens),
           .width = static_cast<size_t>(shape_.width),

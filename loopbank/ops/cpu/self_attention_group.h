@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "loopbank/ops/gemm.h"
+#include "loopbank/ops/norm_place.h"
 #include "loopbank/ops/simd/elementwise_values.h"
 #include "loopbank/ops/simd/self_attention_kernels.h"
 #include "loopbank/ops/simd/self_attention_rotary_kernels.h"
@@ -21,6 +22,7 @@ struct AttentionShape {
   int64_t key_heads = 0;    ///< H_kv
   int64_t width = 0;        ///< d
   at::ScalarType dtype = at::kFloat;
+  NormPlace place = NormPlace::kAfter;
   float eps = 0.0F;
 
   [[nodiscard]] int64_t num_groups() const { return batch * key_heads; }
@@ -35,8 +37,8 @@ struct AttentionShape {
 /// What both passes read, dense.
 struct AttentionData {
   ConstValues qkv = {};                 ///< [B, T, (H + 2 H_kv) d]
-  const float* query_weight = nullptr;  ///< [d]
-  const float* key_weight = nullptr;    ///< [d]
+  const float* query_weight = nullptr;  ///< [d]; null without a norm
+  const float* key_weight = nullptr;    ///< [d]; likewise
   const float* cosines = nullptr;       ///< [T, d/2]
   const float* sines = nullptr;         ///< [T, d/2]
 };

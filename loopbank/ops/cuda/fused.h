@@ -39,8 +39,9 @@ inline constexpr bool kIsBuilt = false;  // and what is declared here is not def
 [[nodiscard]] inline bool takes_heads(const at::Tensor& qkv, const RotaryTable& angles,
                                       const HeadNorm& norm) {
   return takes(qkv) && takes_fp32(angles.cosines) && takes_fp32(angles.sines) &&
-         takes_fp32(norm.query_weight) && takes_fp32(norm.key_weight) &&
-         takes_head_width(norm.query_weight.size(0));
+         (norm.place == NormPlace::kNone ||
+          (takes_fp32(norm.query_weight) && takes_fp32(norm.key_weight))) &&
+         takes_head_width(2 * angles.cosines.size(1));
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out);

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "loopbank/ops/norm_place.h"
+
 namespace loopbank::ops::cuda {
 
 using Stream = void*;  ///< a cudaStream_t
@@ -155,10 +157,11 @@ void mix_backward(const MixBackward& call, Stream stream);
 
 /// The query and key heads of a joined projection, rotated and normed (rotated_heads.h).
 struct RotaryForward {
-  Values qkv;                       ///< [rows, (H + 2 H_kv) width]
-  Floats cosines;                   ///< [positions, width / 2]
-  Floats sines;                     ///< [positions, width / 2]
-  Floats query_weight, key_weight;  ///< [width]
+  Values qkv;      ///< [rows, (H + 2 H_kv) width]
+  Floats cosines;  ///< [positions, width / 2]
+  Floats sines;    ///< [positions, width / 2]
+  NormPlace place = NormPlace::kAfter;
+  Floats query_weight, key_weight;  ///< [width]; null without a norm
   Values query;                     ///< [rows, H, width]
   Values key;                       ///< [rows, H_kv, width]
   int64_t rows = 0;
@@ -177,8 +180,8 @@ struct RotaryBackward {
   Values dkey;            ///< [rows, H_kv, width]
   Values dvalue;          ///< [rows, H_kv, width]
   Values dqkv;            ///< [rows, (H + 2 H_kv) width]
-  Floats dquery_weights;  ///< [partial_sums(rows), width]
-  Floats dkey_weights;    ///< [partial_sums(rows), width]
+  Floats dquery_weights;  ///< [partial_sums(rows), width]; null without a norm
+  Floats dkey_weights;    ///< [partial_sums(rows), width]; likewise
 };
 void rotary_backward(const RotaryBackward& call, Stream stream);
 

@@ -29,7 +29,8 @@ RotaryInputs<T> inputs_of(const RotaryForward& call, int vector) {
           .num_keys = call.num_keys,
           .width = call.width,
           .lanes = lanes,
-          .eps = call.eps};
+          .eps = call.eps,
+          .place = call.place};
 }
 
 }  // namespace

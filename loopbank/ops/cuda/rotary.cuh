@@ -15,6 +15,7 @@ struct RotaryInputs {
   int num_queries, num_keys, width;
   int lanes;  // of a head's group, a power of two
   float eps;
+  NormPlace place;
 
   LOOPBANK_DEVICE int half() const { return width / 2; }
   LOOPBANK_DEVICE int num_heads() const { return num_queries + num_keys; }
@@ -28,12 +29,32 @@ struct RotaryInputs {
   }
 };
 
-/// A lane's pairs of one head, rotated and divided by the root mean square: n = r inverse.
+/// A lane's pairs of one head, rotated where the norm comes last, and divided by the root mean square
+/// where there is a norm: n = r inverse.
 template <int kVector>
 struct RotatedPairs {
   float first[kVector], second[kVector];
   float cosines[kVector], sines[kVector];
   float inverse;
+
+  /// Rotates pairs by the angles of these.
+  LOOPBANK_DEVICE void turn(float (&x)[kVector], float (&y)[kVector]) const {
+    LOOPBANK_UNROLL
+    for (int i = 0; i < kVector; ++i) {
+      const float turned = x[i] * cosines[i] - y[i] * sines[i];
+      y[i] = y[i] * cosines[i] + x[i] * sines[i];
+      x[i] = turned;
+    }
+  }
+  /// And back.
+  LOOPBANK_DEVICE void turn_back(float (&x)[kVector], float (&y)[kVector]) const {
+    LOOPBANK_UNROLL
+    for (int i = 0; i < kVector; ++i) {
+      const float turned = x[i] * cosines[i] + y[i] * sines[i];
+      y[i] = y[i] * cosines[i] - x[i] * sines[i];
+      x[i] = turned;
+    }
+  }
 };
 
 /// @param takes  whether this lane has pairs of a head; the others take part in the sum
@@ -42,19 +63,23 @@ LOOPBANK_DEVICE void rotate(const RotaryInputs<T>& in, int64_t row, int head, in
                             RotatedPairs<kVector>& to) {
   float squares = 0.0F;
   if (takes) {
-    float x[kVector], y[kVector];
     const int64_t begin = row * in.columns() + static_cast<int64_t>(head) * in.width + pair;
     const int64_t angles = row % in.positions * in.half() + pair;
-    in.qkv.load(begin, x);
-    in.qkv.load(begin + in.half(), y);
+    in.qkv.load(begin, to.first);
+    in.qkv.load(begin + in.half(), to.second);
     in.cosines.load(angles, to.cosines);
     in.sines.load(angles, to.sines);
+    if (in.place == NormPlace::kAfter) {
+      to.turn(to.first, to.second);
+    }
     LOOPBANK_UNROLL
     for (int i = 0; i < kVector; ++i) {
-      to.first[i] = x[i] * to.cosines[i] - y[i] * to.sines[i];
-      to.second[i] = y[i] * to.cosines[i] + x[i] * to.sines[i];
       squares += to.first[i] * to.first[i] + to.second[i] * to.second[i];
     }
+  }
+  if (in.place == NormPlace::kNone) {
+    to.inverse = 1.0F;
+    return;
   }
   squares = group_sum(squares, in.lanes);
   to.inverse = 1.0F / square_root(squares / static_cast<float>(in.width) + in.eps);
@@ -95,14 +120,19 @@ rotary_forward_rows(RotaryForwardOf<T> call) {
         return;
       }
       const bool is_query = head < in.num_queries;
-      const auto& weight = is_query ? in.query_weight : in.key_weight;
-      float first[kVector], second[kVector];
-      weight.load(pair, first);
-      weight.load(pair + in.half(), second);
-      LOOPBANK_UNROLL
-      for (int i = 0; i < kVector; ++i) {
-        n.first[i] *= first[i];
-        n.second[i] *= second[i];
+      if (in.place != NormPlace::kNone) {
+        const auto& weight = is_query ? in.query_weight : in.key_weight;
+        float first[kVector], second[kVector];
+        weight.load(pair, first);
+        weight.load(pair + in.half(), second);
+        LOOPBANK_UNROLL
+        for (int i = 0; i < kVector; ++i) {
+          n.first[i] *= first[i];
+          n.second[i] *= second[i];
+        }
+      }
+      if (in.place != NormPlace::kAfter) {
+        n.turn(n.first, n.second);
       }
       const auto& to = is_query ? call.query : call.key;
       const int64_t begin = in.begin_of_own(row, head) + pair;
@@ -168,7 +198,8 @@ struct RotaryBackwardOf {
   Global<float> dquery_weights, dkey_weights;
 };
 
-/// With g = w dy: dr = inverse (g - mean(g n) n), turned back; dw = sum dy n.
+/// With g = w dy: dr = inverse (g - mean(g n) n), turned back; dw = sum dy n. Where the norm does not
+/// come last it is dy that is turned back; without one that is all.
 template <class T, int kVector>
 LOOPBANK_DEVICE void rotate_back(const RotaryBackwardOf<T>& call, int64_t row, int head, int pair,
                                  bool takes, PairSums<kVector>& dquery_weight,
@@ -182,35 +213,43 @@ LOOPBANK_DEVICE void rotate_back(const RotaryBackwardOf<T>& call, int64_t row, i
   if (takes) {
     const bool is_query = head < in.num_queries;
     const auto& dy = is_query ? call.dquery : call.dkey;
-    const auto& weight = is_query ? in.query_weight : in.key_weight;
     const int64_t begin = in.begin_of_own(row, head) + pair;
-    float weights_first[kVector], weights_second[kVector];
     dy.load(begin, first);
     dy.load(begin + in.half(), second);
-    weight.load(pair, weights_first);
-    weight.load(pair + in.half(), weights_second);
-    if (is_query) {
-      dquery_weight.add(first, second, n);
-    } else {
-      dkey_weight.add(first, second, n);
+    if (in.place != NormPlace::kAfter) {
+      n.turn_back(first, second);
     }
-    LOOPBANK_UNROLL
-    for (int i = 0; i < kVector; ++i) {
-      first[i] *= weights_first[i];
-      second[i] *= weights_second[i];
-      of_gn += first[i] * n.first[i] + second[i] * n.second[i];
+    if (in.place != NormPlace::kNone) {
+      const auto& weight = is_query ? in.query_weight : in.key_weight;
+      float weights_first[kVector], weights_second[kVector];
+      weight.load(pair, weights_first);
+      weight.load(pair + in.half(), weights_second);
+      if (is_query) {
+        dquery_weight.add(first, second, n);
+      } else {
+        dkey_weight.add(first, second, n);
+      }
+      LOOPBANK_UNROLL
+      for (int i = 0; i < kVector; ++i) {
+        first[i] *= weights_first[i];
+        second[i] *= weights_second[i];
+        of_gn += first[i] * n.first[i] + second[i] * n.second[i];
+      }
     }
   }
   of_gn = group_sum(of_gn, in.lanes) / static_cast<float>(in.width);
   if (!takes) {
     return;
   }
-  LOOPBANK_UNROLL
-  for (int i = 0; i < kVector; ++i) {
-    const float dfirst = n.inverse * (first[i] - of_gn * n.first[i]);
-    const float dsecond = n.inverse * (second[i] - of_gn * n.second[i]);
-    first[i] = dfirst * n.cosines[i] + dsecond * n.sines[i];
-    second[i] = dsecond * n.cosines[i] - dfirst * n.sines[i];
+  if (in.place != NormPlace::kNone) {
+    LOOPBANK_UNROLL
+    for (int i = 0; i < kVector; ++i) {
+      first[i] = n.inverse * (first[i] - of_gn * n.first[i]);
+      second[i] = n.inverse * (second[i] - of_gn * n.second[i]);
+    }
+  }
+  if (in.place == NormPlace::kAfter) {
+    n.turn_back(first, second);
   }
   const int64_t to = row * in.columns() + static_cast<int64_t>(head) * in.width + pair;
   call.dqkv.store(to, first);
@@ -234,8 +273,10 @@ rotary_backward_rows(RotaryBackwardOf<T> call) {
       call.dqkv.store(row * in.columns() + first + column, dvalue);
     });
   }
-  dquery_weight.finish(call.dquery_weights, in.width, in.lanes);
-  dkey_weight.finish(call.dkey_weights, in.width, in.lanes);
+  if (in.place != NormPlace::kNone) {
+    dquery_weight.finish(call.dquery_weights, in.width, in.lanes);
+    dkey_weight.finish(call.dkey_weights, in.width, in.lanes);
+  }
 }
 
 }  // namespace loopbank::ops::cuda

@@ -2,7 +2,10 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/silu.h>
+
+#include <algorithm>
 
 #include "loopbank/ops/check.h"
 #include "loopbank/ops/cpu/fused.h"
@@ -18,6 +21,20 @@ bool takes_fused_residual(const at::Tensor& state, const at::Tensor& branch,
                           const at::Tensor& scale) {
   return takes_fused(state) && state.scalar_type() == at::kFloat && takes_fused(branch) &&
          (!scale.defined() || (scale.is_cpu() && scale.scalar_type() == at::kFloat));
+}
+
+/// Whether both are there, each bias [n] and all as wide as x.
+void expect_biases_of(const at::Tensor& x, at::TensorList biases) {
+  expect_rows("add_biases", "x", x);
+  int64_t width = 0;
+  for (const auto& bias : biases) {
+    expect_dimensions("add_biases", "bias", bias, 1);
+    width += bias.size(0);
+  }
+  if (x.size(-1) != width) {
+    fail(ErrorCode::kShape, "add_biases: expected x [..., {}] for as many biases, got {}.", width,
+         format_shape(x.sizes()));
+  }
 }
 
 }  // namespace
@@ -60,6 +77,15 @@ at::Tensor scaled_residual(const at::Tensor& state, const at::Tensor& branch,
   }
   const auto wide = branch.to(state.scalar_type());
   return scale.defined() ? state + wide * scale : state + wide;  // [..., D]
+}
+
+at::Tensor add_biases(const at::Tensor& x, at::TensorList biases) {
+  expect_biases_of(x, biases);
+  if (takes_fused(x) && std::all_of(biases.begin(), biases.end(), is_fp32_on_cpu)) {
+    return cpu::add_biases(x, biases);
+  }
+  const auto wide = x.to(accumulation_type(x.scalar_type()));
+  return (wide + at::cat(biases)).to(x.scalar_type());
 }
 
 }  // namespace loopbank::ops

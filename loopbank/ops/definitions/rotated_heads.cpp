@@ -28,18 +28,22 @@ void check_joined_rows(const at::Tensor& qkv, const AttentionHeads& heads,
   const auto width = qkv.size(1) / parts;
   expect_shape("rotated_heads", "cosines", angles.cosines, {qkv.size(0), width / 2});
   expect_shape("rotated_heads", "sines", angles.sines, {qkv.size(0), width / 2});
-  expect_shape("rotated_heads", "query_weight", norm.query_weight, {width});
-  expect_shape("rotated_heads", "key_weight", norm.key_weight, {width});
+  if (norm.place != NormPlace::kNone) {
+    expect_shape("rotated_heads", "query_weight", norm.query_weight, {width});
+    expect_shape("rotated_heads", "key_weight", norm.key_weight, {width});
+  }
 }
 
 /// Whether the fused version, which has no backward pass, may run.
 bool takes_fused_rows(const at::Tensor& qkv, const RotaryTable& angles, const HeadNorm& norm) {
+  const bool has_norm = norm.place != NormPlace::kNone;
   const bool wants_gradient =
       at::GradMode::is_enabled() &&
-      (qkv.requires_grad() || norm.query_weight.requires_grad() || norm.key_weight.requires_grad());
+      (qkv.requires_grad() ||
+       (has_norm && (norm.query_weight.requires_grad() || norm.key_weight.requires_grad())));
   return takes_fused(qkv) && !wants_gradient && is_fp32_on_cpu(angles.cosines) &&
-         is_fp32_on_cpu(angles.sines) && is_fp32_on_cpu(norm.query_weight) &&
-         is_fp32_on_cpu(norm.key_weight);
+         is_fp32_on_cpu(angles.sines) &&
+         (!has_norm || (is_fp32_on_cpu(norm.query_weight) && is_fp32_on_cpu(norm.key_weight)));
 }
 
 }  // namespace
@@ -55,13 +59,13 @@ RotatedHeads rotated_heads(const at::Tensor& qkv, const AttentionHeads& heads,
       return cuda::rotated_heads(qkv, heads, angles, norm);
     }
   }
-  const auto width = norm.query_weight.size(0);
+  const auto width = qkv.size(1) / (heads.query + 2 * heads.key);
   const auto part = [&](int64_t first, int64_t count) {
     return qkv.narrow(1, first * width, count * width)
         .reshape({qkv.size(0), count, width});  // [R, count, d]
   };
   const auto rotated = [&](const at::Tensor& x, const at::Tensor& weight) {
-    return rotary_norm(x.transpose(0, 1), angles, weight, norm.eps)
+    return rotate_and_norm(x.transpose(0, 1), angles, norm.place, weight, norm.eps)
         .transpose(0, 1)
         .contiguous();  // [R, count, d]
   };

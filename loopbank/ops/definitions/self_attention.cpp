@@ -32,8 +32,10 @@ void check_qkv_shapes(std::string_view op, const at::Tensor& qkv, const Attentio
   const auto width = qkv.size(2) / parts;
   expect_shape(op, "cosines", angles.cosines, {qkv.size(1), width / 2});
   expect_shape(op, "sines", angles.sines, {qkv.size(1), width / 2});
-  expect_shape(op, "query_weight", norm.query_weight, {width});
-  expect_shape(op, "key_weight", norm.key_weight, {width});
+  if (norm.place != NormPlace::kNone) {
+    expect_shape(op, "query_weight", norm.query_weight, {width});
+    expect_shape(op, "key_weight", norm.key_weight, {width});
+  }
 }
 
 /// The heads [first, first + count) of a row. [B, T, (H + 2 H_kv) d] -> [B, count, T, d]
@@ -56,8 +58,11 @@ Heads split(const at::Tensor& qkv, const AttentionHeads& heads, const RotaryTabl
   const auto part = [&](int64_t first, int64_t count) {
     return heads_of(qkv, first, count, width);  // [B, count, T, d]
   };
-  return {.queries = rotary_norm(part(0, heads.query), angles, norm.query_weight, norm.eps),
-          .keys = rotary_norm(part(heads.query, heads.key), angles, norm.key_weight, norm.eps),
+  const auto rotated = [&](const at::Tensor& x, const at::Tensor& weight) {
+    return rotate_and_norm(x, angles, norm.place, weight, norm.eps);
+  };
+  return {.queries = rotated(part(0, heads.query), norm.query_weight),
+          .keys = rotated(part(heads.query, heads.key), norm.key_weight),
           .values = part(heads.query + heads.key, heads.key)};
 }
 
@@ -77,7 +82,8 @@ at::Tensor merge(const at::Tensor& mixed) {
 
 bool fused_takes(const at::Tensor& qkv, const RotaryTable& angles, const HeadNorm& norm) {
   return takes_fused(qkv) && is_fp32_on_cpu(angles.cosines) && is_fp32_on_cpu(angles.sines) &&
-         is_fp32_on_cpu(norm.query_weight) && is_fp32_on_cpu(norm.key_weight);
+         (norm.place == NormPlace::kNone ||
+          (is_fp32_on_cpu(norm.query_weight) && is_fp32_on_cpu(norm.key_weight)));
 }
 
 }  // namespace

@@ -165,6 +165,23 @@ float ScaledResidualBackwardValues(const ResidualBackward& residual, size_t firs
   return product;
 }
 
+void AddBiasValues(ConstValues x, const float* bias, size_t width, Values y) {
+  with_type(y, [&](auto* to) HWY_ATTR {
+    const auto* const from = static_cast<const std::remove_pointer_t<decltype(to)>*>(x.data);
+    for_each_vector(width, [=](size_t i, size_t count) HWY_ATTR {
+      store(hn::Add(load(from + i, count), load(bias + i, count)), to + i, count);
+    });
+  });
+}
+
+void AddToSums(ConstValues dy, size_t width, float* sums) {
+  with_type(dy, [&](const auto* from) HWY_ATTR {
+    for_each_vector(width, [=](size_t i, size_t count) HWY_ATTR {
+      store(hn::Add(load(sums + i, count), load(from + i, count)), sums + i, count);
+    });
+  });
+}
+
 }  // namespace loopbank::ops::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -175,6 +192,8 @@ HWY_EXPORT(SwigluRows);
 HWY_EXPORT(SwigluBackwardRows);
 HWY_EXPORT(ScaledResidualValues);
 HWY_EXPORT(ScaledResidualBackwardValues);
+HWY_EXPORT(AddBiasValues);
+HWY_EXPORT(AddToSums);
 
 void swiglu_rows(const SwigluForward& swiglu, size_t first, size_t last) {
   HWY_DYNAMIC_DISPATCH(SwigluRows)(swiglu, first, last);
@@ -190,6 +209,14 @@ void scaled_residual_values(const ResidualForward& residual, size_t first, size_
 
 float scaled_residual_backward_values(const ResidualBackward& residual, size_t first, size_t last) {
   return HWY_DYNAMIC_DISPATCH(ScaledResidualBackwardValues)(residual, first, last);
+}
+
+void add_bias_values(ConstValues x, const float* bias, size_t width, Values y) {
+  HWY_DYNAMIC_DISPATCH(AddBiasValues)(x, bias, width, y);
+}
+
+void add_to_sums(ConstValues dy, size_t width, float* sums) {
+  HWY_DYNAMIC_DISPATCH(AddToSums)(dy, width, sums);
 }
 
 }  // namespace loopbank::ops

@@ -1,5 +1,5 @@
 #pragma once
-/// swiglu and scaled_residual in vector code.
+/// swiglu, scaled_residual and add_biases in vector code.
 
 #include <cstddef>
 
@@ -63,5 +63,11 @@ struct ResidualBackward {
 /// Values `first` to `last`.
 /// @return their part of the gradient of scale, 0 without a branch
 float scaled_residual_backward_values(const ResidualBackward& residual, size_t first, size_t last);
+
+/// y = x + bias, `width` values of one dtype.
+void add_bias_values(ConstValues x, const float* bias, size_t width, Values y);
+
+/// sums += dy, `width` values.
+void add_to_sums(ConstValues dy, size_t width, float* sums);
 
 }  // namespace loopbank::ops

@@ -56,9 +56,21 @@ HWY_INLINE void for_each_chunk(const RotaryRows& rows, const Visit& visit) {
   }
 }
 
-/// Rotates the rows of a chunk into `rows.rotated` and sums their squares; with gradients also the
-/// products.
-template <bool kWithProducts, typename T>
+/// What is normed: the rotated pair, or the pair itself where the norm comes first.
+template <NormPlace kPlace>
+HWY_INLINE Vectors normed_pair(Vectors x, FloatVector cosine, FloatVector sine) {
+  return kPlace == NormPlace::kAfter ? rotate(x, cosine, sine) : x;
+}
+
+/// The gradient of what is normed times the weight, from that of the result.
+template <NormPlace kPlace>
+HWY_INLINE Vectors gradient_pair(Vectors dy, FloatVector cosine, FloatVector sine) {
+  return kPlace == NormPlace::kAfter ? dy : rotate(dy, cosine, hn::Neg(sine));
+}
+
+/// Puts what is normed of the rows of a chunk into `rows.rotated` and sums its squares; with
+/// gradients also the products.
+template <NormPlace kPlace, bool kWithProducts, typename T>
 HWY_INLINE void rotate_chunk(const RotaryRows& rows, const T* x, const float* gradients,
                              Chunk& chunk) {
   const size_t half = rows.width / 2;
@@ -76,12 +88,14 @@ HWY_INLINE void rotate_chunk(const RotaryRows& rows, const T* x, const float* gr
     Vectors squares = {set(0.0F), set(0.0F)};
     Vectors products = squares;
     for_each_vector(half, [&](size_t i, size_t count) HWY_ATTR {
-      const auto u =
-          rotate(load_pair(from, half, i, count), load(cosines + i, count), load(sines + i, count));
+      const auto cosine = load(cosines + i, count);
+      const auto sine = load(sines + i, count);
+      const auto u = normed_pair<kPlace>(load_pair(from, half, i, count), cosine, sine);
       store_pair(u, rotated, half, i, count);
       squares = {hn::MulAdd(u.a, u.a, squares.a), hn::MulAdd(u.b, u.b, squares.b)};
       if constexpr (kWithProducts) {
-        const auto gradient = load_pair(gradients + row * rows.width, half, i, count);
+        const auto gradient = gradient_pair<kPlace>(
+            load_pair(gradients + row * rows.width, half, i, count), cosine, sine);
         const auto weight = load_pair(rows.weight, half, i, count);
         products = {hn::MulAdd(hn::Mul(gradient.a, weight.a), u.a, products.a),
                     hn::MulAdd(hn::Mul(gradient.b, weight.b), u.b, products.b)};
@@ -109,9 +123,9 @@ HWY_INLINE void for_each_row_vector(const Visit& visit) {
   }
 }
 
-template <typename T>
+template <NormPlace kPlace, typename T>
 HWY_INLINE void norm_chunk(const RotaryRows& rows, const T* x, Chunk& chunk, T* y) {
-  rotate_chunk</*kWithProducts=*/false>(rows, x, nullptr, chunk);
+  rotate_chunk<kPlace, /*kWithProducts=*/false>(rows, x, nullptr, chunk);
   HWY_ALIGN float inverses[kRotaryChunk];
   for_each_row_vector([&](size_t r) HWY_ATTR { store(inverses_of(rows, chunk, r), inverses + r); });
   const size_t half = rows.width / 2;
@@ -120,18 +134,24 @@ HWY_INLINE void norm_chunk(const RotaryRows& rows, const T* x, Chunk& chunk, T* 
     for (size_t r = 0; r < chunk.count; ++r) {
       const auto u = load_pair(rows.rotated + r * rows.width, half, i, count);
       const auto scale = set(inverses[r]);
-      store_pair({hn::Mul(hn::Mul(u.a, scale), weight.a), hn::Mul(hn::Mul(u.b, scale), weight.b)},
-                 y + (chunk.first + r) * rows.width, half, i, count);
+      Vectors v = {hn::Mul(hn::Mul(u.a, scale), weight.a), hn::Mul(hn::Mul(u.b, scale), weight.b)};
+      const size_t row = chunk.first + r;
+      if constexpr (kPlace == NormPlace::kBefore) {
+        const size_t angles = (rows.same_angles ? 0 : row * half) + i;
+        v = rotate(v, load(rows.cosines + angles, count), load(rows.sines + angles, count));
+      }
+      store_pair(v, y + row * rows.width, half, i, count);
     }
   });
 }
 
-/// With u the rotated row, dy the scaled gradient, w the weight and n = 1 / sqrt(mean square):
-/// du = n dy w - n^3 mean(dy w u) u, dweight += n dy u, and dx = du rotated back.
-template <typename T>
+/// With u what is normed, dy the scaled gradient of its norm, w the weight and
+/// n = 1 / sqrt(mean square): du = n dy w - n^3 mean(dy w u) u, dweight += n dy u. Where the norm
+/// comes last dx = du rotated back, else dy was.
+template <NormPlace kPlace, typename T>
 HWY_INLINE void norm_backward_chunk(const RotaryRows& rows, const RotaryGradient& gradient,
                                     const T* x, Chunk& chunk, T* dx) {
-  rotate_chunk</*kWithProducts=*/true>(rows, x, gradient.dy, chunk);
+  rotate_chunk<kPlace, /*kWithProducts=*/true>(rows, x, gradient.dy, chunk);
   HWY_ALIGN float scales[kRotaryChunk];  // n, and the factor of the gradient
   HWY_ALIGN float alongs[kRotaryChunk];  // n^3 mean(dy w u)
   for_each_row_vector([&](size_t r) HWY_ATTR {
@@ -148,34 +168,83 @@ HWY_INLINE void norm_backward_chunk(const RotaryRows& rows, const RotaryGradient
     for (size_t r = 0; r < chunk.count; ++r) {
       const size_t row = chunk.first + r;
       const auto u = load_pair(rows.rotated + r * rows.width, half, i, count);
-      const auto dy = load_pair(gradient.dy + row * rows.width, half, i, count);
+      const size_t angles = (rows.same_angles ? 0 : row * half) + i;
+      const auto cosine = load(rows.cosines + angles, count);
+      const auto sine = load(rows.sines + angles, count);
+      const auto dy = gradient_pair<kPlace>(
+          load_pair(gradient.dy + row * rows.width, half, i, count), cosine, sine);
       const auto scale = set(scales[r]);
       const auto along = set(alongs[r]);
       const Vectors scaled = {hn::Mul(dy.a, scale), hn::Mul(dy.b, scale)};
       sum = {hn::MulAdd(scaled.a, u.a, sum.a), hn::MulAdd(scaled.b, u.b, sum.b)};
-      const Vectors du = {hn::NegMulAdd(u.a, along, hn::Mul(scaled.a, weight.a)),
-                          hn::NegMulAdd(u.b, along, hn::Mul(scaled.b, weight.b))};
-      const size_t angles = (rows.same_angles ? 0 : row * half) + i;
-      const auto cosine = load(rows.cosines + angles, count);
-      const auto sine = load(rows.sines + angles, count);
-      store_pair(rotate(du, cosine, hn::Neg(sine)), dx + row * rows.stride, half, i, count);
+      Vectors du = {hn::NegMulAdd(u.a, along, hn::Mul(scaled.a, weight.a)),
+                    hn::NegMulAdd(u.b, along, hn::Mul(scaled.b, weight.b))};
+      if constexpr (kPlace == NormPlace::kAfter) {
+        du = rotate(du, cosine, hn::Neg(sine));
+      }
+      store_pair(du, dx + row * rows.stride, half, i, count);
     }
     store_pair(sum, gradient.dweight, half, i, count);
   });
 }
 
+/// Rotation alone: scale * R x of rows `x_stride` apart, or its transpose `back`, to rows `y_stride`
+/// apart.
+template <typename X, typename Y>
+HWY_INLINE void turn_rows(const RotaryRows& rows, const X* x, size_t x_stride, float scale,
+                          bool back, Y* y, size_t y_stride) {
+  const size_t half = rows.width / 2;
+  const auto factor = set(scale);
+  const auto of_sine = set(back ? -scale : scale);
+  for (size_t row = 0; row < rows.rows; ++row) {
+    const size_t angles = rows.same_angles ? 0 : row * half;
+    for_each_vector(half, [&](size_t i, size_t count) HWY_ATTR {
+      const auto cosine = hn::Mul(load(rows.cosines + angles + i, count), factor);
+      const auto sine = hn::Mul(load(rows.sines + angles + i, count), of_sine);
+      store_pair(rotate(load_pair(x + row * x_stride, half, i, count), cosine, sine),
+                 y + row * y_stride, half, i, count);
+    });
+  }
+}
+
+template <NormPlace kPlace, typename T>
+HWY_INLINE void norm_rows(const RotaryRows& rows, const T* x, T* y) {
+  for_each_chunk(rows, [&](Chunk& chunk) HWY_ATTR { norm_chunk<kPlace>(rows, x, chunk, y); });
+}
+
+template <NormPlace kPlace, typename T>
+HWY_INLINE void norm_backward_rows(const RotaryRows& rows, const RotaryGradient& gradient,
+                                   const T* x, T* dx) {
+  for_each_chunk(rows, [&](Chunk& chunk)
+                           HWY_ATTR { norm_backward_chunk<kPlace>(rows, gradient, x, chunk, dx); });
+}
+
 void RotaryNormRows(const RotaryRows& rows, Values y) {
   with_type(y, [&](auto* to) HWY_ATTR {
     const auto* const x = static_cast<const std::remove_pointer_t<decltype(to)>*>(rows.x.data);
-    for_each_chunk(rows, [&](Chunk& chunk) HWY_ATTR { norm_chunk(rows, x, chunk, to); });
+    switch (rows.place) {
+      case NormPlace::kNone:
+        return turn_rows(rows, x, rows.stride, 1.0F, /*back=*/false, to, rows.width);
+      case NormPlace::kBefore:
+        return norm_rows<NormPlace::kBefore>(rows, x, to);
+      case NormPlace::kAfter:
+        return norm_rows<NormPlace::kAfter>(rows, x, to);
+    }
   });
 }
 
 void RotaryNormBackwardRows(const RotaryRows& rows, const RotaryGradient& gradient) {
   with_type(gradient.dx, [&](auto* dx) HWY_ATTR {
     const auto* const x = static_cast<const std::remove_pointer_t<decltype(dx)>*>(rows.x.data);
-    for_each_chunk(
-        rows, [&](Chunk& chunk) HWY_ATTR { norm_backward_chunk(rows, gradient, x, chunk, dx); });
+    switch (rows.place) {
+      case NormPlace::kNone:
+        return turn_rows(rows, gradient.dy, rows.width, gradient.scale, /*back=*/true, dx,
+                         rows.stride);
+      case NormPlace::kBefore:
+        return norm_backward_rows<NormPlace::kBefore>(rows, gradient, x, dx);
+      case NormPlace::kAfter:
+        return norm_backward_rows<NormPlace::kAfter>(rows, gradient, x, dx);
+    }
   });
 }
 

@@ -70,7 +70,8 @@ class PromptWriter {
 
  private:
   void flush() {
-    const auto ids = tokenizer_.encode(std::exchange(plain_, ""));
+    const auto text = std::exchange(plain_, "");
+    const auto ids = ids_.empty() ? tokenizer_.encode(text) : tokenizer_.encode_behind(text);
     ids_.insert(ids_.end(), ids.begin(), ids.end());
   }
 

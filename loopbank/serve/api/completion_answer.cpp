@@ -103,8 +103,14 @@ CompletionAnswer::PromptText CompletionAnswer::text_of_prompt(size_t prompt,
                                                               const Generation& generation) const {
   PromptText result;
   TextStream text;
-  for (const auto token : *generation.prompt) {
-    result.text += text.push(served_.tokenizer.token_bytes(token));
+  // What the tokenizer put before the text of a prompt is no part of it.
+  const bool is_text = std::holds_alternative<std::string>(body_.prompts[prompt]);
+  const size_t begin = is_text ? served_.tokenizer.text_prefix().size() : 0;
+  const std::span<const TokenId> tokens = *generation.prompt;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    result.text += text.push(i < begin ? std::string_view()
+                                       : served_.tokenizer.token_bytes_behind(
+                                             tokens.first(i > begin ? i : 0), tokens[i]));
   }
   result.text += text.finish();
   result.offsets = text.offsets();
@@ -198,7 +204,9 @@ OrderedJson CompletionAnswer::next_choice(size_t index, const Generation& so_far
     return choice(index, piece, {});
   }
   for (size_t i = told.places.offsets().size(); i < so_far.tokens.size(); ++i) {
-    (void)told.places.push(served_.tokenizer.token_bytes(so_far.tokens[i]));
+    (void)told.places.push(
+        i == 0 ? served_.tokenizer.token_bytes_behind(*so_far.prompt, so_far.tokens[i])
+               : served_.tokenizer.token_bytes(so_far.tokens[i]));
   }
   if (is_end) {
     (void)told.places.finish();

@@ -92,7 +92,7 @@ std::vector<Request> requests_of(const CompletionBody& body, const ServedModel& 
       expect_encodable(*text, body, served, where);
     }
     const auto ids =
-        text != nullptr ? served.tokenizer.encode(*text) : std::get<1>(body.prompts[i]);
+        text != nullptr ? served.tokenizer.encode_prompt(*text) : std::get<1>(body.prompts[i]);
     const auto size = static_cast<int64_t>(ids.size());
     if (size > most) {
       refuse_length(body, where, most, fmt::format("{}", size));

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "loopbank/infer/utf8_stream.h"
 #include "loopbank/serve/api/answer_json.h"
@@ -55,6 +56,10 @@ void expect_fields(const JsonBody& json, const std::string& field, const ServedM
   }
 }
 
+OrderedJson text_or_null(const Tokenizer& tokenizer, std::optional<TokenId> id) {
+  return id ? OrderedJson(tokenizer.token_bytes(*id)) : OrderedJson();
+}
+
 }  // namespace
 
 std::string list_models(const ServedModel& served) {
@@ -68,7 +73,7 @@ std::string describe_model(const std::string& id, const ServedModel& served) {
 
 std::string tokenize(std::string_view body, const ServedModel& served) {
   const JsonBody json(body, "tokenize");
-  bool add_special_tokens = false;  // there are none to add, whatever is asked for
+  bool add_special_tokens = true;  // as vLLM
   expect_fields(json, "prompt", served, {Field("add_special_tokens", &add_special_tokens, "")},
                 {{"messages", {}}, {"return_token_strs", {false}}});
   const auto& prompt = json.at("prompt", "a text");
@@ -76,7 +81,9 @@ std::string tokenize(std::string_view body, const ServedModel& served) {
     json.refuse("prompt", "a text", show_json(prompt));
   }
   const auto& text = prompt.get_ref<const std::string&>();
-  const auto ids = served.tokenizer.encode(text, /*parse_special=*/true);
+  const auto& tokenizer = served.tokenizer;
+  const auto ids = add_special_tokens ? tokenizer.encode_framed(text, /*parse_special=*/true)
+                                      : tokenizer.encode(text, /*parse_special=*/true);
   // Without a tree of JSON: megabytes of text are as many ids.
   return fmt::format("{{\"tokens\":[{}],\"count\":{},\"max_model_len\":{}}}", fmt::join(ids, ","),
                      ids.size(), served.model.config().max_position_embeddings);
@@ -98,14 +105,16 @@ std::string detokenize(std::string_view body, const ServedModel& served) {
 
 std::string tokenizer_info(const ServedModel& served) {
   const auto& tokenizer = served.tokenizer;
+  const auto special = tokenizer.special_ids();
+  const auto& prefix = tokenizer.text_prefix();
   return write_line(
       {{"tokenizer_class", "PreTrainedTokenizerFast"},
        {"vocab_size", tokenizer.vocab_size()},
        {"model_max_length", served.model.config().max_position_embeddings},
-       {"bos_token", nullptr},
+       {"bos_token", text_or_null(tokenizer, special.bos)},
        {"eos_token", tokenizer.token_bytes(tokenizer.end_of_text())},
-       {"pad_token", nullptr},
-       {"add_bos_token", false},
+       {"pad_token", text_or_null(tokenizer, special.pad)},
+       {"add_bos_token", special.bos && !prefix.empty() && prefix.front() == *special.bos},
        {"chat_template", served.chat ? OrderedJson(served.chat->as_jinja()) : OrderedJson()}});
 }
 
