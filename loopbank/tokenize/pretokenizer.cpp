@@ -149,6 +149,10 @@ bool PreTokenizer::keeps_text() const {
   });
 }
 
+bool PreTokenizer::asks_for_start() const {
+  return std::any_of(cuts_.begin(), cuts_.end(), [](const Cut& cut) { return cut.only_first; });
+}
+
 bool PreTokenizer::asks_for_first_piece() const {
   return std::any_of(cuts_.begin(), cuts_.end(),
                      [&](const Cut& cut) { return cut.only_first && &cut != &cuts_.front(); });

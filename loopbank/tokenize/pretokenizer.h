@@ -80,6 +80,8 @@ class PreTokenizer {
   [[nodiscard]] bool is_byte_level() const { return is_byte_level_; }
   /// Whether the words, one after the other, are the text again.
   [[nodiscard]] bool keeps_text() const;
+  /// Whether words depend on whether a text is the beginning of the whole: Metaspace "first".
+  [[nodiscard]] bool asks_for_start() const;
   /// Whether words depend on which piece starts at the text's first byte: Metaspace "first" behind
   /// a step that cuts. `tokenizers` then asks for the place in the text before its normalizer.
   [[nodiscard]] bool asks_for_first_piece() const;

@@ -127,6 +127,8 @@ TEST(PreTokenizer, MetaspaceWritesSpacesAsSigns) {
                                                                      "a"}));
   EXPECT_EQ(words_of(" 1a", {plain(Kind::kWhitespaceSplit), first}), (Words{"1a"}));
   EXPECT_EQ(words_of("a_b", {{.kind = Kind::kMetaspace, .sign = "_"}}), (Words{"_a", "_b"}));
+  EXPECT_TRUE(pre_tokenizer_of({first}).asks_for_start());
+  EXPECT_FALSE(pre_tokenizer_of({plain(Kind::kMetaspace)}).asks_for_start());
   EXPECT_FALSE(pre_tokenizer_of({first}).asks_for_first_piece());
   EXPECT_TRUE(pre_tokenizer_of({{.kind = Kind::kDigits}, first}).asks_for_first_piece());
 }
