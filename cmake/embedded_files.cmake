@@ -1,5 +1,6 @@
 # Files that travel inside the program, which then runs from any folder: what every system of a study
-# shares, a study's page with the library that draws its figures, and the server's page.
+# shares, a study's page with the library that draws its figures, the server's page, and the model in
+# PyTorch that an export holds.
 
 # Reads a file into the variable that a .cpp.in names and configures again when the file changes.
 function(loopbank_embed variable file)
@@ -13,7 +14,7 @@ endfunction()
 foreach(scale demo small paper)
   loopbank_embed(loopbank_${scale}_preset ${PROJECT_SOURCE_DIR}/configs/${scale}/base.toml)
 endforeach()
-foreach(study demo small small-text paper)
+foreach(study demo small small-text paper retrofit)
   loopbank_embed(loopbank_${study}_study ${PROJECT_SOURCE_DIR}/configs/study/${study}.toml)
 endforeach()
 
@@ -44,3 +45,10 @@ endforeach()
 set(generated ${PROJECT_BINARY_DIR}/generated/serve_page_files.cpp)
 configure_file(${PROJECT_SOURCE_DIR}/loopbank/serve/page_files.cpp.in ${generated} @ONLY)
 target_sources(loopbank_serve PRIVATE ${generated})
+
+foreach(file block configuration_loopbank layers model model_config modeling_loopbank)
+  loopbank_embed(loopbank_twin_${file}.py ${PROJECT_SOURCE_DIR}/reference/twin/${file}.py)
+endforeach()
+set(generated ${PROJECT_BINARY_DIR}/generated/twin_files.cpp)
+configure_file(${PROJECT_SOURCE_DIR}/loopbank/interop/twin_files.cpp.in ${generated} @ONLY)
+target_sources(loopbank_interop PRIVATE ${generated})

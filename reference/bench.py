@@ -19,7 +19,8 @@ import time
 
 import torch
 
-from model import Config, LanguageModel, compute
+from twin.model import LanguageModel, compute
+from twin.model_config import Config
 from train import make_optimizer, train_step
 
 LEARNING_RATE = 3e-4

@@ -18,7 +18,8 @@ import json
 import torch
 
 import tensors
-from model import IGNORE_TARGET, Config, LanguageModel, compute
+from twin.model import IGNORE_TARGET, LanguageModel, compute
+from twin.model_config import Config
 from train import train
 
 STEPS = 10

@@ -1,4 +1,5 @@
-"""Writes tests/golden: a tiny version of each of the paper's ten systems with all that the twin computes.
+"""Writes tests/golden: a tiny version of each of the paper's ten systems, and a tinier one of each option
+that imported models need, with all that the twin computes.
 
     /usr/bin/python3 reference/make_golden.py
 """
@@ -46,13 +47,49 @@ SYSTEMS = {
     "isoflop-m": {"num_hidden_layers": DEEP, "intermediate_size": WIDE},
 }
 
+# What imported models have in their block, one at a time. A norm behind the rotation does not see how
+# long YaRN makes cosines and sines: there is none beside it.
+TINIER = {**TINY, "vocab_size": 23, "intermediate_size": 12, "num_hidden_layers": 1, "max_loops": 2}
+OPTIONS = {
+    "no-norm": {"qk_norm": "none"},
+    "norm-before": {"qk_norm": "before"},
+    "biases": {"attention_bias": True, "attention_output_bias": True, "num_key_value_heads": 1},
+    "wide-heads": {"head_dim": 12, "qk_norm": "before"},
+    "rope-linear": {"rope_scaling": {"rope_type": "linear", "factor": 4.0}},
+    "rope-llama3": {
+        "rope_theta": 100.0,
+        "rope_scaling": {
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+        },
+    },
+    "rope-yarn": {
+        "qk_norm": "none",
+        "rope_theta": 100.0,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 32,
+            "beta_fast": 4.0,
+            "beta_slow": 0.25,
+        },
+    },
+    "tied": {"tie_word_embeddings": True, "qk_norm": "none", "max_loops": 0},
+    "linear-scales": {"loop_scale_kind": "linear", "loop_scale_init": 0.0, "first_loop_scale_init": 1.0},
+}
+
 
 def main() -> None:
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden")
     os.makedirs(folder, exist_ok=True)
-    for seed, (name, changes) in enumerate(SYSTEMS.items(), start=100):
+    systems = {name: {**TINY, **changes} for name, changes in SYSTEMS.items()}
+    options = {name: {**TINIER, **changes} for name, changes in OPTIONS.items()}
+    for seed, (name, config) in enumerate({**systems, **options}.items(), start=100):
         path = os.path.join(folder, f"{name}.safetensors")
-        write_case(path, {**TINY, **changes}, seed)
+        write_case(path, config, seed)
         print(f"{os.path.normpath(path)}  {os.path.getsize(path) // 1024} KiB")
 
 

@@ -5,7 +5,7 @@ from typing import List
 import torch
 from torch import Tensor
 
-from model import LanguageModel, compute
+from twin.model import LanguageModel, compute
 
 BETAS = (0.9, 0.95)
 EPS = 1e-8

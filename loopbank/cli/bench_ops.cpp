@@ -38,7 +38,8 @@ ops::OpSizes sizes_of(const RunConfig& config) {
           .F = model.intermediate_size,
           .V = model.vocab_size,
           .M = slots > 0 ? slots : kSlotsWithoutMemory,
-          .N = model.loops(0) > 0 ? model.loops(0) : kLoopsOfDense};
+          .N = model.loops(0) > 0 ? model.loops(0) : kLoopsOfDense,
+          .d = model.head_size()};
 }
 
 struct Seconds {

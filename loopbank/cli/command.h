@@ -17,6 +17,7 @@ void add_plan(CLI::App& app);
 void add_match(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_import(CLI::App& app);
+void add_export(CLI::App& app);
 void add_data(CLI::App& app);
 void add_study(CLI::App& app);
 void add_bench(CLI::App& app);

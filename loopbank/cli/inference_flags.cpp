@@ -50,7 +50,7 @@ void add_max_loops_flag(CLI::App& command, FieldTarget budget) {
 
 int64_t trained_length(const std::string& directory, const ModelConfig& config) {
   const auto run = std::filesystem::path(directory) / "run.toml";
-  return std::filesystem::exists(run) ? std::min(load_run_config(run, {}).training.sequence_length,
+  return std::filesystem::exists(run) ? std::min(load_stored_run(run).training.sequence_length,
                                                  config.max_position_embeddings)
                                       : config.max_position_embeddings;
 }

@@ -1,8 +1,10 @@
 /// The program: one command a file, errors shown in one line, exit status 0 only where all went well.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -11,8 +13,10 @@
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/runtime.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/setting_names.h"
 #include "loopbank/support/suggest.h"
 #include "loopbank/train/device.h"
+#include "loopbank/train/run_config.h"
 
 namespace loopbank::cli {
 namespace {
@@ -50,18 +54,48 @@ std::vector<std::string> known_words(const CLI::App& command, bool is_flag) {
   std::vector<std::string> known;
   if (!is_flag) {
     for (const auto* below : command.get_subcommands([](const CLI::App*) { return true; })) {
-      known.push_back(below->get_name());
+      if (!below->get_name().empty()) {  // a group of flags has none
+        known.push_back(below->get_name());
+      }
     }
     return known;
   }
   for (const auto* level = &command; level != nullptr; level = level->get_parent()) {
     for (const auto* option : level->get_options()) {
       for (const auto& name : option->get_lnames()) {
-        known.push_back("--" + name);
+        const auto flag = "--" + name;
+        if (std::find(known.begin(), known.end(), flag) == known.end()) {
+          known.push_back(flag);
+        }
       }
     }
   }
   return known;
+}
+
+/// What a command that takes --set says of a flag which is the name of a setting, ours or another
+/// program's.
+std::string setting_instead(const CLI::App& command, const std::string& flag) {
+  if (command.get_option_no_throw("--set") == nullptr || !flag.starts_with("--")) {
+    return "";
+  }
+  RunConfig config;
+  const auto meant = setting_meant(std::string_view(flag).substr(2), config.sections());
+  return meant ? fmt::format(" Did you mean --set {}=VALUE?", *meant) : "";
+}
+
+/// What is missing, in our words where CLI11's say little.
+std::string what_is_missing(const CLI::App& command, const std::string& what) {
+  const auto commands = known_words(command, /*is_flag=*/false);
+  if (!commands.empty() && what.starts_with("A subcommand")) {
+    return fmt::format("expected a command ({}), got none.", fmt::join(commands, ", "));
+  }
+  // `--out: 1 required TEXT missing`
+  const auto flag_end = what.find(": 1 required ");
+  if (flag_end != std::string::npos && what.ends_with(" missing")) {
+    return what.substr(0, flag_end) + ": expected a value, got none.";
+  }
+  return what;
 }
 
 /// One line for what the parser did not accept.
@@ -69,7 +103,7 @@ std::string describe(const CLI::App& app, const CLI::ParseError& error) {
   const auto& command = chosen(app);
   const auto extras = app.remaining(true);
   if (extras.empty()) {
-    const auto what = first_line(error.what());
+    const auto what = what_is_missing(command, first_line(error.what()));
     const bool is_sentence = what.ends_with('.') || what.ends_with('?');
     return fmt::format("{}: {}{} See {} --help.", full_name(command), what, is_sentence ? "" : ".",
                        full_name(command));
@@ -82,8 +116,9 @@ std::string describe(const CLI::App& app, const CLI::ParseError& error) {
     return fmt::format("{}: unexpected argument \"{}\". See {} --help.", full_name(command), word,
                        full_name(command));
   }
+  const auto setting = setting_instead(command, word);
   return fmt::format("{}: unknown {} \"{}\".{}", full_name(command), is_flag ? "flag" : "command",
-                     word, suggestion(word, known));
+                     word, setting.empty() ? suggestion(word, known) : setting);
 }
 
 int run(int argc, char** argv) {
@@ -103,6 +138,7 @@ int run(int argc, char** argv) {
   add_match(app);
   add_quantize(app);
   add_import(app);
+  add_export(app);
   add_data(app);
   add_study(app);
   add_bench(app);

@@ -89,6 +89,14 @@ void run_quantize(const QuantizeFlags& flags) {
   }
 }
 
+CLI::Validator eight_or_four() {
+  return {[](const std::string& bits) {
+            return bits == "8" || bits == "4" ? ""
+                                              : fmt::format("expected 8 or 4, got \"{}\".", bits);
+          },
+          "{8,4}"};
+}
+
 }  // namespace
 
 void add_quantize(CLI::App& app) {
@@ -96,7 +104,7 @@ void add_quantize(CLI::App& app) {
   const auto flags = std::make_shared<QuantizeFlags>();
   add_model_directory(*command, flags->model);
   command->add_option("--bits", flags->bits, "Bits of a weight: 8 or 4")
-      ->check(CLI::IsMember(std::vector<int64_t>{8, 4}))
+      ->check(eight_or_four())
       ->required();
   command->add_option("--out", flags->out, "A new folder for the model")->required();
   auto* text =

@@ -23,12 +23,14 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank::cli {
 namespace {
 
 struct StudyFlags {
   std::string config;
+  std::string init;
   std::string scale = "demo";
   std::string out;
   std::vector<std::string> systems;
@@ -47,8 +49,10 @@ const std::map<std::string, Scale> kScales = {
 
 /// The command line that makes, or goes on with, this study.
 std::string command_of(const StudyFlags& flags) {
-  auto text = flags.config.empty() ? fmt::format("loopbank study --scale {}", flags.scale)
-                                   : fmt::format("loopbank study {}", flags.config);
+  auto text = !flags.config.empty() ? fmt::format("loopbank study {}", flags.config)
+              : flags.init.empty()  ? fmt::format("loopbank study --scale {}", flags.scale)
+                                    : std::string("loopbank study");
+  text += flags.init.empty() ? "" : fmt::format(" --init {}", flags.init);
   if (!flags.seeds.values.empty()) {
     text += fmt::format(" --seeds {}", fmt::join(flags.seeds.values, ","));
   }
@@ -73,14 +77,25 @@ std::string command_of(const StudyFlags& flags) {
   return text + fmt::format(" --out {}", flags.out);
 }
 
+/// A study file, or the one of systems that start from a model, or both.
+StudyConfig own_study(const StudyFlags& flags, std::vector<std::string> overrides) {
+  if (flags.config.empty()) {
+    return retrofit_study_preset(flags.init, overrides);
+  }
+  if (!flags.init.empty()) {
+    overrides.insert(overrides.begin(), init_setting(flags.init));
+  }
+  return load_study_config(flags.config, overrides);
+}
+
 /// The files that the flags name: a file of one's own, or the scale's, with text where given.
 std::vector<StudyConfig> parts_of(const StudyFlags& flags) {
   auto overrides = flags.overrides;
-  if (!flags.config.empty()) {
+  if (!flags.config.empty() || !flags.init.empty()) {
     if (!flags.text.empty()) {
       overrides.push_back("text.folder=" + flags.text);
     }
-    auto config = load_study_config(flags.config, overrides);
+    auto config = own_study(flags, overrides);
     if (!flags.tasks.empty()) {
       config.text.tasks = flags.tasks;
     }
@@ -155,8 +170,9 @@ void run_study_command(const StudyFlags& flags) {
     set_log_level(LogLevel::kWarning);
   }
   const StudyOptions options{
-      .scale =
-          flags.config.empty() ? flags.scale : std::filesystem::path(flags.config).stem().string(),
+      .scale = !flags.config.empty() ? std::filesystem::path(flags.config).stem().string()
+               : flags.init.empty()  ? flags.scale
+                                     : "retrofit",
       .parts = parts_of(flags),
       .out = flags.out,
       .systems = flags.systems,
@@ -203,11 +219,18 @@ void add_study(CLI::App& app) {
   const auto flags = std::make_shared<StudyFlags>();
   command->add_option("CONFIG", flags->config, "A study file of your own instead of a scale")
       ->check(CLI::ExistingFile);
-  add_setting_flag(*command,
-                   Field("scale", &flags->scale,
-                         "how large: demo (minutes), small (hours) or paper (to plan only)")
-                       .choices({"demo", "small", "paper"}))
-      ->capture_default_str();
+  auto* scale =
+      add_setting_flag(*command,
+                       Field("scale", &flags->scale,
+                             "how large: demo (minutes), small (hours) or paper (to plan only)")
+                           .choices({"demo", "small", "paper"}))
+          ->capture_default_str();
+  command
+      ->add_option(
+          "--init", flags->init,
+          "Folder of a dense model that all systems start from, each given other loops and "
+          "memory; without CONFIG: the systems of configs/study/retrofit.toml")
+      ->excludes(scale);
   command->add_option("--out", flags->out,
                       "The study's folder; a stopped study continues, done systems are kept");
   comma_separated(

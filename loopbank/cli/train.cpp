@@ -15,6 +15,7 @@
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/train/device.h"
+#include "loopbank/train/run_init.h"
 #include "loopbank/train/trainer.h"
 
 namespace loopbank::cli {
@@ -23,6 +24,7 @@ namespace {
 struct TrainFlags {
   std::string config;
   std::string out;
+  std::string init;
   std::vector<std::string> overrides;
   bool resume = false;
   bool dry_run = false;
@@ -32,6 +34,7 @@ struct TrainFlags {
 /// The command line that goes on with this run.
 std::string resume_command(const TrainFlags& flags) {
   auto text = fmt::format("loopbank train {} --out {}", flags.config, flags.out);
+  text += flags.init.empty() ? "" : fmt::format(" --init {}", flags.init);
   for (const auto& item : flags.overrides) {
     text += fmt::format(" --set '{}'", item);
   }
@@ -83,6 +86,9 @@ void print_run_plan(const RunConfig& config, const TrainFlags& flags, const RunC
     auto json = to_json(plan);
     json["dry_run"] = true;
     json["first_step"] = check.first_step;
+    if (!config.training.init.empty()) {
+      json["init"] = config.training.init;
+    }
     json["train_tokens"] = check.train_tokens;
     json["train_documents"] = check.train_documents;
     json["validation_tokens"] = check.validation_tokens;
@@ -101,6 +107,9 @@ void print_run_plan(const RunConfig& config, const TrainFlags& flags, const RunC
   }
   const auto& training = config.training;
   fmt::print("{}\n\n{}", flags.config, describe(plan, 0.0));
+  if (!training.init.empty()) {
+    fmt::print("{:<28}{:>12}\n", "starts from", training.init);
+  }
   fmt::print("{:<28}{:>12}\n", "  sequences a step", training.batch);
   fmt::print("{:<28}{:>12}\n", "  of these a pass",
              training.micro_batch > 0 ? training.micro_batch : training.batch);
@@ -165,8 +174,7 @@ void print_result(const TrainResult& result, const RunConfig& config, const Trai
   }
 }
 
-void run_train(const TrainFlags& flags) {
-  const auto config = load_run_config(flags.config, flags.overrides);
+void train_or_check(const RunConfig& config, const TrainFlags& flags) {
   if (flags.dry_run) {
     make_missing_data(config, flags);
     print_run_plan(config, flags, check_run(config, options_of(config, flags, {})));
@@ -192,6 +200,22 @@ void run_train(const TrainFlags& flags) {
   }
 }
 
+/// The run's config: --init is training.init, and other overrides come after it.
+RunConfig config_of(const TrainFlags& flags, SettingPlaces& places) {
+  auto overrides = flags.overrides;
+  if (!flags.init.empty()) {
+    overrides.insert(overrides.begin(), init_setting(flags.init));
+  }
+  return load_run_config(flags.config, overrides, flags.resume ? flags.out : "", &places);
+}
+
+void run_train(const TrainFlags& flags) {
+  SettingPlaces places;
+  auto config = config_of(flags, places);
+  // What fits neither the data nor the machine is found later than what the config tells alone.
+  check_together(places, config.sections(), "", [&] { train_or_check(config, flags); });
+}
+
 }  // namespace
 
 void add_train(CLI::App& app) {
@@ -202,6 +226,10 @@ void add_train(CLI::App& app) {
                    "The run's TOML; data paths in it are relative to the current directory")
       ->required();
   command->add_option("--out", flags->out, "The run's folder")->required();
+  command->add_option(
+      "--init", flags->init,
+      "Folder of a model to start from, with a fresh optimizer; loops and memory in "
+      "[model] that it lacks are added");
   command->add_option("--set", flags->overrides, "section.key=value, may be given several times")
       ->allow_extra_args(false);
   command->add_flag("--resume", flags->resume,

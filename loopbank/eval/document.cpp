@@ -260,10 +260,11 @@ Document read_document(PromptForm form, const nlohmann::json& row, const std::st
     fail(ErrorCode::kData, "{}: expected a JSON object, got {}.", where, row.type_name());
   }
   const bool one_form = form == PromptForm::kProblem || form == PromptForm::kWordProblem;
+  const bool is_recorded = row.contains("query") && row.contains("gold");
   Document document;
-  if (one_form || is_official_row(form, row)) {
+  if (is_official_row(form, row) || (one_form && !is_recorded)) {
     document = official_form(form).read(row, where);
-  } else if (row.contains("query") && row.contains("gold")) {
+  } else if (is_recorded) {
     document = read_recorded_form(row, where);
   } else {
     document = read_common(form, row, where);

@@ -100,15 +100,31 @@ std::string with_budget(const EvalReport& report, const std::string& name, int64
   return has_several_budgets(report) ? fmt::format("{}:max_loops={}", name, max_loops) : name;
 }
 
+/// The document as OLMES keeps it in a request: a recorded request can be made anew from it.
+Json document_json(const Instance& instance) {
+  Json json = {{"id", instance.id}};
+  if (!instance.options.empty()) {
+    json["sentence"] = instance.query;
+    for (size_t i = 0; i < instance.options.size(); ++i) {
+      json[fmt::format("option{}", i + 1)] = instance.options[i];
+    }
+    json["answer"] = std::to_string(instance.label + 1);
+    return json;
+  }
+  json["query"] = instance.query;
+  json["choices"] = Json::array();
+  for (const auto& item : instance.choices) {
+    json["choices"].push_back(item.continuation.substr(item.continuation.starts_with(' ') ? 1 : 0));
+  }
+  json["gold"] = instance.label;
+  return json;
+}
+
 Json request_row(const Task& task, const Instance& instance, size_t doc_id, size_t choice,
                  bool is_twin) {
   const auto& asked = instance.choices[choice];
-  Json texts = Json::array();
-  for (const auto& item : instance.choices) {
-    texts.push_back(item.continuation.substr(item.continuation.starts_with(' ') ? 1 : 0));
-  }
   return {{"request_type", "loglikelihood"},
-          {"doc", {{"id", instance.id}, {"choices", texts}, {"gold", instance.label}}},
+          {"doc", document_json(instance)},
           {"request",
            {{"context", is_twin ? task.bare_context : asked.context},
             {"continuation", asked.continuation}}},

@@ -111,6 +111,16 @@ std::string_view python_strip(std::string_view text) {
   return end == 0 ? std::string_view() : text.substr(begin, end - begin);
 }
 
+std::string_view python_rstrip(std::string_view text) {
+  size_t end = 0;
+  for (size_t at = 0; at < text.size();) {
+    const auto character = character_at(text, at);
+    at += character.num_bytes;
+    end = is_space(character.code) ? end : at;
+  }
+  return text.substr(0, end);
+}
+
 std::string python_join_words(std::string_view text) {
   std::string joined;
   bool gap = false;

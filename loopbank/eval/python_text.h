@@ -10,6 +10,9 @@ namespace loopbank {
 /// `str.strip()` of well-formed UTF-8: without Unicode white space at either end.
 [[nodiscard]] std::string_view python_strip(std::string_view text);
 
+/// `str.rstrip()` of well-formed UTF-8: without Unicode white space at the end.
+[[nodiscard]] std::string_view python_rstrip(std::string_view text);
+
 /// `" ".join(text.split())`: runs of white space become one space, none at either end.
 [[nodiscard]] std::string python_join_words(std::string_view text);
 

@@ -10,6 +10,7 @@
 
 #include "loopbank/eval/olmes_results.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/hash.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -17,6 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
+
+constexpr const char* kAllMetrics = "metrics-all.jsonl";
 
 /// Texts that were given in memory may hold any bytes.
 std::string dump(const Json& json, int indent) {
@@ -78,6 +81,14 @@ Json model_json(const EvalReport& report) {
       {"dtype", report.precision}, {"exit", report.exit},      {"kv", report.kv}};
 }
 
+/// Of the model's settings and the budget: two results of one task hash are equal in what was asked
+/// only if these are, too.
+std::string model_hash(const EvalReport& report, const TaskResult& result) {
+  auto json = model_json(report);
+  json["max_loops"] = result.max_loops;
+  return "xxh3:" + format_hash(hash_of(dump(json, -1)));
+}
+
 /// `task-007-piqa-`, what the names of a result's files begin with.
 std::string file_prefix(size_t number, const std::string& task) {
   auto safe = short_task_name(task);
@@ -93,20 +104,51 @@ std::string predictions_of(const TaskResult& result) {
   return rows;
 }
 
+std::string now_text() {
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(std::time(nullptr)));
+}
+
 /// A result as OLMES's task-NNN-NAME-metrics.json has it.
 Json metrics_file_of(const EvalReport& report, size_t number) {
   const auto& result = report.results[number];
   auto task = olmes_task(report, result);
-  return {
-      {"task_name", short_task_name(result.task)},
-      {"task_hash", result.requests_hash},
-      {"model_config", model_json(report)},
-      {"task_config", task["task_config"]},
-      {"processing_time", result.cost.seconds},
-      {"current_date", fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(std::time(nullptr)))},
-      {"num_instances", result.instances.size()},
-      {"metrics", task["metrics"]},
-      {"task_idx", number}};
+  return {{"task_name", short_task_name(result.task)},
+          {"task_hash", result.requests_hash},
+          {"model_hash", model_hash(report, result)},
+          {"model_config", model_json(report)},
+          {"task_config", task["task_config"]},
+          {"processing_time", result.cost.seconds},
+          {"current_date", now_text()},
+          {"num_instances", result.instances.size()},
+          {"metrics", task["metrics"]},
+          {"task_idx", number}};
+}
+
+/// A suite as OLMES's metrics-all.jsonl has it.
+Json suite_metrics_of(const EvalReport& report, const SuiteResult& suite) {
+  const auto row = olmes_suite(report, suite);
+  return {{"task_name", row["task_config"]["task_name"]},
+          {"task_hash", nullptr},
+          {"model_hash", nullptr},
+          {"model_config", model_json(report)},
+          {"task_config", row["task_config"]},
+          {"processing_time", row["processing_time"]},
+          {"current_date", now_text()},
+          {"num_instances", row["num_instances"]},
+          {"metrics", row["metrics"]},
+          {"task_idx", nullptr}};
+}
+
+/// The rows of metrics-all.jsonl: suites first, then what each task's metrics.json holds.
+std::string all_metrics_of(const EvalReport& report) {
+  std::string rows;
+  for (const auto& suite : report.suites) {
+    rows += dump(suite_metrics_of(report, suite), -1) + "\n";
+  }
+  for (size_t i = 0; i < report.results.size(); ++i) {
+    rows += dump(metrics_file_of(report, i), -1) + "\n";
+  }
+  return rows;
 }
 
 /// metrics.json without the names of files.
@@ -137,7 +179,7 @@ void remove_report(const fs::path& directory) {
     const bool is_of_task = name.starts_with("task-") &&
                             (name.ends_with("-predictions.jsonl") ||
                              name.ends_with("-requests.jsonl") || name.ends_with("-metrics.json"));
-    if (is_of_task || name == "metrics.json") {
+    if (is_of_task || name == "metrics.json" || name == kAllMetrics) {
       fs::remove(entry.path(), ignored);
     }
   }
@@ -210,6 +252,7 @@ void write_results(const EvalReport& report, const fs::path& directory,
     write_file_atomically(directory / (prefix + "metrics.json"),
                           dump(metrics_file_of(report, i), 2) + "\n");
   }
+  write_file_atomically(directory / kAllMetrics, all_metrics_of(report));
   write_file_atomically(directory / "metrics.json", dump(metrics, 2) + "\n");
 }
 

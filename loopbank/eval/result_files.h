@@ -23,6 +23,7 @@ namespace loopbank {
 ///   task-000-arc_easy-predictions.jsonl   a row per instance
 ///   task-000-arc_easy-requests.jsonl      a row per request, of the results whose task is given
 ///   task-000-arc_easy-metrics.json        one result as OLMES writes it
+///   metrics-all.jsonl                      the suites, then the same of every result, a row each
 /// and last `metrics.json`: OLMES's all_primary_scores, tasks and model_config beside
 /// to_json(report) and the names of the files. Files of such names that an earlier
 /// report left are removed.

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "loopbank/eval/python_text.h"
 #include "loopbank/infer/engine.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/stopwatch.h"
@@ -13,15 +14,18 @@
 namespace loopbank {
 namespace {
 
-/// Tokens of a request and where its continuation begins.
+/// Tokens of a request and where those that are scored begin.
 std::pair<std::vector<TokenId>, size_t> encode_pair(const Tokenizer& tokenizer,
                                                     const ScoreRequest& request) {
   const std::string whole_text = std::string(request.context) + std::string(request.continuation);
-  auto context = tokenizer.encode(request.context);
+  // White space that ends the context is scored with the continuation.
+  const auto context_text = python_rstrip(request.context);
+  auto context = tokenizer.encode(context_text);
   auto whole = tokenizer.encode(whole_text);
   if (whole.size() <= context.size() ||
       !std::equal(context.begin(), context.end(), whole.begin())) {
-    const auto continuation = tokenizer.encode(request.continuation);
+    const auto continuation =
+        tokenizer.encode(std::string_view(whole_text).substr(context_text.size()));
     whole = context;
     whole.insert(whole.end(), continuation.begin(), continuation.end());
   }

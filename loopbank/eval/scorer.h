@@ -1,9 +1,12 @@
 #pragma once
 /// Log-probabilities of continuations, batched.
 ///
-/// How a text is split into tokens: context + continuation are encoded together, and the
+/// How a text is split into tokens: white space at the end of a context is moved to the beginning of
+/// its continuation, as lm-evaluation-harness does. Then both are encoded together, and the
 /// continuation is what follows the context's tokens; where those are not a prefix of the whole,
-/// the two are encoded separately. An empty context becomes the end-of-text token.
+/// the two are encoded separately. A context of nothing else becomes the end-of-text token. What
+/// is moved is scored, but counts neither as characters nor as bytes of the continuation. Contexts
+/// of OLMES never end in white space: its requests are scored as they were recorded.
 ///
 /// What fits: a window of T + 1 tokens, T the model's max_position_embeddings. A longer text is cut
 /// from the left, the context first. A continuation of more than T tokens is scored in blocks of T

@@ -153,12 +153,14 @@ std::string query_of(PromptForm form, const Document& document) {
 }
 
 Instance make_instance(PromptForm form, const Document& document, const std::string& prefix) {
-  Instance instance{.id = document.id, .choices = {}, .label = document.label};
+  Instance instance{
+      .id = document.id, .choices = {}, .label = document.label, .query = query_of(form, document)};
   if (form == PromptForm::kFillIn) {
     instance.choices = fill_in(document, prefix);
+    instance.options = document.choices;
     return instance;
   }
-  const auto context = prefix + query_of(form, document);
+  const auto context = prefix + instance.query;
   for (const auto& choice : document.choices) {
     instance.choices.push_back({.context = context, .continuation = fmt::format(" {}", choice)});
   }

@@ -25,6 +25,9 @@ struct Instance {
   std::string id;
   std::vector<Choice> choices;
   int64_t label = 0;  ///< index of the correct choice
+  /// The prompt without its shots; of kFillIn the sentence with its "_".
+  std::string query = {};
+  std::vector<std::string> options = {};  ///< kFillIn: what stands for the "_", in order
 };
 
 struct Task {

@@ -26,9 +26,9 @@ struct RopeScaling {
   int64_t original_max_position_embeddings = 0;  ///< llama3, yarn
   double beta_fast = 32.0;                       ///< yarn
   double beta_slow = 1.0;                        ///< yarn
-  std::optional<double> attention_factor;        ///< yarn; absent: from factor and the two below
-  std::optional<double> mscale;                  ///< yarn
-  std::optional<double> mscale_all_dim;          ///< yarn
+  std::optional<double> attention_factor = {};   ///< yarn; absent: from factor and the two below
+  std::optional<double> mscale = {};             ///< yarn
+  std::optional<double> mscale_all_dim = {};     ///< yarn
   bool truncate = true;                          ///< yarn
 
   /// Whether the angles differ from the default ones.
@@ -114,5 +114,8 @@ void save_config(const ModelConfig& config, const std::filesystem::path& path);
 /// @throws Error kConfig for an unknown key, a value that its field does not take or another
 ///   model_type
 [[nodiscard]] ModelConfig load_config(const std::filesystem::path& path);
+/// The same of an object that was read already.
+/// @param where  names it in errors
+[[nodiscard]] ModelConfig config_from_json(nlohmann::json json, const std::string& where);
 
 }  // namespace loopbank

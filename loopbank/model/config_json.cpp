@@ -33,6 +33,7 @@ const std::vector<std::string> kOfOtherTools = {"model_type",
                                                 "_attn_implementation_autoset",
                                                 "attn_implementation",
                                                 "use_cache",
+                                                "exit_rule",
                                                 "initializer_range",
                                                 "tokenizer_class",
                                                 "bos_token_id",
@@ -114,21 +115,26 @@ void save_config(const ModelConfig& config, const std::filesystem::path& path) {
 }
 
 ModelConfig load_config(const std::filesystem::path& path) {
-  auto json = read_json_file(
-      path, {.code = ErrorCode::kConfig, .expected = "a JSON object with a model's settings"});
+  return config_from_json(
+      read_json_file(
+          path, {.code = ErrorCode::kConfig, .expected = "a JSON object with a model's settings"}),
+      path.string());
+}
+
+ModelConfig config_from_json(nlohmann::json json, const std::string& where) {
   const auto type = json.is_object() ? json.value("model_type", nlohmann::json()) : json;
   if (type != kModelType) {
     fail(ErrorCode::kConfig,
-         "{}: \"model_type\" expects \"{}\", got {}. Other models are not read.", path.string(),
-         kModelType, type.dump());
+         "{}: \"model_type\" expects \"{}\", got {}. Other models are not read.", where, kModelType,
+         type.dump());
   }
   ModelConfig config;
-  take_rope_scaling(json, config, path.string());
-  read_json(json, config.fields(), path.string(), kOfOtherTools);
+  take_rope_scaling(json, config, where);
+  read_json(json, config.fields(), where, kOfOtherTools);
   try {
     config.validate();
   } catch (const Error& error) {
-    throw Error(error.code(), path.string() + ": " + error.what());
+    throw Error(error.code(), where + ": " + error.what());
   }
   return config;
 }

@@ -38,6 +38,14 @@ enum class ParameterKind {
   kMemoryGateBias,
 };
 
+/// Where a parameter's values come from: in a run that starts from an existing model, old and new
+/// ones may learn at different rates.
+enum class Origin {
+  kDrawn,  ///< initial values
+  kTaken,  ///< those of an existing model
+  kAdded,  ///< initial values, beside others that were taken
+};
+
 struct Parameter {
   std::string name;
   at::Tensor value;  ///< fp32, a leaf that requires grad
@@ -46,6 +54,7 @@ struct Parameter {
   /// Of a model that was read from 8 or 4 bit: the codes that `value` was made of.
   std::optional<ops::Quantized> codes = {};
   uint32_t version_of_codes = 0;  ///< of `value`: one that was changed since has no codes
+  Origin origin = Origin::kDrawn;
 
   [[nodiscard]] bool decays() const {
     return kind == ParameterKind::kLinear || kind == ParameterKind::kRouter ||
@@ -66,6 +75,9 @@ class Parameters {
   /// Draws every value anew; each parameter has its own stream named by (seed, name), so adding
   /// one leaves the others as they were.
   void initialize(uint64_t seed);
+
+  /// Says where the values of a parameter of `all()` come from.
+  void set_origin(size_t index, Origin origin) { list_.at(index).origin = origin; }
 
   /// Sets a parameter of `all()` to what codes stand for, and keeps them.
   void set_from_codes(size_t index, ops::Quantized codes);

@@ -164,6 +164,7 @@ class Cases {
         "linear_cross_entropy", {normal({rows, s_.D}, dtype_), weight(s_.V, s_.D), targets},
         [](const auto& in) { return linear_cross_entropy(in[0], in[1], in[2], kIgnore); },
         at::empty({}, at::kFloat), 2.0 * product({rows, s_.D, s_.V}));
+    attention_of_imported();
   }
 
   void branches() {
@@ -191,7 +192,7 @@ class Cases {
   }
 
   void attention() {
-    const int64_t head = s_.D / s_.H;
+    const int64_t head = s_.head_size();
     const auto angles = rotary_table(0, s_.T, head, kRotaryBase, device_);
     const AttentionHeads heads{.query = s_.H, .key = s_.H_kv};
     add(
@@ -201,7 +202,36 @@ class Cases {
           return self_attention(in[0], heads, angles,
                                 {.query_weight = in[1], .key_weight = in[2], .eps = kEps});
         },
-        low(s_.D), 2.0 * product({s_.B, s_.H, s_.T, s_.T + 1, head}));
+        low(s_.H * head), 2.0 * product({s_.B, s_.H, s_.T, s_.T + 1, head}));
+  }
+
+  /// What imported models have in attention.
+  void attention_of_imported() {
+    const int64_t head = s_.head_size();
+    const int64_t columns = (s_.H + 2 * s_.H_kv) * head;
+    const double flops = 2.0 * product({s_.B, s_.H, s_.T, s_.T + 1, head});
+    const auto angles = rotary_table(0, s_.T, head, kRotaryBase, device_);
+    const AttentionHeads heads{.query = s_.H, .key = s_.H_kv};
+    add(
+        "self_attention_norm_before",
+        {low(columns), normal({head}, at::kFloat), normal({head}, at::kFloat)},
+        [angles, heads](const auto& in) {
+          return self_attention(in[0], heads, angles, {in[1], in[2], kEps, NormPlace::kBefore});
+        },
+        low(s_.H * head), flops);
+    add(
+        "self_attention_no_norm", {low(columns)},
+        [angles, heads](const auto& in) {
+          return self_attention(in[0], heads, angles, {{}, {}, 0.0, NormPlace::kNone});
+        },
+        low(s_.H * head), flops);
+    add(
+        "add_biases",
+        {low(columns), normal({s_.H * head}, at::kFloat), normal({2 * s_.H_kv * head}, at::kFloat)},
+        [](const auto& in) {
+          return add_biases(in[0], {in[1], in[2]});
+        },
+        low(columns));
   }
 
   OpSizes s_;

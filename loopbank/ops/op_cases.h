@@ -15,6 +15,9 @@ namespace loopbank::ops {
 /// SPEC's letters; M slots of a memory bank, N loops.
 struct OpSizes {
   int64_t B = 2, T = 512, D = 768, H = 12, H_kv = 12, F = 2048, V = 50304, M = 1024, N = 3;
+  int64_t d = 0;  ///< of a head; 0: D / H
+
+  [[nodiscard]] int64_t head_size() const { return d > 0 ? d : D / H; }
 };
 
 using OpFunction = std::function<at::Tensor(const std::vector<at::Tensor>&)>;

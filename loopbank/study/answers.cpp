@@ -173,13 +173,14 @@ Answer answer_loops(const PartResult& part) {
   }
   const auto tally = compare_family(part, "loops", "isopar", *column);
   if (tally.all == 0) {
-    return {.text = "It takes IsoPar and a looped system without memory, both scored."};
+    return {.text = fmt::format("It takes {} and a looped system without memory, both scored.",
+                                part.init.empty() ? "IsoPar" : part.label_of("isopar"))};
   }
   const Cost flops{&SystemResult::forward_flops, "FLOPs a token"};
   const Cost time{&SystemResult::seconds, "time"};
   return {.tone = tally.tone(),
           .headline = headline_of(tally.tone()),
-          .text = describe_tally(tally, "looped systems", "IsoPar", *column),
+          .text = describe_tally(tally, "looped systems", part.label_of("isopar"), *column),
           .more = joined(
               {dead_loops(*tally.best),
                against(part, "With learned scales on both sides", *tally.best, "loop1", *column),

@@ -48,6 +48,12 @@ std::vector<Column> columns_of(const StudyConfig& config) {
                        .paper_title = {},
                        .guessing = guessing});
   }
+  if (config.is_retrofit()) {  // the paper's systems start anew
+    for (auto& column : columns) {
+      column.paper_key.clear();
+      column.paper_title.clear();
+    }
+  }
   return columns;
 }
 

@@ -83,6 +83,11 @@ Json notices_of(const StudyResult& results) {
   if (!results.finished && !results.parts.empty()) {
     notices.push_back("This study is not finished: the page shows what is done so far.");
   }
+  for (const auto& part : results.parts) {
+    if (!part.init.empty()) {
+      notices.push_back(note_on_init(part));
+    }
+  }
   const auto note = results.chosen_steps ? note_on(*results.chosen_steps) : "";
   if (!note.empty()) {
     notices.push_back(note);
@@ -275,6 +280,8 @@ Json page_data(const StudyResult& results, const std::vector<PartView>& views) {
                {"lead", lead_of(results)},
                {"notices", notices_of(results)},
                {"command", results.command},
+               {"retrofit", std::any_of(results.parts.begin(), results.parts.end(),
+                                        [](const auto& part) { return !part.init.empty(); })},
                {"parts", Json::array()},
                {"tokens", Json::array()}};
   for (const auto& view : views) {

@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
 
 #include "loopbank/study/page_data.h"
 #include "loopbank/support/progress.h"
@@ -17,11 +19,14 @@ using Json = nlohmann::ordered_json;
 /// What the marks of the table compare with.
 struct Baseline {
   const char* name;
-  const char* label;
   const char* letter;
+  const char* of_retrofit;  ///< letter where all systems start from an existing model
 };
-constexpr std::array<Baseline, 2> kBaselines = {
-    {{"isopar", "IsoPar", "P"}, {"isoflop", "IsoFLOP", "F"}}};
+constexpr std::array<Baseline, 2> kBaselines = {{{"isopar", "P", "D"}, {"isoflop", "F", "F"}}};
+
+std::string letter_of(const Baseline& baseline, const PartResult& part) {
+  return part.init.empty() ? baseline.letter : baseline.of_retrofit;
+}
 
 /// The groups of systems in the table, by name and title.
 constexpr std::array<std::array<const char*, 2>, 4> kGroups = {{{"paper", "The paper's systems"},
@@ -104,7 +109,9 @@ Json groups_of(const ShownPart& source) {
       }
     }
     if (!rows.empty()) {
-      groups.push_back({{"title", title}, {"rows", std::move(rows)}});
+      const bool retrofit = !source.part->init.empty() && std::string_view(name) == "paper";
+      groups.push_back(
+          {{"title", retrofit ? "Given to the dense model" : title}, {"rows", std::move(rows)}});
     }
   }
   return groups;
@@ -136,14 +143,26 @@ Json comparisons_of(const PartResult& part) {
           list.push_back({{"name", system.name},
                           {"key", column.key},
                           {"system", system.label},
-                          {"against", baseline.label},
-                          {"letter", baseline.letter},
+                          {"against", part.label_of(baseline.name)},
+                          {"letter", letter_of(baseline, part)},
                           {"column", column.title},
                           {"verdict", name_of(compared->verdict)},
                           {"over_seeds", compared->over_seeds},
                           {"text", interval_text(*compared)}});
         }
       }
+    }
+  }
+  return list;
+}
+
+/// The baselines that the marks compare with, those that are there.
+Json baselines_of(const PartResult& part) {
+  auto list = Json::array();
+  for (const auto& baseline : kBaselines) {
+    if (part.find(baseline.name) != nullptr) {
+      list.push_back(
+          {{"label", part.label_of(baseline.name)}, {"letter", letter_of(baseline, part)}});
     }
   }
   return list;
@@ -170,6 +189,7 @@ Json table_data(const ShownPart& source) {
   return {{"columns", columns_json(*source.part, /*of_paper=*/false)},
           {"paper_columns", columns_json(*source.part, /*of_paper=*/true)},
           {"groups", groups_of(source)},
+          {"baselines", baselines_of(*source.part)},
           {"comparisons", comparisons_of(*source.part)}};
 }
 

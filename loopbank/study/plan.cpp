@@ -9,6 +9,7 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/train/memory_fit.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank {
 namespace {
@@ -34,6 +35,8 @@ std::string describe_parts(std::string_view name, const CostByPart& cost, const 
 RunConfig load_plan_config(const std::filesystem::path& path,
                            const std::vector<std::string>& overrides) {
   RunConfig config;
+  const auto sections = config.sections();
+  SettingPlaces places;
   const bool folder = std::filesystem::is_directory(path);
   if (folder || path.extension() == ".json") {
     if (!overrides.empty()) {
@@ -44,13 +47,16 @@ RunConfig load_plan_config(const std::filesystem::path& path,
     }
     config.model = load_config(folder ? path / "config.json" : path);
   } else {
-    read_toml(path, overrides, config.sections());
+    places = read_with_init(
+        config, [&] { return read_toml(path, overrides, sections); }, path.string());
   }
-  if (describes_a_run(config)) {
-    config.validate();
-  } else {
-    config.model.validate();
-  }
+  check_together(places, sections, path.string(), [&] {
+    if (describes_a_run(config)) {
+      config.validate();
+    } else {
+      config.model.validate();
+    }
+  });
   return config;
 }
 

@@ -15,5 +15,6 @@ extern const std::string_view kDemoStudy;
 extern const std::string_view kSmallStudy;
 extern const std::string_view kSmallTextStudy;
 extern const std::string_view kPaperStudy;
+extern const std::string_view kRetrofitStudy;
 
 }  // namespace loopbank

@@ -121,6 +121,7 @@ struct Claim {
 struct PartResult {
   std::string name;  ///< benchmark | text
   std::string title;
+  std::string init = {};  ///< folder of the model that all systems start from; empty: from none
   std::vector<int64_t> seeds = {};
   std::vector<Column> columns = {};
   std::vector<SystemResult> systems = {};  ///< in the table's order

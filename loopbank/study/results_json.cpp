@@ -231,6 +231,7 @@ Json json_of(const PartResult& part) {
   JsonWriter by;
   by("name", part.name);
   by("title", part.title);
+  by.unless_empty("init", part.init);
   by("seeds", part.seeds);
   by.json["data"] = part.data.empty() ? Json() : parse_json<Json>(part.data, part.name + "'s data");
   by("settings", part.settings);
@@ -260,6 +261,7 @@ Json json_of(const PartResult& part) {
 void read_part(const JsonReader& from, PartResult& part) {
   from("name", part.name);
   from("title", part.title);
+  from.unless_empty("init", part.init);
   from("seeds", part.seeds);
   from("settings", part.settings);
   part.title = part.title.empty() ? part.name : part.title;

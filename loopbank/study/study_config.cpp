@@ -9,6 +9,7 @@
 
 #include "loopbank/study/presets.h"
 #include "loopbank/support/error.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank {
 namespace {
@@ -38,10 +39,26 @@ void check(const StudyConfig& config) {
   }
 }
 
+/// All systems start from the same weights, and read what the model's tokenizer makes.
+void complete_retrofit(StudyConfig& config) {
+  auto& training = config.run.training;
+  if (config.run.model.most_loops() > 0) {
+    fail(ErrorCode::kConfig,
+         "study: expected a dense model to start from (training.init), to which each system adds "
+         "loops and memory, got {} with \"max_loops\" up to {}.",
+         training.init, config.run.model.most_loops());
+  }
+  training.init_hash = hash_of_init(training);
+  const auto own = (fs::path(training.init) / "tokenizer.json").string();
+  if (config.text.tokenizer.empty()) {
+    config.text.tokenizer = own;
+  }
+}
+
 /// @param read  reads the sections from where the study stands
 StudyConfig read_config(std::string name, const std::vector<std::string>& systems,
                         const std::vector<std::string>& overrides,
-                        const std::function<void(const std::vector<Section>&)>& read) {
+                        const std::function<SettingPlaces(const std::vector<Section>&)>& read) {
   for (const auto& item : overrides) {
     if (item.starts_with("data.")) {
       fail(ErrorCode::kConfig,
@@ -55,8 +72,13 @@ StudyConfig read_config(std::string name, const std::vector<std::string>& system
   for (const auto& system : systems) {
     config.systems.emplace_back().name = system;
   }
-  read(config.sections());
-  check(config);
+  const auto sections = config.sections();
+  config.places = read_with_init(
+      config.run, [&] { return read(sections); }, config.name);
+  if (config.is_retrofit()) {
+    complete_retrofit(config);
+  }
+  check_together(config.places, sections, "", [&] { check(config); });
   return config;
 }
 
@@ -68,7 +90,7 @@ StudyConfig read_preset(const std::string& name, std::string_view text,
   const auto where = "configs/study/" + name + ".toml";
   return read_config(name, toml_tables_of_text(text, where, "system"), overrides,
                      [&](const std::vector<Section>& sections) {
-                       read_toml_text(text, where, overrides, sections, bases);
+                       return read_toml_text(text, where, overrides, sections, bases);
                      });
 }
 
@@ -168,7 +190,7 @@ std::vector<Section> StudyConfig::sections() {
 StudyConfig load_study_config(const fs::path& path, const std::vector<std::string>& overrides) {
   return read_config(
       path.stem().string(), toml_tables_of(path, "system"), overrides,
-      [&](const std::vector<Section>& sections) { read_toml(path, overrides, sections); });
+      [&](const std::vector<Section>& sections) { return read_toml(path, overrides, sections); });
 }
 
 StudyConfig study_preset(Scale scale, const std::vector<std::string>& overrides) {
@@ -176,6 +198,13 @@ StudyConfig study_preset(Scale scale, const std::vector<std::string>& overrides)
                     : scale == Scale::kSmall ? kSmallStudy
                                              : kPaperStudy;
   return read_preset(std::string(name_of(scale)), text, overrides);
+}
+
+StudyConfig retrofit_study_preset(const std::string& init,
+                                  const std::vector<std::string>& overrides) {
+  auto all = overrides;
+  all.insert(all.begin(), init_setting(init));
+  return read_preset("retrofit", kRetrofitStudy, all);
 }
 
 StudyConfig text_study_preset(const std::vector<std::string>& overrides) {

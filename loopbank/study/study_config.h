@@ -17,6 +17,10 @@
 ///     [system.isotime]                 or the dense baseline that matches another one
 ///     match = "loop3"
 ///     by = "time"
+///
+/// Where [training] names a model to start from (init), [model] may be left out, and all systems start
+/// from its weights: the dense model as it is, the others with loops and memory added. The systems
+/// that the solver derives are not among them: a wider or deeper model would have to start anew.
 
 #include <cstdint>
 #include <filesystem>
@@ -89,8 +93,11 @@ struct StudyConfig {
   TextSettings text;
   RunConfig run;  ///< what all systems share; its [data] is the study's to fill in
   std::vector<SystemSettings> systems;
+  SettingPlaces places{};  ///< where all of these were given
 
   [[nodiscard]] bool is_text() const { return !text.folder.empty(); }
+  /// Whether all systems start from an existing model.
+  [[nodiscard]] bool is_retrofit() const { return !run.training.init.empty(); }
   /// The benchmark of a seed.
   /// @throws Error kConfig for a kind of problem that does not exist
   [[nodiscard]] BenchmarkOptions benchmark_of(uint64_t seed) const {
@@ -106,6 +113,10 @@ struct StudyConfig {
                                             const std::vector<std::string>& overrides = {});
 /// configs/study/SCALE.toml, or with `text` configs/study/SCALE-text.toml, from within the program.
 [[nodiscard]] StudyConfig study_preset(Scale scale, const std::vector<std::string>& overrides = {});
+/// configs/study/retrofit.toml: systems that start from an existing model.
+/// @param init  the model's folder
+[[nodiscard]] StudyConfig retrofit_study_preset(const std::string& init,
+                                                const std::vector<std::string>& overrides = {});
 /// The same for text of one's own; small only.
 [[nodiscard]] StudyConfig text_study_preset(const std::vector<std::string>& overrides = {});
 

@@ -27,7 +27,13 @@ constexpr int64_t kDocumentsToOneHeldOut = 50;
 
 /// What decides every byte of the folder.
 Json recipe_of(const Benchmark& benchmark, const StudyDataOptions& options) {
-  return {{"benchmark", describe(benchmark)}, {"vocab_size", options.vocab_size}};
+  Json recipe = {{"benchmark", describe(benchmark)}};
+  if (options.tokenizer.empty()) {
+    recipe["vocab_size"] = options.vocab_size;
+  } else {
+    recipe["tokenizer"] = Tokenizer::load(options.tokenizer).hash();
+  }
+  return recipe;
 }
 
 Json read_description(const fs::path& path) {
@@ -106,10 +112,12 @@ Tokenizer learn_tokenizer(const std::vector<fs::path>& inputs, int64_t vocab_siz
   return train_bpe(next_document, {.vocab_size = vocab_size, .individual_digits = true});
 }
 
-void make(const fs::path& directory, const Benchmark& benchmark, const Json& recipe) {
+void make(const fs::path& directory, const Benchmark& benchmark, const Json& recipe,
+          const StudyDataOptions& options) {
   write_benchmark(benchmark, directory);
   const std::vector<fs::path> train = {directory / "train.jsonl"};
-  const auto tokenizer = learn_tokenizer(train, recipe["vocab_size"].get<int64_t>());
+  const auto tokenizer = options.tokenizer.empty() ? learn_tokenizer(train, options.vocab_size)
+                                                   : Tokenizer::load(options.tokenizer);
   write_tokens(directory, recipe, tokenizer, train, {directory / "validation.jsonl"});
 }
 
@@ -219,7 +227,7 @@ StudyData prepare_study_data(const fs::path& directory, const StudyDataOptions& 
   const auto benchmark = make_benchmark(options.benchmark);
   const auto recipe = recipe_of(benchmark, options);
   if (!is_ready(directory, recipe, kBenchmarkFiles)) {
-    make(directory, benchmark, recipe);
+    make(directory, benchmark, recipe, options);
   }
   return data_in(directory, {fs::absolute(directory).lexically_normal()});
 }

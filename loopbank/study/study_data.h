@@ -21,7 +21,8 @@ namespace loopbank {
 
 struct StudyDataOptions {
   BenchmarkOptions benchmark;
-  int64_t vocab_size = 0;  ///< of the tokenizer, in which every digit is a token of its own
+  std::filesystem::path tokenizer{};  ///< tokenizer.json; empty: learned from the training text
+  int64_t vocab_size = 0;  ///< of a learned one, in which every digit is a token of its own
 };
 
 struct TextDataOptions {

@@ -93,13 +93,17 @@ void StudyPart::prepare_data(int64_t seed) {
   const auto vocab_size = everyone_.front().run.model.vocab_size;
   const auto folder = (config_.is_text() ? directory_ : seed_folder(seed)) / "data";
   const auto lock = FolderLock::wait_to_hold(folder, ErrorCode::kData);
-  data_[seed] = config_.is_text()
-                    ? prepare_text_data(folder, {.folder = config_.text.folder,
-                                                 .tokenizer = config_.text.tokenizer,
-                                                 .vocab_size = vocab_size})
-                    : prepare_study_data(
-                          folder, {.benchmark = config_.benchmark_of(static_cast<uint64_t>(seed)),
-                                   .vocab_size = vocab_size});
+  data_[seed] =
+      config_.is_text()
+          ? prepare_text_data(folder, {.folder = config_.text.folder,
+                                       .tokenizer = config_.text.tokenizer,
+                                       .vocab_size = vocab_size})
+          : prepare_study_data(
+                folder, {.benchmark = config_.benchmark_of(static_cast<uint64_t>(seed)),
+                         .tokenizer = config_.is_retrofit()
+                                          ? fs::path(config_.run.training.init) / "tokenizer.json"
+                                          : fs::path(),
+                         .vocab_size = vocab_size});
   tasks_[seed] = load_study_tasks(config_, columns_, data_[seed]);
 }
 
@@ -124,7 +128,7 @@ void StudyPart::expect_same_run_as_before(const Job& job) const {
   const auto stored = job.folder / "run.toml";
   if (fs::exists(stored)) {
     auto run = job.system.run;
-    run.data = load_run_config(stored).data;
+    run.data = load_stored_run(stored).data;
     expect_same_run(stored, run);
   }
 }
@@ -213,6 +217,7 @@ RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
 PartResult StudyPart::collect() const {
   PartResult result{.name = config_.is_text() ? "text" : "benchmark",
                     .title = config_.is_text() ? "Text" : "Embedded benchmark",
+                    .init = config_.run.training.init,
                     .seeds = seeds_,
                     .columns = columns_,
                     .systems = {},

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/suggest.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank {
 namespace {
@@ -15,6 +17,7 @@ namespace {
 struct PaperSystem {
   const char* name;
   const char* label;
+  const char* retrofit;        ///< label of what is made from an existing model; null: none is
   int64_t loops;               ///< N; 0: dense
   std::optional<double> gate;  ///< g0 of a memory system
   const char* match;           ///< of a baseline that the solver derives; else null
@@ -22,17 +25,32 @@ struct PaperSystem {
   std::array<double, 3> scores;  ///< commonsense accuracy and BPB, math BPB
 };
 
-constexpr std::array<PaperSystem, 10> kPaperSystems = {
-    {{"isopar", "IsoPar", 0, {}, nullptr, nullptr, {0.477, 0.859, 2.163}},
-     {"loop3", "Loop-3", 3, {}, nullptr, nullptr, {0.501, 0.813, 1.687}},
-     {"loop5", "Loop-5", 5, {}, nullptr, nullptr, {0.503, 0.823, 1.737}},
-     {"loop7", "Loop-7", 7, {}, nullptr, nullptr, {0.498, 0.832, 1.659}},
-     {"isoflop", "IsoFLOP", 0, {}, "loop3", "flops", {0.523, 0.780, 1.801}},
-     {"isopar-m", "IsoPar-M", 0, {}, "mem-g0", "parameters", {0.459, 0.823, 2.108}},
-     {"mem-gm3", "Mem (g0=-3)", 3, -3.0, nullptr, nullptr, {0.472, 0.810, 1.619}},
-     {"mem-g0", "Mem (g0=0)", 3, 0.0, nullptr, nullptr, {0.481, 0.810, 1.662}},
-     {"mem-g3", "Mem (g0=3)", 3, 3.0, nullptr, nullptr, {0.511, 0.794, 1.616}},
-     {"isoflop-m", "IsoFLOP-M", 0, {}, "mem-g0", "flops", {0.535, 0.749, 1.761}}}};
+constexpr std::array<PaperSystem, 10> kPaperSystems = {{
+    {"isopar", "IsoPar", "Dense, continued", 0, {}, nullptr, nullptr, {0.477, 0.859, 2.163}},
+    {"loop3", "Loop-3", "3 loops", 3, {}, nullptr, nullptr, {0.501, 0.813, 1.687}},
+    {"loop5", "Loop-5", "5 loops", 5, {}, nullptr, nullptr, {0.503, 0.823, 1.737}},
+    {"loop7", "Loop-7", "7 loops", 7, {}, nullptr, nullptr, {0.498, 0.832, 1.659}},
+    {"isoflop", "IsoFLOP", nullptr, 0, {}, "loop3", "flops", {0.523, 0.780, 1.801}},
+    {"isopar-m", "IsoPar-M", nullptr, 0, {}, "mem-g0", "parameters", {0.459, 0.823, 2.108}},
+    {"mem-gm3",
+     "Mem (g0=-3)",
+     "3 loops, memory (g0=-3)",
+     3,
+     -3.0,
+     nullptr,
+     nullptr,
+     {0.472, 0.810, 1.619}},
+    {"mem-g0", "Mem (g0=0)", "3 loops, memory", 3, 0.0, nullptr, nullptr, {0.481, 0.810, 1.662}},
+    {"mem-g3",
+     "Mem (g0=3)",
+     "3 loops, memory (g0=3)",
+     3,
+     3.0,
+     nullptr,
+     nullptr,
+     {0.511, 0.794, 1.616}},
+    {"isoflop-m", "IsoFLOP-M", nullptr, 0, {}, "mem-g0", "flops", {0.535, 0.749, 1.761}},
+}};
 
 constexpr int kMostLikes = 16;  // systems that are each like the next
 
@@ -48,12 +66,14 @@ class Builder {
     }
     for (const auto& own : config_.systems) {
       if (own.name == name) {
-        return finish(make_own(own, depth));
+        auto places = config_.places;
+        auto system = make_own(own, depth, places);
+        return finish(std::move(system), places);
       }
     }
     for (const auto& paper : kPaperSystems) {
       if (paper.name == name) {
-        return finish(make_paper(paper, depth));
+        return finish(make_paper(paper, depth), config_.places);
       }
     }
     fail(ErrorCode::kConfig, "study: expected names of systems, got \"{}\".{}", name,
@@ -73,19 +93,23 @@ class Builder {
   }
 
   [[nodiscard]] System make_paper(const PaperSystem& paper, int depth) const {
+    const bool retrofit = config_.is_retrofit();
     System system{.name = paper.name,
-                  .label = paper.label,
+                  .label = retrofit && paper.retrofit != nullptr ? paper.retrofit : paper.label,
                   .group = "paper",
                   .run = config_.run,
-                  .paper = {{"commonsense_accuracy", paper.scores[0]},
-                            {"commonsense_bpb", paper.scores[1]},
-                            {"math_bpb", paper.scores[2]}},
+                  .paper = {},
                   .match = {},
                   .seeds = config_.study.seeds.values};
+    if (!retrofit) {
+      system.paper = {{"commonsense_accuracy", paper.scores[0]},
+                      {"commonsense_bpb", paper.scores[1]},
+                      {"math_bpb", paper.scores[2]}};
+    }
     if (paper.match != nullptr) {
       derive(system, paper.match, paper.by, depth);
     } else if (paper.loops == 0) {
-      system.run.model = dense_twin(system.run.model);
+      system.run.model = retrofit ? system.run.model : dense_twin(system.run.model);
     } else {
       system.run.model.max_loops = paper.loops;
     }
@@ -97,7 +121,8 @@ class Builder {
     return system;
   }
 
-  [[nodiscard]] System make_own(const SystemSettings& own, int depth) const {
+  /// @param places  gets those of the system's own settings
+  [[nodiscard]] System make_own(const SystemSettings& own, int depth, SettingPlaces& places) const {
     System system{
         .name = own.name,
         .label = own.label.empty() ? own.name : own.label,
@@ -111,14 +136,23 @@ class Builder {
     } else {
       system.run = make(own.like, depth + 1).run;
     }
-    auto sections = system.run.sections();
-    read_toml_text("", "system." + own.name, own.set, sections);
+    const auto section = "system." + own.name;
+    const auto* place = config_.places.find(section, "set");
+    const auto source = fmt::format("{}: set", place == nullptr ? section : place->where);
+    places.add(apply_settings(own.set, source, system.run.sections()));
     return system;
   }
 
   /// Makes the system the dense baseline of another. One in equal time is as large as the one of
   /// equal parameters: what it has left it spends on steps.
   void derive(System& system, const std::string& target, const std::string& by, int depth) const {
+    if (config_.is_retrofit()) {
+      fail(ErrorCode::kConfig,
+           "study: expected systems that can start from {} (training.init), got {}, the dense "
+           "baseline "
+           "of {}: a wider or deeper model would have to start anew. The control is isopar.",
+           config_.run.training.init, system.name, target);
+    }
     const auto matched = make(target, depth + 1);
     system.run = matched.run;
     auto baseline = match_baseline(matched.run.model,
@@ -129,9 +163,14 @@ class Builder {
     system.match = Match{.system = target, .by = by, .baseline = std::move(baseline)};
   }
 
-  System finish(System system) const {
+  System finish(System system, const SettingPlaces& places) const {
     system.run.training.seed = config_.study.seeds.values.front();
-    system.run.validate();
+    if (config_.is_retrofit()) {
+      system.run.model =
+          model_from_init(config_.run.model, system.run.model, config_.run.training.init);
+    }
+    check_together(places, system.run.sections(), "system." + system.name,
+                   [&] { system.run.validate(); });
     return system;
   }
 
@@ -148,7 +187,8 @@ std::vector<System> study_systems(const StudyConfig& config) {
     (void)builder.make(name);  // refuses what there is not
   }
   for (const auto& paper : kPaperSystems) {
-    if (chosen.empty() || std::find(chosen.begin(), chosen.end(), paper.name) != chosen.end()) {
+    const bool is_usual = chosen.empty() && (!config.is_retrofit() || paper.retrofit != nullptr);
+    if (is_usual || std::find(chosen.begin(), chosen.end(), paper.name) != chosen.end()) {
       systems.push_back(builder.make(paper.name));
     }
   }

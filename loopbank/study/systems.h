@@ -6,6 +6,9 @@
 ///     IsoFLOP                             match Loop-3 by FLOPs
 ///     Mem g0 = -3, 0, 3                   3 loops with memory
 ///     IsoPar-M, IsoFLOP-M                 match Mem by parameters, by FLOPs
+///
+/// In a study whose systems start from an existing model these are made from that one: IsoPar is the
+/// control, the model trained on as it is, and there is none that the solver derives.
 
 #include <cstdint>
 #include <map>

@@ -57,7 +57,7 @@ std::string format_table(const PartResult& part) {
   second += fmt::format(" {:>10} {:>7} {:>5} {:>8} {:>6} |", "parameters", "a token", "loops",
                         "a second", "steps");
   const auto rule = std::string(first.size() - 1, '-') + "+";
-  first += " paper's own, on other data:";
+  first += part.init.empty() ? " paper's own, on other data:" : "";
   for (const auto& column : part.columns) {
     if (!column.paper_key.empty()) {
       second += fmt::format(" {:>8}", column.paper_title);
@@ -90,7 +90,21 @@ std::string format_table(const PartResult& part) {
                                    seeds));
 }
 
+std::string note_on_init(const PartResult& part) {
+  if (part.init.empty()) {
+    return "";
+  }
+  return fmt::format(
+      "All systems start from {} and are trained on as many tokens more, in the same order. The "
+      "control is {}: the model as it is, trained on. Baselines of equal parameters or FLOPs would "
+      "have to start anew, so there are none, and nothing stands beside the paper's numbers.",
+      part.init, part.label_of("isopar"));
+}
+
 std::string format_claims(const PartResult& part) {
+  if (!part.init.empty()) {
+    return note_on_init(part) + "\n";
+  }
   if (part.claims.empty()) {
     return "None of the paper's findings compares the systems that are done.\n";
   }

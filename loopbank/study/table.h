@@ -16,6 +16,10 @@ namespace loopbank {
 /// @param system  one that matches another
 [[nodiscard]] std::string describe_match(const SystemResult& system, const PartResult& part);
 
+/// What a study compares whose systems start from an existing model, and what its control is; empty for
+/// any other.
+[[nodiscard]] std::string note_on_init(const PartResult& part);
+
 /// The paper's findings one by one: what came out, what did not, what is too near to tell.
 [[nodiscard]] std::string format_claims(const PartResult& part);
 

@@ -100,6 +100,12 @@ struct Field {
   bool is_required = false;
 };
 
+/// A named group of fields: one table of a TOML file. "system.loop3" is the table [system.loop3].
+struct Section {
+  std::string name;
+  std::vector<Field> fields;
+};
+
 /// What the field takes, in the words of its errors and of the documentation:
 /// `a whole number from 1 to 64`, `"fp32" or "bf16"`, `a list of numbers above 0`.
 [[nodiscard]] std::string expected_value(const Field& field);

@@ -26,6 +26,18 @@ bool is_whole_number(const Json& value) {
           value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
 }
 
+/// How a whole number with a point or an exponent, such as 1e3, is to be written.
+std::string whole_number_hint(const Json& value) {
+  constexpr double kExact = 0x1p53;
+  if (!value.is_number_float()) {
+    return "";
+  }
+  const auto number = value.get<double>();
+  return std::abs(number) < kExact && number == std::floor(number)
+             ? fmt::format(" Write {}.", static_cast<int64_t>(number))
+             : "";
+}
+
 [[noreturn]] void refuse_type(const Located& found, const Field& field) {
   refuse_value(field, found.where, show_value(found.value));
 }
@@ -63,7 +75,7 @@ struct Assign {
 
   void operator()(int64_t* target) const {
     if (!is_whole_number(found.value)) {
-      refuse_type(found, field);
+      refuse_value(field, found.where, show_value(found.value), whole_number_hint(found.value));
     }
     *target = found.value.get<int64_t>();
   }

@@ -13,8 +13,8 @@
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/setting_names.h"
 #include "loopbank/support/setting_values.h"
-#include "loopbank/support/suggest.h"
 
 namespace loopbank {
 namespace {
@@ -55,60 +55,43 @@ Json json_from_toml(const toml::node& node) {
   return text.str();
 }
 
-template <typename T>
-std::vector<std::string> names_of(const std::vector<T>& items) {
-  std::vector<std::string> names;
-  for (const auto& item : items) {
-    names.push_back(item.name);
-  }
-  return names;
+const Field* find_field(const std::vector<Field>& fields, std::string_view name) {
+  const auto found = std::find_if(fields.begin(), fields.end(),
+                                  [&](const Field& item) { return item.name == name; });
+  return found == fields.end() ? nullptr : &*found;
 }
 
-template <typename T>
-const T* find_by_name(const std::vector<T>& items, std::string_view name) {
-  const auto found =
-      std::find_if(items.begin(), items.end(), [&](const T& item) { return item.name == name; });
-  return found == items.end() ? nullptr : &*found;
+bool is_section(const std::vector<Section>& sections, std::string_view name) {
+  return std::any_of(sections.begin(), sections.end(),
+                     [&](const Section& section) { return section.name == name; });
 }
 
-/// Where the value of each field that was read stands.
-using Places = std::map<const Field*, std::string>;
+/// A value of a setting, where it is given.
+struct Given {
+  std::string section;
+  std::string key;
+  Json value;
+  SettingPlace place;
+};
 
 /// Stores the value. It is checked when all is read: what follows may replace it.
-void assign_at(const Located& found, const Field& field, Places& places) {
-  assign(found, field);
-  places[&field] = found.where;
+void assign_given(const Given& given, const std::vector<Section>& sections, SettingPlaces& places) {
+  const auto& where = given.place.where;
+  const auto& section = find_section(sections, given.section, given.key, where);
+  assign({given.value, where}, find_setting(sections, section, given.key, where));
+  places.set(given.section, given.key, given.place);
 }
 
 /// Checks what was read, in the order of declaration. A required field may still be left open.
-void check_read(const std::vector<Section>& sections, const Places& places) {
+void check_read(const std::vector<Section>& sections, const SettingPlaces& places) {
   for (const auto& section : sections) {
     for (const auto& field : section.fields) {
-      const auto place = places.find(&field);
-      if (place != places.end() && !is_unset(field)) {
-        check_field(field, place->second);
+      const auto* place = places.find(section.name, field.name);
+      if (place != nullptr && !is_unset(field)) {
+        check_field(field, place->where);
       }
     }
   }
-}
-
-const Section& find_section(const std::vector<Section>& sections, std::string_view name,
-                            const std::string& where) {
-  const auto* section = find_by_name(sections, name);
-  if (section == nullptr) {
-    fail(ErrorCode::kConfig, "{}: unknown section [{}].{}", where, name,
-         suggestion(name, names_of(sections)));
-  }
-  return *section;
-}
-
-const Field& find_field(const Section& section, std::string_view name, const std::string& where) {
-  const auto* field = find_by_name(section.fields, name);
-  if (field == nullptr) {
-    fail(ErrorCode::kConfig, "{}: unknown key \"{}\" in [{}].{}", where, name, section.name,
-         suggestion(name, names_of(section.fields)));
-  }
-  return *field;
 }
 
 toml::table parse_toml(std::string_view text, const std::string& where) {
@@ -125,37 +108,43 @@ std::string place_of(const std::string& file, const toml::node& node) {
 
 /// Assigns the values of a table. A table inside it may be a section of its own, "outer.inner".
 void assign_table(const toml::table& table, const std::string& name, const std::string& file,
-                  const std::vector<Section>& sections, Places& places) {
+                  const std::vector<Section>& sections, SettingPlaces& places) {
   for (const auto& [key, value] : table) {
     const auto inner = fmt::format("{}.{}", name, key.str());
-    if (value.is_table() && find_by_name(sections, inner) != nullptr) {
+    if (value.is_table() && is_section(sections, inner)) {
       assign_table(*value.as_table(), inner, file, sections, places);
     } else {
-      const auto table_place = place_of(file, table);
-      const auto place = place_of(file, value);
-      const auto& section = find_section(sections, name, table_place);
-      assign_at({json_from_toml(value), place}, find_field(section, key.str(), place), places);
+      (void)find_section(sections, name, key.str(), place_of(file, table));
+      assign_given({.section = name,
+                    .key = std::string(key.str()),
+                    .value = json_from_toml(value),
+                    .place = {.where = place_of(file, value)}},
+                   sections, places);
     }
   }
 }
 
 void assign_tables(const toml::table& root, const std::string& file,
-                   const std::vector<Section>& sections, Places& places) {
+                   const std::vector<Section>& sections, SettingPlaces& places) {
   for (const auto& [name, node] : root) {
     if (name == "base") {
       continue;
     }
     const auto* table = node.as_table();
     if (table == nullptr) {
-      auto known = names_of(sections);
-      for (auto& section : known) {
-        section = "[" + section + "]";
+      auto hint = setting_hint(name.str(), sections);
+      if (hint.empty()) {
+        std::vector<std::string> known;
+        for (const auto& section : sections) {
+          known.push_back("[" + section.name + "]");
+        }
+        hint = fmt::format(" Known sections: {}.", fmt::join(known, ", "));
       }
-      fail(ErrorCode::kConfig, "{}: key \"{}\" stands outside a section. Known sections: {}.",
-           place_of(file, node), name.str(), fmt::join(known, ", "));
+      fail(ErrorCode::kConfig, "{}: key \"{}\" stands outside a section.{}", place_of(file, node),
+           name.str(), hint);
     }
     if (table->empty()) {
-      (void)find_section(sections, name.str(), place_of(file, node));
+      (void)find_section(sections, name.str(), "", place_of(file, node));
     }
     assign_table(*table, std::string(name.str()), file, sections, places);
   }
@@ -217,43 +206,57 @@ void expect_utf8(const std::string& text, const std::string& where) {
   }
 }
 
-/// Applies `section.key=value`. A value that is not TOML, such as a bare word or a path, is a text.
-void apply_override(const std::string& text, const std::vector<Section>& sections, Places& places) {
-  const auto where = fmt::format("--set {}", text);
+/// A value as it stands on a command line: TOML, or else, such as a bare word or a path, a text.
+Json parse_override(const std::string& value) {
+  if (value == "null") {
+    return nullptr;
+  }
+  try {
+    const auto table = toml::parse("v = " + value);
+    // A line break may make more than one key of it: then the whole is a text.
+    return table.size() == 1 ? json_from_toml(*table.get("v")) : Json(value);
+  } catch (const toml::parse_error&) {
+    return value;
+  }
+}
+
+/// Without blanks at either end.
+std::string trimmed(const std::string& text) {
+  const auto begin = text.find_first_not_of(' ');
+  return begin == std::string::npos ? ""
+                                    : text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
+}
+
+/// Applies `section.key=value`.
+void apply_override(const std::string& text, const std::string& source,
+                    const std::vector<Section>& sections, SettingPlaces& places) {
+  const auto where = fmt::format("{} {}", source, text);
   expect_utf8(text, where);
   const auto equals = text.find('=');
   const auto dot = equals == std::string::npos ? equals : text.rfind('.', equals);
   if (dot == std::string::npos) {
-    fail(ErrorCode::kConfig, "{}: expected section.key=value, as in model.max_loops=3.", where);
+    fail(ErrorCode::kConfig, "{}: expected section.key=value, as in model.max_loops=3.{}", where,
+         setting_hint(std::string_view(text).substr(0, equals), sections));
   }
-  const auto& section = find_section(sections, text.substr(0, dot), where);
-  const auto& field = find_field(section, text.substr(dot + 1, equals - dot - 1), where);
-  const auto value = text.substr(equals + 1);
-  Json parsed;
-  if (value == "null") {
-    parsed = nullptr;
-  } else {
-    try {
-      const auto table = toml::parse("v = " + value);
-      // A line break may make more than one key of it: then the whole is a text.
-      parsed = table.size() == 1 ? json_from_toml(*table.get("v")) : Json(value);
-    } catch (const toml::parse_error&) {
-      parsed = value;
-    }
-  }
-  assign_at({parsed, where}, field, places);
+  assign_given({.section = trimmed(text.substr(0, dot)),
+                .key = trimmed(text.substr(dot + 1, equals - dot - 1)),
+                .value = parse_override(trimmed(text.substr(equals + 1))),
+                .place = {.where = where, .overrides = true}},
+               sections, places);
 }
 
-void apply_overrides(const std::vector<std::string>& overrides,
-                     const std::vector<Section>& sections, Places& places) {
+constexpr const char* kSetFlag = "--set";
+
+void apply_overrides(const std::vector<std::string>& overrides, const std::string& source,
+                     const std::vector<Section>& sections, SettingPlaces& places) {
   for (const auto& text : overrides) {
-    apply_override(text, sections, places);
+    apply_override(text, source, sections, places);
   }
 }
 
 void assign_text(std::string_view text, const std::string& where,
                  const std::vector<Section>& sections,
-                 const std::map<std::string, std::string_view>& bases, Places& places) {
+                 const std::map<std::string, std::string_view>& bases, SettingPlaces& places) {
   const auto root = parse_toml(text, where);
   if (const auto* base = root.get("base")) {
     const auto name = base->value_or(std::string());
@@ -262,7 +265,8 @@ void assign_text(std::string_view text, const std::string& where,
       fail(ErrorCode::kConfig,
            "{}: \"base\" expects one of the texts given with this one, got \"{}\".", where, name);
     }
-    assign_text(found->second, name, sections, {}, places);
+    const auto place = (fs::path(where).parent_path() / name).lexically_normal();
+    assign_text(found->second, place.string(), sections, {}, places);
   }
   assign_tables(root, where, sections, places);
 }
@@ -291,23 +295,34 @@ std::string toml_value(const nlohmann::ordered_json& value) {
 
 }  // namespace
 
-void read_toml(const fs::path& path, const std::vector<std::string>& overrides,
-               const std::vector<Section>& sections) {
-  Places places;
+SettingPlaces read_toml(const fs::path& path, const std::vector<std::string>& overrides,
+                        const std::vector<Section>& sections) {
+  SettingPlaces places;
   for_file_and_its_bases(path, 0, [&](const toml::table& root, const std::string& file) {
     assign_tables(root, file, sections, places);
   });
-  apply_overrides(overrides, sections, places);
+  apply_overrides(overrides, kSetFlag, sections, places);
   check_read(sections, places);
+  return places;
 }
 
-void read_toml_text(std::string_view text, const std::string& where,
-                    const std::vector<std::string>& overrides, const std::vector<Section>& sections,
-                    const std::map<std::string, std::string_view>& bases) {
-  Places places;
+SettingPlaces read_toml_text(std::string_view text, const std::string& where,
+                             const std::vector<std::string>& overrides,
+                             const std::vector<Section>& sections,
+                             const std::map<std::string, std::string_view>& bases) {
+  SettingPlaces places;
   assign_text(text, where, sections, bases, places);
-  apply_overrides(overrides, sections, places);
+  apply_overrides(overrides, kSetFlag, sections, places);
   check_read(sections, places);
+  return places;
+}
+
+SettingPlaces apply_settings(const std::vector<std::string>& overrides, const std::string& source,
+                             const std::vector<Section>& sections) {
+  SettingPlaces places;
+  apply_overrides(overrides, source, sections, places);
+  check_read(sections, places);
+  return places;
 }
 
 std::vector<std::string> toml_tables_of(const fs::path& path, std::string_view parent) {
@@ -348,10 +363,10 @@ void read_json(const Json& object, const std::vector<Field>& fields, std::string
     if (std::find(ignored.begin(), ignored.end(), key) != ignored.end()) {
       continue;
     }
-    const auto* field = find_by_name(fields, key);
+    const auto* field = find_field(fields, key);
     if (field == nullptr) {
       fail(ErrorCode::kConfig, "{}: unknown key \"{}\".{}", where, key,
-           suggestion(key, names_of(fields)));
+           model_key_hint(key, fields));
     }
     assign({value, std::string(where)}, *field);
     if (!is_unset(*field)) {
@@ -366,24 +381,6 @@ nlohmann::ordered_json write_json(const std::vector<Field>& fields) {
     object[field.name] = value_of(field);
   }
   return object;
-}
-
-std::string describe_settings(const std::vector<Section>& sections) {
-  std::string text;
-  for (const auto& section : sections) {
-    text += fmt::format("## [{}]\n\n| key | expects | default | meaning |\n|---|---|---|---|\n",
-                        section.name);
-    for (const auto& field : section.fields) {
-      const auto value = value_of(field);
-      const auto default_value = field.is_required ? "required"
-                                 : value.is_null() ? "absent"
-                                                   : fmt::format("`{}`", value.dump());
-      text += fmt::format("| `{}` | {} | {} | {} |\n", field.name, expected_value(field),
-                          default_value, field.doc);
-    }
-    text += "\n";
-  }
-  return text;
 }
 
 }  // namespace loopbank

@@ -9,7 +9,7 @@
 ///               ...};
 ///     }
 ///
-/// Refused are unknown keys, with the nearest known name, and values of the wrong type or outside
+/// Refused are unknown keys, with the name that was meant (support/setting_names.h), and values of the wrong type or outside
 /// what the field allows. Every error names the place (`file:line`) and the value found there. A
 /// value that a later file or override replaces need not be one that the field allows.
 
@@ -21,30 +21,33 @@
 #include <vector>
 
 #include "loopbank/support/field.h"
+#include "loopbank/support/setting_places.h"
 
 namespace loopbank {
-
-/// A named group of fields: one table of a TOML file. "system.loop3" is the table [system.loop3].
-struct Section {
-  std::string name;
-  std::vector<Field> fields;
-};
 
 /// Reads a TOML file into the sections. A top-level `base = "other.toml"`, relative to the file, is
 /// read first and overridden key by key. Keys that are absent keep their value.
 /// @param overrides  `section.key=value` texts, applied last; the value is written as in TOML, and
 ///                   a bare word is a text
+/// @return where each setting that was read stands
 /// @throws Error kConfig as
 ///     `path:line: unknown key "max_loop" in [model]. Did you mean "max_loops"?`
-void read_toml(const std::filesystem::path& path, const std::vector<std::string>& overrides,
-               const std::vector<Section>& sections);
+SettingPlaces read_toml(const std::filesystem::path& path,
+                        const std::vector<std::string>& overrides,
+                        const std::vector<Section>& sections);
 
 /// Reads TOML from a text, such as a preset that is built into the program.
 /// @param where  names the text in errors
 /// @param bases  the texts that `base` may name: a text has no folder where a file could be found
-void read_toml_text(std::string_view text, const std::string& where,
-                    const std::vector<std::string>& overrides, const std::vector<Section>& sections,
-                    const std::map<std::string, std::string_view>& bases = {});
+SettingPlaces read_toml_text(std::string_view text, const std::string& where,
+                             const std::vector<std::string>& overrides,
+                             const std::vector<Section>& sections,
+                             const std::map<std::string, std::string_view>& bases = {});
+
+/// Applies `section.key=value` texts alone.
+/// @param source  where they were given, as errors have it: `SOURCE training.steps=3: ...`
+SettingPlaces apply_settings(const std::vector<std::string>& overrides, const std::string& source,
+                             const std::vector<Section>& sections);
 
 /// The NAMEs of all tables [parent.NAME] in a TOML file and its bases, each once: those of the bases
 /// first, each file's in the order in which they appear.

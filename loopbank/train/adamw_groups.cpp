@@ -18,7 +18,7 @@
 namespace loopbank {
 namespace {
 
-double rate_multiplier(ParameterKind kind, const OptimizerConfig& config) {
+double multiplier_of_kind(ParameterKind kind, const OptimizerConfig& config) {
   switch (kind) {
     case ParameterKind::kRouter:
     case ParameterKind::kRouterBias:
@@ -35,12 +35,19 @@ double rate_multiplier(ParameterKind kind, const OptimizerConfig& config) {
   }
 }
 
+double multiplier_of_origin(Origin origin, const OptimizerConfig& config) {
+  return origin == Origin::kTaken   ? config.init_multiplier
+         : origin == Origin::kAdded ? config.new_multiplier
+                                    : 1.0;
+}
+
 }  // namespace
 
 AdamwGroups::AdamwGroups(const std::vector<Parameter>& parameters, const OptimizerConfig& config)
     : config_(config) {
   for (size_t i = 0; i < parameters.size(); ++i) {
-    const double multiplier = rate_multiplier(parameters[i].kind, config_);
+    const double multiplier = multiplier_of_kind(parameters[i].kind, config_) *
+                              multiplier_of_origin(parameters[i].origin, config_);
     const double decay = parameters[i].decays() ? config_.weight_decay : 0.0;
     const auto found = std::find_if(groups_.begin(), groups_.end(), [&](const AdamwGroup& group) {
       return group.rate_multiplier == multiplier && group.weight_decay == decay;

@@ -1,14 +1,8 @@
 #include "loopbank/train/metrics.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <utility>
 
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
@@ -65,11 +59,15 @@ std::string rows_until(const std::filesystem::path& path, int64_t last_step) {
   return kept;
 }
 
-[[noreturn]] void fail_with_errno(const std::filesystem::path& path, const char* action) {
-  fail(
-      ErrorCode::kCheckpoint,
-      "{}: cannot {}: {}. Nothing saved before is lost: continue with --resume once that is fixed.",
-      path.string(), action, std::strerror(errno));
+/// The rows of a text, a line each.
+std::vector<Json> rows_in(const std::string& text) {
+  std::vector<Json> rows;
+  for (size_t begin = 0; begin < text.size();) {
+    const auto end = text.find('\n', begin);
+    rows.push_back(Json::parse(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return rows;
 }
 
 }  // namespace
@@ -115,6 +113,12 @@ Json to_json(const ValidationMetrics& metrics) {
   if (!metrics.global_gates.empty()) {
     row["global_gate_by_layer"] = numbers(metrics.global_gates);
   }
+  if (!metrics.loop_scales.empty()) {
+    auto& by_layer = row["loop_scale_by_layer"] = Json::array();
+    for (const auto& of_layer : metrics.loop_scales) {
+      by_layer.push_back(numbers(of_layer));
+    }
+  }
   return row;
 }
 
@@ -126,38 +130,29 @@ Json to_json(const EvaluationMetrics& metrics) {
           {"seconds", metrics.seconds}};
 }
 
-MetricsLog::MetricsLog(std::filesystem::path path, int64_t last_step) : path_(std::move(path)) {
-  if (std::filesystem::exists(path_)) {
-    write_file_atomically(path_, rows_until(path_, last_step), ErrorCode::kCheckpoint);
+MetricsLog::MetricsLog(const std::filesystem::path& path, int64_t last_step, bool writes_events) {
+  std::string kept;
+  if (std::filesystem::exists(path)) {
+    kept = rows_until(path, last_step);
+    write_file_atomically(path, kept, ErrorCode::kCheckpoint);
   }
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) {
-    fail_with_errno(path_, "open");
+  rows_.emplace(path);
+  if (writes_events) {
+    events_.emplace(path.parent_path(), rows_in(kept), last_step);
   }
 }
 
-MetricsLog::~MetricsLog() {
-  ::close(descriptor_);
-}
-
-void MetricsLog::write(const Json& row) {
-  const auto line = row.dump() + "\n";
-  size_t done = 0;
-  while (done < line.size()) {
-    const auto count = ::write(descriptor_, line.data() + done, line.size() - done);
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count <= 0) {
-      fail_with_errno(path_, "write");
-    }
-    done += static_cast<size_t>(count);
+void MetricsLog::write(const Json& row, const std::vector<EventHistogram>& histograms) {
+  rows_->write(row.dump() + "\n");
+  if (events_) {
+    events_->write(row, histograms);
   }
 }
 
 void MetricsLog::sync() {
-  if (::fsync(descriptor_) != 0) {
-    fail_with_errno(path_, "fsync");
+  rows_->sync();
+  if (events_) {
+    events_->sync();
   }
 }
 

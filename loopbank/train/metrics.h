@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "loopbank/train/appended_file.h"
+#include "loopbank/train/event_log.h"
+
 namespace loopbank {
 
 /// What one step measured. A value that is not finite is written as null.
@@ -38,6 +41,10 @@ struct ValidationMetrics {
   std::vector<double> loops_by_layer = {};  ///< mean n of each layer
   std::vector<double> local_gates = {};     ///< mean local gate of each layer; empty without a bank
   std::vector<double> global_gates = {};    ///< mean global gate of each layer
+  /// s_t of each layer and loop, none of a dense layer; empty in a dense model.
+  std::vector<std::vector<double>> loop_scales = {};
+  /// How halting is spread over the tokens, for TensorBoard alone (train/halting_spread.h).
+  std::vector<EventHistogram> halting = {};
 };
 
 /// What one evaluation measured for a task at a loop budget, or for a suite.
@@ -58,28 +65,29 @@ struct EvaluationMetrics {
 [[nodiscard]] nlohmann::ordered_json to_json(const ValidationMetrics& metrics);
 [[nodiscard]] nlohmann::ordered_json to_json(const EvaluationMetrics& metrics);
 
-/// The file, written row by row. Each row is a single write, so that a killed run leaves at most
-/// one torn line, the last, which the next run drops.
+/// The file, written row by row, and TensorBoard's files beside it (train/event_log.h). Each row is a
+/// single write, so that a killed run leaves at most one torn line, the last, which the next run
+/// drops.
 class MetricsLog {
  public:
-  /// Opens the file and drops, in one atomic step, every row after `last_step`; 0 drops all.
-  /// @throws Error kCheckpoint when it cannot be read or written
-  MetricsLog(std::filesystem::path path, int64_t last_step);
-  ~MetricsLog();
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
+  /// Opens the file and drops, in one atomic step, every row after `last_step`; 0 drops all. The event
+  /// files are cut back to the same rows.
+  /// @param writes_events  whether TensorBoard's files are written
+  /// @throws Error kCheckpoint when one of them cannot be read or written
+  MetricsLog(const std::filesystem::path& path, int64_t last_step, bool writes_events = false);
 
   /// Appends one row.
+  /// @param histograms  that belong to its event; the row does not hold them
   /// @throws Error kCheckpoint on a short write, a full disk included
-  void write(const nlohmann::ordered_json& row);
+  void write(const nlohmann::ordered_json& row, const std::vector<EventHistogram>& histograms = {});
 
   /// Waits until every row is on the disk: called before a checkpoint, whose rows must survive a
   /// power failure as it does.
   void sync();
 
  private:
-  std::filesystem::path path_;
-  int descriptor_ = -1;
+  std::optional<AppendedFile> rows_;
+  std::optional<EventLog> events_;
 };
 
 }  // namespace loopbank

@@ -1,6 +1,7 @@
 #pragma once
 /// AdamW with SPEC's groups: decay on linear weights only; loop scales, memory, routers and memory
-/// gates with learning rates of their own.
+/// gates with learning rates of their own; and in a run that starts from an existing model, what was
+/// taken from it and what was added to it.
 ///
 /// A gradient may be sparse, with only the rows that a batch reached, as an embedding's. The step
 /// is that of a dense gradient with zeros elsewhere.

@@ -3,8 +3,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "loopbank/support/error.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank {
 namespace {
@@ -61,6 +63,24 @@ void check_data(const DataConfig& data) {
     fail(ErrorCode::kConfig,
          "data: \"train_weights\" expects a number for each of the {} paths of \"train\", got {}.",
          data.train.values.size(), data.train_weights.size());
+  }
+}
+
+void check_init(const TrainingConfig& training, const OptimizerConfig& optimizer) {
+  if (!training.init.empty()) {
+    return;
+  }
+  if (!training.init_hash.empty()) {
+    fail(
+        ErrorCode::kConfig,
+        "training: \"init_hash\" expects \"init\", the folder of the model that has it, got none.");
+  }
+  if (optimizer.init_multiplier != 1.0 || optimizer.new_multiplier != 1.0) {
+    fail(ErrorCode::kConfig,
+         "optimizer: \"init_multiplier\" and \"new_multiplier\" expect 1 in a run that starts from "
+         "no "
+         "model (training.init), got {} and {}.",
+         optimizer.init_multiplier, optimizer.new_multiplier);
   }
 }
 
@@ -153,6 +173,15 @@ std::vector<Field> TrainingConfig::fields() {
       Field("rank_timeout", &rank_timeout,
             "seconds that a rank waits for the others before it gives them up")
           .range(1.0, kLongestTimeout),
+      Field("init", &init,
+            "folder of a model to start from, with its weights, its [model] and its tokenizer; loops "
+            "and memory that it lacks are added; empty: start from initial values"),
+      Field("init_hash", &init_hash,
+            "hash that the weights of `init` must have; empty: whatever they are, and the run writes "
+            "it down"),
+      Field("tensorboard", &tensorboard,
+            "whether what metrics.jsonl holds is written for TensorBoard too, with histograms of "
+            "halting"),
   };
 }
 
@@ -181,6 +210,13 @@ std::vector<Field> OptimizerConfig::fields() {
           .minimum(0.0),
       Field("memory_gate_multiplier", &memory_gate_multiplier,
             "learning rate of the memory gates, relative to the schedule's")
+          .minimum(0.0),
+      Field("init_multiplier", &init_multiplier,
+            "learning rate of what was taken from `training.init`, relative to the schedule's; "
+            "multiplies those above; 0: stays as it is")
+          .minimum(0.0),
+      Field("new_multiplier", &new_multiplier,
+            "learning rate of loops and memory that were added to `training.init`, likewise")
           .minimum(0.0),
   };
 }
@@ -238,19 +274,30 @@ void RunConfig::validate() {
   model.validate();
   check_data(data);
   check_training(training, model);
+  check_init(training, optimizer);
   check_schedule(schedule);
   check_evaluation(evaluation, model);
 }
 
 RunConfig load_run_config(const std::filesystem::path& path,
-                          const std::vector<std::string>& overrides) {
+                          const std::vector<std::string>& overrides,
+                          const std::filesystem::path& resumed, SettingPlaces* places) {
   RunConfig config;
-  read_toml(path, overrides, config.sections());
-  try {
-    config.validate();
-  } catch (const Error& error) {
-    throw Error(error.code(), path.string() + ": " + error.what());
+  const auto sections = config.sections();
+  auto found = read_with_init(
+      config, [&] { return read_toml(path, overrides, sections); }, path.string(), resumed);
+  check_together(found, sections, path.string(), [&] { config.validate(); });
+  if (places != nullptr) {
+    *places = std::move(found);
   }
+  return config;
+}
+
+RunConfig load_stored_run(const std::filesystem::path& path) {
+  RunConfig config;
+  const auto sections = config.sections();
+  const auto places = read_toml(path, {}, sections);
+  check_together(places, sections, path.string(), [&] { config.validate(); });
   return config;
 }
 

@@ -42,6 +42,9 @@ struct TrainingConfig {
   double ponder_warmup_fraction = 0.0;  ///< of the steps, in which the ponder weight rises from 0
   int64_t halting_alarm_steps = 200;    ///< at 1 or at N loops before a warning; 0: none
   double rank_timeout = 300.0;          ///< seconds that a rank waits for the others
+  std::string init{};       ///< folder of the model whose weights the run starts from (run_init.h)
+  std::string init_hash{};  ///< of these weights; the run fills it in
+  bool tensorboard = true;              ///< whether TensorBoard's event files are written
   std::vector<Field> fields();
   bool operator==(const TrainingConfig&) const = default;
 
@@ -59,6 +62,8 @@ struct OptimizerConfig {
   double memory_multiplier = 1.0;       ///< learning rate of memory keys and values
   double router_multiplier = 1.0;       ///< learning rate of the routers
   double memory_gate_multiplier = 1.0;  ///< learning rate of the memory gates
+  double init_multiplier = 1.0;         ///< learning rate of what was taken from training.init
+  double new_multiplier = 1.0;          ///< learning rate of what was added to it
   std::vector<Field> fields();
   bool operator==(const OptimizerConfig&) const = default;
 };
@@ -101,9 +106,18 @@ struct RunConfig {
   bool operator==(const RunConfig&) const = default;
 };
 
+/// A run config from its file. Where [training] names a model to start from, [model] is that model's
+/// config with what the file says on top (run_init.h).
 /// @param overrides  `section.key=value` texts, applied last
+/// @param resumed    the folder of the run that goes on, if one does: its run.toml then stands in for
+///                   the model that it started from
+/// @param places     gets where each setting was given, for errors that come later
 [[nodiscard]] RunConfig load_run_config(const std::filesystem::path& path,
-                                        const std::vector<std::string>& overrides = {});
+                                        const std::vector<std::string>& overrides = {},
+                                        const std::filesystem::path& resumed = {},
+                                        SettingPlaces* places = nullptr);
+/// The run.toml that a run wrote: whole as it stands.
+[[nodiscard]] RunConfig load_stored_run(const std::filesystem::path& path);
 [[nodiscard]] std::string to_toml(const RunConfig& config);
 
 }  // namespace loopbank

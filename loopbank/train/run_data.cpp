@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "loopbank/support/error.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank {
 namespace {
@@ -56,6 +57,21 @@ std::vector<WeightedSource> open_training(const DataConfig& data,
   return sources;
 }
 
+/// The ids of a model mean what its own tokenizer says.
+void expect_tokenizer_of_init(const RunConfig& config, const std::string& path,
+                              const Tokenizer& tokenizer) {
+  const auto own = std::filesystem::path(config.training.init) / "tokenizer.json";
+  if (config.training.init.empty() || !std::filesystem::exists(own)) {
+    return;
+  }
+  if (const auto hash = Tokenizer::load(own).hash(); hash != tokenizer.hash()) {
+    fail(ErrorCode::kData,
+         "data: \"tokenizer\" expects one with the ids of {} (hash {}), from which the run starts, "
+         "got {} (hash {}). Leave it out to take the model's own, and tokenize the data with that.",
+         own.string(), hash, path, tokenizer.hash());
+  }
+}
+
 }  // namespace
 
 int64_t RunData::train_tokens() const {
@@ -79,12 +95,14 @@ double RunData::epochs(const TrainingConfig& training) const {
          static_cast<double>(training.sequence_length) / static_cast<double>(train_tokens());
 }
 
-RunData open_run_data(const RunConfig& config, bool verify_checksums) {
+RunData open_run_data(const RunConfig& config, bool verify_checksums,
+                      const std::filesystem::path& resumed) {
   const auto& data = config.data;
-  expect_path("tokenizer", data.tokenizer.empty(), "a tokenizer.json or \"bytes\"");
+  const auto tokenizer_json = tokenizer_of_run(config, resumed);
+  expect_path("tokenizer", tokenizer_json.empty(), "a tokenizer.json or \"bytes\"");
   expect_path("train", data.train.empty(), "a token file");
-  if (data.tokenizer != "bytes") {
-    expect_there("tokenizer", data.tokenizer);
+  if (tokenizer_json != "bytes") {
+    expect_there("tokenizer", tokenizer_json);
   }
   for (const auto& path : data.train.values) {
     expect_there("train", path);
@@ -92,12 +110,15 @@ RunData open_run_data(const RunConfig& config, bool verify_checksums) {
   if (!data.validation.empty()) {
     expect_there("validation", data.validation);
   }
-  auto tokenizer = data.tokenizer == "bytes" ? Tokenizer::bytes() : Tokenizer::load(data.tokenizer);
+  auto tokenizer = tokenizer_json == "bytes" ? Tokenizer::bytes() : Tokenizer::load(tokenizer_json);
+  if (resumed.empty()) {
+    expect_tokenizer_of_init(config, tokenizer_json, tokenizer);
+  }
   if (tokenizer.vocab_size() > config.model.vocab_size) {
     fail(ErrorCode::kConfig,
          "model: \"vocab_size\" expects at least the ids of {} ({}), got {}. Raise it or take "
          "another tokenizer.",
-         data.tokenizer, tokenizer.vocab_size(), config.model.vocab_size);
+         tokenizer_json, tokenizer.vocab_size(), config.model.vocab_size);
   }
   const TokenSourceOptions options{
       .tokenizer = &tokenizer, .verify = verify_checksums, .bin_dtype = data.bin_dtype};

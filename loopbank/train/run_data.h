@@ -3,6 +3,7 @@
 /// other and against the model.
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -27,9 +28,12 @@ struct RunData {
 
 /// Opens what [data] names; paths are relative to the current directory.
 /// @param verify_checksums  reads the sources whole, compares checksums and checks every id
+/// @param resumed           folder of the run that goes on, if one does, whose tokenizer stands in for
+///                          that of the model which it started from (run_init.h)
 /// @throws Error kConfig for a path that is not set and for a tokenizer with more ids than the
 ///         model's vocabulary; kData for a missing, broken or empty source and for tokens of
-///         another vocabulary
-[[nodiscard]] RunData open_run_data(const RunConfig& config, bool verify_checksums = false);
+///         another vocabulary, of a model to start from that has another tokenizer included
+[[nodiscard]] RunData open_run_data(const RunConfig& config, bool verify_checksums = false,
+                                    const std::filesystem::path& resumed = {});
 
 }  // namespace loopbank

@@ -16,16 +16,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Keys that change no weight.
-bool may_change(const std::string& section, const std::string& key) {
-  static constexpr std::array<std::string_view, 6> kTraining = {
-      "validate_every",   "validation_rows",     "checkpoint_every",
-      "keep_checkpoints", "halting_alarm_steps", "rank_timeout"};
+/// Keys that change no weight, and a hash that the run has written down.
+bool may_change(const std::string& section, const std::string& key,
+                const nlohmann::ordered_json& now) {
+  static constexpr std::array<std::string_view, 7> kTraining = {
+      "validate_every",      "validation_rows", "checkpoint_every", "keep_checkpoints",
+      "halting_alarm_steps", "rank_timeout",    "tensorboard"};
   if (section == "evaluation") {
     return true;
   }
   if (section == "data") {
     return key == "validation" || key == "benchmark";
+  }
+  if (key == "init_hash" && now == "") {
+    return true;
   }
   return section == "training" &&
          std::find(kTraining.begin(), kTraining.end(), key) != kTraining.end();
@@ -41,7 +45,7 @@ const fs::path& free_within(double seconds, const fs::path& out) {
 
 RunConfig read_stored(const fs::path& path) {
   try {
-    return load_run_config(path);
+    return load_stored_run(path);
   } catch (const Error& error) {
     throw Error(ErrorCode::kCheckpoint, error.what());
   }
@@ -74,7 +78,7 @@ void expect_same_run(const fs::path& stored_config, const RunConfig& config) {
     const auto before = write_json(stored_sections[s].fields);
     const auto now = write_json(wanted_sections[s].fields);
     for (const auto& [key, value] : now.items()) {
-      if (value != before.at(key) && !may_change(section, key)) {
+      if (value != before.at(key) && !may_change(section, key, value)) {
         fail(ErrorCode::kConfig,
              "{}: expected {}.{} = {}, with which the run was started, got {}. Resume with the "
              "same value or start a new run in another --out.",

@@ -8,7 +8,10 @@
 #include "loopbank/support/hash.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/settings.h"
+#include "loopbank/train/device.h"
+#include "loopbank/train/memory_fit.h"
 #include "loopbank/train/run_directory.h"
+#include "loopbank/train/run_init.h"
 
 namespace loopbank {
 namespace {
@@ -103,7 +106,25 @@ RunConfig validated(const RunConfig& config, const TrainOptions& options) {
          "evaluation: \"tasks\" expects a run that scores tasks, got one that does not. Leave it "
          "empty or take loopbank train.");
   }
+  const auto resumed = resumed_folder(options);
+  if (!copy.training.init.empty() && copy.training.init_hash.empty() && !resumed.empty()) {
+    copy.training.init_hash = load_stored_run(resumed / "run.toml").training.init_hash;
+  }
   return copy;
+}
+
+std::filesystem::path resumed_folder(const TrainOptions& options) {
+  return options.resume == ResumeMode::kResume && std::filesystem::exists(options.out / "run.toml")
+             ? options.out
+             : std::filesystem::path();
+}
+
+at::Device device_of_run(const RunConfig& config, const Ranks& ranks) {
+  const auto device = own_device(choose_device(config.training.device), ranks);
+  if (const auto free = free_memory_bytes(device)) {
+    expect_enough_memory(config, static_cast<double>(*free), device.str(), {.ranks = ranks.size()});
+  }
+  return device;
 }
 
 FoundStart find_start(const RunConfig& config, const TrainOptions& options) {
@@ -172,6 +193,34 @@ void expect_same_facts(const Ranks& ranks, const RankFacts& facts) {
       "training: expected the same settings on all {} ranks, got others on some. Start all of them "
       "with one program, config and data.",
       ranks.size());
+}
+
+RunCheck check_run(const RunConfig& config, const TrainOptions& options) {
+  const auto checked = validated(config, options);
+  (void)device_of_run(checked, options.ranks);
+  const auto resumed = resumed_folder(options);
+  const auto data = open_run_data(checked, /*verify_checksums=*/true, resumed);
+  const auto found = find_start(checked, options);
+  if (!found.usable && !checked.training.init.empty()) {
+    (void)hash_of_init(checked.training);
+  }
+  std::vector<SourceCheck> sources;
+  for (const auto& [source, weight] : data.train) {
+    sources.push_back({.path = source->path().string(),
+                       .format = source->format().name,
+                       .tokens = source->num_tokens(),
+                       .documents = source->num_documents(),
+                       .weight = weight,
+                       .epochs = weight * data.epochs(checked.training) *
+                                 static_cast<double>(data.train_tokens()) /
+                                 static_cast<double>(source->num_tokens())});
+  }
+  return {.train_tokens = data.train_tokens(),
+          .train_documents = data.train_documents(),
+          .sources = std::move(sources),
+          .validation_tokens = data.validation ? data.validation->num_tokens() : 0,
+          .epochs = data.epochs(checked.training),
+          .first_step = found.usable ? found.usable->step + 1 : 1};
 }
 
 }  // namespace loopbank

@@ -2,6 +2,7 @@
 /// What a run checks before its first step: its config, what its folder holds, and, with several ranks,
 /// that all of them are about to compute the same.
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,8 +16,15 @@
 
 namespace loopbank {
 
+/// The config, checked; with the hash of the weights that a run in the folder started from.
 /// @throws Error kConfig
 [[nodiscard]] RunConfig validated(const RunConfig& config, const TrainOptions& options);
+
+/// The folder of the run that goes on; empty for one that starts anew.
+[[nodiscard]] std::filesystem::path resumed_folder(const TrainOptions& options);
+
+/// This rank's device, found to have room for the run.
+[[nodiscard]] at::Device device_of_run(const RunConfig& config, const Ranks& ranks);
 
 /// The newest checkpoint whose files are all as they were written, and the damaged ones before it.
 struct FoundStart {

@@ -55,6 +55,9 @@ nlohmann::ordered_json to_json(const TrainState& state) {
     json[key] = std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr;
   }
   json["sampler"] = to_json(state.sampler);
+  if (!state.added_parameters.empty()) {
+    json["added_parameters"] = state.added_parameters;
+  }
   return json;
 }
 
@@ -69,6 +72,14 @@ TrainState train_state_from_json(const nlohmann::json& json) {
     state.*pointer = measure(values, key);
   }
   state.sampler = sampler_state_from_json(values.at("sampler"));
+  if (values.has("added_parameters")) {
+    for (const auto& name : values.list("added_parameters")) {
+      if (!name.is_string()) {
+        values.refuse("added_parameters", "a list of names");
+      }
+      state.added_parameters.push_back(name.get<std::string>());
+    }
+  }
   return state;
 }
 

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
 
 #include "loopbank/data/sampler.h"
 
@@ -26,6 +28,8 @@ struct TrainState {
   double validation_loss = 0.0;
   double validation_bpb = 0.0;
   double train_seconds = 0.0;  ///< in steps, over all parts of the run
+  /// Parameters that were added to the model that the run started from (run_init.h).
+  std::vector<std::string> added_parameters = {};
   bool operator==(const TrainState&) const = default;
 };
 

@@ -29,6 +29,7 @@
 #include "loopbank/train/progress_line.h"
 #include "loopbank/train/run_data.h"
 #include "loopbank/train/run_directory.h"
+#include "loopbank/train/run_init.h"
 #include "loopbank/train/run_start.h"
 #include "loopbank/train/schedule.h"
 #include "loopbank/train/validation.h"
@@ -41,15 +42,6 @@ constexpr const char* kWhat = "training";  // in errors of other ranks
 constexpr double kPredecessorSeconds = 45.0;
 constexpr size_t kPaceSteps = 20;  // steps that the shown speed is the mean of
 
-/// This rank's device, found to have room for the run.
-at::Device device_of(const RunConfig& config, const Ranks& ranks) {
-  const auto device = own_device(choose_device(config.training.device), ranks);
-  if (const auto free = free_memory_bytes(device)) {
-    expect_enough_memory(config, static_cast<double>(*free), device.str(), {.ranks = ranks.size()});
-  }
-  return device;
-}
-
 class Run {
  public:
   Run(const RunConfig& config, const TrainOptions& options)
@@ -57,10 +49,9 @@ class Run {
         options_(options),
         ranks_(options.ranks),
         speaks_(options.show_progress && ranks_.is_first()),
-        device_(device_of(config_, ranks_)),
-        data_(open_run_data(config_)),
+        device_(device_of_run(config_, ranks_)),
+        data_(open_run_data(config_, /*verify_checksums=*/false, resumed_folder(options))),
         model_(config_.model, device_),
-        step_(make_batch_step(model_, config_, ranks_)),
         sampler_(data_.train, static_cast<uint64_t>(config_.training.seed)),
         forward_(config_.training.forward_options()),
         alarm_(config_) {
@@ -75,6 +66,9 @@ class Run {
   TrainResult to_end() {
     start();
     prepare_progress();
+    if (validator_ && state_.step == 0 && !config_.training.init.empty()) {
+      validate();  // what the run starts from
+    }
     bool stopped = false;
     while (state_.step < config_.training.steps && !stopped) {
       take_step();
@@ -116,9 +110,10 @@ class Run {
     });
   }
 
-  void write_row(const nlohmann::ordered_json& row) {
+  void write_row(const nlohmann::ordered_json& row,
+                 const std::vector<EventHistogram>& histograms = {}) {
     if (metrics_) {
-      metrics_->write(row);
+      metrics_->write(row, histograms);
     }
   }
 
@@ -138,13 +133,12 @@ class Run {
         const auto step = std::stoll(chosen.front());
         restore({.step = step, .path = checkpoint_path(options_.out, step)});
       } else {
-        model_.parameters().initialize(static_cast<uint64_t>(config_.training.seed));
-        state_.sampler = sampler_.state();
-        state_.train_file_tokens = data_.train_tokens();
+        begin();
       }
     });
     if (!ranks_.is_alone()) {
-      expect_same_facts(ranks_, {{"checkpoint", to_json(state_).dump()}});
+      expect_same_facts(ranks_, {{"checkpoint", to_json(state_).dump()},
+                                 {"weights of training.init", config_.training.init_hash}});
     }
     on_first([&] {
       for (const auto& damaged : found.damaged) {
@@ -152,14 +146,33 @@ class Run {
       }
       data_.tokenizer.save(options_.out / "tokenizer.json");
       write_file_atomically(options_.out / "run.toml", to_toml(config_), ErrorCode::kCheckpoint);
-      metrics_.emplace(options_.out / "metrics.jsonl", state_.step);
+      metrics_.emplace(options_.out / "metrics.jsonl", found.usable ? state_.step : -1,
+                       config_.training.tensorboard);
       alarm_.replay(options_.out / "metrics.jsonl");
     });
+  }
+
+  /// The state before the first step.
+  void begin() {
+    const auto& training = config_.training;
+    if (training.init.empty()) {
+      model_.parameters().initialize(static_cast<uint64_t>(training.seed));
+    } else {
+      config_.training.init_hash = start_from_init(model_, training);
+      state_.added_parameters = added_parameters(model_);
+    }
+    step_ = make_batch_step(model_, config_, ranks_);
+    state_.sampler = sampler_.state();
+    state_.train_file_tokens = data_.train_tokens();
   }
 
   void restore(const Checkpoint& checkpoint) {
     const auto saved = load_checkpoint(checkpoint.path, model_);
     state_ = saved.state;
+    if (!config_.training.init.empty()) {
+      set_added_parameters(model_, state_.added_parameters);
+    }
+    step_ = make_batch_step(model_, config_, ranks_);
     step_->restore(saved.moments, state_.optimizer_steps);
     if (state_.train_file_tokens != data_.train_tokens()) {
       fail(ErrorCode::kData,
@@ -277,7 +290,7 @@ class Run {
     state_.validation_step = state_.step;
     state_.validation_loss = last_validation_.loss;
     state_.validation_bpb = last_validation_.bpb;
-    write_row(to_json(last_validation_));
+    write_row(to_json(last_validation_), last_validation_.halting);
   }
 
   void evaluate() {
@@ -337,8 +350,8 @@ class Run {
   RunData data_;
   std::optional<RunLock> lock_;  // the first rank's
   LanguageModel model_;
-  std::unique_ptr<BatchStep> step_;
-  bool stop_agreed_ = false;  // by all ranks, in the last step
+  std::unique_ptr<BatchStep> step_;  // made once it is known where the weights come from
+  bool stop_agreed_ = false;         // by all ranks, in the last step
   BatchSampler sampler_;
   ForwardOptions forward_;
   std::optional<Validator> validator_;
@@ -365,30 +378,6 @@ TrainResult train(const RunConfig& config, const TrainOptions& options) {
                        "Lower training.micro_batch, or set training.recompute to \"loop\" or "
                        "\"layer\"; what is saved goes on with --resume");
   }
-}
-
-RunCheck check_run(const RunConfig& config, const TrainOptions& options) {
-  const auto checked = validated(config, options);
-  (void)device_of(checked, options.ranks);
-  const auto data = open_run_data(checked, /*verify_checksums=*/true);
-  const auto found = find_start(checked, options);
-  std::vector<SourceCheck> sources;
-  for (const auto& [source, weight] : data.train) {
-    sources.push_back({.path = source->path().string(),
-                       .format = source->format().name,
-                       .tokens = source->num_tokens(),
-                       .documents = source->num_documents(),
-                       .weight = weight,
-                       .epochs = weight * data.epochs(checked.training) *
-                                 static_cast<double>(data.train_tokens()) /
-                                 static_cast<double>(source->num_tokens())});
-  }
-  return {.train_tokens = data.train_tokens(),
-          .train_documents = data.train_documents(),
-          .sources = std::move(sources),
-          .validation_tokens = data.validation ? data.validation->num_tokens() : 0,
-          .epochs = data.epochs(checked.training),
-          .first_step = found.usable ? found.usable->step + 1 : 1};
 }
 
 }  // namespace loopbank

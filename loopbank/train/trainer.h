@@ -6,6 +6,7 @@
 ///   run.toml                                          the whole run config
 ///   metrics.jsonl                                     a line per step, validation, evaluated task
 ///                                                     and halting alarm
+///   events.out.tfevents.TIME.loopbank                 the same for TensorBoard (event_log.h)
 ///   checkpoints/step-000100/                          complete states to resume from
 ///
 /// Killed at any instant and resumed, a run gives the same losses and the same weights bit for bit

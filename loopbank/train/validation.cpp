@@ -3,15 +3,19 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/softplus.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <numbers>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "loopbank/train/batch_step.h"
+#include "loopbank/train/halting_spread.h"
 
 namespace loopbank {
 namespace {
@@ -21,6 +25,10 @@ class NumberReader {
  public:
   explicit NumberReader(const std::vector<double>& numbers) : numbers_(numbers) {}
   double next() { return numbers_.at(at_++); }
+  /// Those from the next one on.
+  [[nodiscard]] std::span<const double> rest() const {
+    return std::span<const double>(numbers_).subspan(at_);
+  }
 
  private:
   const std::vector<double>& numbers_;
@@ -75,6 +83,23 @@ double mean_over_layers(const std::vector<double>& values) {
   return values.empty() ? 1.0 : sum / static_cast<double>(values.size());
 }
 
+/// s_t of each layer and loop, as the loops are run.
+std::vector<std::vector<double>> loop_scales_of(const LanguageModel& model) {
+  std::vector<std::vector<double>> scales;
+  const auto& config = model.config();
+  for (int64_t layer = 0; config.most_loops() > 0 && layer < config.num_hidden_layers; ++layer) {
+    auto& of_layer = scales.emplace_back();
+    if (config.loops(layer) > 0) {
+      const auto alpha =
+          model.parameters().get(fmt::format("layers.{}.loop_scale", layer)).value.detach();
+      const auto s = config.loop_scale_kind == "linear" ? alpha : at::softplus(alpha);
+      const auto values = s.to(at::kCPU, at::kDouble).contiguous();  // [N]
+      of_layer.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
+    }
+  }
+  return scales;
+}
+
 }  // namespace
 
 at::Tensor bytes_of_tokens(const Tokenizer& tokenizer) {
@@ -115,7 +140,7 @@ std::vector<double> Validator::score(const LanguageModel& model, int64_t first,
   Recorder recorder;
   const auto out = model.loss(tokens, targets,
                               {.compute_dtype = options.compute_dtype,
-                               .recorder = model.config().has_memory() ? &recorder : nullptr});
+                               .recorder = model.config().most_loops() > 0 ? &recorder : nullptr});
   const auto layers = static_cast<size_t>(model.config().num_hidden_layers);
   std::vector<double> numbers = {static_cast<double>(count), out.cross_entropy.item<double>()};
   append_means(out.expected_loops.unbind(0), layers, numbers);
@@ -126,6 +151,8 @@ std::vector<double> Validator::score(const LanguageModel& model, int64_t first,
         model.loss(tokens, targets, {.compute_dtype = options.compute_dtype, .max_loops = budget});
     numbers.push_back(limited.cross_entropy.item<double>());
   }
+  const auto spread = HaltingSpread(model.config()).measure(out.expected_loops, recorder);
+  numbers.insert(numbers.end(), spread.begin(), spread.end());
   return numbers;
 }
 
@@ -147,6 +174,7 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
   const auto layers = static_cast<size_t>(model.config().num_hidden_layers);
   const auto most_loops = model.config().most_loops();
   LayerMeans loops(layers), local_gates(layers), global_gates(layers);
+  HaltingSpread halting(model.config());
   double sum = 0.0;
   std::map<int64_t, double> sum_by_loops;
   for (int64_t pass = 0; pass < passes; ++pass) {
@@ -163,6 +191,7 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
     for (int64_t budget = 1; budget < most_loops; ++budget) {
       sum_by_loops[budget] += weight * numbers.next();
     }
+    halting.add(numbers.rest());
   }
   metrics.loss = sum / static_cast<double>(num_rows_);
   const auto tokens = static_cast<double>(num_rows_ * rows_.sequence_length());
@@ -170,6 +199,8 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
   metrics.mean_loops = mean_over_layers(loops.means());
   metrics.local_gates = local_gates.means();
   metrics.global_gates = global_gates.means();
+  metrics.loop_scales = loop_scales_of(model);
+  metrics.halting = halting.histograms();
   if (most_loops > 0) {
     metrics.loops_by_layer = loops.means();
     for (const auto& [budget, of_budget] : sum_by_loops) {

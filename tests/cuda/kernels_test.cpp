@@ -248,6 +248,46 @@ TEST(CudaKernels, RotatedHeads) {
   }
 }
 
+TEST(CudaKernels, RotatedHeadsNormedBeforeOrNotAtAll) {
+  RandomTensors random;
+  for (const auto dtype : kFusedDtypes) {
+    for (const auto& size : kHeadSizes) {
+      for (const auto place : {NormPlace::kNone, NormPlace::kBefore}) {
+        SCOPED_TRACE(::testing::Message() << "d " << size.d << ", " << dtype);
+        const AttentionHeads heads{.query = size.H, .key = size.H_kv};
+        // YaRN's cosines and sines are longer than 1, which a norm before them does not see.
+        auto frequencies = rotary_frequencies(size.d, kRotaryBase, at::kCPU);
+        frequencies.amplitude = 1.25;
+        const auto angles = rotary_table(0, size.B * size.T, frequencies);
+        const auto norm_of = [&](const auto& in) {
+          return place == NormPlace::kNone ? HeadNorm{{}, {}, kEps, place}
+                                           : HeadNorm{in[1], in[2], kEps, place};
+        };
+        const auto of_kernels = [&](const auto& in) -> std::vector<at::Tensor> {
+          const auto of = cuda::rotated_heads(in[0], heads, angles, norm_of(in));
+          return {of.query, of.key, of.value};
+        };
+        const auto of_definition = [&](const auto& in) -> std::vector<at::Tensor> {
+          const auto type = in[0].scalar_type();
+          const auto of = rotated_heads(
+              in[0], heads, {angles.cosines.to(type), angles.sines.to(type)}, norm_of(in));
+          return {of.query, of.key, of.value};
+        };
+        std::vector<at::Tensor> inputs = {
+            random.normal({size.B * size.T, (size.H + 2 * size.H_kv) * size.d}, dtype)};
+        if (place != NormPlace::kNone) {
+          inputs.push_back(random.normal({size.d}, at::kFloat));
+          inputs.push_back(random.normal({size.d}, at::kFloat));
+        }
+        expect_kernels_are_definition({.fused = of_kernels,
+                                       .definition = of_definition,
+                                       .tolerance = {.fp32 = 2e-4, .bf16 = 2 * kOneRoundingToBf16}},
+                                      inputs);
+      }
+    }
+  }
+}
+
 TEST(CudaKernels, RotatedHeadsOfKeysAlone) {
   RandomTensors random;
   const auto kv = random.normal({7, 2 * 3 * 16}, at::kBFloat16);

@@ -369,7 +369,10 @@ TEST(TokenizeToShards, WhatCannotBeSharded) {
             "tokenize: expected at least one text file, got none.");
   const auto empty = files.directory.write("e.jsonl", "{\"text\": \"\"}\nnonsense\n");
   EXPECT_EQ(error_of(ErrorCode::kData,
-                     [&] { tokenize_to_shards({empty}, Tokenizer::bytes(), files.folder("b")); }),
+                     [&] {
+                       tokenize_to_shards({empty}, Tokenizer::bytes(), files.folder("b"),
+                                          kShardTokens, {.skip_bad = 1});
+                     }),
             empty.string() +
                 ": expected at least one document, got none (1 empty, 1 bad lines) in 1 files.");
   EXPECT_TRUE(ShardFiles::contents(files.folder("b")).empty());

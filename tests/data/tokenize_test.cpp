@@ -174,11 +174,13 @@ TEST(TokenizeFiles, InputsThatCannotBeReadShowBeforeAnyWork) {
 TEST(TokenizeFiles, AFileWithoutDocumentsIsRefused) {
   const TestDirectory directory;
   const auto input = directory.write("a.jsonl", "{\"text\": \"\"}\nnonsense\n");
-  EXPECT_EQ(
-      error_of(ErrorCode::kData,
-               [&] { tokenize_files({input}, Tokenizer::bytes(), directory.path() / "a.tokens"); }),
-      input.string() +
-          ": expected at least one document, got none (1 empty, 1 bad lines) in 1 files.");
+  EXPECT_EQ(error_of(ErrorCode::kData,
+                     [&] {
+                       tokenize_files({input}, Tokenizer::bytes(), directory.path() / "a.tokens",
+                                      {.skip_bad = 1});
+                     }),
+            input.string() +
+                ": expected at least one document, got none (1 empty, 1 bad lines) in 1 files.");
   EXPECT_EQ(directory.names(), Names{"a.jsonl"});
 }
 

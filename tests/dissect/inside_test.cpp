@@ -116,6 +116,18 @@ TEST(Inside, LoopScalesAreSoftplusOfAlpha) {
   EXPECT_NEAR(scales[2], std::log(1.0 + std::exp(2.0)), 1e-9);
 }
 
+TEST(Inside, ALinearLoopScaleIsAlphaItself) {
+  auto config = model_of({2, 0, 3}, 0, 0).config();
+  config.loop_scale_kind = "linear";
+  config.loop_scale_init = 0.0;
+  config.first_loop_scale_init = 1.0;
+  LanguageModel model(config);
+  model.parameters().initialize(1);
+  const auto inside = measured(model, some_rows());
+  ASSERT_TRUE(inside.loop_scale);
+  EXPECT_EQ(inside.loop_scale->at(2), (std::vector<double>{1.0, 0.0, 0.0}));
+}
+
 TEST(Inside, ClassesAreMeansOverTheirTokens) {
   const auto model = model_of({3, 0, 2}, 4, 3);
   const auto rows = some_rows();

@@ -5,6 +5,14 @@
 namespace loopbank {
 namespace {
 
+TEST(PythonRstrip, TakesUnicodeWhiteSpaceOffTheEndAlone) {
+  EXPECT_EQ(python_rstrip(" a b \t\r\n"), " a b");
+  EXPECT_EQ(python_rstrip("a\xC2\xA0\xE3\x80\x80"), "a");      // U+00A0, U+3000
+  EXPECT_EQ(python_rstrip("a\xE2\x80\x8B"), "a\xE2\x80\x8B");  // U+200B is none
+  EXPECT_EQ(python_rstrip(" \n"), "");
+  EXPECT_EQ(python_rstrip(""), "");
+}
+
 TEST(PythonStrip, TakesTheWhiteSpaceOfUnicodeOffBothEnds) {
   EXPECT_EQ(python_strip(" \t\n a b \v\f\r"), "a b");
   EXPECT_EQ(python_strip("\xC2\xA0"

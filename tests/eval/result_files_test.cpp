@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "loopbank/eval/olmes_results.h"
+#include "loopbank/eval/request_check.h"
 #include "tests/support/test_directory.h"
 
 namespace loopbank {
@@ -108,8 +109,8 @@ Task small_task() {
           .metric = Metric::kAccUncond,
           .bare_context = "Answer:",
           .shots = 5,
-          .instances = {{.id = "q1", .choices = choices("One?"), .label = 0},
-                        {.id = "q2", .choices = choices("Two?"), .label = 1}}};
+          .instances = {{.id = "q1", .choices = choices("One?"), .label = 0, .query = "One?"},
+                        {.id = "q2", .choices = choices("Two?"), .label = 1, .query = "Two?"}}};
 }
 
 std::vector<std::string> keys_of(const Json& json) {
@@ -156,8 +157,8 @@ TEST(ResultFiles, EveryInstanceHasItsRow) {
   EXPECT_EQ(choice.at("num_tokens_all"), 9);
   EXPECT_EQ(choice.at("num_chars"), 3);
   EXPECT_EQ(choice.at("context_cut"), true);
-  // Nothing half-written stays behind: the predictions, the task's metrics and the summary.
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 3);
+  // Nothing half-written stays behind: the predictions, the task's metrics and both summaries.
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 4);
 }
 
 TEST(ResultFiles, SummariesHoldWhatOlmesWrites) {
@@ -215,12 +216,81 @@ TEST(ResultFiles, RequestsStandAsOlmesRecordsThem) {
   const auto rows = rows_of(directory.path() / "task-000-arc_challenge-requests.jsonl");
   ASSERT_EQ(rows.size(), 8U);  // 2 instances of 2 choices, then their twins
   EXPECT_EQ(rows[3], Json::parse(R"({"request_type": "loglikelihood",
-      "doc": {"id": "q2", "choices": ["a cat", "dogs"], "gold": 1},
+      "doc": {"id": "q2", "query": "Two?", "choices": ["a cat", "dogs"], "gold": 1},
       "request": {"context": "shots\n\nTwo?", "continuation": " dogs"},
       "idx": 1, "task_name": "arc_challenge", "doc_id": 1, "native_id": "q2", "label": 1})"));
   EXPECT_EQ(rows[7].at("request"),
             Json::parse(R"({"context": "Answer:", "continuation": " dogs"})"));
   EXPECT_EQ(rows[7].at("doc_id"), 1000001);
+}
+
+TEST(ResultFiles, RequestsOfEveryFormAreMadeAgainFromTheirDocuments) {
+  const TestDirectory directory;
+  const std::vector<std::pair<std::string, Document>> documents = {
+      {"csqa", {.id = "q", .question = "Wet?", .choices = {"sand", "rain"}, .label = 1}},
+      {"winogrande",
+       {.id = "w", .question = "Ann met Eve since _ was late.", .choices = {"Ann", "Eve"}}},
+      {"hellaswag", {.id = "h", .context = "She", .choices = {" sits", "stands"}, .label = 1}},
+      {"minerva_math_algebra", {.id = "m", .question = "1 + 1", .choices = {"$2$"}}},
+      {"gsm8k", {.id = "g", .question = "One and one?", .choices = {"Two."}}}};
+  for (const auto& [name, document] : documents) {
+    const auto form = task_form(name);
+    Task task{.name = name, .metric = form.metric};
+    task.bare_context = form.metric == Metric::kAccUncond ? std::string(kBareContext) : "";
+    task.instances.push_back(make_instance(form.prompt, document, "shots\n\n"));
+    directory.write(name + ".jsonl", olmes_requests(task));
+  }
+  const TestDirectory shots;
+  std::string rows;
+  for (const auto& [name, document] : documents) {
+    rows += Json{{"task", name}, {"num_shots", 1}, {"prefix", "shots\n\n"}}.dump() + "\n";
+  }
+  const auto checks =
+      check_requests(directory.path(),
+                     {.data = {}, .few_shot_file = shots.write("shots.jsonl", rows), .shots = 1});
+  ASSERT_EQ(checks.size(), documents.size());
+  int64_t equal = 0;
+  for (const auto& check : checks) {
+    EXPECT_EQ(check.recorded.equal, check.recorded.requests) << describe(checks);
+    equal += check.recorded.equal;
+  }
+  EXPECT_EQ(equal, 4 + 2 + 2 + 1 + 1);
+}
+
+TEST(ResultFiles, AllMetricsStandInOneFileSuitesFirst) {
+  const TestDirectory directory;
+  auto report = small_report();
+  report.results.push_back(report.results[0]);
+  report.results[1].max_loops = 1;
+  write_results(report, directory.path());
+  const auto rows = rows_of(directory.path() / "metrics-all.jsonl");
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0].at("task_name"), "commonsense");
+  EXPECT_EQ(rows[0].at("task_config").at("primary_metric"), "macro");
+  EXPECT_EQ(rows[0].at("task_config").at("metadata").at("alias"), "commonsense:max_loops=3");
+  EXPECT_EQ(rows[0].at("metrics").at("primary_score"), 0.5);
+  for (size_t i = 0; i < 2; ++i) {
+    auto alone = Json::parse(content_of(
+        directory.path() / ("task-00" + std::to_string(i) + "-arc_challenge-metrics.json")));
+    auto row = rows[i + 1];
+    for (auto* json : {&alone, &row}) {
+      json->erase("current_date");
+    }
+    EXPECT_EQ(row, alone);
+    EXPECT_EQ(row.at("task_hash"), "0123456789abcdef");
+    EXPECT_EQ(row.at("model_config").at("model"), "runs/own");
+  }
+  // What was asked is the same, and who answered is not: another budget, another model.
+  const auto hash = rows[1].at("model_hash").get<std::string>();
+  EXPECT_EQ(hash.size(), 5U + 16U);
+  EXPECT_TRUE(hash.starts_with("xxh3:"));
+  EXPECT_NE(rows[2].at("model_hash"), hash);
+  report.model = "runs/other";
+  write_results(report, directory.path());
+  EXPECT_NE(rows_of(directory.path() / "metrics-all.jsonl")[1].at("model_hash"), hash);
+  report.model = "runs/own";
+  write_results(report, directory.path());
+  EXPECT_EQ(rows_of(directory.path() / "metrics-all.jsonl")[1].at("model_hash"), hash);
 }
 
 TEST(ResultFiles, FilesOfAnEarlierReportGo) {

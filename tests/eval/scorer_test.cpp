@@ -178,6 +178,37 @@ TEST(EncodedRequests, TokensAcrossTheBoundaryAreEncodedApart) {
   EXPECT_EQ(inside.blank_scores()[0].bytes, 3);
 }
 
+// As lm-evaluation-harness does (TemplateLM._encode_pair).
+TEST(EncodedRequests, WhiteSpaceThatEndsAContextIsScoredWithTheContinuation) {
+  const testing::TestDirectory directory;
+  const auto file =
+      directory.write("tokenizer.json", testing::small_tokenizer({{" ", "y"}, {" ", " "}}).dump());
+  const auto tokenizer = Tokenizer::load(file);
+  constexpr int64_t kSpaceY = 256;
+  const auto encode = [&](std::string_view context, std::string_view continuation) {
+    const EncodedRequests encoded(tokenizer, {{context, continuation}}, 16);
+    return std::pair(encoded.windows()[0], encoded.blank_scores()[0]);
+  };
+  const auto [plain, plain_score] = encode("ab", " y");
+  EXPECT_EQ(plain.tokens, (std::vector<int64_t>{'a', 'b', kSpaceY}));
+  EXPECT_EQ(plain.num_scored, 1);
+  // The blank and the "y" are one token, which would lie across the boundary.
+  const auto [moved, moved_score] = encode("ab ", "y");
+  EXPECT_EQ(moved.tokens, plain.tokens);
+  EXPECT_EQ(moved.num_scored, 1);
+  EXPECT_EQ(moved_score.tokens, 1);
+  EXPECT_EQ(moved_score.bytes, 1);  // of the continuation as it was given
+  EXPECT_EQ(moved_score.characters, 1);
+  EXPECT_EQ(moved_score.context_tokens, 2);
+  const auto [line, line_score] = encode("ab\n\xC2\xA0", "y");  // white space of Unicode, too
+  EXPECT_EQ(line.tokens, (std::vector<int64_t>{'a', 'b', '\n', 0xC2, 0xA0, 'y'}));
+  EXPECT_EQ(line.num_scored, 4);
+  EXPECT_EQ(line_score.tokens, 4);
+  const auto [blank, blank_score] = encode(" ", "y");  // nothing is left of the context
+  EXPECT_EQ(blank.tokens, (std::vector<int64_t>{tokenizer.end_of_text(), kSpaceY}));
+  EXPECT_EQ(blank.num_scored, 1);
+}
+
 TEST(EncodedRequests, AnEmptyContinuationIsRefused) {
   expect_contains(error_of(ErrorCode::kData,
                            [] {

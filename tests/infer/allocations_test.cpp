@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -96,8 +97,9 @@ Engine& warmed_up(Engine& engine, const std::string& exit, const KeyValuePolicy&
 
 /// visit(engine, what it is) for every rule, policy and dtype.
 template <typename Visit>
-void for_each_engine(int64_t slots, const Visit& visit) {
-  const auto model = looping_model(kLoops, slots);
+void for_each_engine(int64_t slots, const Visit& visit,
+                     const std::function<void(ModelConfig&)>& change = {}) {
+  const auto model = looping_model(kLoops, slots, change);
   for (const std::string exit : {"all", "cdf:0.5", "change:0.3", "accel:0.5,hard", "budget:2"}) {
     for (const auto* policy : key_value_policies()) {
       for (const auto dtype : {at::kFloat, at::kBFloat16}) {
@@ -134,6 +136,15 @@ TEST(DecodingStep, AllocatesTheListsOfAGatedSumWithMemoryBanks) {
   for_each_engine(/*slots=*/5, [](Engine& engine, const std::string& what) {
     EXPECT_LE(most_allocations(engine), kOfAnswer + kLayers * kLoops * kOfGatedSum) << what;
   });
+}
+
+TEST(DecodingStep, AllocatesNoMoreWithTheBlockOfAnImportedModel) {
+  for_each_engine(
+      /*slots=*/0,
+      [](Engine& engine, const std::string& what) {
+        EXPECT_LE(most_allocations(engine), kOfAnswer) << what;
+      },
+      testing::options_of_imported("before"));
 }
 
 TEST(DecodingStep, TheCountSeesAnAllocation) {
@@ -175,6 +186,15 @@ TEST(DecodingStep, CallsNothingThroughTheDispatcher) {
       EXPECT_EQ(calls_of([&] { engine.step(); }), std::vector<std::string>()) << what;
     });
   }
+}
+
+TEST(DecodingStep, CallsNothingWithTheBlockOfAnImportedModel) {
+  for_each_engine(
+      /*slots=*/0,
+      [](Engine& engine, const std::string& what) {
+        EXPECT_EQ(calls_of([&] { engine.step(); }), std::vector<std::string>()) << what;
+      },
+      testing::options_of_imported("none"));
 }
 
 TEST(DecodingStep, TheCountSeesACall) {

@@ -7,6 +7,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/randn.h>
 
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -20,7 +21,9 @@ namespace loopbank::testing {
 
 constexpr int64_t kLoopingVocabulary = 61;
 
-inline LanguageModel looping_model(int64_t loops = 3, int64_t slots = 5) {
+/// @param change  of the config, where another model is wanted
+inline LanguageModel looping_model(int64_t loops = 3, int64_t slots = 5,
+                                   const std::function<void(ModelConfig&)>& change = {}) {
   ModelConfig config;
   config.vocab_size = kLoopingVocabulary;
   config.hidden_size = 48;
@@ -32,6 +35,9 @@ inline LanguageModel looping_model(int64_t loops = 3, int64_t slots = 5) {
   config.max_loops = loops;
   config.local_memory_slots = slots;
   config.global_memory_slots = slots;
+  if (change) {
+    change(config);
+  }
   LanguageModel model(config);
   model.parameters().initialize(3);
   const at::NoGradGuard no_grad;
@@ -45,6 +51,22 @@ inline LanguageModel looping_model(int64_t loops = 3, int64_t slots = 5) {
     }
   }
   return model;
+}
+
+/// All that imported models have in their block, with this norm of queries and keys.
+inline std::function<void(ModelConfig&)> options_of_imported(const std::string& qk_norm) {
+  return [=](ModelConfig& config) {
+    config.qk_norm = qk_norm;
+    config.attention_bias = true;
+    config.attention_output_bias = true;
+    config.head_dim = 16;  // heads of 64 together, and not the state's 48
+    config.rope_scaling = {
+        .rope_type = "yarn", .factor = 4.0, .original_max_position_embeddings = 24};
+    config.loop_scale_kind = "linear";
+    config.loop_scale_init = 0.0;
+    config.first_loop_scale_init = 1.0;
+    config.tie_word_embeddings = true;
+  };
 }
 
 inline std::vector<TokenId> some_prompt(int64_t size, uint64_t seed) {

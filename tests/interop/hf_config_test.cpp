@@ -56,7 +56,7 @@ TEST(HfConfig, TakesTheDefaultsOfTheFamilysClass) {
   EXPECT_EQ(qwen3.qk_norm, "before");
   EXPECT_FALSE(qwen3.attention_bias);
 
-  const auto hunyuan = hf_config(with("hunyuan_v1_dense", {}), "config.json").model;
+  const auto hunyuan = hf_config(with("hunyuan_v1_dense", json::object()), "config.json").model;
   EXPECT_EQ(hunyuan.rms_norm_eps, 1e-5);
   EXPECT_EQ(hunyuan.qk_norm, "after");
   EXPECT_EQ(hunyuan.head_size(), 16);
@@ -152,7 +152,7 @@ TEST(HfConfig, RefusesValuesThatWouldChangeTheResult) {
       {with("qwen2", {{"use_sliding_window", true}}), "Sliding windows are not supported."},
       {with("qwen2", {{"layer_types", {"full_attention", "sliding_attention"}}}),
        "got \"sliding_attention\""},
-      {with("mistral", {}), "got 4096 (what the family takes without the key)."},
+      {with("mistral", json::object()), "got 4096 (what the family takes without the key)."},
       {with("mistral", {{"sliding_window", 8}, {"max_position_embeddings", 16}}),
        "\"sliding_window\" expects null or at least \"max_position_embeddings\" 16, got 8."},
       {with("hunyuan_v1_dense", {{"use_qk_norm", false}}), "\"use_qk_norm\" expects true"},

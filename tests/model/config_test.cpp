@@ -245,6 +245,73 @@ TEST(ModelConfig, ConfigJsonWithAMistakeNamesTheFileAndTheKey) {
                       {"config.json", "1e999"});
 }
 
+TEST(ModelConfig, HeadsMayHaveAWidthOfTheirOwn) {
+  ModelConfig config;
+  config.head_dim = 128;
+  config.num_attention_heads = 7;  // need not split 768 then
+  config.validate();
+  EXPECT_EQ(config.head_size(), 128);
+  EXPECT_EQ(to_json(config)["head_dim"], 128);
+  expect_contains_all(error_after([](auto& c) { c.head_dim = 7; }),
+                      {"\"head_dim\" expects an even width", "got 7. Nearest: 8."});
+  // The width that the other two give is no width of its own.
+  ModelConfig same;
+  same.head_dim = 64;
+  same.validate();
+  ModelConfig plain;
+  plain.validate();
+  EXPECT_EQ(same, plain);
+}
+
+TEST(ModelConfig, KeysOfImportedModelsStandInConfigJsonWhereTheyAreSet) {
+  ModelConfig config;
+  config.qk_norm = "before";
+  config.attention_bias = true;
+  config.attention_output_bias = true;
+  config.head_dim = 32;
+  config.max_loops = 3;
+  config.loop_scale_kind = "linear";
+  config.loop_scale_init = 0.0;
+  config.first_loop_scale_init = 1.0;
+  config.validate();
+  const auto json = to_json(config);
+  EXPECT_EQ(json["qk_norm"], "before");
+  EXPECT_EQ(json["attention_bias"], true);
+  EXPECT_EQ(json["attention_output_bias"], true);
+  EXPECT_EQ(json["head_dim"], 32);
+  EXPECT_EQ(json["loop_scale_kind"], "linear");
+  EXPECT_FALSE(json.contains("hidden_act"));
+  EXPECT_EQ(config_from_json(nlohmann::json::parse(json.dump()), "here"), config);
+  expect_contains_all(load_error(R"({"model_type": "loopbank", "qk_norm": "both"})"),
+                      {"config.json", "qk_norm", "\"both\""});
+  expect_contains_all(load_error(R"({"model_type": "loopbank", "hidden_act": "gelu"})"),
+                      {"hidden_act", "\"silu\"", "\"gelu\""});
+}
+
+TEST(ModelConfig, ALinearScaleIsTheFactorItself) {
+  expect_contains_all(error_after([](auto& c) {
+                        c.max_loops = 3;
+                        c.loop_scale_kind = "linear";
+                      }),
+                      {"\"loop_scale_init\" expects a scale from -2 to 2", "got -7", "Set 1"});
+  EXPECT_EQ(error_after([](auto& c) {
+              c.max_loops = 3;
+              c.loop_scale_kind = "linear";
+              c.loop_scale_init = 0.0;
+              c.first_loop_scale_init = 1.0;
+            }),
+            "");
+}
+
+TEST(ModelConfig, WhatTransformersAddsWhenItSavesIsPassedOver) {
+  const auto config = load_text(
+      R"({"model_type": "loopbank", "auto_map": {"AutoConfig": "x.Config"}, "bos_token_id": 1,
+          "eos_token_id": [2, 3], "pad_token_id": null, "use_cache": true, "dtype": "float32",
+          "initializer_range": 0.02, "transformers_version": "5.0.0", "hidden_size": 24,
+          "num_attention_heads": 2})");
+  EXPECT_EQ(config.hidden_size, 24);
+}
+
 TEST(ModelConfig, KeysThatHuggingFaceToolsAddAreAccepted) {
   const auto config = load_text(
       R"({"model_type": "loopbank", "architectures": ["Loopbank"], "torch_dtype": "bfloat16",

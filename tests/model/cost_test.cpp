@@ -65,6 +65,28 @@ TEST(ModelCost, ADenseLayerIsCountedTermByTerm) {
   EXPECT_EQ(cost.training_flops, 3 * cost.forward_flops.total());
 }
 
+TEST(ModelCost, BiasesAndHeadsOfTheirOwnWidthAreCounted) {
+  ModelConfig config;
+  config.vocab_size = 10;
+  config.hidden_size = 8;
+  config.intermediate_size = 6;
+  config.num_hidden_layers = 1;
+  config.num_attention_heads = 2;
+  config.num_key_value_heads = 1;
+  config.head_dim = 6;
+  config.attention_bias = true;
+  config.attention_output_bias = true;
+  config.qk_norm = "none";
+  const auto cost = model_cost(config, 3);
+  const auto parameters = by_name(cost.parameters);
+  // Query and output of 2 x 6, key and value of 6; biases of the three, and of the output.
+  EXPECT_EQ(parameters.at("attention"), 2 * 8 * 12 + 2 * 8 * 6 + (12 + 6 + 6) + 8);
+  EXPECT_EQ(parameters.at("norms"), 8 + 8 + 8);
+  const auto flops = by_name(cost.forward_flops);
+  EXPECT_EQ(flops.at("attention_projections"), 2 * (2 * 8 * 12 + 2 * 8 * 6));
+  EXPECT_EQ(flops.at("attention_scores"), 2 * 2 * 12 * 2);
+}
+
 TEST(ModelCost, LoopsMultiplyTheBlocksAndNotTheHead) {
   const auto once = by_name(model_cost(paper(12, 2048, 1, true), 128).forward_flops);
   const auto thrice = by_name(model_cost(paper(12, 2048, 3, true), 128).forward_flops);

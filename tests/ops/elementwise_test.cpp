@@ -125,5 +125,54 @@ TEST(ScaledResidual, RefusesTwoShapesAndARowOfScales) {
                [&] { scaled_residual(state, state, at::ones({8})); });
 }
 
+TEST(AddBiases, AreAddedSideBySideInEveryDtypeAndSize) {
+  RandomTensors random;
+  for (const auto dtype : kDtypes) {
+    for (const auto width : kSizes) {
+      const auto x = random.normal({2, 3, 2 * width + 1}, dtype);
+      const std::vector<at::Tensor> biases = {random.normal({width}, at::kFloat),
+                                              random.normal({1}, at::kFloat),
+                                              random.normal({width}, at::kFloat)};
+      const auto expected = x.to(at::kDouble) + at::cat(biases).to(at::kDouble);
+      const auto y = add_biases(x, biases);
+      EXPECT_EQ(y.scalar_type(), dtype);
+      expect_close(y, expected, kElementwiseTolerance.of(dtype));
+      const auto gaps = add_biases(with_gaps(x), {with_gaps(biases[0]), biases[1], biases[2]});
+      expect_close(gaps, expected, kElementwiseTolerance.of(dtype));
+    }
+  }
+}
+
+TEST(AddBiases, GradientsMatch) {
+  RandomTensors random;
+  expect_gradients_match(
+      [](const auto& in) {
+        return add_biases(in[0], {in[1], in[2]});
+      },
+      {random.normal({2, 3, 5}), random.normal({4}), random.normal({1})});
+}
+
+TEST(AddBiases, GradientsOfTheFusedOneAreSumsOverRows) {
+  RandomTensors random;
+  for (const auto dtype : testing::kFusedDtypes) {
+    const auto x = random.normal({700, 9}, dtype).requires_grad_(true);
+    const auto bias = random.normal({4}, at::kFloat).requires_grad_(true);
+    const auto other = random.normal({5}, at::kFloat).requires_grad_(true);
+    const auto gradient = random.normal({700, 9}, dtype);
+    add_biases(x, {bias, other}).backward(gradient);
+    EXPECT_TRUE(x.grad().equal(gradient));
+    const auto sums = gradient.to(at::kDouble).sum(0);
+    expect_close(bias.grad(), sums.narrow(0, 0, 4), 1e-5);
+    expect_close(other.grad(), sums.narrow(0, 4, 5), 1e-5);
+  }
+}
+
+TEST(AddBiases, RefusesBiasesOfAnotherWidth) {
+  expect_error(ErrorCode::kShape, "add_biases: expected x [..., 5] for as many biases, got [2, 4].",
+               [] {
+                 add_biases(at::zeros({2, 4}), {at::zeros({3}), at::zeros({2})});
+               });
+}
+
 }  // namespace
 }  // namespace loopbank::ops

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "../train/small_run.h"
+#include "loopbank/model/weights.h"
 #include "loopbank/train/batch_step.h"
+#include "loopbank/train/run_init.h"
 #include "processes.h"
 
 namespace loopbank {
@@ -107,6 +109,32 @@ TEST(TrainOverRanks, ADenseModelWithTiedEmbeddingsToo) {
   expect_agreement(train_on(1, run, quiet(one)));
   expect_agreement(train_on(2, run, quiet(two)));
   expect_same_runs(one, two, run);
+}
+
+// Every rank reads the model; old and new parameters have rates of their own in each one's slices.
+TEST(TrainOverRanks, ARunThatStartsFromAModelToo) {
+  const DiskDirectory directory;
+  auto run = tiny_run(directory);
+  auto dense = run.model;
+  dense.max_loops = 0;
+  dense.local_memory_slots = dense.global_memory_slots = 0;
+  LanguageModel model(dense);
+  model.parameters().initialize(/*seed=*/3);
+  const auto folder = directory.path() / "dense";
+  std::filesystem::create_directories(folder);
+  save_model(model, folder);
+  Tokenizer::bytes().save(folder / "tokenizer.json");
+  run.training.init = folder.string();
+  run.data.tokenizer.clear();
+  run.model = model_from_init(model.config(), run.model, run.training.init);
+  run.optimizer.init_multiplier = 0.5;
+  run.optimizer.new_multiplier = 3.0;
+  const auto one = directory.path() / "one", two = directory.path() / "two";
+  expect_agreement(train_on(1, run, quiet(one)));
+  expect_agreement(train_on(2, run, quiet(two)));
+  expect_same_runs(one, two, run);
+  EXPECT_EQ(load_stored_run(one / "run.toml").training.init_hash,
+            load_stored_run(two / "run.toml").training.init_hash);
 }
 
 TEST(TrainOverRanks, ARankWithoutAPassTakesPartInTheRest) {

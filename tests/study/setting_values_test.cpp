@@ -36,6 +36,24 @@ const std::vector<Edges> kEdges = {
     {"model", "max_position_embeddings", {"1", "16777216"}, {"0", "16777217"}},
     {"model", "rope_theta", {"1.0000001", "1e300"}, {"1.0", "-1.0"}},
     {"model", "rms_norm_eps", {"1e-300", "0.9999999"}, {"0.0", "1.0"}},
+    {"model", "head_dim", {"0", "1048576"}, {"-1", "1048577"}},
+    {"model", "qk_norm", {"\"none\"", "\"before\"", "\"after\""}, {"\"both\"", "\"\""}},
+    {"model", "hidden_act", {"\"silu\""}, {"\"gelu\"", "\"\""}},
+    {"model", "loop_scale_kind", {"\"softplus\"", "\"linear\""}, {"\"none\"", "\"\""}},
+    {"model.rope_scaling",
+     "rope_type",
+     {"\"default\"", "\"linear\"", "\"llama3\"", "\"yarn\""},
+     {"\"longrope\"", "\"\""}},
+    {"model.rope_scaling", "factor", {"1.0", "1e6"}, {"0.9999999", "1000000.1"}},
+    {"model.rope_scaling", "low_freq_factor", {"1e-300"}, {"0.0"}},
+    {"model.rope_scaling", "high_freq_factor", {"1e-300"}, {"0.0"}},
+    {"model.rope_scaling",
+     "original_max_position_embeddings",
+     {"0", "1073741824"},
+     {"-1", "1073741825"}},
+    {"model.rope_scaling", "beta_fast", {"1e-300"}, {"0.0"}},
+    {"model.rope_scaling", "beta_slow", {"1e-300"}, {"0.0"}},
+    {"model.rope_scaling", "attention_factor", {"1e-300"}, {"0.0"}},
     {"model", "max_loops", {"0", "64", "[0, 64]"}, {"-1", "65", "[0, 65]", "[-1, 3]"}},
     {"model", "quantization_bits", {"0"}, {"-1", "9"}},  // of a model that is trained 0 alone
     {"model", "ponder_weight", {"0.0", "1e9"}, {"-1e-300"}},
@@ -71,6 +89,8 @@ const std::vector<Edges> kEdges = {
     {"optimizer", "memory_multiplier", {"0.0"}, {"-1e-300"}},
     {"optimizer", "router_multiplier", {"0.0"}, {"-1e-300"}},
     {"optimizer", "memory_gate_multiplier", {"0.0"}, {"-1e-300"}},
+    {"optimizer", "init_multiplier", {"0.0"}, {"-1e-300"}},
+    {"optimizer", "new_multiplier", {"0.0"}, {"-1e-300"}},
     {"schedule", "name", {"\"one_cycle\"", "\"warmup_stable_decay\""}, {"\"cosine\"", "\"\""}},
     {"schedule", "initial_rate", {"0.0"}, {"-1e-300"}},
     {"schedule", "peak_rate", {"1e-300"}, {"0.0"}},
@@ -225,7 +245,7 @@ TEST(SettingValues, SeedsAreDifferent) {
                              (void)load_study_config(
                                  directory.write("own.toml", "[study]\nseeds = [3, 4, 3]\n"));
                            }),
-                  "study: \"seeds\" expects different whole numbers, got 3, 4, 3.");
+                  "own.toml:2: \"seeds\" expects different whole numbers, got 3, 4, 3.");
 }
 
 }  // namespace

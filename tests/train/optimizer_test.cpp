@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <regex>
 #include <string>
+#include <tuple>
 
 #include "loopbank/model/language_model.h"
 #include "loopbank/support/error.h"
@@ -134,6 +135,52 @@ TEST(AdamW, RoutersAndMemoryGatesHaveLearningRatesOfTheirOwn) {
   for (const auto& [kind, rate] : rates) {
     EXPECT_NEAR(first_value(parameters, name_of(kind)), -rate * kRate, 1e-5) << name_of(kind);
   }
+}
+
+// 2 for what was taken, 3 for what was added, times the rate of their kind.
+TEST(AdamW, TakenAndAddedParametersHaveLearningRatesOfTheirOwn) {
+  Parameters parameters(at::kCPU);
+  const std::vector<std::tuple<ParameterKind, Origin, double>> cases = {
+      {ParameterKind::kNorm, Origin::kDrawn, 1.0},
+      {ParameterKind::kNorm, Origin::kTaken, 2.0},
+      {ParameterKind::kLoopScale, Origin::kTaken, 2.0 * 10.0},
+      {ParameterKind::kNorm, Origin::kAdded, 3.0},
+      {ParameterKind::kLoopScale, Origin::kAdded, 3.0 * 10.0}};
+  for (size_t i = 0; i < cases.size(); ++i) {
+    parameters.add(fmt::format("parameter {}", i), {2}, std::get<0>(cases[i]), kZeros);
+    parameters.set_origin(i, std::get<1>(cases[i]));
+  }
+  auto config = kConfig;
+  config.loop_scale_multiplier = 10.0;
+  config.init_multiplier = 2.0;
+  config.new_multiplier = 3.0;
+  AdamW optimizer(parameters, config);
+  for (const auto& parameter : parameters.all()) {
+    set(parameters, parameter.name, 0.0, 3.0);  // the first step is r times the gradient's sign
+  }
+  optimizer.step(kRate);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const auto& name = parameters.all()[i].name;
+    EXPECT_NEAR(first_value(parameters, name), -std::get<2>(cases[i]) * kRate, 1e-5) << name;
+  }
+}
+
+// A step of a linear weight: the decay has the same factor.
+TEST(AdamW, AWeightThatWasTakenMayStayAsItIs) {
+  Parameters parameters(at::kCPU);
+  parameters.add("w", {1, 1}, ParameterKind::kLinear, kZeros);
+  parameters.set_origin(0, Origin::kTaken);
+  auto config = kConfig;
+  config.init_multiplier = 0.5;
+  AdamW slow(parameters, config);
+  set(parameters, "w", 1.0, 0.5);
+  slow.step(kRate);
+  EXPECT_NEAR(first_value(parameters, "w"), 1.0 - 0.5 * kRate * 0.1 - 0.5 * kRate, 1e-6);
+  config.init_multiplier = 0.0;
+  AdamW frozen(parameters, config);
+  set(parameters, "w", 1.0, 0.5);
+  frozen.step(kRate);
+  EXPECT_EQ(first_value(parameters, "w"), 1.0);
 }
 
 struct GroupOfSpec {

@@ -111,7 +111,8 @@ ParityCase read_parity_case(const std::filesystem::path& path) {
   const auto content = read_safetensors(path);
   const auto number = [&](const std::string& key) { return std::stod(content.metadata.at(key)); };
   ParityCase twin{.name = path.stem().string(),
-                  .config = {},
+                  .config = config_from_json(nlohmann::json::parse(content.metadata.at("config")),
+                                             path.string()),
                   .max_loops = static_cast<int64_t>(number("max_loops")),
                   .steps = static_cast<int64_t>(number("steps")),
                   .learning_rate = number("learning_rate"),
@@ -122,9 +123,6 @@ ParityCase read_parity_case(const std::filesystem::path& path) {
                           ? number("ponder_warmup_fraction")
                           : 0.0,
                   .tensors = {content.tensors.begin(), content.tensors.end()}};
-  read_json(nlohmann::json::parse(content.metadata.at("config")), twin.config.fields(),
-            path.string(), {"model_type"});
-  twin.config.validate();
   return twin;
 }
 

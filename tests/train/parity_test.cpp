@@ -1,5 +1,5 @@
 /// Our model and optimizer against what the PyTorch twin computed for a tiny version of each of the
-/// paper's ten systems. The files are written by: /usr/bin/python3 reference/make_golden.py
+/// paper's ten systems, and of each option of imported models. The files are written by: /usr/bin/python3 reference/make_golden.py
 
 #include <gtest/gtest.h>
 
@@ -37,6 +37,12 @@ TEST_P(Parity, TenOptimizerStepsInBf16) {
 INSTANTIATE_TEST_SUITE_P(Systems, Parity,
                          ::testing::Values("isopar", "loop3", "loop5", "loop7", "isoflop",
                                            "isopar-m", "mem-gm3", "mem-g0", "mem-g3", "isoflop-m"),
+                         parity_test_name);
+
+INSTANTIATE_TEST_SUITE_P(Options, Parity,
+                         ::testing::Values("no-norm", "norm-before", "biases", "wide-heads",
+                                           "rope-linear", "rope-llama3", "rope-yarn", "tied",
+                                           "linear-scales"),
                          parity_test_name);
 
 }  // namespace

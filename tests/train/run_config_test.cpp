@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "../support/test_directory.h"
 #include "loopbank/support/error.h"
@@ -63,6 +65,25 @@ TEST(RunConfig, ReadsWhatTheFileSaysAndKeepsDefaults) {
   EXPECT_EQ(config.schedule.peak_rate, 1e-3);
 }
 
+TEST(RunConfig, RotaryScalingIsATableOfTheModel) {
+  const TestDirectory directory;
+  const auto path = directory.write(
+      "run.toml", std::string(kRun) + "[model.rope_scaling]\nrope_type = \"linear\"\nfactor = 2\n");
+  const auto config = load_run_config(path);
+  EXPECT_EQ(config.model.rope_scaling, (RopeScaling{.rope_type = "linear", .factor = 2.0}));
+  EXPECT_EQ(load_run_config(path, {"model.rope_scaling.factor=4"}).model.rope_scaling.factor, 4.0);
+  EXPECT_EQ(load_run_config(directory.write("again.toml", to_toml(config))).model, config.model);
+  // Where angles are not scaled nothing is said of it, and a key without effect is refused.
+  EXPECT_EQ(to_toml(load_run_config(directory.write("plain.toml", kRun))).find("rope_scaling"),
+            std::string::npos);
+  EXPECT_NE(override_refusal({"model.rope_scaling.factor=4"})
+                .find("model.rope_scaling: \"factor\" expects its default, 1.0, where "
+                      "\"rope_type\" is \"default\""),
+            std::string::npos);
+  EXPECT_NE(override_refusal({"model.rope_scaling.factr=4"}).find("Did you mean \"factor\"?"),
+            std::string::npos);
+}
+
 TEST(RunConfig, ComesBackFromItsOwnToml) {
   const TestDirectory directory;
   auto config = load_run_config(directory.write("run.toml", kRun));
@@ -73,6 +94,7 @@ TEST(RunConfig, ComesBackFromItsOwnToml) {
   config.training.ponder_warmup_fraction = 0.1;
   config.training.halting_alarm_steps = 7;
   config.training.rank_timeout = 30.5;
+  config.training.tensorboard = false;
   config.training.seed = 1234567890123;
   config.data.train = std::vector<std::string>{"a.tokens", "b/*.bin"};
   config.data.train_weights = {0.7, 3.0};
@@ -84,7 +106,8 @@ TEST(RunConfig, ComesBackFromItsOwnToml) {
 
 TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
   const std::vector<Mistake> mistakes = {
-      {"training.steps=0", {"training: \"steps\"", "from 1", "got 0. It has no default: set it."}},
+      {"training.steps=0",
+       {"--set training.steps=0: \"steps\"", "from 1", "got 0. It has no default: set it."}},
       {"training.steps=-3",
        {"--set training.steps=-3: \"steps\" expects a whole number from 1 to 1000000000, got -3. "
         "Nearest: 1."}},
@@ -118,7 +141,8 @@ TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
       {"evaluation.every=-1", {"evaluation.every", "\"every\"", "from 0", "got -1"}},
       {"evaluation.shots=-2", {"\"shots\"", "from -1", "got -2"}},
       {"evaluation.limit=-2", {"\"limit\"", "got -2"}},
-      {"evaluation.max_loops=[1,4]", {"evaluation", "\"max_loops\"", "from 1 to 3, or 0", "got 4"}},
+      {"evaluation.max_loops=[1,4]",
+       {"--set evaluation.max_loops=[1,4]: \"max_loops\"", "from 1 to 3, or 0", "got 4"}},
       {"evaluation.tasks=[\"piqa\"]", {"\"data\" expects the folders", "(piqa)", "got none"}},
       {"training.step=3", {"unknown key \"step\"", "Did you mean \"steps\"?"}},
   };
@@ -128,6 +152,82 @@ TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
       EXPECT_NE(message.find(fragment), std::string::npos)
           << text << "\nexpected: " << fragment << "\nin: " << message;
     }
+  }
+}
+
+/// The file's name without its folder.
+std::string without_folders(std::string message) {
+  const std::string name = "run.toml";
+  for (size_t at = 0; (at = message.find(name, at)) != std::string::npos;) {
+    const auto begin = message.find_last_of(" (", at) + 1;
+    message.erase(begin, at - begin);
+    at = begin + name.size();
+  }
+  return message;
+}
+
+TEST(RunConfig, WhatDoesNotFitTogetherNamesTheSettingToChange) {
+  const std::vector<std::pair<std::string, std::string>> mistakes = {
+      {"training.micro_batch=4",
+       "--set training.micro_batch=4: \"micro_batch\" expects a divisor of \"batch\" (6) or 0, got "
+       "4."},
+      {"training.batch=5",
+       "--set training.batch=5: \"micro_batch\" (run.toml:15) expects a divisor of \"batch\" (5) "
+       "or "
+       "0, got 2."},
+      {"model.max_position_embeddings=16",
+       "--set model.max_position_embeddings=16: \"sequence_length\" (run.toml:16) expects at most "
+       "the model's \"max_position_embeddings\" (16), got 32. Raise the one or lower the other."},
+      {"model.num_attention_heads=3",
+       "--set model.num_attention_heads=3: \"num_attention_heads\" expects a count that splits "
+       "\"hidden_size\" 16 into heads of even width (rotary embeddings turn pairs), got 3. "
+       "Nearest: "
+       "2."},
+      {"schedule.warmup_fraction=0.9",
+       "--set schedule.warmup_fraction=0.9: \"decay_fraction\" expects at most 1 together with "
+       "\"warmup_fraction\" (0.9), got 0.2."},
+  };
+  for (const auto& [text, expected] : mistakes) {
+    EXPECT_EQ(without_folders(override_refusal({text})), expected);
+  }
+  EXPECT_EQ(
+      without_folders(override_refusal({"model.num_hidden_layers=3", "training.steps=9"})),
+      "--set model.num_hidden_layers=3: \"max_loops\" (run.toml:8) expects one number or a list "
+      "of 3 (one per layer, \"num_hidden_layers\"), got a list of 2.");
+}
+
+TEST(RunConfig, NamesOfOtherProgramsAreAnsweredWithOurs) {
+  const std::vector<std::pair<std::string, std::string>> names = {
+      {"optimizer.learning_rate=1e-3",
+       "unknown key \"learning_rate\" in [optimizer]. Here it is called \"schedule.peak_rate\"."},
+      {"optimizer.lr=1e-3", "in [optimizer]. Here it is called \"schedule.peak_rate\"."},
+      {"training.batch_size=4", "Here it is called \"training.batch\", in sequences."},
+      {"model.d_model=64", "Here it is called \"model.hidden_size\"."},
+      {"model.n_layer=4", "Here it is called \"model.num_hidden_layers\"."},
+      {"training.weight_decay=0.1", "Did you mean \"optimizer.weight_decay\"?"},
+      {"schedule.warmup_steps=10",
+       "Here it is called \"schedule.warmup_fraction\", a fraction of \"training.steps\"."},
+      {"training.max_steps=10", "Here it is called \"training.steps\"."},
+      {"training.eval_interval=10", "Here it is called \"training.validate_every\"."},
+      {"training.seq_len=16", "Here it is called \"training.sequence_length\"."},
+      {"model.block_size=16", "Here it is called \"model.max_position_embeddings\"."},
+      {"training.block_size=16", "Here it is called \"training.sequence_length\"."},
+      {"model.dropout=0.1", "unknown key \"dropout\" in [model]. Nothing drops out here."},
+      {"train.steps=3", "unknown section [train]. Did you mean \"training.steps\"?"},
+      {"scheduler.t_warmup=3",
+       "unknown section [scheduler]. Here \"t_warmup\" is called \"schedule.warmup_fraction\", a "
+       "fraction"},
+      {"optim.wd=3", "unknown section [optim]. Here \"wd\" is called \"optimizer.weight_decay\"."},
+      {"adamw.fused=true", "unknown section [adamw]. Here it is called \"optimizer\"."},
+      {"training.peek_rate=3", "Did you mean \"schedule.peak_rate\"?"},
+      {"training.max_loops=3", "Did you mean \"model.max_loops\" or \"evaluation.max_loops\"?"},
+      {"lr=3e-4", "as in model.max_loops=3. Here it is called \"schedule.peak_rate\"."},
+      {"training.qwertz=3", "unknown key \"qwertz\" in [training]. Known: seed, steps, batch"},
+  };
+  for (const auto& [text, expected] : names) {
+    const auto message = override_refusal({text});
+    EXPECT_NE(message.find(expected), std::string::npos)
+        << text << "\nexpected: " << expected << "\nin: " << message;
   }
 }
 

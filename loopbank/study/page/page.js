@@ -63,7 +63,15 @@
   const answers = contents["question-5"];
   contents["question-5"] = () => [...answers(), ...data.parts.map((part) => tables.exits(part))];
 
+  /** A study whose systems start from an existing model has nothing to set beside the paper. */
+  function dropPaper() {
+    section("findings").remove();
+    document.querySelector('a[href="#findings"]').remove();
+    delete contents.findings;
+  }
+
   function build() {
+    if (data.retrofit) dropPaper();
     document.title = data.title;
     document.querySelector("h1").textContent = data.title;
     document.querySelector(".lead").textContent = sentence(data.lead);

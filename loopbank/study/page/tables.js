@@ -60,8 +60,10 @@ const tables = (() => {
     }
     if (part.table.comparisons.length > 0) {
       const example = (verdict, words) => element("abbr", { className: "mark " + verdict, textContent: words });
-      text.append(" ", example("better", "P\u25b2"), " clearly better than IsoPar, ", example("worse", "F\u25bc"),
-        " clearly worse than IsoFLOP: the 95\u00a0% interval over the seeds leaves out 0. An open ",
+      const first = part.table.baselines[0], last = part.table.baselines.at(-1);
+      text.append(" ", example("better", first.letter + "\u25b2"), " clearly better than " + first.label + ", ",
+        example("worse", last.letter + "\u25bc"),
+        " clearly worse than " + last.label + ": the 95\u00a0% interval over the seeds leaves out 0. An open ",
         example("better", "\u25b3"), " rests on the questions of one seed: it tells of these weights alone.");
     }
     return text;
@@ -73,7 +75,8 @@ const tables = (() => {
       cell("says", one.verdict)));
     const names = ["system", "against", "score", "difference", "says"];
     return rows.length === 0 ? null : element("details", {},
-      element("summary", { textContent: "Every difference against IsoPar and IsoFLOP, with its intervals" }),
+      element("summary", { textContent: "Every difference against " +
+        part.table.baselines.map((one) => one.label).join(" and ") + ", with its intervals" }),
       table("plain", names.map((textContent) => element("th", { textContent })), element("tbody", {}, ...rows)));
   }
 

@@ -1,0 +1,143 @@
+#include "loopbank/interop/export.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "loopbank/interop/twin_files.h"
+#include "loopbank/interop/weight_shards.h"
+#include "loopbank/model/weights.h"
+#include "loopbank/support/error.h"
+#include "loopbank/support/files.h"
+#include "loopbank/support/json.h"
+#include "loopbank/tokenize/tokenizer.h"
+
+namespace loopbank {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+/// Ids of the tokens that begin, end and fill up a text, as they stand in config.json: a number, a
+/// list of them or null.
+struct RoleIds {
+  ordered_json bos;
+  ordered_json eos;
+  ordered_json pad;
+};
+
+void check_export_folder(const fs::path& out) {
+  if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
+    fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got {}, which {}.",
+         out.string(), fs::is_directory(out) ? "holds files" : "is no folder");
+  }
+}
+
+std::string_view torch_name(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float32";
+}
+
+/// Those of the generation_config.json that an imported model came with; of a model trained here, for
+/// whose texts the token between documents is beginning, end and padding at once.
+RoleIds role_ids(const fs::path& model, const Tokenizer& tokenizer) {
+  const auto given = model / "generation_config.json";
+  if (!fs::exists(given)) {
+    const auto end = tokenizer.end_of_text();
+    return {end, end, end};
+  }
+  const auto json = read_json_file(given, {.expected = "a JSON object"});
+  const auto id = [&](const char* key) {
+    return json.is_object() ? ordered_json(json.value(key, nlohmann::json())) : ordered_json();
+  };
+  return {id("bos_token_id"), id("eos_token_id"), id("pad_token_id")};
+}
+
+ordered_json hf_config_json(const ModelConfig& config, const RoleIds& ids, at::ScalarType dtype) {
+  auto json = to_json(config);
+  json["architectures"] = {"LoopbankForCausalLM"};
+  json["auto_map"] = {{"AutoConfig", "configuration_loopbank.LoopbankConfig"},
+                      {"AutoModelForCausalLM", "modeling_loopbank.LoopbankForCausalLM"}};
+  json["dtype"] = torch_name(dtype);
+  json["torch_dtype"] = torch_name(dtype);  // read by transformers before 4.56
+  json["bos_token_id"] = ids.bos;
+  json["eos_token_id"] = ids.eos;
+  json["pad_token_id"] = ids.pad;
+  return json;
+}
+
+/// The files that say what text and tokens mean, by name.
+std::map<std::string, std::string> text_files(const fs::path& model, const Tokenizer& tokenizer,
+                                              const RoleIds& ids, int64_t longest_text) {
+  std::map<std::string, std::string> files = {
+      {"tokenizer.json", read_file(model / "tokenizer.json", ErrorCode::kCheckpoint)}};
+  constexpr std::array kOfImported = {"tokenizer_config.json", "special_tokens_map.json",
+                                      "generation_config.json", "chat_template.jinja"};
+  for (const char* name : kOfImported) {
+    if (fs::exists(model / name)) {
+      files[name] = read_file(model / name, ErrorCode::kCheckpoint);
+    }
+  }
+  if (!files.contains("tokenizer_config.json")) {
+    const std::string end(tokenizer.token_bytes(tokenizer.end_of_text()));
+    const ordered_json roles = {{"bos_token", end}, {"eos_token", end}, {"pad_token", end}};
+    ordered_json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                           {"model_max_length", longest_text},
+                           {"model_input_names", {"input_ids", "attention_mask"}},
+                           {"clean_up_tokenization_spaces", false}};
+    config.update(roles);
+    files["tokenizer_config.json"] = config.dump(2) + "\n";
+    files.emplace("special_tokens_map.json", roles.dump(2) + "\n");
+  }
+  const ordered_json generation = {
+      {"bos_token_id", ids.bos}, {"eos_token_id", ids.eos}, {"pad_token_id", ids.pad}};
+  files.emplace("generation_config.json", generation.dump(2) + "\n");
+  return files;
+}
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+ExportReport export_to_hf(const fs::path& model, const fs::path& out,
+                          const ExportOptions& options) {
+  const fs::path target = (out / "").parent_path();  // without a slash at the end
+  check_export_folder(target);
+  const auto loaded = load_model(model);
+  const auto tokenizer = Tokenizer::load(model);
+  auto config = loaded.config();
+  config.quantization_bits = 0;
+  const auto ids = role_ids(model, tokenizer);
+  auto files = text_files(
+      model, tokenizer, ids,
+      options.longest_text > 0 ? options.longest_text : config.max_position_embeddings);
+  for (const auto& twin : twin_files()) {
+    files.emplace(twin.name, twin.text);
+  }
+  files["config.json"] = hf_config_json(config, ids, options.dtype).dump(2) + "\n";
+
+  if (target.has_parent_path()) {
+    create_directories(target.parent_path(), ErrorCode::kCheckpoint);
+  }
+  AtomicDirectory folder(target);
+  const auto weights =
+      write_weights(loaded.parameters(), folder.path(), options.dtype, options.shard_bytes);
+  write_files_atomically(folder.path(), files, ErrorCode::kCheckpoint);
+  auto names = names_in(folder.path());
+  folder.commit();
+  return {.parameters = loaded.parameters().count(),
+          .bytes = weights.bytes,
+          .num_weight_files = static_cast<int64_t>(weights.files.size()),
+          .quantization_bits = loaded.config().quantization_bits,
+          .files = std::move(names)};
+}
+
+}  // namespace loopbank
