@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "loopbank/support/error.h"
 #include "loopbank/support/utf8.h"
 #include "loopbank/tokenize/byte_alphabet.h"
 #include "loopbank/tokenize/characters.h"
@@ -96,7 +97,13 @@ std::string Replacement::apply(std::string_view text, Regex::Matcher& matcher,
     result += text.substr(done, begin - done);
     result += content_;
     done = end;
-    if (starts_same != nullptr && begin == 0 && end > 0) {
+    if (starts_same != nullptr && begin == 0) {
+      if (end == 0 &&
+          !content_.empty()) {  // the reference doubles it in some pieces, not in others
+        fail(ErrorCode::kData,
+             "normalizer: expected a pattern whose matches hold a character, got one of nothing at "
+             "the start of a text: it is not supported.");
+      }
       // What replaces a match has the place of its last character.
       *starts_same =
           *starts_same && !content_.empty() && count_code_points(text.substr(0, end)) == 1;

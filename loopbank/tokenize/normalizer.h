@@ -45,7 +45,9 @@ class Replacement {
   Replacement(const std::string& pattern, bool pattern_is_text, std::string content);
 
   /// @param text  well-formed UTF-8
-  /// @param starts_same  set to false where the first character is replaced or goes
+  /// @param starts_same  of a normalizer: set to false where the first character is replaced by what
+  ///   has another place, or goes
+  /// @throws Error kData where a normalizer's pattern matches nothing at the start of the text
   [[nodiscard]] std::string apply(std::string_view text, Regex::Matcher& matcher,
                                   bool* starts_same = nullptr) const;
 
@@ -70,6 +72,7 @@ class Normalizer {
     bool starts_same = true;
   };
   /// @param text  well-formed UTF-8
+  /// @throws Error kData as Replacement, and where a pattern backtracks beyond its limits
   [[nodiscard]] Result apply(std::string_view text, Regex::Matcher& matcher) const;
 
   /// Whether the text stays as it is; false where that takes more than a look at it.

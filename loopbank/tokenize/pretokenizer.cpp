@@ -149,9 +149,14 @@ bool PreTokenizer::keeps_text() const {
   });
 }
 
-bool PreTokenizer::asks_for_first_piece() const {
-  return std::any_of(cuts_.begin(), cuts_.end(),
-                     [&](const Cut& cut) { return cut.only_first && &cut != &cuts_.front(); });
+void PreTokenizer::expect_certain_start(bool tokens_in_normalized) const {
+  for (const auto& cut : cuts_) {
+    if (cut.only_first && (tokens_in_normalized || &cut != &cuts_.front())) {
+      fail(ErrorCode::kData,
+           "tokenizer: expected no normalizer before a Metaspace that looks for the \"first\" of "
+           "several pieces, got one: it is not supported.");
+    }
+  }
 }
 
 size_t PreTokenizer::valid_prefix(std::string_view text) {

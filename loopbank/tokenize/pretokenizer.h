@@ -80,9 +80,12 @@ class PreTokenizer {
   [[nodiscard]] bool is_byte_level() const { return is_byte_level_; }
   /// Whether the words, one after the other, are the text again.
   [[nodiscard]] bool keeps_text() const;
-  /// Whether words depend on which piece starts at the text's first byte: Metaspace "first" behind
-  /// a step that cuts. `tokenizers` then asks for the place in the text before its normalizer.
-  [[nodiscard]] bool asks_for_first_piece() const;
+  /// For texts that a normalizer has changed. Metaspace "first" asks which piece begins with the
+  /// first character of the text before it was normalized, which is not known here where there are
+  /// several pieces: behind a step that cuts, and behind an added token.
+  /// @param tokens_in_normalized  whether added tokens are found in normalized text
+  /// @throws Error kData where this would decide words
+  void expect_certain_start(bool tokens_in_normalized) const;
 
   /// Calls `emit(word)` for every word in order; a word is valid only during the call. Invalid
   /// UTF-8 is cut around each invalid byte, which becomes a word of its own.

@@ -128,11 +128,10 @@ struct Tokenizer::Impl {
     for (const auto& added : definition.added_tokens) {
       special[static_cast<size_t>(added.id)] = added.special;
     }
-    if (pre_tokenizer.asks_for_first_piece() && !normalizer.empty()) {
-      fail(ErrorCode::kData,
-           "tokenizer: expected no normalizer before a Metaspace that looks for the \"first\" of "
-           "several pieces, got {} steps: it is not supported.",
-           definition.normalizer.size());
+    if (!normalizer.empty()) {
+      pre_tokenizer.expect_certain_start(
+          std::any_of(definition.added_tokens.begin(), definition.added_tokens.end(),
+                      [](const auto& added) { return added.normalized; }));
     }
     const auto& ids = words.byte_ids();
     const auto& steps = definition.pre_tokenizer;

@@ -23,8 +23,12 @@ namespace {
 
 using Kind = PreTokenizerStep::Kind;
 
-/// Ids end here: a file of one token and an id of four billion asks for no memory.
-constexpr size_t kIdsEnd = size_t{1} << 21U;
+/// Ids end here for so many tokens: a file of one token and an id of four billion asks for no memory.
+size_t end_of_ids(size_t num_tokens) {
+  constexpr size_t kLeftOut = size_t{1} << 16U;
+  constexpr size_t kLeftOutForEach = 16;
+  return kLeftOut + kLeftOutForEach * num_tokens;
+}
 
 /// Reads one file; each function fills its part of the definition.
 class Parser {
@@ -102,6 +106,7 @@ class Parser {
     vocab.expect_object();
     const auto& entries = vocab.json().get_ref<const nlohmann::json::object_t&>();
     ids_.reserve(entries.size());
+    end_of_ids_ = end_of_ids(entries.size());
     for (const auto& [spelling, id] : entries) {
       const JsonPart part(id, "model.vocab", root_.where());
       const auto number = claim_id(part, spelling);
@@ -171,8 +176,8 @@ class Parser {
   /// Makes room for the id and checks that no other token has it.
   TokenId claim_id(const JsonPart& part, const std::string& spelling) {
     const auto& json = part.json();
-    if (!json.is_number_unsigned() || json >= kIdsEnd) {
-      part.refuse("expected ids from 0 to {}, got {} for {}", kIdsEnd - 1, show_json(json),
+    if (!json.is_number_unsigned() || json >= end_of_ids_) {
+      part.refuse("expected ids from 0 to {}, got {} for {}", end_of_ids_ - 1, show_json(json),
                   show_json(spelling));
     }
     const auto id = json.get<size_t>();
@@ -297,6 +302,7 @@ class Parser {
   }
 
   JsonPart root_;
+  size_t end_of_ids_ = 0;
   TokenizerDefinition definition_;
   std::unordered_map<std::string, TokenId> ids_;       // of model.vocab, by spelling
   std::vector<std::optional<std::string>> spellings_;  // who has claimed each id

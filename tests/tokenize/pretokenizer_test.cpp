@@ -127,8 +127,21 @@ TEST(PreTokenizer, MetaspaceWritesSpacesAsSigns) {
                                                                      "a"}));
   EXPECT_EQ(words_of(" 1a", {plain(Kind::kWhitespaceSplit), first}), (Words{"1a"}));
   EXPECT_EQ(words_of("a_b", {{.kind = Kind::kMetaspace, .sign = "_"}}), (Words{"_a", "_b"}));
-  EXPECT_FALSE(pre_tokenizer_of({first}).asks_for_first_piece());
-  EXPECT_TRUE(pre_tokenizer_of({{.kind = Kind::kDigits}, first}).asks_for_first_piece());
+}
+
+TEST(PreTokenizer, WhichPieceBeginsANormalizedTextIsNotGuessed) {
+  const PreTokenizerStep first{.kind = Kind::kMetaspace, .prepend_scheme = PrependScheme::kFirst};
+  const auto error_with = [](std::vector<PreTokenizerStep> steps, bool tokens_in_normalized) {
+    return error_of(ErrorCode::kData, [&] {
+      pre_tokenizer_of(std::move(steps)).expect_certain_start(tokens_in_normalized);
+    });
+  };
+  EXPECT_EQ(error_with({{.kind = Kind::kDigits}, first}, false),
+            "tokenizer: expected no normalizer before a Metaspace that looks for the \"first\" of "
+            "several pieces, got one: it is not supported.");
+  expect_contains(error_with({first}, true), "no normalizer before a Metaspace");
+  pre_tokenizer_of({first}).expect_certain_start(false);
+  pre_tokenizer_of({plain(Kind::kDigits), plain(Kind::kMetaspace)}).expect_certain_start(true);
 }
 
 TEST(PreTokenizer, StepsBehindByteLevelSeeItsAlphabet) {

@@ -63,7 +63,7 @@ TEST(TokenizerConfig, FaultsAreToldWithTheFileAndThePart) {
   const auto error = [](const char* text) {
     return error_of(ErrorCode::kData, [&] { (void)parse_tokenizer_config(text, "c.json"); });
   };
-  EXPECT_EQ(error("[]"), "c.json: top level: expected an object, got a list.");
+  EXPECT_EQ(error("[]"), "c.json: top level: expected an object, got [].");
   EXPECT_EQ(error(R"({"eos_token": 3})"), "c.json: eos_token: expected a string, got 3.");
   EXPECT_EQ(error(R"({"bos_token": {"id": 3}})"),
             "c.json: bos_token: expected the key \"content\", got none of that name.");

@@ -57,9 +57,9 @@ const std::vector<Fault> kFaults = {
     {"IdTwice", [](Json& j) { set_vocab(j, "abc", 256); },
      "model.vocab: expected one token for id 256, got \"ab\" and \"abc\"."},
     {"NegativeId", [](Json& j) { set_vocab(j, "abc", -1); },
-     "model.vocab: expected ids from 0 to 2097151, got -1 for \"abc\"."},
+     "model.vocab: expected ids from 0 to 69663, got -1 for \"abc\"."},
     {"IdOfAnotherKind", [](Json& j) { set_vocab(j, "abc", "257"); },
-     "model.vocab: expected ids from 0 to 2097151, got \"257\" for \"abc\"."},
+     "model.vocab: expected ids from 0 to 69663, got \"257\" for \"abc\"."},
     {"MergeOfAnUnknownToken", [](Json& j) { j["model"]["merges"][1] = "xy z"; },
      "model.merges[1]: expected tokens of model.vocab, got \"xy\"."},
     {"MergeIntoAnUnknownToken", [](Json& j) { j["model"]["merges"][1] = "a c"; },
@@ -83,7 +83,7 @@ const std::vector<Fault> kFaults = {
      "\"<|endoftext|>\"."},
     {"Version", [](Json& j) { j["version"] = "2.0"; }, "version: expected \"1.0\", got \"2.0\"."},
     {"IdWithoutBound", [](Json& j) { set_vocab(j, "abc", 4000000000); },
-     "model.vocab: expected ids from 0 to 2097151, got 4000000000 for \"abc\"."},
+     "model.vocab: expected ids from 0 to 69663, got 4000000000 for \"abc\"."},
     {"AddedIdOfAnotherKind", [](Json& j) { j["added_tokens"][0]["id"] = "258"; },
      "added_tokens[0].id: expected an id, got \"258\"."},
     {"HalfWithoutItsPrefix", [](Json& j) { j["model"]["continuing_subword_prefix"] = "###"; },
@@ -182,7 +182,7 @@ TEST(TokenizerJson, TruncatedAnywhereIsRefusedWithTheFile) {
     const auto path = directory.write("tokenizer.json", text.substr(0, size));
     const auto error = error_of(ErrorCode::kData, [&] { Tokenizer::load(path); });
     expect_contains(error, path.string() + ":1:");
-    expect_contains(error, ": expected JSON to its end, got broken JSON: ");
+    expect_contains(error, ": expected JSON to its end");
     expect_contains(error, ". The file may be truncated.");
   }
 }

@@ -108,6 +108,17 @@ TEST(TokenizerParts, NormalizersLeaveBytesThatAreNoUtf8) {
   EXPECT_EQ(tokenizer.decode(tokenizer.encode("A\xC9Z\xC3\x89")), "a\xC9z\xC3\xA9");
 }
 
+TEST(TokenizerParts, AReplacementOfNothingAtTheStartIsRefused) {
+  auto json = small_tokenizer({});
+  json["normalizer"] = {{"type", "Replace"}, {"pattern", {{"Regex", "c*"}}}, {"content", "-"}};
+  const auto tokenizer = read_tokenizer(json);
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode("cab")), "-a-b-");
+  EXPECT_EQ(
+      error_of(ErrorCode::kData, [&] { (void)tokenizer.encode("abc"); }),
+      "normalizer: expected a pattern whose matches hold a character, got one of nothing at the "
+      "start of a text: it is not supported.");
+}
+
 TEST(TokenizerParts, AnUnknownTokenOutsideTheVocabularyIsToldWhereItIsNeeded) {
   auto json = small_tokenizer({});
   json["pre_tokenizer"] = nullptr;
