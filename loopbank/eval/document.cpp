@@ -37,7 +37,7 @@ const std::string& choice_text(const nlohmann::json& value, const std::string& n
   const auto& choice = value.get_ref<const std::string&>();
   if (python_strip(choice).empty()) {
     fail(ErrorCode::kData, "{}: expected a choice with a word in it in \"{}\", got {}.", where,
-         name, value.dump());
+         name, show_json(value));
   }
   return choice;
 }
@@ -47,7 +47,7 @@ std::vector<std::string> choice_list(const nlohmann::json& row, const char* name
   const auto& list = values_of(row, where).at(name);
   if (!list.is_array() || list.empty()) {
     fail(ErrorCode::kData, "{}: expected a list of at least one text in \"{}\", got {}.", where,
-         name, list.dump());
+         name, show_json(list));
   }
   std::vector<std::string> choices;
   for (const auto& choice : list) {
@@ -72,7 +72,7 @@ int64_t label_field(const nlohmann::json& row, const char* name, int64_t first, 
   if (label < first || label > last) {
     fail(ErrorCode::kData,
          "{}: expected \"{}\" from {} to {}, got {}. It counts the choices from {}.", where, name,
-         first, last, value.dump(), first);
+         first, last, show_json(value), first);
   }
   return label - first;
 }
@@ -219,7 +219,7 @@ Document read_common(PromptForm form, const nlohmann::json& row, const std::stri
       label.get<int64_t>() >= num_choices) {
     fail(ErrorCode::kData,
          "{}: expected a label from 0 to {}, got {}. Labels count the choices from 0.", where,
-         num_choices - 1, label.dump());
+         num_choices - 1, show_json(label));
   }
   document.label = label.get<int64_t>();
   return document;

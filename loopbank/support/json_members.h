@@ -96,7 +96,7 @@ class JsonReader {
   JsonReader(const Json& json, std::string where, const MembersForm& form)
       : json_(json), where_(std::move(where)), form_(form) {
     if (!json_.is_object()) {
-      refuse(json_.type_name());
+      refuse(kind_of(json_));
     }
   }
 
@@ -172,7 +172,7 @@ class JsonReader {
     try {
       from.get_to(value);
     } catch (const nlohmann::json::exception&) {
-      refuse(fmt::format("{} as \"{}\"", from.type_name(), key));
+      refuse(fmt::format("{} as \"{}\"", kind_of(from), key));
     }
   }
   void convert(const Json& from, const char* key, double& value) const {
@@ -181,7 +181,7 @@ class JsonReader {
     } else if (from.is_number()) {
       value = from.get<double>();
     } else {
-      refuse(fmt::format("{} as \"{}\"", from.type_name(), key));
+      refuse(fmt::format("{} as \"{}\"", kind_of(from), key));
     }
   }
   void convert(const Json& from, const char* key, std::vector<double>& values) const {
@@ -193,12 +193,16 @@ class JsonReader {
   template <typename Item>
   void convert_list(const Json& from, const char* key, std::vector<Item>& items) const {
     if (!from.is_array()) {
-      refuse(fmt::format("{} as \"{}\"", from.type_name(), key));
+      refuse(fmt::format("{} as \"{}\"", kind_of(from), key));
     }
     items.clear();
     for (const auto& item : from) {
       convert(item, key, items.emplace_back());
     }
+  }
+  /// What nobody can read, as it is spelt; else the type.
+  static std::string kind_of(const Json& value) {
+    return value.is_binary() ? show_json(value) : value.type_name();
   }
   [[noreturn]] void refuse(const std::string& got) const {
     fail(ErrorCode::kData, "{}: expected {}, got {}.{}", where_, form_.expected, got,

@@ -87,13 +87,32 @@ TEST(InspectCommand, TellsThatDocumentsAreNotMarked) {
   EXPECT_EQ(without.out,
             "nano.bin: in order, without a checksum of its own\n"
             "  kind        nanoGPT .bin\n"
-            "  tokens      5 of 2 bytes each\n"
+            "  tokens      5 of 2 bytes each (taken for that; the file does not say)\n"
             "  documents   1 (not marked; --tokenizer finds them)\n"
             "  vocabulary  not stated; 4 ids occur, the largest 256\n"
             "  a document  5 to 5 tokens, median 5\n");
   const auto with =
       run_program({"data", "inspect", "nano.bin", "--tokenizer", "bytes"}, "", directory.path());
   expect_contains(with.out, "  documents   2 (not marked; cut behind each end-of-text token)\n");
+}
+
+TEST(InspectCommand, SaysHowWideTheIdsOfAFileWithoutHeaderAre) {
+  const TestDirectory directory;
+  std::string ids;
+  for (int i = 0; i < 20; ++i) {
+    ids += std::string({static_cast<char>('a' + i), '\0', '\0', '\0'});
+  }
+  directory.write("wide.bin", ids);
+  const Words command = {"data", "inspect", "wide.bin", "--tokenizer", "bytes", "--documents", "1"};
+  const auto not_said = run_program(command, "", directory.path());
+  EXPECT_EQ(not_said.status, 2);
+  expect_contains(not_said.err, "every second uint16 at its beginning is 0");
+  auto words = command;
+  words.insert(words.end(), {"--dtype", "uint32"});
+  const auto said = run_program(words, "", directory.path());
+  EXPECT_EQ(said.status, 0) << said.err;
+  expect_contains(said.out, "  tokens      20 of 4 bytes each (as --dtype says; the file does not)\n");
+  expect_contains(said.out, "---\nabcdefghijklmnopqrst\n");
 }
 
 TEST(TrainCommand, MixesSourcesAndPlansEach) {

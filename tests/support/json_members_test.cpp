@@ -86,6 +86,19 @@ TEST(JsonMembers, NumbersThatAreNotFiniteAreNulls) {
   EXPECT_EQ(branch.first.values.at(1), 1.0);
 }
 
+TEST(JsonMembers, WhatNobodyCanReadIsPassedOverOrNamed) {
+  const auto parsed = [](const std::string& text) { return parse_json<Json>(text, "tree.json"); };
+  EXPECT_EQ(read(parsed(R"({"other": [NaN, "\ud800"], "count": 7})"), kSome).count, 7);
+  for (const auto* key : {"count", "share", "note"}) {
+    for (const auto* spelling : {"NaN", "1e400", R"("\ud800")"}) {
+      const auto json = parsed(fmt::format(R"({{"{}": {}}})", key, spelling));
+      expect_contains(
+          error_of(ErrorCode::kData, [&] { (void)read(json, kSome); }),
+          fmt::format("tree.json: expected a branch, got {} as \"{}\".", spelling, key));
+    }
+  }
+}
+
 TEST(JsonMembers, ValuesOfAnotherTypeAreNamedWithTheirPlace) {
   const auto error = [](const Json& json) {
     return error_of(ErrorCode::kData, [&] { (void)read(json, kSome); });
