@@ -26,12 +26,12 @@ enum class PromptForm {
 
 /// What a prompt is made of; the form decides which of the texts are set.
 struct Document {
-  std::string id{};       ///< empty where the row has none
-  std::string context{};  ///< kSituation, kVerbatim, kLastWord
-  std::string question{}; ///< question, goal, problem, or the sentence with its "_"
-  std::string query{};    ///< of a recorded request: the query as it was written; else empty
+  std::string id{};        ///< empty where the row has none
+  std::string context{};   ///< kSituation, kVerbatim, kLastWord
+  std::string question{};  ///< question, goal, problem, or the sentence with its "_"
+  std::string query{};     ///< of a recorded request: the query as it was written; else empty
   std::vector<std::string> choices{};  ///< at least one, none of them blank
-  int64_t label = 0;                 ///< index of the correct choice
+  int64_t label = 0;                   ///< index of the correct choice
 };
 
 /// Reads a row:

@@ -173,12 +173,14 @@ std::vector<Field> TrainingConfig::fields() {
       Field("rank_timeout", &rank_timeout,
             "seconds that a rank waits for the others before it gives them up")
           .range(1.0, kLongestTimeout),
-      Field("init", &init,
-            "folder of a model to start from, with its weights, its [model] and its tokenizer; loops "
-            "and memory that it lacks are added; empty: start from initial values"),
-      Field("init_hash", &init_hash,
-            "hash that the weights of `init` must have; empty: whatever they are, and the run writes "
-            "it down"),
+      Field(
+          "init", &init,
+          "folder of a model to start from, with its weights, its [model] and its tokenizer; loops "
+          "and memory that it lacks are added; empty: start from initial values"),
+      Field(
+          "init_hash", &init_hash,
+          "hash that the weights of `init` must have; empty: whatever they are, and the run writes "
+          "it down"),
       Field("tensorboard", &tensorboard,
             "whether what metrics.jsonl holds is written for TensorBoard too, with histograms of "
             "halting"),

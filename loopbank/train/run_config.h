@@ -44,7 +44,7 @@ struct TrainingConfig {
   double rank_timeout = 300.0;          ///< seconds that a rank waits for the others
   std::string init{};       ///< folder of the model whose weights the run starts from (run_init.h)
   std::string init_hash{};  ///< of these weights; the run fills it in
-  bool tensorboard = true;              ///< whether TensorBoard's event files are written
+  bool tensorboard = true;  ///< whether TensorBoard's event files are written
   std::vector<Field> fields();
   bool operator==(const TrainingConfig&) const = default;
 

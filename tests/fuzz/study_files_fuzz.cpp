@@ -60,7 +60,7 @@ void read(char kind, std::string_view text, const Files& files) {
       return static_cast<void>(read_training_curve(path, 0));
     case 's': {
       StudyConfig config;
-      return read_toml_text(text, "study.toml", {}, config.sections());
+      return static_cast<void>(read_toml_text(text, "study.toml", {}, config.sections()));
     }
     case 'l': {
       const auto log = files.written.path() / "rows.jsonl";
