@@ -131,9 +131,9 @@ ExportReport export_to_hf(const fs::path& model, const fs::path& out,
   auto config = loaded.config();
   config.quantization_bits = 0;
   const auto ids = role_ids(model, tokenizer);
-  auto files = text_files(
-      model, tokenizer, ids,
-      options.longest_text > 0 ? options.longest_text : config.max_position_embeddings);
+  auto files =
+      text_files(model, tokenizer, ids,
+                 options.longest_text > 0 ? options.longest_text : config.max_position_embeddings);
   for (const auto& twin : twin_files()) {
     files.emplace(twin.name, twin.text);
   }

@@ -30,10 +30,10 @@ struct ExportOptions {
 
 struct ExportReport {
   int64_t parameters = 0;
-  int64_t bytes = 0;                   ///< of the parameters
+  int64_t bytes = 0;  ///< of the parameters
   int64_t num_weight_files = 0;
-  int64_t quantization_bits = 0;       ///< of the model that was read; 0: none
-  std::vector<std::string> files;      ///< all, sorted
+  int64_t quantization_bits = 0;   ///< of the model that was read; 0: none
+  std::vector<std::string> files;  ///< all, sorted
 };
 
 /// Writes config.json, generation_config.json, weights (interop/weight_shards.h), tokenizer.json,

@@ -59,8 +59,9 @@ WeightShards write_weights(const Parameters& parameters, const std::filesystem::
   const auto shards = shards_of(parameters, dtype, shard_bytes);
   const auto count = static_cast<int64_t>(shards.size());
   if (count > kMostShards) {
-    fail(ErrorCode::kConfig, "export: expected a shard size that gives up to {} files, got {} bytes.",
-         kMostShards, shard_bytes);
+    fail(ErrorCode::kConfig,
+         "export: expected a shard size that gives up to {} files, got {} bytes.", kMostShards,
+         shard_bytes);
   }
   WeightShards written;
   auto weight_map = nlohmann::ordered_json::object();

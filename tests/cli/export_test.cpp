@@ -25,16 +25,16 @@ TEST(ExportCommand, WritesAFolderThatOtherCommandsTakeForTheModel) {
   const TestDirectory directory;
   write_fixture(directory.path());
   write_model(directory.path() / "model");
-  const auto made = run_program({"export", "model", "--to", "hf", "--out", "nested/out/",
-                                 "--shard-size", "20kB", "--json"},
-                                "", directory.path());
+  const auto made = run_program(
+      {"export", "model", "--to", "hf", "--out", "nested/out/", "--shard-size", "20kB", "--json"},
+      "", directory.path());
   ASSERT_EQ(made.status, 0) << made.err;
   const auto json = nlohmann::json::parse(made.out);
   EXPECT_GT(json.at("weight_files"), 1);
   EXPECT_TRUE(fs::exists(directory.path() / "nested/out/modeling_loopbank.py"));
-  EXPECT_EQ(json.at("files").size(),
-            static_cast<size_t>(std::distance(fs::directory_iterator(directory.path() / "nested/out"),
-                                              fs::directory_iterator())));
+  EXPECT_EQ(json.at("files").size(), static_cast<size_t>(std::distance(
+                                         fs::directory_iterator(directory.path() / "nested/out"),
+                                         fs::directory_iterator())));
   std::vector<std::string> texts;
   for (const std::string model : {"model", "nested/out"}) {
     const auto ran = run_program({"--quiet", "generate", model, "--prompt", "Ada", "--max-tokens",
@@ -70,9 +70,9 @@ TEST(ExportCommand, KilledLeavesNoFolderOrAWholeOne) {
   const auto out = directory.path() / "out";
   int num_kills = 0;
   for (int step = 0; step < 4; ++step) {
-    const auto process = start_program({"export", "model", "--to", "hf", "--out", "out",
-                                        "--shard-size", "2kB"},
-                                       directory.path(), "killed");
+    const auto process =
+        start_program({"export", "model", "--to", "hf", "--out", "out", "--shard-size", "2kB"},
+                      directory.path(), "killed");
     std::this_thread::sleep_for(std::chrono::milliseconds(60 * (step + 1)));
     ::kill(process, SIGKILL);
     int status = 0;

@@ -69,11 +69,18 @@ TEST(Export, WritesTheFilesThatTransformersReads) {
   const auto model = write_exportable(directory.path() / "model");
   const auto out = directory.path() / "nested" / "out";
   const auto report = export_to_hf(directory.path() / "model", out, {.longest_text = 20});
-  const std::vector<std::string> expected = {
-      "block.py",          "config.json",           "configuration_loopbank.py",
-      "generation_config.json", "layers.py",        "model.py",
-      "model.safetensors", "model_config.py",       "modeling_loopbank.py",
-      "special_tokens_map.json", "tokenizer.json",  "tokenizer_config.json"};
+  const std::vector<std::string> expected = {"block.py",
+                                             "config.json",
+                                             "configuration_loopbank.py",
+                                             "generation_config.json",
+                                             "layers.py",
+                                             "model.py",
+                                             "model.safetensors",
+                                             "model_config.py",
+                                             "modeling_loopbank.py",
+                                             "special_tokens_map.json",
+                                             "tokenizer.json",
+                                             "tokenizer_config.json"};
   EXPECT_EQ(report.files, expected);
   EXPECT_EQ(report.parameters, model.parameters().count());
   EXPECT_EQ(report.bytes, 4 * model.parameters().count());
@@ -113,7 +120,8 @@ TEST(Export, HoldsThePythonFilesOfTheTwinByteForByte) {
   const auto out = directory.path() / "out";
   export_to_hf(directory.path() / "model", out, {});
   size_t found = 0;
-  for (const auto& entry : fs::directory_iterator(fs::path(LOOPBANK_SOURCE_DIR) / "reference/twin")) {
+  for (const auto& entry :
+       fs::directory_iterator(fs::path(LOOPBANK_SOURCE_DIR) / "reference/twin")) {
     if (entry.path().extension() == ".py") {
       EXPECT_EQ(read_file(out / entry.path().filename()), read_file(entry.path()))
           << entry.path().filename();
@@ -146,8 +154,8 @@ TEST(Export, ShardsHoldTheirBytesAndTheIndexNamesEveryParameter) {
   const auto model = write_exportable(directory.path() / "model");
   const auto out = directory.path() / "out";
   constexpr int64_t kBytes = 6000;
-  const auto report =
-      export_to_hf(directory.path() / "model", out, {.dtype = at::kBFloat16, .shard_bytes = kBytes});
+  const auto report = export_to_hf(directory.path() / "model", out,
+                                   {.dtype = at::kBFloat16, .shard_bytes = kBytes});
   EXPECT_GT(report.num_weight_files, 2);
   EXPECT_EQ(report.bytes, 2 * model.parameters().count());
   EXPECT_FALSE(fs::exists(out / "model.safetensors"));
@@ -193,7 +201,8 @@ TEST(Export, AnImportedModelKeepsTheFilesThatItCameWith) {
   write_exportable(directory.path() / "model");
   const std::map<std::string, std::string> given = {
       {"generation_config.json", R"({"eos_token_id": [2, 3], "top_p": 0.9})"},
-      {"tokenizer_config.json", R"({"eos_token": "<|endoftext|>", "bos_token": "<|endoftext|>", "model_max_length": 7})"},
+      {"tokenizer_config.json",
+       R"({"eos_token": "<|endoftext|>", "bos_token": "<|endoftext|>", "model_max_length": 7})"},
       {"chat_template.jinja", "{{ messages }}"}};
   for (const auto& [name, text] : given) {
     write_file_atomically(directory.path() / "model" / name, text);
