@@ -17,12 +17,14 @@ import re
 import shutil
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from hf_train_peer import check_fresh, check_trainer
 from lm_eval_peer import CHOICES, compare_choices, rows_of, run_quietly, write_task
@@ -183,9 +185,10 @@ def check_forward(it: Exported) -> None:
         ours, theirs = it.probe(it.path, tokens, "--max-loops", "1"), it.model(tokens, max_loops=1, output_loops=True)
         report(it.name, "the same with max_loops=1", f"within {largest(ours, theirs, it.name):.1e}")
     pieces, cache = [], None
+    name = "cache" if hasattr(whole, "cache") else "past_key_values"
     for piece in (tokens[:, :40], tokens[:, 40:41], tokens[:, 41:]):
-        out = it.model(piece, past_key_values=cache, use_cache=True)
-        cache = out.get("cache", out.get("past_key_values"))
+        out = it.model(piece, use_cache=True, **{name: cache})
+        cache = out[name]
         pieces.append(out.logits)
     difference = difference_of(torch.cat(pieces, 1), whole.logits, f"{it.name}: logits by a cache")
     padded = torch.full((3, 107), it.end)
@@ -244,7 +247,7 @@ def check_files(it: Exported) -> None:
     rounded = it.open(it.folder / f"{it.path.name[:-4]}bf16", dtype=torch.bfloat16)
     difference = ((rounded(tokens).logits - logits).abs().max() / logits.abs().max()).item()
     expect(difference < 0.05, f"{it.name}: bf16: logits differ by {difference:.3f} of the largest.")
-    rounded.generate(tokens, max_new_tokens=4, do_sample=False)
+    rounded.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=4, do_sample=False)
     report(it.name, "weights and products in bf16", f"logits within {difference:.3f} of the largest")
 
     again = it.folder / f"{it.path.name}_saved"
@@ -293,6 +296,8 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--documents", type=int, default=50)
     arguments = parser.parse_args()
+    warnings.simplefilter("ignore", FutureWarning)
+    disable_progress_bar()
     torch.manual_seed(0)
     torch.set_num_threads(1)  # the models are tiny
     trained = arguments.model or trained_models(arguments.program)
@@ -314,7 +319,7 @@ def main() -> None:
                 continue
             it = Exported(arguments, kind, source, folder / str(number))
             check_forward(it)
-            check_generate(it, prompts if number >= len(random) or number < 3 else prompts[:BATCH])
+            check_generate(it, prompts if number >= len(random) else prompts[:BATCH])
             check_files(it)
             if number < len(random):
                 check_trainer(report, it, texts)
