@@ -5,8 +5,9 @@
 
 Each model is saved in fp32, in bf16 and in shards, imported, and compared with transformers' own model of the same
 files, computed in fp32: logits of `loopbank probe` within 1e-5, and for fp32 files the tokens of greedy `loopbank
-generate` equal. Then it is imported with loops and memory, which must change neither. Models of the wrong kind and broken files must be refused by
-name, and leave no folder. A tokenizer trained here by `tokenizers` goes with every model.
+generate` equal. Then it is imported with loops and memory, which must change neither. Models of the wrong kind and
+broken files must be refused by name, and leave no folder. A tokenizer trained here by `tokenizers` goes with every
+model.
 
 Ends with a table and the versions; the status is 1 where anything differs.
 """
@@ -26,7 +27,9 @@ from import_cases import CASES, TEXT, UNSUPPORTED, make_model, print_frozen, sav
 from safetensors.torch import load_file, save_file
 
 TOLERANCE = 1e-5
-LENGTH = 64  # behind the positions that the scaled models below were "trained" for
+LENGTH = 64  # behind the positions that the scaled models were "trained" for
+
+
 class Program:
     def __init__(self, path: str):
         self.path = path
