@@ -275,10 +275,9 @@ HfConfig hf_config(const Json& config, const std::string& where) {
   auto& model = read.model;
   check_windows(keys, family, where);
   check_mistral_window(config, keys, family, model.max_position_embeddings, where);
-  if (model.head_dim == 0 && model.num_attention_heads > 0) {
-    model.head_dim = model.hidden_size / model.num_attention_heads;
-  }
-  auto rope = read_hf_rope(config, family, model.head_dim, model.max_position_embeddings, where);
+  const auto heads = std::max<int64_t>(model.num_attention_heads, 1);
+  const auto width = model.head_dim != 0 ? model.head_dim : model.hidden_size / heads;
+  auto rope = read_hf_rope(config, family, width, model.max_position_embeddings, where);
   model.rope_theta = rope.theta;
   model.rope_scaling = rope.scaling;
   read.notes = std::move(rope.notes);
