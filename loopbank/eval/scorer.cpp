@@ -34,7 +34,8 @@ std::pair<std::vector<TokenId>, size_t> encode_pair(const Tokenizer& tokenizer,
     return {std::move(whole), context.size() + prefix.size()};
   }
   if (context.empty()) {
-    whole.insert(whole.begin(), tokenizer.end_of_text());
+    const auto bos = tokenizer.special_ids().bos;
+    whole.insert(whole.begin(), bos ? *bos : tokenizer.end_of_text());
     return {std::move(whole), 1};
   }
   return {std::move(whole), context.size()};

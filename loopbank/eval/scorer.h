@@ -4,7 +4,8 @@
 /// How a text is split into tokens: white space at the end of a context is moved to the beginning of
 /// its continuation, as lm-evaluation-harness does. Then both are encoded together, and the
 /// continuation is what follows the context's tokens; where those are not a prefix of the whole,
-/// the two are encoded separately. A context of nothing else becomes the end-of-text token. What
+/// the two are encoded separately. A tokenizer that begins every text with tokens begins these so; with
+/// another one a context of nothing else becomes its BOS, or without one its end-of-text token. What
 /// is moved is scored, but counts neither as characters nor as bytes of the continuation. Contexts
 /// of OLMES never end in white space: its requests are scored as they were recorded.
 ///

@@ -88,6 +88,8 @@ constexpr std::array kOtherNames = std::to_array<OtherNames>({
      "save_interval save_steps save_every checkpoint_interval ckpt_interval checkpoint_steps", ""},
     {"training.keep_checkpoints",
      "save_total_limit save_num_checkpoints_to_keep keep_last_n max_checkpoints", ""},
+    {"training.init",
+     "init_from pretrained pretrained_model pretrained_path model_name_or_path base_model", ""},
     {"training.device", "device_map device_type accelerator", ""},
     {"training.tensorboard", "report_to logging_dir tensorboard_dir tensorboard_log_dir", ""},
     {"optimizer.beta1", "adam_beta1 beta_1 adam_b1", ""},
@@ -144,21 +146,23 @@ constexpr std::array kOtherSections = std::to_array<OtherNames>({
     {"evaluation", "eval evaluator evaluators", ""},
 });
 
-bool lists(std::string_view names, std::string_view name) {
+/// Texts with a blank between.
+std::vector<std::string_view> words_of(std::string_view names) {
+  std::vector<std::string_view> words;
   for (size_t begin = 0; begin <= names.size();) {
     const auto end = std::min(names.find(' ', begin), names.size());
-    if (names.substr(begin, end - begin) == name) {
-      return true;
-    }
+    words.push_back(names.substr(begin, end - begin));
     begin = end + 1;
   }
-  return false;
+  return words;
 }
 
 template <typename Table>
 const OtherNames* find_other(const Table& table, std::string_view name) {
-  const auto* found = std::find_if(table.begin(), table.end(),
-                                   [&](const OtherNames& row) { return lists(row.theirs, name); });
+  const auto* found = std::find_if(table.begin(), table.end(), [&](const OtherNames& row) {
+    const auto words = words_of(row.theirs);
+    return std::find(words.begin(), words.end(), name) != words.end();
+  });
   return found == table.end() ? nullptr : found;
 }
 
@@ -316,6 +320,16 @@ const Field& find_setting(const std::vector<Section>& sections, const Section& s
   }
   fail(ErrorCode::kConfig, "{}: unknown key \"{}\" in [{}].{}", where, key, section.name,
        hint.empty() ? nearest : hint);
+}
+
+std::vector<std::pair<std::string, std::string>> other_names() {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const auto& row : kOtherNames) {
+    for (const auto theirs : words_of(row.theirs)) {
+      all.emplace_back(row.ours, theirs);
+    }
+  }
+  return all;
 }
 
 std::string model_key_hint(std::string_view key, const std::vector<Field>& fields) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "loopbank/support/field.h"
@@ -43,6 +44,9 @@ namespace loopbank {
 /// @param name  without its dashes in front
 [[nodiscard]] std::optional<std::string> setting_meant(std::string_view name,
                                                        const std::vector<Section>& sections);
+
+/// The table: pairs of our name, `section.key` or empty where there is no such setting, and theirs.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> other_names();
 
 /// What a key means among settings without a section, those of config.json.
 /// @return a hint from the table, else the nearest name or all names (support/suggest.h)

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "loopbank/eval/olmes_results.h"
@@ -224,37 +226,45 @@ TEST(ResultFiles, RequestsStandAsOlmesRecordsThem) {
   EXPECT_EQ(rows[7].at("doc_id"), 1000001);
 }
 
+Document document_of(const std::string& id, const std::string& text,
+                     std::vector<std::string> choices, int64_t label) {
+  Document document;
+  document.id = id;
+  document.context = document.question = text;  // each form takes its own
+  document.choices = std::move(choices);
+  document.label = label;
+  return document;
+}
+
 TEST(ResultFiles, RequestsOfEveryFormAreMadeAgainFromTheirDocuments) {
   const TestDirectory directory;
   const std::vector<std::pair<std::string, Document>> documents = {
-      {"csqa", {.id = "q", .question = "Wet?", .choices = {"sand", "rain"}, .label = 1}},
-      {"winogrande",
-       {.id = "w", .question = "Ann met Eve since _ was late.", .choices = {"Ann", "Eve"}}},
-      {"hellaswag", {.id = "h", .context = "She", .choices = {" sits", "stands"}, .label = 1}},
-      {"minerva_math_algebra", {.id = "m", .question = "1 + 1", .choices = {"$2$"}}},
-      {"gsm8k", {.id = "g", .question = "One and one?", .choices = {"Two."}}}};
+      {"csqa", document_of("q", "Wet?", {"sand", "rain"}, 1)},
+      {"winogrande", document_of("w", "Ann met Eve since _ was late.", {"Ann", "Eve"}, 0)},
+      {"hellaswag", document_of("h", "She", {" sits", "stands"}, 1)},
+      {"minerva_math_algebra", document_of("m", "1 + 1", {"$2$"}, 0)},
+      {"gsm8k", document_of("g", "One and one?", {"Two."}, 0)}};
+  std::string shots;
   for (const auto& [name, document] : documents) {
     const auto form = task_form(name);
-    Task task{.name = name, .metric = form.metric};
+    Task task;
+    task.name = name;
     task.bare_context = form.metric == Metric::kAccUncond ? std::string(kBareContext) : "";
     task.instances.push_back(make_instance(form.prompt, document, "shots\n\n"));
     directory.write(name + ".jsonl", olmes_requests(task));
+    shots += Json{{"task", name}, {"num_shots", 1}, {"prefix", "shots\n\n"}}.dump() + "\n";
   }
-  const TestDirectory shots;
-  std::string rows;
-  for (const auto& [name, document] : documents) {
-    rows += Json{{"task", name}, {"num_shots", 1}, {"prefix", "shots\n\n"}}.dump() + "\n";
-  }
+  const TestDirectory other;
   const auto checks =
       check_requests(directory.path(),
-                     {.data = {}, .few_shot_file = shots.write("shots.jsonl", rows), .shots = 1});
+                     {.data = {}, .few_shot_file = other.write("shots.jsonl", shots), .shots = 1});
   ASSERT_EQ(checks.size(), documents.size());
   int64_t equal = 0;
   for (const auto& check : checks) {
     EXPECT_EQ(check.recorded.equal, check.recorded.requests) << describe(checks);
     equal += check.recorded.equal;
   }
-  EXPECT_EQ(equal, 4 + 2 + 2 + 1 + 1);
+  EXPECT_EQ(equal, 4 + 2 + 2 + 1 + 1);  // csqa's with their twins
 }
 
 TEST(ResultFiles, AllMetricsStandInOneFileSuitesFirst) {

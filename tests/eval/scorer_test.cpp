@@ -209,6 +209,23 @@ TEST(EncodedRequests, WhiteSpaceThatEndsAContextIsScoredWithTheContinuation) {
   EXPECT_EQ(blank.num_scored, 1);
 }
 
+TEST(EncodedRequests, AnEmptyContextBecomesBosIfThereIsOne) {
+  const testing::TestDirectory directory;
+  auto json = testing::small_tokenizer({});
+  const int64_t bos = 257;  // behind the bytes and <|endoftext|>
+  json["added_tokens"].push_back(testing::added_token(bos, "<s>"));
+  const auto first_token = [&](const std::string& config) {
+    directory.write("tokenizer.json", json.dump());
+    directory.write("tokenizer_config.json", config);
+    const EncodedRequests encoded(Tokenizer::load(directory.path()), {{"", "y"}}, 16);
+    EXPECT_EQ(encoded.windows()[0].num_scored, 1);
+    EXPECT_EQ(encoded.windows()[0].tokens.size(), 2U);
+    return encoded.windows()[0].tokens[0];
+  };
+  EXPECT_EQ(first_token(R"({"eos_token": "<|endoftext|>"})"), 256);
+  EXPECT_EQ(first_token(R"({"eos_token": "<|endoftext|>", "bos_token": "<s>"})"), bos);
+}
+
 TEST(EncodedRequests, AnEmptyContinuationIsRefused) {
   expect_contains(error_of(ErrorCode::kData,
                            [] {

@@ -221,6 +221,7 @@ TEST(RunConfig, NamesOfOtherProgramsAreAnsweredWithOurs) {
       {"adamw.fused=true", "unknown section [adamw]. Here it is called \"optimizer\"."},
       {"training.peek_rate=3", "Did you mean \"schedule.peak_rate\"?"},
       {"training.max_loops=3", "Did you mean \"model.max_loops\" or \"evaluation.max_loops\"?"},
+      {"training.init_from=gpt2", "Here it is called \"training.init\"."},
       {"lr=3e-4", "as in model.max_loops=3. Here it is called \"schedule.peak_rate\"."},
       {"training.qwertz=3", "unknown key \"qwertz\" in [training]. Known: seed, steps, batch"},
   };
