@@ -23,8 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kTokenizerFile = "tokenizer.json";
-constexpr const char* kConfigFile = "tokenizer_config.json";
-constexpr const char* kMapFile = "special_tokens_map.json";
 
 /// The added tokens that are found in the text as it is, or those found in the normalized text.
 std::vector<AddedTokenPattern> patterns_of(const TokenizerDefinition& definition, bool normalized,
@@ -57,26 +55,6 @@ std::vector<AddedTokenPattern> patterns_of(const TokenizerDefinition& definition
   std::stable_partition(patterns.begin(), patterns.end(),
                         [](const auto& pattern) { return pattern.special; });
   return patterns;
-}
-
-/// The file beside tokenizer.json, if there is one.
-std::optional<std::string> read_beside(const fs::path& file) {
-  std::error_code absent;
-  if (!fs::exists(file, absent)) {
-    return std::nullopt;
-  }
-  return read_file(file, ErrorCode::kData, kLargestJsonBytes);
-}
-
-TokenizerConfig load_config(const fs::path& folder) {
-  TokenizerConfig config;
-  if (const auto text = read_beside(folder / kConfigFile)) {
-    config = parse_tokenizer_config(*text, (folder / kConfigFile).string());
-  }
-  if (const auto text = read_beside(folder / kMapFile)) {
-    add_special_tokens_map(*text, (folder / kMapFile).string(), config);
-  }
-  return config;
 }
 
 }  // namespace
@@ -252,7 +230,7 @@ Tokenizer Tokenizer::load(const fs::path& path) {
   auto definition =
       parse_tokenizer_json(read_file(file, ErrorCode::kData, kLargestJsonBytes), file.string());
   if (file.filename() == kTokenizerFile) {
-    definition.config = load_config(file.parent_path());
+    definition.config = load_tokenizer_config(file.parent_path());
   }
   try {
     return Tokenizer(std::move(definition));
@@ -386,12 +364,7 @@ const std::string& Tokenizer::hash() const {
 void Tokenizer::save(const fs::path& path) const {
   const auto& definition = impl_->definition;
   write_file_atomically(path, write_tokenizer_json(definition));
-  if (!definition.config.source.empty()) {
-    write_file_atomically(path.parent_path() / kConfigFile, definition.config.source);
-  }
-  if (!definition.config.map_source.empty()) {
-    write_file_atomically(path.parent_path() / kMapFile, definition.config.map_source);
-  }
+  save_tokenizer_config(definition.config, path.parent_path());
 }
 
 }  // namespace loopbank

@@ -1,12 +1,27 @@
 #include "loopbank/tokenize/tokenizer_config.h"
 
 #include <nlohmann/json.hpp>
+#include <system_error>
 
+#include "loopbank/support/files.h"
 #include "loopbank/support/json.h"
 #include "loopbank/tokenize/json_part.h"
 
 namespace loopbank {
 namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfigFile = "tokenizer_config.json";
+constexpr const char* kMapFile = "special_tokens_map.json";
+
+std::optional<std::string> read_if_there(const fs::path& file) {
+  std::error_code absent;
+  if (!fs::exists(file, absent)) {
+    return std::nullopt;
+  }
+  return read_file(file, ErrorCode::kData, kLargestJsonBytes);
+}
 
 /// A token of that name, if it is there and `token` is not set.
 void take_token(const JsonPart& root, const char* key, std::optional<std::string>& token) {
@@ -63,6 +78,26 @@ void add_special_tokens_map(std::string_view text, const std::string& where,
   root.expect_object();
   take_tokens(root, config);
   config.map_source = text;
+}
+
+TokenizerConfig load_tokenizer_config(const fs::path& folder) {
+  TokenizerConfig config;
+  if (const auto text = read_if_there(folder / kConfigFile)) {
+    config = parse_tokenizer_config(*text, (folder / kConfigFile).string());
+  }
+  if (const auto text = read_if_there(folder / kMapFile)) {
+    add_special_tokens_map(*text, (folder / kMapFile).string(), config);
+  }
+  return config;
+}
+
+void save_tokenizer_config(const TokenizerConfig& config, const fs::path& folder) {
+  if (!config.source.empty()) {
+    write_file_atomically(folder / kConfigFile, config.source);
+  }
+  if (!config.map_source.empty()) {
+    write_file_atomically(folder / kMapFile, config.map_source);
+  }
 }
 
 }  // namespace loopbank

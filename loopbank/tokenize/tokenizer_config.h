@@ -6,6 +6,7 @@
 /// of tokenizer.json (added_tokens_decoder): a file saved by transformers has them in both.
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,6 +33,13 @@ struct TokenizerConfig {
 /// @throws Error kData for text that is no JSON object, or a key of another type
 [[nodiscard]] TokenizerConfig parse_tokenizer_config(std::string_view text,
                                                      const std::string& where);
+
+/// Reads both files of a folder, where they are there.
+/// @throws Error kData as parse_tokenizer_config, and when a file cannot be read
+[[nodiscard]] TokenizerConfig load_tokenizer_config(const std::filesystem::path& folder);
+
+/// Writes into a folder the files that the configuration was read from, as they were.
+void save_tokenizer_config(const TokenizerConfig& config, const std::filesystem::path& folder);
 
 /// Adds the tokens of a special_tokens_map.json that `config` does not name.
 /// @throws Error kData as above
