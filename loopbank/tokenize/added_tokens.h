@@ -62,7 +62,9 @@ class AddedTokenFinder {
           if (done < found.begin) {
             on_text(text.substr(done, found.begin - done), done);
           }
-          on_token(found);
+          if (found.begin < found.end) {  // else an earlier token took its white space: none left
+            on_token(found);
+          }
           done = found.end;
         }
       }

@@ -1,5 +1,6 @@
 #include "loopbank/tokenize/oniguruma_pattern.h"
 
+#include <fmt/format.h>
 #include <oniguruma.h>
 
 #include <algorithm>
@@ -132,13 +133,13 @@ std::string plain_name(std::string_view name) {
   return plain;
 }
 
-/// Whether options such as (?W) confine classes to ASCII.
-bool has_ascii_options(std::string_view pattern) {
+/// Whether options such as (?W) confine classes to ASCII, or (?y{..}) gives \b another meaning.
+bool has_other_classes(std::string_view pattern) {
   for (auto at = pattern.find("(?"); at != std::string_view::npos;
        at = pattern.find("(?", at + 2)) {
     const auto rest = pattern.substr(at + 2);
     const auto letters = rest.substr(0, rest.find_first_of(":)<=!>#"));
-    if (letters.find_first_of("WDSP") != std::string_view::npos) {
+    if (letters.find_first_of("WDSPy") != std::string_view::npos) {
       return true;
     }
   }
@@ -197,9 +198,18 @@ class PatternModernizer {
       replace(2, word_name(), letter == 'W');
     } else if ((letter == 'd' || letter == 'D') && define_property("digit")) {
       replace(2, "digit", letter == 'D');
+    } else if ((letter == 'b' || letter == 'B') && depth_ == 0 && define_property(kWordAlone)) {
+      border(letter == 'B');
     } else if ((letter != 'p' && letter != 'P') || !property(letter == 'P')) {
       copy(2);
     }
+  }
+  /// Between a word character and what is none, or the other places.
+  void border(bool negated) {
+    const auto word = fmt::format("\\p{{{}}}", kWordAlone);
+    modern_ += negated ? fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", word)
+                       : fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", word);
+    at_ += 2;
   }
   [[nodiscard]] std::string word_name() const { return depth_ > 0 ? "word" : kWordAlone; }
 
@@ -257,7 +267,7 @@ class PatternModernizer {
 }  // namespace
 
 std::string with_unicode_16(std::string_view pattern) {
-  return has_ascii_options(pattern) ? std::string(pattern) : PatternModernizer(pattern).run();
+  return has_other_classes(pattern) ? std::string(pattern) : PatternModernizer(pattern).run();
 }
 
 }  // namespace loopbank

@@ -55,6 +55,12 @@ TEST(AddedTokenFinder, WhiteSpaceIsTakenOnce) {
   EXPECT_EQ(cut(finder, "<l>"), "1|");
   EXPECT_EQ(cut(finder, "\xA0<l>"), "\xA0|1|") << "a broken byte is no white space";
   EXPECT_EQ(cut(finder, "\xC2\xA0<l>"), "1|");
+  // A token of white space that takes what is around it leaves nothing for the next one.
+  const auto blanks = [](bool lstrip) {
+    return AddedTokenFinder({{.content = "  ", .id = 1, .lstrip = lstrip, .rstrip = true}});
+  };
+  EXPECT_EQ(cut(blanks(true), "a     b"), "a|1|b|");
+  EXPECT_EQ(cut(blanks(false), "a     b"), "a|1|1|b|");  // as in the reference
 }
 
 TEST(AddedTokenFinder, TheEndsOfBrokenTextAreNoWordCharacters) {

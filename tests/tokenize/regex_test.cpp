@@ -210,6 +210,8 @@ TEST(Regex, WordsAndNumbersAreThoseOfUnicode16) {
     EXPECT_EQ(places_of(Regex(word), newer), (Places{{0, 11}, {12, 16}})) << word;
   }
   EXPECT_EQ(places_of(Regex(R"(\d)"), newer), (Places{{12, 16}}));
+  EXPECT_EQ(places_of(Regex(R"(\b)"), newer), (Places{{0, 0}, {11, 11}, {12, 12}, {16, 16}}));
+  EXPECT_EQ(places_of(Regex(R"(\B!)"), newer + "!"), (Places{{21, 22}}));
 }
 
 TEST(Regex, SixSignsOfLatin1AreWordCharactersOutsideOfClasses) {
