@@ -160,8 +160,7 @@ void read_with_init(RunConfig& config, const std::function<void()>& read, const 
   }
   const auto run = resumed / "run.toml";
   try {
-    const auto stored =
-        !resumed.empty() && fs::exists(run) ? load_stored_run(run) : RunConfig();
+    const auto stored = !resumed.empty() && fs::exists(run) ? load_stored_run(run) : RunConfig();
     if (stored.training.init == init) {
       config.model = stored.model;
       read();
