@@ -30,7 +30,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
 KEEP_ALL = {"scalars": 0, "histograms": 0}
-WATCH_SECONDS = 90  # until a watching TensorBoard has read what is there
+WATCH_SECONDS = 300  # until a watching TensorBoard has read what is there
 
 
 def as_stored(value) -> float:
