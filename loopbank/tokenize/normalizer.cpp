@@ -97,13 +97,14 @@ std::string Replacement::apply(std::string_view text, Regex::Matcher& matcher,
     result += text.substr(done, begin - done);
     result += content_;
     done = end;
-    if (starts_same != nullptr && begin == 0) {
-      if (end == 0 &&
-          !content_.empty()) {  // the reference doubles it in some pieces, not in others
+    const bool at_start = starts_same != nullptr && begin == 0;
+    if (at_start && end == 0) {
+      if (!content_.empty()) {  // the reference doubles it in some pieces, not in others
         fail(ErrorCode::kData,
              "normalizer: expected a pattern whose matches hold a character, got one of nothing at "
              "the start of a text: it is not supported.");
       }
+    } else if (at_start) {
       // What replaces a match has the place of its last character.
       *starts_same =
           *starts_same && !content_.empty() && count_code_points(text.substr(0, end)) == 1;
@@ -138,6 +139,23 @@ Normalizer::Result Normalizer::apply(std::string_view text, Regex::Matcher& matc
     apply_step(i, result, matcher);
   }
   return result;
+}
+
+bool Normalizer::tells_start() const {
+  bool several_at_start = false;  // characters that may come of the first one
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const auto& step = steps_[i];
+    const bool replaces_one = step.kind == NormalizerKind::kReplace && step.pattern_is_text &&
+                              count_code_points(step.pattern) == 1 && !step.content.empty();
+    const bool drops = step.kind == NormalizerKind::kStrip || step.kind == NormalizerKind::kNmt ||
+                       step.kind == NormalizerKind::kStripAccents ||
+                       step.kind == NormalizerKind::kReplace;
+    if (several_at_start && drops && !replaces_one) {
+      return false;
+    }
+    several_at_start = several_at_start || !drops || count_code_points(step.content) > 1;
+  }
+  return true;
 }
 
 bool Normalizer::keeps(std::string_view text) const {

@@ -75,6 +75,10 @@ class Normalizer {
   /// @throws Error kData as Replacement, and where a pattern backtracks beyond its limits
   [[nodiscard]] Result apply(std::string_view text, Regex::Matcher& matcher) const;
 
+  /// Whether `starts_same` is sure: no step drops or replaces where several characters may have come
+  /// of the first one.
+  [[nodiscard]] bool tells_start() const;
+
   /// Whether the text stays as it is; false where that takes more than a look at it.
   [[nodiscard]] bool keeps(std::string_view text) const;
 

@@ -83,7 +83,8 @@ class PreTokenizer {
   /// For texts that a normalizer has changed. Metaspace "first" asks which piece begins with the
   /// first character of the text before it was normalized, which is not known here where there are
   /// several pieces: behind a step that cuts, and behind an added token.
-  /// @param tokens_in_normalized  whether added tokens are found in normalized text
+  /// @param tokens_in_normalized  whether added tokens are found in normalized text, or the normalizer
+  ///   may have lost the first character unseen (Normalizer::tells_start)
   /// @throws Error kData where this would decide words
   void expect_certain_start(bool tokens_in_normalized) const;
 

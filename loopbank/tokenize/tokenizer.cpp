@@ -108,6 +108,7 @@ struct Tokenizer::Impl {
     }
     if (!normalizer.empty()) {
       pre_tokenizer.expect_certain_start(
+          !normalizer.tells_start() ||
           std::any_of(definition.added_tokens.begin(), definition.added_tokens.end(),
                       [](const auto& added) { return added.normalized; }));
     }

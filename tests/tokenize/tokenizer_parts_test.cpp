@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "loopbank/tokenize/normalizer.h"
 #include "tests/support/test_directory.h"
 #include "tests/tokenize/small_tokenizer.h"
 
@@ -106,6 +107,30 @@ TEST(TokenizerParts, NormalizersLeaveBytesThatAreNoUtf8) {
   json["normalizer"] = {{"type", "Lowercase"}};
   const auto tokenizer = read_tokenizer(json);
   EXPECT_EQ(tokenizer.decode(tokenizer.encode("A\xC9Z\xC3\x89")), "a\xC9z\xC3\xA9");
+}
+
+TEST(TokenizerParts, WhatATextStartsWithIsKnownOrRefused) {
+  const auto starts = [](std::vector<NormalizerStep> steps) {
+    return Normalizer(std::move(steps)).tells_start();
+  };
+  using Kind = NormalizerStep::Kind;
+  const NormalizerStep prepend{.kind = Kind::kPrepend, .content = "ab"};
+  const NormalizerStep space{
+      .kind = Kind::kReplace, .pattern = " ", .pattern_is_text = true, .content = "_"};
+  const NormalizerStep any{.kind = Kind::kReplace, .pattern = "b*"};
+  EXPECT_TRUE(starts({}));
+  EXPECT_TRUE(starts({any}));
+  EXPECT_TRUE(starts({prepend, space}));
+  EXPECT_TRUE(starts({{.kind = Kind::kStrip}, {.kind = Kind::kNfc}}));
+  EXPECT_FALSE(starts({prepend, any}));
+  EXPECT_FALSE(starts({{.kind = Kind::kNfkd}, {.kind = Kind::kStrip}}));
+  EXPECT_FALSE(starts({prepend, {.kind = Kind::kStripAccents}}));
+
+  Regex::Matcher matcher;
+  EXPECT_TRUE(Normalizer({any}).apply("ab", matcher).starts_same);
+  EXPECT_FALSE(Normalizer({any}).apply("ba", matcher).starts_same);
+  EXPECT_TRUE(Normalizer({space}).apply(" a", matcher).starts_same);
+  EXPECT_FALSE(Normalizer({{.kind = Kind::kStrip}}).apply(" a", matcher).starts_same);
 }
 
 TEST(TokenizerParts, AReplacementOfNothingAtTheStartIsRefused) {
