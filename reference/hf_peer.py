@@ -70,6 +70,7 @@ RANDOM = {
         "qk_norm": "none",
         "max_loops": [3, 0, 2],
         "loop_scale_kind": "linear",
+        "loop_scale_init": 0.5,
         "rope_scaling": {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 64},
         "num_key_value_heads": 1,
         **MEMORY,
