@@ -151,6 +151,10 @@ class Parser {
     if (!id.json().is_number_unsigned()) {
       id.refuse("expected an id, got {}", show_json(id.json()));
     }
+    if (!added_ids_.insert(token.id).second) {  // each would be found as the other says
+      part.refuse("expected one added token for id {}, got {} as another one", token.id,
+                  show_json(content));
+    }
     definition_.added_tokens.push_back(token);
   }
 
@@ -302,6 +306,7 @@ class Parser {
   }
 
   JsonPart root_;
+  std::unordered_set<TokenId> added_ids_;
   size_t end_of_ids_ = 0;
   TokenizerDefinition definition_;
   std::unordered_map<std::string, TokenId> ids_;       // of model.vocab, by spelling

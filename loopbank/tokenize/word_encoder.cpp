@@ -90,18 +90,11 @@ void WordEncoder::list_tokens() {
   }
 }
 
-void WordEncoder::append(std::string_view word, Scratch& scratch, std::vector<TokenId>& ids) const {
-  if (definition_.byte_level && word.size() == 1) {
-    const auto id = byte_ids_[static_cast<unsigned char>(word[0])];
-    if (id < 0) {  // a byte that is never part of UTF-8
-      append("\uFFFD", scratch, ids);
-    } else {
-      ids.push_back(id);
-    }
-    return;
-  }
-  const bool cached = !word.empty() && word.size() <= WordCache::kMaxWordBytes;
-  if (cached && scratch.cache.append(word, ids)) {
+void WordEncoder::append_new(std::string_view word, Scratch& scratch,
+                             std::vector<TokenId>& ids) const {
+  if (definition_.byte_level && word.size() == 1 &&
+      byte_ids_[static_cast<unsigned char>(word[0])] < 0) {
+    append("\uFFFD", scratch, ids);  // a byte that is never part of UTF-8
     return;
   }
   const size_t before = ids.size();
@@ -119,7 +112,7 @@ void WordEncoder::append(std::string_view word, Scratch& scratch, std::vector<To
     }
     merger_.append_merged(scratch.symbols, ids);
   }
-  if (cached) {
+  if (!word.empty() && word.size() <= WordCache::kMaxWordBytes) {
     scratch.cache.remember(word, std::span(ids).subspan(before));
   }
 }

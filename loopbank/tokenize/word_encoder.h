@@ -33,7 +33,12 @@ class WordEncoder {
   /// @param word  bytes or well-formed UTF-8, as definition.byte_level says
   /// @throws Error kData where a character without a token needs an unknown token that the
   ///   vocabulary lacks, and for a word of 4 GiB or more
-  void append(std::string_view word, Scratch& scratch, std::vector<TokenId>& ids) const;
+  void append(std::string_view word, Scratch& scratch, std::vector<TokenId>& ids) const {
+    const bool cached = !word.empty() && word.size() <= WordCache::kMaxWordBytes;
+    if (!cached || !scratch.cache.append(word, ids)) {
+      append_new(word, scratch, ids);
+    }
+  }
 
   /// The token of each byte; -1 where none has it. Of byte-level definitions.
   [[nodiscard]] const std::array<TokenId, 256>& byte_ids() const { return byte_ids_; }
@@ -45,6 +50,7 @@ class WordEncoder {
   };
   using TokensByText = std::unordered_map<std::string, TokenId, Hash, std::equal_to<>>;
   void list_tokens();
+  void append_new(std::string_view word, Scratch& scratch, std::vector<TokenId>& ids) const;
   void append_characters(std::string_view word, std::vector<TokenId>& symbols) const;
   bool append_fallback(std::string_view symbol, std::vector<TokenId>& symbols) const;
   [[nodiscard]] TokenId unknown_id() const;

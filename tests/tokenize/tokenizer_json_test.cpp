@@ -84,6 +84,14 @@ const std::vector<Fault> kFaults = {
     {"Version", [](Json& j) { j["version"] = "2.0"; }, "version: expected \"1.0\", got \"2.0\"."},
     {"IdWithoutBound", [](Json& j) { set_vocab(j, "abc", 4000000000); },
      "model.vocab: expected ids from 0 to 69679, got 4000000000 for \"abc\"."},
+    {"AddedTokensOfOneId",
+     [](Json& j) {  // a hole in the ids: the first one that model.vocab lacks is numbered 259
+       set_vocab(j, "xyz", 259);
+       j["model"]["vocab"].erase("!");
+       j["added_tokens"] =
+           Json::array({{{"id", 0}, {"content", "xyz"}}, {{"id", 0}, {"content", "q!"}}});
+     },
+     "added_tokens[1]: expected one added token for id 259, got \"q!\" as another one."},
     {"AddedIdOfAnotherKind", [](Json& j) { j["added_tokens"][0]["id"] = "258"; },
      "added_tokens[0].id: expected an id, got \"258\"."},
     {"HalfWithoutItsPrefix", [](Json& j) { j["model"]["continuing_subword_prefix"] = "###"; },
