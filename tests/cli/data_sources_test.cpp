@@ -111,7 +111,8 @@ TEST(InspectCommand, SaysHowWideTheIdsOfAFileWithoutHeaderAre) {
   words.insert(words.end(), {"--dtype", "uint32"});
   const auto said = run_program(words, "", directory.path());
   EXPECT_EQ(said.status, 0) << said.err;
-  expect_contains(said.out, "  tokens      20 of 4 bytes each (as --dtype says; the file does not)\n");
+  expect_contains(said.out,
+                  "  tokens      20 of 4 bytes each (as --dtype says; the file does not)\n");
   expect_contains(said.out, "---\nabcdefghijklmnopqrst\n");
 }
 

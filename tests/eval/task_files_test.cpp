@@ -33,12 +33,12 @@ std::string first_id(const std::vector<Task>& tasks) {
 TEST(TaskFiles, FieldsThatNobodyReadsMayHoldWhatWritersEmit) {
   const TestDirectory directory;
   const std::string begin = R"({"id": "a", "question": "q", "choices": ["x", "y"], "label": )";
-  directory.write("arc_easy.jsonl", begin + R"(1, "score": NaN, "meta": {"n": 1e400, "t": "\ud800"}})");
+  directory.write("arc_easy.jsonl",
+                  begin + R"(1, "score": NaN, "meta": {"n": 1e400, "t": "\ud800"}})");
   EXPECT_EQ(first_id(load(directory, {"arc_easy"})), "a");
   for (const auto* label : {"NaN", "1e400", "Infinity"}) {
     const auto path = directory.write("arc_easy.jsonl", "\n" + begin + label + "}\n");
-    const auto message =
-        error_of(ErrorCode::kData, [&] { (void)load(directory, {"arc_easy"}); });
+    const auto message = error_of(ErrorCode::kData, [&] { (void)load(directory, {"arc_easy"}); });
     EXPECT_TRUE(message.starts_with(path.string() + ":2: ")) << message;
     EXPECT_NE(message.find(label), std::string::npos) << message;
   }
