@@ -26,7 +26,7 @@ struct Spoiling {
 const std::vector<Spoiling>& spoilings() {
   using namespace std::string_literals;
   static const std::vector<Spoiling> all = {
-      {"Deep", std::string(100'000, '[') + std::string(100'000, ']'), 129,
+      {"Deep", R"({"a":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}", 133,
        "expected JSON that nests at most 128 levels, got level 129."},
       {"TwiceTheSameKey", R"({"a": 1, "a": 2})", 12,
        "expected every key once in an object, got \"a\" again."},
