@@ -107,10 +107,6 @@ const std::vector<BadInput> kInsideMistakes = {
          [](const Path& directory) {
            write_text(directory / "short.jsonl", "{\"text\": \"\"}\n");
          }},
-    {.name = "AnUnknownEnding",
-     .arguments = {"inside", "model", "--text", "run.toml"},
-     .status = 4,
-     .fragments = {"run.toml"}},
     {.name = "RowsLongerThanTheModelReads",
      .arguments = {"inside", "model", "--text", "corpus.txt", "--sequence-length", "33"},
      .status = 3,

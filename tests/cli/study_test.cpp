@@ -154,7 +154,7 @@ TEST(StudyCommand, AStudyFileOfOnesOwnWithTextAndTasks) {
   }
   fs::create_directories(directory.path() / "text");
   write_text(directory.path() / "text/some.train.jsonl", text);
-  write_text(directory.path() / "text/some.val.jsonl", text.substr(0, 800));
+  write_text(directory.path() / "text/some.val.jsonl", text.substr(0, text.find('\n', 800) + 1));
   fs::create_directories(directory.path() / "tasks");
   write_text(directory.path() / "tasks/mine.jsonl",
              "{\"id\": \"a\", \"context\": \"The number\", \"choices\": [\"9\", \"8\"], "

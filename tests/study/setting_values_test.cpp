@@ -91,6 +91,7 @@ const std::vector<Edges> kEdges = {
     {"optimizer", "memory_gate_multiplier", {"0.0"}, {"-1e-300"}},
     {"optimizer", "init_multiplier", {"0.0"}, {"-1e-300"}},
     {"optimizer", "new_multiplier", {"0.0"}, {"-1e-300"}},
+    {"data", "bin_dtype", {"\"auto\"", "\"uint16\"", "\"uint32\""}, {"\"int8\"", "\"\""}},
     {"schedule", "name", {"\"one_cycle\"", "\"warmup_stable_decay\""}, {"\"cosine\"", "\"\""}},
     {"schedule", "initial_rate", {"0.0"}, {"-1e-300"}},
     {"schedule", "peak_rate", {"1e-300"}, {"0.0"}},

@@ -76,10 +76,11 @@ TEST(RunConfig, RotaryScalingIsATableOfTheModel) {
   // Where angles are not scaled nothing is said of it, and a key without effect is refused.
   EXPECT_EQ(to_toml(load_run_config(directory.write("plain.toml", kRun))).find("rope_scaling"),
             std::string::npos);
-  EXPECT_NE(override_refusal({"model.rope_scaling.factor=4"})
-                .find("model.rope_scaling: \"factor\" expects its default, 1.0, where "
-                      "\"rope_type\" is \"default\""),
-            std::string::npos);
+  EXPECT_NE(
+      override_refusal({"model.rope_scaling.factor=4"})
+          .find("--set model.rope_scaling.factor=4: \"factor\" expects its default, 1.0, where "
+                "\"rope_type\" is \"default\""),
+      std::string::npos);
   EXPECT_NE(override_refusal({"model.rope_scaling.factr=4"}).find("Did you mean \"factor\"?"),
             std::string::npos);
 }
