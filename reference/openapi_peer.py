@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add_arguments(parser)
     parser.add_argument("--cases", type=int, default=2000, help="at least so many")
-    parser.add_argument("--examples", type=int, default=200, help="at most so many an operation")
+    parser.add_argument("--examples", type=int, default=400, help="at most so many an operation")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     print(versions("schemathesis", "hypothesis"), flush=True)

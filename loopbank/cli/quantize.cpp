@@ -15,6 +15,7 @@
 #include "loopbank/dissect/quantization_error.h"
 #include "loopbank/dissect/text_rows.h"
 #include "loopbank/infer/inference_model.h"
+#include "loopbank/interop/companions.h"
 #include "loopbank/model/weights.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
@@ -70,14 +71,12 @@ void run_quantize(const QuantizeFlags& flags) {
          "Quantize the model that it was made from.",
          flags.model, bits);
   }
-  const fs::path tokenizer = fs::path(flags.model) / "tokenizer.json";
   if (out.has_parent_path()) {
     create_directories(out.parent_path(), ErrorCode::kCheckpoint);
   }
   AtomicDirectory folder(out);
   save_model(loaded.model, folder.path(), flags.bits);
-  write_file_atomically(folder.path() / tokenizer.filename(), read_file(tokenizer),
-                        ErrorCode::kCheckpoint);
+  copy_companions(flags.model, folder.path());
   folder.commit();
   const auto weights = [](const fs::path& of) {
     return static_cast<double>(fs::file_size(of / "model.safetensors")) / 1e6;

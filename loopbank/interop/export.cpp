@@ -29,6 +29,9 @@ struct RoleIds {
 };
 
 void check_export_folder(const fs::path& out) {
+  if (out.empty()) {
+    fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got an empty name.");
+  }
   if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
     fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got {}, which {}.",
          out.string(), fs::is_directory(out) ? "holds files" : "is no folder");
@@ -88,7 +91,7 @@ std::map<std::string, std::string> text_files(const fs::path& model, const Token
   std::map<std::string, std::string> files = {
       {"tokenizer.json", read_file(model / "tokenizer.json", ErrorCode::kCheckpoint)}};
   constexpr std::array kOfImported = {"tokenizer_config.json", "special_tokens_map.json",
-                                      "generation_config.json", "chat_template.jinja"};
+                                      "generation_config.json", "chat_template.jinja", "chat.toml"};
   for (const char* name : kOfImported) {
     if (fs::exists(model / name)) {
       files[name] = read_file(model / name, ErrorCode::kCheckpoint);

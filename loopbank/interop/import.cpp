@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "loopbank/interop/companions.h"
 #include "loopbank/interop/hf_config.h"
 #include "loopbank/interop/hf_weights.h"
 #include "loopbank/model/weights.h"
@@ -18,11 +18,6 @@ namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Files that a model is used with and that hold no weights, copied where they are there.
-constexpr std::array kCompanions = {"tokenizer.json",          "tokenizer_config.json",
-                                    "special_tokens_map.json", "generation_config.json",
-                                    "chat_template.jinja",     "chat.toml"};
 
 void check_source(const fs::path& directory) {
   if (!fs::is_directory(directory)) {
@@ -104,6 +99,9 @@ ImportedModel load_hf_model(const fs::path& directory) {
 
 ImportReport import_model(const fs::path& directory, const fs::path& out,
                           const UpcycleOptions& options) {
+  if (out.empty()) {
+    fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got an empty name.");
+  }
   const fs::path target = (out / "").parent_path();  // without a slash at the end
   check_destination(target);
   auto [model, report] = load_hf_model(directory);
@@ -119,13 +117,7 @@ ImportReport import_model(const fs::path& directory, const fs::path& out,
   }
   AtomicDirectory folder(target);
   save_model(grown ? *grown : model, folder.path());
-  for (const char* name : kCompanions) {
-    if (fs::exists(directory / name)) {
-      write_file_atomically(folder.path() / name, read_file(directory / name),
-                            ErrorCode::kCheckpoint);
-      report.copied_files.emplace_back(name);
-    }
-  }
+  report.copied_files = copy_companions(directory, folder.path());
   folder.commit();
   if (fs::exists(directory / "chat_template.jinja") && !fs::exists(directory / "chat.toml")) {
     report.notes.emplace_back(

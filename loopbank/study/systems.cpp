@@ -166,6 +166,8 @@ class Builder {
   System finish(System system, const SettingPlaces& places) const {
     system.run.training.seed = config_.study.seeds.values.front();
     if (config_.is_retrofit()) {
+      // That of the model to start from: in a system made like another, loops have taken its place.
+      system.run.model.depth_scale = config_.run.model.depth_scale;
       system.run.model =
           model_from_init(config_.run.model, system.run.model, config_.run.training.init);
     }

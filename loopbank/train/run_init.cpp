@@ -125,8 +125,8 @@ FoundModel load_init(const TrainingConfig& training) {
 }  // namespace
 
 std::string init_setting(const std::string& init) {
-  return "training.init=" +
-         nlohmann::json(init).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return "training.init=" + nlohmann::json((fs::path(init) / "").parent_path().string())
+                                .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 ModelConfig model_from_init(const ModelConfig& found, const ModelConfig& wanted,
@@ -155,12 +155,17 @@ SettingPlaces read_with_init(RunConfig& config, const std::function<SettingPlace
                              const std::string& where, const fs::path& resumed) {
   auto places = read();
   const auto init = config.training.init;
+  const auto run = resumed / "run.toml";
+  const auto stored = !resumed.empty() && fs::exists(run) ? load_stored_run(run) : RunConfig();
   if (init.empty()) {
+    if (!stored.training.init.empty()) {
+      fail(ErrorCode::kConfig,
+           "{}: expected --init {}, from which the run in {} was started, got none. Add it.", where,
+           stored.training.init, resumed.string());
+    }
     return places;
   }
-  const auto run = resumed / "run.toml";
   try {
-    const auto stored = !resumed.empty() && fs::exists(run) ? load_stored_run(run) : RunConfig();
     if (stored.training.init == init) {
       config.model = stored.model;
       places = read();

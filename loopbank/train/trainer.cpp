@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "loopbank/interop/companions.h"
 #include "loopbank/model/cost.h"
 #include "loopbank/model/weights.h"
 #include "loopbank/ops/gemm/gemm_peak.h"
@@ -145,6 +146,9 @@ class Run {
         set_aside(damaged);
       }
       data_.tokenizer.save(options_.out / "tokenizer.json");
+      if (const auto& init = config_.training.init; !init.empty()) {
+        copy_companions(init, options_.out);
+      }
       write_file_atomically(options_.out / "run.toml", to_toml(config_), ErrorCode::kCheckpoint);
       metrics_.emplace(options_.out / "metrics.jsonl", found.usable ? state_.step : -1,
                        config_.training.tensorboard);

@@ -50,6 +50,22 @@ TEST(QuantizeCommand, MeasuresOnATextWhatTheBitsCost) {
   }
 }
 
+TEST(QuantizeCommand, KeepsWhatSaysHowTextsBeginAndEnd) {
+  const TestDirectory directory;
+  write_fixture(directory.path());
+  write_model(directory.path() / "model");
+  write_text(directory.path() / "model/tokenizer_config.json",
+             R"({"add_bos_token": true, "bos_token": "<|endoftext|>"})");
+  write_text(directory.path() / "model/chat.toml", "[chat]\n");
+  const auto made =
+      run_program({"quantize", "model", "--bits", "8", "--out", "small"}, "", directory.path());
+  ASSERT_EQ(made.status, 0) << made.err;
+  for (const char* name : {"tokenizer_config.json", "chat.toml"}) {
+    EXPECT_EQ(read_file(directory.path() / "small" / name),
+              read_file(directory.path() / "model" / name));
+  }
+}
+
 TEST(QuantizeCommand, WritesAModelThatEveryCommandOfInferenceRuns) {
   const TestDirectory directory;
   write_fixture(directory.path());

@@ -26,7 +26,8 @@ using testing::run_folder;
 using testing::TestDirectory;
 
 /// A dense model with a tokenizer of the benchmark, as the demo's IsoPar would leave it.
-fs::path write_base(const fs::path& folder, int64_t loops = 0) {
+fs::path write_base(const fs::path& folder, int64_t loops = 0,
+                    const std::string& depth_scale = "none") {
   ModelConfig config;
   config.vocab_size = 280;
   config.hidden_size = 16;
@@ -35,6 +36,7 @@ fs::path write_base(const fs::path& folder, int64_t loops = 0) {
   config.num_attention_heads = 2;
   config.max_position_embeddings = 64;
   config.max_loops = loops;
+  config.depth_scale = depth_scale;
   LanguageModel model(config);
   model.parameters().initialize(/*seed=*/6);
   const auto data = prepare_study_data(
@@ -85,6 +87,15 @@ TEST(Retrofit, SystemsAreTheModelWithLoopsAndMemory) {
   EXPECT_EQ(systems[3].run.model.local_memory_slots, 64);
   EXPECT_EQ(systems[5].run.model.most_loops(), 1);
   EXPECT_EQ(systems[5].run.model.global_memory_slots, 32);
+}
+
+TEST(Retrofit, AModelWithDepthScalesIsTaken) {
+  const TestDirectory directory;
+  const auto base = write_base(directory.path() / "base", 0, "inverse");
+  for (const auto& system : study_systems(retrofit_study_preset(base.string(), small_training()))) {
+    const bool dense = system.run.model.most_loops() == 0;
+    EXPECT_EQ(system.run.model.depth_scale, dense ? "inverse" : "none") << system.name;
+  }
 }
 
 TEST(Retrofit, WhatTheSolverDerivesAndWhatLoopsAlreadyIsRefused) {

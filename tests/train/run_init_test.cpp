@@ -183,6 +183,18 @@ TEST(RunInit, ARunWithoutACheckpointStartsAgainFromTheSameWeightsAlone) {
                    {dense.string() + ": expected the weights with hash ", "(training.init_hash)"});
 }
 
+TEST(RunInit, ARunThatGoesOnWithoutItsModelNamedSaysWhich) {
+  const TestDirectory directory;
+  const auto dense = write_dense(directory);
+  write_file_atomically(dense / "generation_config.json", "{}");
+  const auto out = directory.path() / "out";
+  (void)train(load_run_config(write_run(directory, dense)), testing::stopping_after(out, 1));
+  EXPECT_EQ(read_file(out / "generation_config.json"), "{}");
+  const auto without = write_run(directory, "");
+  expect_contains(error_of(ErrorCode::kConfig, [&] { (void)load_run_config(without, {}, out); }),
+                  "expected --init " + dense.string() + ", from which the run in ");
+}
+
 TEST(RunInit, AHashMayBeAskedFor) {
   const TestDirectory directory;
   const auto file = write_run(directory, write_dense(directory));
