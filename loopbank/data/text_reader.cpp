@@ -82,7 +82,17 @@ TextForm form_by_content(const fs::path& path, std::string_view first) {
          "{}: expected a text, got a NUL byte at byte {}. If it is one all the same, name it .txt.",
          path.string(), nul + 1);
   }
-  return begins_as_documents(first) ? TextForm::kLines : TextForm::kWhole;
+  if (begins_as_documents(first)) {
+    return TextForm::kLines;
+  }
+  if (first.size() >= kBufferBytes && first.starts_with('{') &&
+      first.find('\n') == std::string_view::npos) {
+    fail(ErrorCode::kData,
+         "{}: expected to tell from its first {} bytes whether it is lines of JSON, got an object "
+         "that is longer. Name it .jsonl, or .txt if it is one text.",
+         path.string(), first.size());
+  }
+  return TextForm::kWhole;
 }
 
 }  // namespace

@@ -145,6 +145,12 @@ void expect_allowed(const std::vector<fs::path>& inputs, const Reports& read, in
   int64_t before = 0;
   for (size_t i = 0; i < read.size(); ++i) {
     const auto& listed = read[i].bad_lines;
+    if (read[i].num_bad_lines() > 0 && listed.empty()) {
+      fail(ErrorCode::kData,
+           "{}: expected the bad lines that progress.json counts ({}), got none listed. Write the "
+           "shards into a new folder.",
+           inputs[i].string(), read[i].num_bad_lines());
+    }
     if (before + read[i].num_bad_lines() > skip_bad) {
       const auto at = std::min(static_cast<size_t>(skip_bad - before), listed.size() - 1);
       BadLinePolicy::of_job(skip_bad, before).refuse(inputs[i], listed[at]);

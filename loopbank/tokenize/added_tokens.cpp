@@ -96,7 +96,8 @@ bool AddedTokenFinder::take(std::string_view text, size_t done, const Match& mat
   }
   found = {match.begin, match.end, pattern.id, pattern.special};
   if (pattern.lstrip) {  // but not what an earlier token took already
-    found.begin = std::max(match.begin - trailing_white_space(before), done);
+    const auto open = before.substr(std::min(done, match.begin));
+    found.begin = std::max(match.begin - trailing_white_space(open), done);
   }
   if (pattern.rstrip) {
     found.end += leading_white_space(behind);

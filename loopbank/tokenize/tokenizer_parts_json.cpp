@@ -96,8 +96,8 @@ size_t read_size(const JsonPart& part) {
 }
 
 TokenId read_token_id(const JsonPart& part) {
-  constexpr int64_t kIdLimit = int64_t{1} << 31U;
-  if (!part.json().is_number_unsigned() || part.json() >= kIdLimit) {
+  constexpr uint64_t kIdLimit = uint64_t{1} << 31U;
+  if (!part.json().is_number_unsigned() || part.json().get<uint64_t>() >= kIdLimit) {
     part.refuse("expected an id, got {}", show_json(part.json()));
   }
   return part.json().get<TokenId>();

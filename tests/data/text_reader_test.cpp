@@ -153,6 +153,18 @@ TEST(LineReader, ADamagedStreamEndsInAnErrorWithTheLine) {
   }
 }
 
+TEST(TextReader, AnObjectTooLongToTellWhatItIsIsRefused) {
+  const TestDirectory directory;
+  const auto object = R"({"html": ")" + std::string(size_t{1} << 19, 'x') + R"(", "text": "a"})";
+  std::string document;
+  const auto path = directory.write("part-0", object + "\n");
+  expect_contains(error_of(ErrorCode::kData, [&] { (void)TextReader(path).next(document); }),
+                  "Name it .jsonl, or .txt if it is one text.");
+  TextReader named(directory.write("part-0.jsonl", object + "\n"));
+  ASSERT_TRUE(named.next(document));
+  EXPECT_EQ(document, "a");
+}
+
 TEST(LineReader, PlainTextUnderACompressedNameIsRefused) {
   const TestDirectory directory;
   const auto path = directory.write("a.zst", "just text, and enough of it\n");

@@ -178,6 +178,14 @@ TEST(TokenizerParts, AMetaspaceThatSearchesTheFirstPieceTakesNoNormalizer) {
       "expected no normalizer before a Metaspace that looks for the \"first\" of several pieces");
 }
 
+TEST(TokenizerParts, AnIdBeyondThirtyTwoBitsIsRefused) {
+  auto json = small_tokenizer({});
+  json["post_processor"] = {
+      {"type", "BertProcessing"}, {"cls", {"a", 9223372036854775813ULL}}, {"sep", {"b", 2}}};
+  testing::expect_contains(error_of(ErrorCode::kData, [&] { read_tokenizer(json); }),
+                           "expected an id, got 9223372036854775813");
+}
+
 TEST(TokenizerParts, SpecialTokensOfATextAreThoseThatEncodeTakes) {
   auto json = small_tokenizer({});
   json["added_tokens"].push_back(added_token(257, "<n>"));
