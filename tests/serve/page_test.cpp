@@ -111,7 +111,8 @@ TEST_F(ServerPage, AShownTextIsTheOneOfTheApiTokenByToken) {
 }
 
 TEST_F(ServerPage, TokensStreamInUntilEscapeStopsThem) {
-  open("max_tokens=2000&prompt=x&a.temperature=2&top_p=1");
+  // Greedy: what is drawn may end before the key is pressed.
+  open("max_tokens=2000&prompt=x&a.temperature=0");
   browser_->click("#run");
   ASSERT_TRUE(browser_->comes_true("document.querySelectorAll('.token').length >= 3"));
   browser_->press("#prompt", WebBrowser::kEscape);
