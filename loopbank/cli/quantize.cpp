@@ -20,6 +20,7 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/log.h"
+#include "loopbank/support/new_folder.h"
 
 namespace loopbank::cli {
 namespace {
@@ -34,13 +35,6 @@ struct QuantizeFlags {
   int64_t limit_tokens = 8192;
   bool json = false;
 };
-
-void check_out(const fs::path& out) {
-  if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
-    fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got {}, which {}.",
-         out.string(), fs::is_directory(out) ? "holds files" : "is no folder");
-  }
-}
 
 /// What the bits cost on the text that was given.
 void report_error(const QuantizeFlags& flags, const InferenceModel& loaded) {
@@ -62,8 +56,7 @@ void report_error(const QuantizeFlags& flags, const InferenceModel& loaded) {
 }
 
 void run_quantize(const QuantizeFlags& flags) {
-  const fs::path out = (fs::path(flags.out) / "").parent_path();  // without a slash at the end
-  check_out(out);
+  const auto out = expect_new_folder(flags.out);
   const auto loaded = load_inference_model(flags.model);
   if (const auto bits = loaded.model.config().quantization_bits; bits != 0) {
     fail(ErrorCode::kConfig,

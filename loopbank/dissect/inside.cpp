@@ -254,7 +254,7 @@ class Measurement {
 
   [[nodiscard]] std::vector<InsideOfClass> classes() const;
   [[nodiscard]] std::vector<InsideOfBudget> budgets(int64_t sequence_length) const;
-  [[nodiscard]] std::optional<ByLayerAndLoop> loop_scales() const;
+  [[nodiscard]] std::optional<ByLayerAndLoop> scales() const;
 
   const LanguageModel& model_;
   const Tokenizer& tokenizer_;
@@ -316,22 +316,8 @@ std::vector<InsideOfBudget> Measurement::budgets(int64_t sequence_length) const 
   return all;
 }
 
-std::optional<ByLayerAndLoop> Measurement::loop_scales() const {
-  const auto& config = model_.config();
-  if (config.most_loops() == 0) {
-    return std::nullopt;
-  }
-  ByLayerAndLoop scales(static_cast<size_t>(config.num_hidden_layers));
-  for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
-    if (config.loops(l) > 0) {
-      const auto alpha = model_.parameters().get(fmt::format("layers.{}.loop_scale", l)).value;
-      const auto scale = loop_scale(alpha.to(at::kCPU, at::kDouble), config.loop_scale_kind)
-                             .contiguous();  // [N_l]
-      scales[static_cast<size_t>(l)].assign(scale.data_ptr<double>(),
-                                            scale.data_ptr<double>() + scale.numel());
-    }
-  }
-  return scales;
+std::optional<ByLayerAndLoop> Measurement::scales() const {
+  return model_.config().most_loops() == 0 ? std::nullopt : std::optional(loop_scales(model_));
 }
 
 Inside Measurement::result(int64_t sequence_length) && {
@@ -341,7 +327,7 @@ Inside Measurement::result(int64_t sequence_length) && {
           .expected_loops = loops_.mean(),
           .expected_loops_spread = loops_.spread(),
           .halting = halting_.mean(),
-          .loop_scale = loop_scales(),
+          .loop_scale = scales(),
           .state_norm = state_norm_.mean(),
           .state_change = state_change_.mean(),
           .local_gate = local_gate_.statistics(),

@@ -1,17 +1,18 @@
 #include "loopbank/interop/export.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "loopbank/interop/companions.h"
 #include "loopbank/interop/twin_files.h"
 #include "loopbank/interop/weight_shards.h"
 #include "loopbank/model/weights.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/json.h"
+#include "loopbank/support/new_folder.h"
 #include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
@@ -27,16 +28,6 @@ struct RoleIds {
   ordered_json eos;
   ordered_json pad;
 };
-
-void check_export_folder(const fs::path& out) {
-  if (out.empty()) {
-    fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got an empty name.");
-  }
-  if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
-    fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got {}, which {}.",
-         out.string(), fs::is_directory(out) ? "holds files" : "is no folder");
-  }
-}
 
 std::string_view torch_name(at::ScalarType dtype) {
   return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float32";
@@ -88,11 +79,8 @@ ordered_json hf_config_json(const ModelConfig& config, const RoleIds& ids, at::S
 /// The files that say what text and tokens mean, by name.
 std::map<std::string, std::string> text_files(const fs::path& model, const Tokenizer& tokenizer,
                                               const RoleIds& ids, int64_t longest_text) {
-  std::map<std::string, std::string> files = {
-      {"tokenizer.json", read_file(model / "tokenizer.json", ErrorCode::kCheckpoint)}};
-  constexpr std::array kOfImported = {"tokenizer_config.json", "special_tokens_map.json",
-                                      "generation_config.json", "chat_template.jinja", "chat.toml"};
-  for (const char* name : kOfImported) {
+  std::map<std::string, std::string> files;
+  for (const char* name : kCompanions) {
     if (fs::exists(model / name)) {
       files[name] = read_file(model / name, ErrorCode::kCheckpoint);
     }
@@ -127,8 +115,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
 
 ExportReport export_to_hf(const fs::path& model, const fs::path& out,
                           const ExportOptions& options) {
-  const fs::path target = (out / "").parent_path();  // without a slash at the end
-  check_export_folder(target);
+  const auto target = expect_new_folder(out);
   const auto loaded = load_model(model);
   const auto tokenizer = Tokenizer::load(model);
   auto config = loaded.config();

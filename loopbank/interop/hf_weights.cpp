@@ -195,13 +195,8 @@ HfWeights set_hf_weights(LanguageModel& model, const HfFamily& family,
   std::set<std::string> types;
   const at::NoGradGuard no_grad;
   for (size_t i = 0; i < values.size(); ++i) {
-    auto target = model.parameters().all()[i].value;  // a handle
     types.insert(type_name(values[i]));
-    if (values[i].scalar_type() == at::kFloat && target.is_cpu()) {
-      target.set_data(values[i]);  // the same parameter, of which the model's parts have handles
-    } else {
-      target.copy_(values[i]);
-    }
+    take_stored(model.parameters().all()[i].value, values[i]);
   }
   weights.stored_type = fmt::format("{}", fmt::join(types, ", "));
   return weights;

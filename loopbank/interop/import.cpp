@@ -12,6 +12,7 @@
 #include "loopbank/model/weights.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/new_folder.h"
 #include "loopbank/tokenize/tokenizer.h"
 
 namespace loopbank {
@@ -22,9 +23,8 @@ namespace fs = std::filesystem;
 void check_source(const fs::path& directory) {
   if (!fs::is_directory(directory)) {
     fail(ErrorCode::kCheckpoint,
-         "{}: expected a folder with config.json, weights and tokenizer.json, got {}. A model of "
-         "the "
-         "Hugging Face hub must be downloaded first: hf download NAME --local-dir DIR.",
+         "{}: expected a folder with config.json, weights and tokenizer.json, got {}. A model "
+         "of the Hugging Face hub must be downloaded first: hf download NAME --local-dir DIR.",
          directory.string(), fs::exists(directory) ? "a file" : "no such folder");
   }
   if (!fs::exists(directory / "config.json")) {
@@ -33,13 +33,6 @@ void check_source(const fs::path& directory) {
          fs::exists(directory / "adapter_config.json")
              ? " An adapter must be merged into its model first."
              : "");
-  }
-}
-
-void check_destination(const fs::path& out) {
-  if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
-    fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got {}, which {}.",
-         out.string(), fs::is_directory(out) ? "holds files" : "is no folder");
   }
 }
 
@@ -79,8 +72,7 @@ ImportedModel load_hf_model(const fs::path& directory) {
   if (read.model.quantization_bits != 0) {
     fail(ErrorCode::kConfig,
          "{}: expected a model in floating point, got one of {} bits (\"quantization_bits\"). "
-         "Import "
-         "the model that it was made from.",
+         "Import the model that it was made from.",
          directory.string(), read.model.quantization_bits);
   }
   const auto checkpoint = map_checkpoint(directory);
@@ -99,11 +91,7 @@ ImportedModel load_hf_model(const fs::path& directory) {
 
 ImportReport import_model(const fs::path& directory, const fs::path& out,
                           const UpcycleOptions& options) {
-  if (out.empty()) {
-    fail(ErrorCode::kConfig, "--out: expected a new or empty folder, got an empty name.");
-  }
-  const fs::path target = (out / "").parent_path();  // without a slash at the end
-  check_destination(target);
+  const auto target = expect_new_folder(out);
   auto [model, report] = load_hf_model(directory);
   check_tokenizer(directory, model.config());
   std::optional<LanguageModel> grown;

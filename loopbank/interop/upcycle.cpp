@@ -7,10 +7,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <string>
 
+#include "loopbank/model/loop_scale.h"
 #include "loopbank/support/error.h"
 
 namespace loopbank {
@@ -21,8 +21,7 @@ void add_loops(ModelConfig& config, const UpcycleOptions& options) {
   if (config.most_loops() > 0 && options.max_loops != config.max_loops) {
     fail(ErrorCode::kConfig,
          "upcycle: expected a dense model (\"max_loops\" 0) to give loops to, got one with up to "
-         "{}. "
-         "Leave its loops as they are: memory alone can be added.",
+         "{}. Leave its loops as they are: memory alone can be added.",
          config.most_loops());
   }
   if (config.most_loops() > 0) {
@@ -58,21 +57,13 @@ void add_memory(ModelConfig& config, const UpcycleOptions& options) {
   config.memory_gate_bias_init = options.gate_init;
 }
 
-/// The scale of a dense layer's branches, l counted from 0.
-double scale_of_dense(const ModelConfig& config, int64_t l) {
-  const auto depth = static_cast<double>(l + 1);
-  return config.depth_scale == "inverse"        ? 1.0 / depth
-         : config.depth_scale == "inverse_sqrt" ? 1.0 / std::sqrt(depth)
-                                                : 1.0;
-}
-
 /// Makes the first loop of each new adaptive layer the dense layer that it was.
 void set_first_scales(LanguageModel& model, const ModelConfig& source) {
   for (int64_t l = 0; l < source.num_hidden_layers; ++l) {
     if (source.loops(l) == 0 && model.config().loops(l) > 0) {
       const auto& scales = model.parameters().get(fmt::format("layers.{}.loop_scale", l));
       scales.value.zero_();
-      scales.value[0].fill_(scale_of_dense(source, l));
+      scales.value[0].fill_(depth_scale(source.depth_scale, l));
     }
   }
 }

@@ -119,4 +119,12 @@ CheckpointFiles map_checkpoint(const fs::path& directory) {
   return checkpoint;
 }
 
+void take_stored(at::Tensor parameter, const at::Tensor& stored) {
+  if (stored.scalar_type() == at::kFloat && parameter.is_cpu()) {
+    parameter.set_data(stored);
+  } else {
+    parameter.copy_(stored);
+  }
+}
+
 }  // namespace loopbank

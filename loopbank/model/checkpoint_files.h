@@ -21,4 +21,8 @@ struct CheckpointFiles {
 ///   name different tensors: each of them is named
 [[nodiscard]] CheckpointFiles map_checkpoint(const std::filesystem::path& directory);
 
+/// Gives a parameter, of the same shape, the stored values: the mapped tensor itself where both are
+/// fp32 on the CPU, which the model's parts see through the handles that they have; else a copy.
+void take_stored(at::Tensor parameter, const at::Tensor& stored);
+
 }  // namespace loopbank

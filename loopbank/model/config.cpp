@@ -76,8 +76,8 @@ void check_loop_scale(const ModelConfig& config) {
     if (std::abs(scale) > kLargestLinearScale) {
       fail(ErrorCode::kConfig,
            "model: \"{}\" expects a scale from -{} to {} where \"loop_scale_kind\" is \"linear\" "
-           "(it "
-           "is the scale itself, not alpha of a softplus), got {}. Set 1 for a loop that starts as "
+           "(it is the scale itself, not alpha of a softplus), got {}. Set 1 for a loop that "
+           "starts as "
            "an ordinary layer and 0 for one that starts without effect.",
            key, kLargestLinearScale, kLargestLinearScale, scale);
     }

@@ -3,22 +3,18 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/scalar_tensor.h>
 
-#include <cmath>
-
+#include "loopbank/model/loop_scale.h"
 #include "loopbank/model/recompute.h"
 #include "loopbank/ops/workspace.h"
 
 namespace loopbank {
 namespace {
 
-/// s of layer l (from 1), a scalar; undefined for 1.
-at::Tensor depth_scale(const std::string& rule, int64_t l, at::Device device) {
-  if (rule == "none") {
-    return {};
-  }
-  const auto depth = static_cast<double>(l);
-  return at::scalar_tensor(rule == "inverse" ? 1.0 / depth : 1.0 / std::sqrt(depth),
-                           at::TensorOptions().dtype(at::kFloat).device(device));
+/// s of a layer, a scalar; undefined for 1 whatever the layer.
+at::Tensor scale_tensor(const std::string& rule, int64_t layer, at::Device device) {
+  return rule == "none" ? at::Tensor()
+                        : at::scalar_tensor(depth_scale(rule, layer),
+                                            at::TensorOptions().dtype(at::kFloat).device(device));
 }
 
 }  // namespace
@@ -26,7 +22,7 @@ at::Tensor depth_scale(const std::string& rule, int64_t l, at::Device device) {
 DenseLayer::DenseLayer(Parameters& parameters, const std::string& name, const ModelConfig& config,
                        int64_t layer)
     : f_(parameters, name + ".block", config),
-      s_(depth_scale(config.depth_scale, layer + 1, parameters.device())) {}
+      s_(scale_tensor(config.depth_scale, layer, parameters.device())) {}
 
 LayerOutput DenseLayer::forward(const at::Tensor& x, const Place& place) const {
   const auto body = [this](const at::Tensor& h, const OpenBanks&, const Place& in) {

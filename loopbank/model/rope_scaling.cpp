@@ -43,9 +43,8 @@ void check_keys_of_type(RopeScaling scaling) {
   for (const auto& [key, value] : values.items()) {
     if (!counts(scaling.rope_type, key) && value != by_default.at(key)) {
       fail(ErrorCode::kConfig,
-           "{}: \"{}\" expects its default, {}, where \"rope_type\" is \"{}\", which does not read "
-           "it, "
-           "got {}.",
+           "{}: \"{}\" expects its default, {}, where \"rope_type\" is \"{}\", which does not "
+           "read it, got {}.",
            kWhere, key, by_default.at(key).dump(), scaling.rope_type, value.dump());
     }
   }
@@ -148,8 +147,7 @@ void check_rope_scaling(const RopeScaling& scaling) {
     fail(ErrorCode::kConfig,
          "{}: \"original_max_position_embeddings\" expects a whole number above 0 where "
          "\"rope_type\" is \"llama3\", got 0. It is the length that the angles were made for, 8192 "
-         "in "
-         "Llama 3.",
+         "in Llama 3.",
          kWhere);
   }
   if (scaling.high_freq_factor <= scaling.low_freq_factor) {

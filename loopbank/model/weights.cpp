@@ -138,11 +138,6 @@ ops::Quantized quantized_values(const Parameter& parameter, int64_t bits) {
   }
 }
 
-/// Whether a parameter can have the stored tensor for its values.
-bool can_be_values(const at::Tensor& stored, const at::Tensor& parameter) {
-  return stored.scalar_type() == at::kFloat && parameter.is_cpu();
-}
-
 /// Everything is checked before anything is written: a bad file leaves the model as it was.
 /// @param takes  whether parameters take the stored tensors for their own where they can
 void set_parameters(LanguageModel& model, const fs::path& file, const SafetensorsContent& content,
@@ -166,8 +161,8 @@ void set_parameters(LanguageModel& model, const fs::path& file, const Safetensor
       continue;
     }
     const auto& read = std::get<at::Tensor>(values[i]);
-    if (takes && can_be_values(read, target)) {
-      target.set_data(read);  // the same parameter, of which the model's parts have handles
+    if (takes) {
+      take_stored(target, read);
     } else {
       target.copy_(read);
     }

@@ -149,8 +149,8 @@ class Builder {
     if (config_.is_retrofit()) {
       fail(ErrorCode::kConfig,
            "study: expected systems that can start from {} (training.init), got {}, the dense "
-           "baseline "
-           "of {}: a wider or deeper model would have to start anew. The control is isopar.",
+           "baseline of {}: a wider or deeper model would have to start anew. The control is "
+           "isopar.",
            config_.run.training.init, system.name, target);
     }
     const auto matched = make(target, depth + 1);

@@ -200,14 +200,9 @@ std::string to_normal_form(std::string_view text, NormalForm form) {
 std::string with_replacement_characters(std::string_view text) {
   std::string result;
   result.reserve(text.size());
-  while (!text.empty()) {
-    const size_t valid = valid_utf8_prefix(text);
-    result += text.substr(0, valid);
-    if (valid < text.size()) {
-      result += "\uFFFD";
-    }
-    text.remove_prefix(std::min(valid + 1, text.size()));
-  }
+  for_each_utf8_run(
+      text, [&](std::string_view run, size_t) { result += run; },
+      [&](std::string_view) { result += "\uFFFD"; });
   return result;
 }
 

@@ -11,11 +11,28 @@
 #include <string>
 #include <string_view>
 
+#include "loopbank/support/utf8.h"
+
 namespace loopbank {
 
 /// The first or last character of any bytes; nothing where they are no UTF-8 there, or none.
 [[nodiscard]] std::optional<char32_t> first_character(std::string_view text);
 [[nodiscard]] std::optional<char32_t> last_character(std::string_view text);
+
+/// Takes any bytes apart at each byte that is no part of a character: calls `run(text, offset)` for what
+/// is well-formed before it, which may be nothing, and `byte(text)` for that byte.
+template <typename Run, typename Byte>
+void for_each_utf8_run(std::string_view text, Run&& run, Byte&& byte) {
+  for (size_t begin = 0; begin < text.size();) {
+    const auto rest = text.substr(begin);
+    const size_t valid = valid_utf8_prefix(rest);
+    run(rest.substr(0, valid), begin);
+    if (valid < rest.size()) {
+      byte(rest.substr(valid, 1));
+    }
+    begin += valid + 1;
+  }
+}
 
 /// Bytes of white space (White_Space) at the start or the end.
 [[nodiscard]] size_t leading_white_space(std::string_view text);

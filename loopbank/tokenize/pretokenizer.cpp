@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "loopbank/support/error.h"
 #include "loopbank/support/utf8.h"
 #include "loopbank/tokenize/byte_alphabet.h"
@@ -157,10 +159,6 @@ void PreTokenizer::expect_certain_start(bool tokens_in_normalized) const {
            "several pieces, got one: it is not supported.");
     }
   }
-}
-
-size_t PreTokenizer::valid_prefix(std::string_view text) {
-  return valid_utf8_prefix(text);
 }
 
 std::string PreTokenizer::changed(const Cut& cut, std::string_view piece, bool at_start) {

@@ -11,7 +11,6 @@
 /// With a ByteLevel step the words are bytes of the text, whatever characters they cut through, for
 /// a vocabulary of bytes; without one they are text. No step at all: the text is one word.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -20,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "loopbank/tokenize/characters.h"
 #include "loopbank/tokenize/code_points.h"
 #include "loopbank/tokenize/piece_joiner.h"
 #include "loopbank/tokenize/regex.h"
@@ -94,17 +94,12 @@ class PreTokenizer {
   ///   not what follows an added token
   template <typename Emit>
   void split(std::string_view text, bool at_start, Regex::Matcher& matcher, Emit&& emit) const {
-    while (!text.empty()) {
-      const size_t valid = valid_prefix(text);
-      if (valid > 0) {
-        split_piece(0, text.substr(0, valid), at_start, matcher, emit);
+    const auto split_run = [&](std::string_view run, size_t begin) {
+      if (!run.empty()) {
+        split_piece(0, run, at_start && begin == 0, matcher, emit);
       }
-      if (valid < text.size()) {
-        emit(text.substr(valid, 1));
-      }
-      text.remove_prefix(std::min(valid + 1, text.size()));
-      at_start = false;
-    }
+    };
+    for_each_utf8_run(text, split_run, [&](std::string_view byte) { emit(byte); });
   }
 
  private:
@@ -124,7 +119,6 @@ class PreTokenizer {
     bool spell_bytes = false;  // the pieces in the byte-level alphabet, for the steps behind
   };
   void add_cuts_of(const PreTokenizerStep& step);
-  static size_t valid_prefix(std::string_view text);
   /// The piece as the step changes it before it cuts.
   static std::string changed(const Cut& cut, std::string_view piece, bool at_start);
   static std::string spelled(std::string_view piece);

@@ -160,21 +160,18 @@ struct Tokenizer::Impl {
       append_normalized(text, at_start, parse_special, scratch, ids);
       return;
     }
-    while (!text.empty()) {  // bytes that are no UTF-8 are left as they are
-      const size_t valid = valid_utf8_prefix(text);
-      const auto run = text.substr(0, valid);
+    const auto append_run = [&](std::string_view run, size_t begin) {
+      const bool starts = at_start && begin == 0;
       if (normalizer.keeps(run)) {
-        append_normalized(run, at_start, parse_special, scratch, ids);
+        append_normalized(run, starts, parse_special, scratch, ids);
       } else {
         const auto result = normalizer.apply(run, scratch.matcher);
-        append_normalized(result.text, at_start && result.starts_same, parse_special, scratch, ids);
+        append_normalized(result.text, starts && result.starts_same, parse_special, scratch, ids);
       }
-      if (valid < text.size()) {
-        words.append(text.substr(valid, 1), scratch.words, ids);
-      }
-      text.remove_prefix(std::min(valid + 1, text.size()));
-      at_start = false;
-    }
+    };
+    // Bytes that are no UTF-8 are left as they are.
+    for_each_utf8_run(text, append_run,
+                      [&](std::string_view byte) { words.append(byte, scratch.words, ids); });
   }
 
   void append_normalized(std::string_view text, bool at_start, bool parse_special,

@@ -78,8 +78,7 @@ void check_init(const TrainingConfig& training, const OptimizerConfig& optimizer
   if (optimizer.init_multiplier != 1.0 || optimizer.new_multiplier != 1.0) {
     fail(ErrorCode::kConfig,
          "optimizer: \"init_multiplier\" and \"new_multiplier\" expect 1 in a run that starts from "
-         "no "
-         "model (training.init), got {} and {}.",
+         "no model (training.init), got {} and {}.",
          optimizer.init_multiplier, optimizer.new_multiplier);
   }
 }

@@ -115,8 +115,7 @@ FoundModel load_init(const TrainingConfig& training) {
   if (!training.init_hash.empty() && hash != training.init_hash) {
     fail(ErrorCode::kCheckpoint,
          "{}: expected the weights with hash {} (training.init_hash), got {}. Put them back or "
-         "start "
-         "a new run.",
+         "start a new run.",
          training.init, training.init_hash, hash);
   }
   return {std::move(model), std::move(hash)};

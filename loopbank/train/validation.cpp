@@ -3,8 +3,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/softplus.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "loopbank/model/loop_scale.h"
 #include "loopbank/train/batch_step.h"
 #include "loopbank/train/halting_spread.h"
 
@@ -83,23 +82,6 @@ double mean_over_layers(const std::vector<double>& values) {
   return values.empty() ? 1.0 : sum / static_cast<double>(values.size());
 }
 
-/// s_t of each layer and loop, as the loops are run.
-std::vector<std::vector<double>> loop_scales_of(const LanguageModel& model) {
-  std::vector<std::vector<double>> scales;
-  const auto& config = model.config();
-  for (int64_t layer = 0; config.most_loops() > 0 && layer < config.num_hidden_layers; ++layer) {
-    auto& of_layer = scales.emplace_back();
-    if (config.loops(layer) > 0) {
-      const auto alpha =
-          model.parameters().get(fmt::format("layers.{}.loop_scale", layer)).value.detach();
-      const auto s = config.loop_scale_kind == "linear" ? alpha : at::softplus(alpha);
-      const auto values = s.to(at::kCPU, at::kDouble).contiguous();  // [N]
-      of_layer.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
-    }
-  }
-  return scales;
-}
-
 }  // namespace
 
 at::Tensor bytes_of_tokens(const Tokenizer& tokenizer) {
@@ -123,6 +105,7 @@ Validator::Validator(std::shared_ptr<const TokenSource> source, const Tokenizer&
     : ranks_(ranks),
       rows_(std::move(source), training.sequence_length),
       rows_a_pass_(rows_a_pass(training, ranks.size())),
+      spreads_halting_(training.tensorboard),
       num_rows_(std::min(training.validation_rows, rows_.num_rows())) {
   const auto lengths = bytes_of_tokens(tokenizer);
   for (int64_t row = 0; row < num_rows_; ++row) {
@@ -138,9 +121,11 @@ std::vector<double> Validator::score(const LanguageModel& model, int64_t first,
   const auto tokens = batch.tokens.to(model.device());
   const auto targets = batch.targets.to(model.device());
   Recorder recorder;
-  const auto out = model.loss(tokens, targets,
-                              {.compute_dtype = options.compute_dtype,
-                               .recorder = model.config().most_loops() > 0 ? &recorder : nullptr});
+  const bool records =
+      model.config().has_memory() || (spreads_halting_ && model.config().most_loops() > 0);
+  const auto out = model.loss(
+      tokens, targets,
+      {.compute_dtype = options.compute_dtype, .recorder = records ? &recorder : nullptr});
   const auto layers = static_cast<size_t>(model.config().num_hidden_layers);
   std::vector<double> numbers = {static_cast<double>(count), out.cross_entropy.item<double>()};
   append_means(out.expected_loops.unbind(0), layers, numbers);
@@ -151,8 +136,10 @@ std::vector<double> Validator::score(const LanguageModel& model, int64_t first,
         model.loss(tokens, targets, {.compute_dtype = options.compute_dtype, .max_loops = budget});
     numbers.push_back(limited.cross_entropy.item<double>());
   }
-  const auto spread = HaltingSpread(model.config()).measure(out.expected_loops, recorder);
-  numbers.insert(numbers.end(), spread.begin(), spread.end());
+  if (spreads_halting_) {
+    const auto spread = HaltingSpread(model.config()).measure(out.expected_loops, recorder);
+    numbers.insert(numbers.end(), spread.begin(), spread.end());
+  }
   return numbers;
 }
 
@@ -191,7 +178,9 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
     for (int64_t budget = 1; budget < most_loops; ++budget) {
       sum_by_loops[budget] += weight * numbers.next();
     }
-    halting.add(numbers.rest());
+    if (spreads_halting_) {
+      halting.add(numbers.rest());
+    }
   }
   metrics.loss = sum / static_cast<double>(num_rows_);
   const auto tokens = static_cast<double>(num_rows_ * rows_.sequence_length());
@@ -199,7 +188,9 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
   metrics.mean_loops = mean_over_layers(loops.means());
   metrics.local_gates = local_gates.means();
   metrics.global_gates = global_gates.means();
-  metrics.loop_scales = loop_scales_of(model);
+  if (most_loops > 0) {
+    metrics.loop_scales = loop_scales(model);
+  }
   metrics.halting = halting.histograms();
   if (most_loops > 0) {
     metrics.loops_by_layer = loops.means();

@@ -50,6 +50,7 @@ class Validator {
   Ranks ranks_;
   SequentialRows rows_;
   int64_t rows_a_pass_;
+  bool spreads_halting_;  // for TensorBoard alone
   int64_t num_rows_ = 0;
   int64_t num_bytes_ = 0;
 };

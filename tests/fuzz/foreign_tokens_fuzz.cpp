@@ -33,20 +33,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace loopbank;
   static Files files;
   static const auto tokenizer = Tokenizer::bytes();
-  if (size == 0) {
-    return 0;
-  }
-  files.file.with(fuzz::as_text(data + 1, size - 1));
-  const auto& kind = kKinds[(data[0] - 'a') % kKinds.size()];
-  const auto path = files.folder.path() / kind.name;
-  for (const auto* of : {&tokenizer, static_cast<const Tokenizer*>(nullptr)}) {
-    for (const bool verify : {false, true}) {
-      (void)fuzz::accepted([&] {
-        const auto source =
-            open_tokens(path, {.tokenizer = of, .verify = verify, .bin_dtype = kind.dtype});
-        fuzz::read_all(*source, verify);
-      });
+  return fuzz::read_by_letter(data, size, [](uint8_t letter, std::string_view bytes) {
+    files.file.with(bytes);
+    const auto& kind = kKinds[(letter - 'a') % kKinds.size()];
+    const auto path = files.folder.path() / kind.name;
+    for (const auto* of : {&tokenizer, static_cast<const Tokenizer*>(nullptr)}) {
+      for (const bool verify : {false, true}) {
+        (void)fuzz::accepted([&] {
+          const auto source =
+              open_tokens(path, {.tokenizer = of, .verify = verify, .bin_dtype = kind.dtype});
+          fuzz::read_all(*source, verify);
+        });
+      }
     }
-  }
-  return 0;
+  });
 }

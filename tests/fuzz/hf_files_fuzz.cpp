@@ -26,24 +26,21 @@ struct Files {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace loopbank;
   static Files files;
-  if (size == 0) {
-    return 0;
-  }
-  const auto text = fuzz::as_text(data + 1, size - 1);
-  if (data[0] == 'c') {
-    files.first.with(text);
+  return fuzz::read_by_letter(data, size, [](uint8_t letter, std::string_view text) {
+    if (letter == 'c') {
+      files.first.with(text);
+      (void)fuzz::accepted([&] {
+        auto config = read_hf_config(files.folder.path());
+        fuzz::require(config.family != nullptr, "a config that is read has a family");
+      });
+      return;
+    }
+    const auto [index, shard] = fuzz::cut(text, '\0');
+    files.first.with(index);
+    files.second.with(shard);
     (void)fuzz::accepted([&] {
-      auto config = read_hf_config(files.folder.path());
-      fuzz::require(config.family != nullptr, "a config that is read has a family");
+      const auto checkpoint = map_checkpoint(files.folder.path());
+      fuzz::require(!checkpoint.files.empty(), "tensors come from a file");
     });
-    return 0;
-  }
-  const auto [index, shard] = fuzz::cut(text, '\0');
-  files.first.with(index);
-  files.second.with(shard);
-  (void)fuzz::accepted([&] {
-    const auto checkpoint = map_checkpoint(files.folder.path());
-    fuzz::require(!checkpoint.files.empty(), "tensors come from a file");
   });
-  return 0;
 }

@@ -50,10 +50,8 @@ void read_progress(const Files& files) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace loopbank;
   static Files files;
-  if (size == 0) {
-    return 0;
-  }
-  files.file.with(fuzz::as_text(data + 1, size - 1));
-  (void)fuzz::accepted([&] { data[0] == 'i' ? read_index(files) : read_progress(files); });
-  return 0;
+  return fuzz::read_by_letter(data, size, [](uint8_t letter, std::string_view text) {
+    files.file.with(text);
+    (void)fuzz::accepted([&] { letter == 'i' ? read_index(files) : read_progress(files); });
+  });
 }

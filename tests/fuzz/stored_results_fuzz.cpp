@@ -32,22 +32,19 @@ struct Files {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace loopbank;
   static Files files;
-  if (size == 0) {
-    return 0;
-  }
-  const auto text = fuzz::as_text(data + 1, size - 1);
-  if (data[0] == 'q') {
-    files.first.with(text);
-    (void)fuzz::accepted([&] {
-      const auto checks = check_requests(files.requests.path(), {});
-      fuzz::require(count_differences(checks) >= 0, "differences are counted");
-    });
-    return 0;
-  }
-  const auto [metrics, rows] = fuzz::cut(text, '\0');
-  files.first.with(metrics);
-  files.second.with(rows);
-  (void)fuzz::accepted(
-      [&] { (void)read_results((data[0] == 'o' ? files.olmes : files.ours).path()); });
-  return 0;
+  return fuzz::read_by_letter(data, size, [](uint8_t letter, std::string_view text) {
+    if (letter == 'q') {
+      files.first.with(text);
+      (void)fuzz::accepted([&] {
+        const auto checks = check_requests(files.requests.path(), {});
+        fuzz::require(count_differences(checks) >= 0, "differences are counted");
+      });
+      return;
+    }
+    const auto [metrics, rows] = fuzz::cut(text, '\0');
+    files.first.with(metrics);
+    files.second.with(rows);
+    (void)fuzz::accepted(
+        [&] { (void)read_results((letter == 'o' ? files.olmes : files.ours).path()); });
+  });
 }

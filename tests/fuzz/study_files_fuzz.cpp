@@ -78,11 +78,8 @@ void read(char kind, std::string_view text, const Files& files) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace loopbank;
   static Files files;
-  if (size == 0) {
-    return 0;
-  }
-  const auto text = fuzz::as_text(data + 1, size - 1);
-  files.file.with(text);
-  (void)fuzz::accepted([&] { read(static_cast<char>(data[0]), text, files); });
-  return 0;
+  return fuzz::read_by_letter(data, size, [](uint8_t letter, std::string_view text) {
+    files.file.with(text);
+    (void)fuzz::accepted([&] { read(static_cast<char>(letter), text, files); });
+  });
 }

@@ -35,6 +35,15 @@ inline std::pair<std::string_view, std::string_view> cut(std::string_view text, 
                                       : std::pair(text.substr(0, at), text.substr(at + 1));
 }
 
+/// Reads an input that begins with a letter for what it is: `read(letter, text)`. Nothing is no input.
+template <typename Read>
+int read_by_letter(const uint8_t* data, size_t size, Read&& read) {
+  if (size > 0) {
+    read(data[0], as_text(data + 1, size - 1));
+  }
+  return 0;
+}
+
 /// Ends the program, which is a finding, where a claim does not hold.
 inline void require(bool holds, const char* claim) {
   if (!holds) {

@@ -43,12 +43,10 @@ void read(const std::filesystem::path& path, int64_t skip_bad) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace loopbank;
   static Files files;
-  if (size == 0) {
-    return 0;
-  }
-  files.file.with(fuzz::as_text(data + 1, size - 1));
-  const auto& path = files.paths[(data[0] - 'a') % files.paths.size()];
-  (void)fuzz::accepted([&] { read(path, INT64_MAX); });
-  (void)fuzz::accepted([&] { read(path, 0); });
-  return 0;
+  return fuzz::read_by_letter(data, size, [](uint8_t letter, std::string_view text) {
+    files.file.with(text);
+    const auto& path = files.paths[(letter - 'a') % files.paths.size()];
+    (void)fuzz::accepted([&] { read(path, INT64_MAX); });
+    (void)fuzz::accepted([&] { read(path, 0); });
+  });
 }
