@@ -1,9 +1,9 @@
 #include "loopbank/benchmark/benchmark.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "loopbank/support/error.h"
-#include "loopbank/support/files.h"
 #include "loopbank/support/shuffle.h"
 
 namespace loopbank {
@@ -38,38 +38,6 @@ std::vector<std::string> make_documents(const BenchmarkOptions& options, const F
         [&] { return reasoning_document(options.reasoning, !training, random); });
   shuffle(documents, random);
   return documents;
-}
-
-int64_t size_of(const std::vector<std::string>& documents) {
-  int64_t bytes = 0;
-  for (const auto& document : documents) {
-    bytes += static_cast<int64_t>(document.size());
-  }
-  return bytes;
-}
-
-std::string text_lines(const std::vector<std::string>& documents) {
-  std::string lines;
-  for (const auto& document : documents) {
-    lines += Json{{"text", document}}.dump() + "\n";
-  }
-  return lines;
-}
-
-std::string instance_lines(const std::vector<BenchmarkInstance>& instances) {
-  std::string lines;
-  for (const auto& instance : instances) {
-    const Json line = {{"task", instance.task},
-                       {"id", instance.id},
-                       {"split", "test"},
-                       {"kind", instance.kind},
-                       {"difficulty", instance.difficulty},
-                       {"context", instance.context},
-                       {"choices", instance.choices},
-                       {"label", instance.label}};
-    lines += line.dump() + "\n";
-  }
-  return lines;
 }
 
 }  // namespace
@@ -132,13 +100,17 @@ Json describe(const Benchmark& benchmark) {
           {"validation", documents(benchmark.validation_documents)}};
 }
 
+Generated generated_of(Benchmark benchmark) {
+  auto description = describe(benchmark).dump(2);
+  return {.training_documents = std::move(benchmark.training_documents),
+          .validation_documents = std::move(benchmark.validation_documents),
+          .tasks = {{"facts", std::move(benchmark.facts)},
+                    {"reasoning", std::move(benchmark.reasoning)}},
+          .description = std::move(description)};
+}
+
 void write_benchmark(const Benchmark& benchmark, const std::filesystem::path& directory) {
-  loopbank::create_directories(directory);
-  write_file_atomically(directory / "train.jsonl", text_lines(benchmark.training_documents));
-  write_file_atomically(directory / "validation.jsonl", text_lines(benchmark.validation_documents));
-  write_file_atomically(directory / "facts.jsonl", instance_lines(benchmark.facts));
-  write_file_atomically(directory / "reasoning.jsonl", instance_lines(benchmark.reasoning));
-  write_file_atomically(directory / "benchmark.json", describe(benchmark).dump(2) + "\n");
+  write_generated(generated_of(benchmark), directory, "benchmark.json");
 }
 
 }  // namespace loopbank

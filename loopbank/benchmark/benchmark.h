@@ -16,6 +16,7 @@
 
 #include "loopbank/benchmark/benchmark_instance.h"
 #include "loopbank/benchmark/facts.h"
+#include "loopbank/benchmark/generated.h"
 #include "loopbank/benchmark/reasoning.h"
 
 namespace loopbank {
@@ -50,6 +51,9 @@ struct Benchmark {
 
 /// The options and counts, as in benchmark.json.
 [[nodiscard]] nlohmann::ordered_json describe(const Benchmark& benchmark);
+
+/// The same in the form that all data of the program's own making has.
+[[nodiscard]] Generated generated_of(Benchmark benchmark);
 
 /// Writes train.jsonl and validation.jsonl ({"text"} lines), facts.jsonl and reasoning.jsonl (in
 /// the form that eval/task_files.h reads) and benchmark.json into a folder, which is created if it

@@ -26,6 +26,7 @@ void run_settings() {
       "these.\n\n{}",
       describe_settings({{"study", study.study.fields()},
                          {"benchmark", study.benchmark.fields()},
+                         {"synthetic", study.synthetic.fields()},
                          {"text", study.text.fields()},
                          {"system.NAME", system.fields()}}));
 }

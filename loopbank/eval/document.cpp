@@ -202,6 +202,27 @@ Document read_recorded_form(const nlohmann::json& row, const std::string& where)
   return document;
 }
 
+/// What the program knows of the answers to its own questions.
+void read_known_of_answer(const nlohmann::json& row, const std::string& where, Document& document) {
+  if (row.contains("steps")) {
+    for (const auto& steps : values_of(row, where).list("steps")) {
+      document.steps.push_back(steps.is_number_integer() ? steps.get<int64_t>() : 0);
+    }
+    const auto& answer = document.choices[static_cast<size_t>(document.label)];
+    const bool counts = std::all_of(document.steps.begin(), document.steps.end(),
+                                    [](int64_t steps) { return steps >= 1; });
+    if (!counts || document.steps.size() != answer.size()) {
+      fail(ErrorCode::kData,
+           "{}: expected \"steps\" with a whole number from 1 on for each of the {} bytes of the "
+           "answer, got {}.",
+           where, answer.size(), show_json(row["steps"]));
+    }
+  }
+  if (row.contains("prior_bits")) {
+    document.prior_bits = values_of(row, where).number("prior_bits");
+  }
+}
+
 Document read_common(PromptForm form, const nlohmann::json& row, const std::string& where) {
   Document document;
   const bool has_context = form == PromptForm::kSituation || form == PromptForm::kVerbatim ||
@@ -222,6 +243,7 @@ Document read_common(PromptForm form, const nlohmann::json& row, const std::stri
          num_choices - 1, show_json(label));
   }
   document.label = label.get<int64_t>();
+  read_known_of_answer(row, where, document);
   return document;
 }
 

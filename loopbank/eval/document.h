@@ -32,11 +32,15 @@ struct Document {
   std::string query{};     ///< of a recorded request: the query as it was written; else empty
   std::vector<std::string> choices{};  ///< at least one, none of them blank
   int64_t label = 0;                   ///< index of the correct choice
+  std::vector<int64_t> steps{};        ///< behind each byte of the correct choice; empty: not known
+  double prior_bits = 0.0;  ///< of the correct choice without any knowledge; 0: not known
 };
 
 /// Reads a row:
 ///
 ///     all               {"question" and/or "context", "choices": [text...], "label": from 0}
+///                       of the program's own tasks also "steps" and "prior_bits"
+///                       (benchmark/benchmark_instance.h)
 ///     kQuestion         {"question" or "question_stem", "choices": {"text", "label"}, "answerKey"}
 ///                       {"question": {"stem", "choices": [{"text", "label"}...]}, "answerKey"}
 ///     kGoal             {"goal", "sol1", "sol2", "label": from 0}

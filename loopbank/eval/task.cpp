@@ -153,8 +153,12 @@ std::string query_of(PromptForm form, const Document& document) {
 }
 
 Instance make_instance(PromptForm form, const Document& document, const std::string& prefix) {
-  Instance instance{
-      .id = document.id, .choices = {}, .label = document.label, .query = query_of(form, document)};
+  Instance instance{.id = document.id,
+                    .choices = {},
+                    .label = document.label,
+                    .query = query_of(form, document),
+                    .steps = document.steps,
+                    .prior_bits = document.prior_bits};
   if (form == PromptForm::kFillIn) {
     instance.choices = fill_in(document, prefix);
     instance.options = document.choices;

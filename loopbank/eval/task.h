@@ -28,6 +28,8 @@ struct Instance {
   /// The prompt without its shots; of kFillIn the sentence with its "_".
   std::string query = {};
   std::vector<std::string> options = {};  ///< kFillIn: what stands for the "_", in order
+  std::vector<int64_t> steps = {};        ///< as of the document
+  double prior_bits = 0.0;                ///< likewise
 };
 
 struct Task {

@@ -178,12 +178,15 @@ Task load_task(const TaskName& name, const TaskSource& source, const FewShotFile
   if (form.metric == Metric::kAccUncond) {
     task.bare_context = kBareContext;
   }
-  // Where there is nothing to choose from, an accuracy would always be 1.
-  const bool one_choice =
-      std::all_of(task.instances.begin(), task.instances.end(),
-                  [](const Instance& instance) { return instance.choices.size() == 1; });
-  if (one_choice && form.metric != Metric::kAccGreedy) {
-    task.metric = Metric::kBitsPerByte;
+  // Where there is nothing to choose from, an accuracy would always be 1. The program's own problems
+  // have answers that are right or wrong to the letter.
+  const auto all = [&](auto&& holds) {
+    return std::all_of(task.instances.begin(), task.instances.end(), holds);
+  };
+  if (all([](const Instance& instance) { return instance.choices.size() == 1; }) &&
+      form.metric != Metric::kAccGreedy) {
+    const bool is_own = all([](const Instance& instance) { return !instance.steps.empty(); });
+    task.metric = is_own ? Metric::kAccGreedy : Metric::kBitsPerByte;
   }
   return task;
 }

@@ -7,7 +7,33 @@
 
 namespace loopbank {
 
+namespace {
+
+/// Accuracy and bits per byte of each task. The one that is trained on stands for reasoning.
+std::vector<Column> synthetic_columns(const SyntheticOptions& options) {
+  std::vector<Column> columns;
+  for (const auto& task : tasks_of(options)) {
+    const std::string kind = task == options.task ? "reasoning" : "beyond";
+    for (const bool is_bpb : {false, true}) {
+      columns.push_back({.key = task + (is_bpb ? "_bpb" : "_accuracy"),
+                         .title = task + (is_bpb ? " BPB" : " accuracy"),
+                         .kind = kind,
+                         .is_bpb = is_bpb,
+                         .tasks = {task},
+                         .paper_key = {},
+                         .paper_title = {},
+                         .guessing = {}});
+    }
+  }
+  return columns;
+}
+
+}  // namespace
+
 std::vector<Column> columns_of(const StudyConfig& config) {
+  if (config.is_synthetic()) {
+    return synthetic_columns(config.synthetic);
+  }
   const bool text = config.is_text();
   const std::string knowledge = text ? config.text.knowledge : kFactsTask;
   const std::string reasoning = text ? config.text.reasoning : kReasoningTask;

@@ -18,7 +18,7 @@ inline constexpr const char* kReasoningTask = "reasoning";
 struct Column {
   std::string key;                 ///< in results.json: "facts_bpb"
   std::string title;               ///< "facts BPB"
-  std::string kind;                ///< knowledge | reasoning
+  std::string kind;                ///< knowledge | reasoning | beyond: more steps than trained on
   bool is_bpb = false;             ///< bits per byte, lower is better; else accuracy
   std::vector<std::string> tasks;  ///< the figure is the plain mean over these
   std::string paper_key;           ///< of PaperScores; empty where the paper has no such column

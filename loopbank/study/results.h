@@ -21,8 +21,11 @@
 #include <vector>
 
 #include "loopbank/dissect/inside.h"
+#include "loopbank/dissect/thinking.h"
 #include "loopbank/study/columns.h"
+#include "loopbank/study/run_alarm.h"
 #include "loopbank/study/run_result.h"
+#include "loopbank/study/score_curve.h"
 #include "loopbank/study/system_exits.h"
 #include "loopbank/study/systems.h"
 #include "loopbank/study/time_plan.h"
@@ -92,9 +95,13 @@ struct SystemResult {
   std::vector<DifficultyScore> difficulty = {};  ///< over all seeds' problems
   PaperScores paper = {};                        ///< empty outside the paper's ten
   std::optional<MatchResidual> matches = {};
-  std::vector<TrainingCurve> curves = {};  ///< one a seed
-  std::optional<Inside> inside = {};       ///< of the first seed's model
-  std::optional<SystemExits> exits = {};   ///< over the seeds that have them
+  std::vector<TrainingCurve> curves = {};     ///< one a seed
+  std::optional<Inside> inside = {};          ///< of the first seed's model
+  std::optional<SystemExits> exits = {};      ///< over the seeds that have them
+  std::vector<ScoreCurve> score_curves = {};  ///< one a seed, where they were measured
+  std::vector<LoopsAgainstSteps> thinking =
+      {};                             ///< one a task, over the seeds; of systems with loops
+  std::vector<RunAlarm> alarms = {};  ///< of all seeds, in the order of seed and step
 
   /// Of the paper's ten or one of the study's own; not part of a sweep.
   [[nodiscard]] bool is_single() const { return group == "paper" || group == "own"; }

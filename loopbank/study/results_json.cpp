@@ -171,9 +171,71 @@ void members(auto& by, Either<TrainingCurve> auto& curve) {
   by("seed", curve.seed);
 }
 
+void members(auto& by, Either<ScoreCurve> auto& curve) {
+  by("seed", curve.seed);
+  by("step", curve.step);
+  by("tokens", curve.tokens);
+  by("scores", curve.scores);
+}
+
+void members(auto& by, Either<RunAlarm> auto& alarm) {
+  by("seed", alarm.seed);
+  by("step", alarm.step);
+  by("kind", alarm.kind);
+  by("layers", alarm.layers);
+  by("message", alarm.message);
+}
+
+void members(auto& by, Either<RankCorrelation> auto& correlation) {
+  by("rho", correlation.rho);
+  by("low", correlation.low);
+  by("high", correlation.high);
+}
+
+void members(auto& by, Either<LoopsAtSteps> auto& cell) {
+  by("steps", cell.steps);
+  by("tokens", cell.tokens);
+  by("loops", cell.loops);
+  by("loops_by_layer", cell.loops_by_layer);
+}
+
+void members(auto& by, Either<LoopsAgainstSteps> auto& thinking) {
+  by("task", thinking.task);
+  by("tokens", thinking.tokens);
+  by.list("by_steps", thinking.by_steps);
+  by.object("correlation", thinking.correlation);
+  by.list("by_layer", thinking.by_layer);
+}
+
 // What is no plain member
 
 namespace {
+
+/// What each system has a list of, under its name: {"score_curves": {"loop3": [...]}}. Absent where no
+/// system has any.
+void write_lists(const PartResult& part, Json& json) {
+  const auto write = [&json](const char* key, const SystemResult& row, const auto& items) {
+    for (const auto& item : items) {
+      json[key][row.name].push_back(JsonWriter::write(item));
+    }
+  };
+  for (const auto& row : part.systems) {
+    write("score_curves", row, row.score_curves);
+    write("thinking", row, row.thinking);
+    write("alarms", row, row.alarms);
+  }
+}
+
+void read_lists(const JsonReader& from, SystemResult& row) {
+  const auto read = [&](const char* key, auto& items) {
+    if (from.find(key) != nullptr) {
+      from.at(key).list(row.name.c_str(), items);
+    }
+  };
+  read("score_curves", row.score_curves);
+  read("thinking", row.thinking);
+  read("alarms", row.alarms);
+}
 
 Json json_of(const SystemResult& row, const PartResult& part) {
   auto by = JsonWriter{.json = JsonWriter::write(row)};
@@ -255,6 +317,7 @@ Json json_of(const PartResult& part) {
       by.json["exits"][row.name] = to_json(*row.exits);
     }
   }
+  write_lists(part, by.json);
   return std::move(by.json);
 }
 
@@ -272,6 +335,7 @@ void read_part(const JsonReader& from, PartResult& part) {
   from.each("systems", [&](const std::string&, const JsonReader& row) { read_system(row, part); });
   from.list("claims", part.claims);
   for (auto& row : part.systems) {
+    read_lists(from, row);
     if (from.find("curves") != nullptr) {
       from.at("curves").list(row.name.c_str(), row.curves);
     }

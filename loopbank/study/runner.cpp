@@ -126,7 +126,7 @@ class Study {
     parts_.clear();
     for (const auto& config : configs_) {
       auto& part =
-          parts_.emplace_back(config, options_.out / (config.is_text() ? "text" : "benchmark"),
+          parts_.emplace_back(config, options_.out / config.part_name(),
                               systems, options_.seeds);
       for (const auto& job : part.jobs()) {
         queue_.push_back({.part = &part, .job = &job});

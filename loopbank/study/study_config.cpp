@@ -25,6 +25,11 @@ void check_seeds(const std::string& where, const IntOrList& seeds) {
 }
 
 void check(const StudyConfig& config) {
+  if (config.is_text() && config.is_synthetic()) {
+    fail(
+        ErrorCode::kConfig,
+        "study: expected \"text.folder\" or \"synthetic.task\", got both. Give each a study file.");
+  }
   check_seeds("study", config.study.seeds);
   for (const auto& system : config.systems) {
     const auto where = "system." + system.name;
@@ -176,11 +181,22 @@ BenchmarkOptions BenchmarkSettings::with_seed(uint64_t seed) const {
   return seeded;
 }
 
+std::string StudyConfig::part_name() const {
+  return is_text() ? "text" : is_synthetic() ? synthetic.task : "benchmark";
+}
+
+SyntheticOptions StudyConfig::synthetic_of(uint64_t seed) const {
+  auto seeded = synthetic;
+  seeded.seed = seed;
+  return seeded;
+}
+
 std::vector<Section> StudyConfig::sections() {
   auto all = run.sections();
-  all.insert(
-      all.begin(),
-      {{"study", study.fields()}, {"benchmark", benchmark.fields()}, {"text", text.fields()}});
+  all.insert(all.begin(), {{"study", study.fields()},
+                           {"benchmark", benchmark.fields()},
+                           {"synthetic", synthetic.fields()},
+                           {"text", text.fields()}});
   for (auto& system : systems) {
     all.push_back({"system." + system.name, system.fields()});
   }

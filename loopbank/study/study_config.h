@@ -8,6 +8,7 @@
 ///     systems = ["isopar", "loop3"]    of the paper's ten; absent: all of them
 ///
 ///     [benchmark]                      the embedded benchmark, or
+///     [synthetic]                      a task of the literature that the program makes, or
 ///     [text]                           text of one's own with tasks
 ///
 ///     [system.loop3-shy]               one more system: like another one, with settings of its own
@@ -29,6 +30,7 @@
 #include <vector>
 
 #include "loopbank/benchmark/benchmark.h"
+#include "loopbank/benchmark/synthetic.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank {
@@ -90,12 +92,16 @@ struct StudyConfig {
   std::string name;  ///< demo, small, ... or the file's name without .toml
   StudySettings study;
   BenchmarkSettings benchmark;
+  SyntheticOptions synthetic;  ///< but for `seed`
   TextSettings text;
   RunConfig run;  ///< what all systems share; its [data] is the study's to fill in
   std::vector<SystemSettings> systems;
   SettingPlaces places{};  ///< where all of these were given
 
   [[nodiscard]] bool is_text() const { return !text.folder.empty(); }
+  [[nodiscard]] bool is_synthetic() const { return !synthetic.task.empty(); }
+  /// What the part of the study is called, and its folder: benchmark, text or the task's name.
+  [[nodiscard]] std::string part_name() const;
   /// Whether all systems start from an existing model.
   [[nodiscard]] bool is_retrofit() const { return !run.training.init.empty(); }
   /// The benchmark of a seed.
@@ -103,6 +109,8 @@ struct StudyConfig {
   [[nodiscard]] BenchmarkOptions benchmark_of(uint64_t seed) const {
     return benchmark.with_seed(seed);
   }
+  /// The synthetic task of a seed.
+  [[nodiscard]] SyntheticOptions synthetic_of(uint64_t seed) const;
   [[nodiscard]] std::vector<Section> sections();
 };
 

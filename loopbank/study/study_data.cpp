@@ -17,17 +17,36 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-const std::vector<const char*> kTokenFiles = {"tokenizer.json", "train.tokens",
+const std::vector<std::string> kTokenFiles = {"tokenizer.json", "train.tokens",
                                               "validation.tokens"};
-const std::vector<const char*> kBenchmarkFiles = {
-    "train.jsonl",    "validation.jsonl", "facts.jsonl",      "reasoning.jsonl",
-    "tokenizer.json", "train.tokens",     "validation.tokens"};
 /// Where no file is held out, one document of so many is.
 constexpr int64_t kDocumentsToOneHeldOut = 50;
 
+/// What the program makes itself, and under which name the recipe has it.
+struct OwnData {
+  Generated generated;
+  std::string name;  ///< benchmark | synthetic
+};
+
+OwnData generate(const StudyDataOptions& options) {
+  if (!options.synthetic.task.empty()) {
+    return {.generated = make_synthetic(options.synthetic), .name = "synthetic"};
+  }
+  return {.generated = generated_of(make_benchmark(options.benchmark)), .name = "benchmark"};
+}
+
+std::vector<std::string> files_of(const Generated& generated) {
+  auto files = kTokenFiles;
+  files.insert(files.end(), {"train.jsonl", "validation.jsonl"});
+  for (const auto& task : generated.tasks) {
+    files.push_back(task.name + ".jsonl");
+  }
+  return files;
+}
+
 /// What decides every byte of the folder.
-Json recipe_of(const Benchmark& benchmark, const StudyDataOptions& options) {
-  Json recipe = {{"benchmark", describe(benchmark)}};
+Json recipe_of(const OwnData& data, const StudyDataOptions& options) {
+  Json recipe = {{data.name, parse_json<Json>(data.generated.description, data.name)}};
   if (options.tokenizer.empty()) {
     recipe["vocab_size"] = options.vocab_size;
   } else {
@@ -65,7 +84,7 @@ std::string first_difference(const Json& a, const Json& b) {
 
 /// Whether the folder holds all that its data.json tells of, made from this recipe.
 bool is_ready(const fs::path& directory, const Json& recipe,
-              const std::vector<const char*>& files) {
+              const std::vector<std::string>& files) {
   const auto path = directory / "data.json";
   if (!fs::exists(path)) {
     return false;
@@ -77,7 +96,7 @@ bool is_ready(const fs::path& directory, const Json& recipe,
          path.string(), first_difference(stored, recipe));
   }
   return std::all_of(files.begin(), files.end(),
-                     [&](const char* name) { return fs::exists(directory / name); });
+                     [&](const std::string& name) { return fs::exists(directory / name); });
 }
 
 /// Tokens of both texts and, last of all, data.json.
@@ -112,9 +131,9 @@ Tokenizer learn_tokenizer(const std::vector<fs::path>& inputs, int64_t vocab_siz
   return train_bpe(next_document, {.vocab_size = vocab_size, .individual_digits = true});
 }
 
-void make(const fs::path& directory, const Benchmark& benchmark, const Json& recipe,
+void make(const fs::path& directory, const OwnData& data, const Json& recipe,
           const StudyDataOptions& options) {
-  write_benchmark(benchmark, directory);
+  write_generated(data.generated, directory, data.name + ".json");
   const std::vector<fs::path> train = {directory / "train.jsonl"};
   const auto tokenizer = options.tokenizer.empty() ? learn_tokenizer(train, options.vocab_size)
                                                    : Tokenizer::load(options.tokenizer);
@@ -224,10 +243,10 @@ Json recipe_of(const TextFiles& files, const TextDataOptions& options) {
 }  // namespace
 
 StudyData prepare_study_data(const fs::path& directory, const StudyDataOptions& options) {
-  const auto benchmark = make_benchmark(options.benchmark);
-  const auto recipe = recipe_of(benchmark, options);
-  if (!is_ready(directory, recipe, kBenchmarkFiles)) {
-    make(directory, benchmark, recipe, options);
+  const auto data = generate(options);
+  const auto recipe = recipe_of(data, options);
+  if (!is_ready(directory, recipe, files_of(data.generated))) {
+    make(directory, data, recipe, options);
   }
   return data_in(directory, {fs::absolute(directory).lexically_normal()});
 }

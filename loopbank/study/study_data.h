@@ -5,7 +5,7 @@
 ///     DIR/data.json        written last: what the folder was made from, and its counts
 ///
 /// From the embedded benchmark there are its texts and questions beside these: benchmark.json,
-/// train.jsonl, validation.jsonl, facts.jsonl, reasoning.jsonl. From text of one's own that has no
+/// train.jsonl, validation.jsonl, facts.jsonl, reasoning.jsonl; from a synthetic task likewise. From text of one's own that has no
 /// held-out files there are the two texts that it was split into.
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "loopbank/benchmark/benchmark.h"
+#include "loopbank/benchmark/synthetic.h"
 #include "loopbank/study/columns.h"
 #include "loopbank/study/study_config.h"
 
@@ -21,6 +22,7 @@ namespace loopbank {
 
 struct StudyDataOptions {
   BenchmarkOptions benchmark;
+  SyntheticOptions synthetic{};       ///< in place of the benchmark where it names a task
   std::filesystem::path tokenizer{};  ///< tokenizer.json; empty: learned from the training text
   int64_t vocab_size = 0;  ///< of a learned one, in which every digit is a token of its own
 };

@@ -100,6 +100,7 @@ void StudyPart::prepare_data(int64_t seed) {
                                        .vocab_size = vocab_size})
           : prepare_study_data(
                 folder, {.benchmark = config_.benchmark_of(static_cast<uint64_t>(seed)),
+                         .synthetic = config_.synthetic_of(static_cast<uint64_t>(seed)),
                          .tokenizer = config_.is_retrofit()
                                           ? fs::path(config_.run.training.init) / "tokenizer.json"
                                           : fs::path(),
@@ -215,8 +216,10 @@ RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
 }
 
 PartResult StudyPart::collect() const {
-  PartResult result{.name = config_.is_text() ? "text" : "benchmark",
-                    .title = config_.is_text() ? "Text" : "Embedded benchmark",
+  PartResult result{.name = config_.part_name(),
+                    .title = config_.is_text()        ? "Text"
+                             : config_.is_synthetic() ? config_.synthetic.task
+                                                      : "Embedded benchmark",
                     .init = config_.run.training.init,
                     .seeds = seeds_,
                     .columns = columns_,
@@ -266,7 +269,9 @@ std::string StudyPart::shared_settings() const {
   auto sections = config.sections();
   std::erase_if(sections, [&](const Section& section) {
     return section.name == "data" || section.name == "evaluation" ||
-           section.name == (config.is_text() ? "benchmark" : "text");
+           (section.name == "benchmark" && (config.is_text() || config.is_synthetic())) ||
+           (section.name == "synthetic" && !config.is_synthetic()) ||
+           (section.name == "text" && !config.is_text());
   });
   return write_toml(sections);
 }

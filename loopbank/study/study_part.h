@@ -1,8 +1,9 @@
 #pragma once
 /// One part of a study: one kind of data, its systems and seeds, and the folder that they lie in.
 ///
-///     DIR/seed-1/data/            the embedded benchmark of the seed (study_data.h); text of one's
-///                                 own is the same for all seeds, DIR/data/
+///     DIR/seed-1/data/            the embedded benchmark or synthetic task of the seed
+///                                 (study_data.h); text of one's own is the same for all seeds,
+///                                 DIR/data/
 ///     DIR/seed-1/systems/NAME/    a run directory (train/trainer.h) with scores/, inside.json, of a
 ///                                 model with loops exits.json and scores-early/ (run_exits.h), and
 ///                                 result.json, the last of these written when the run is done

@@ -1,0 +1,58 @@
+#pragma once
+/// Tasks of the literature on what loops and memory are for, made by the program: exact answers, a
+/// difficulty that is a parameter, train and test disjoint.
+///
+///     p-hop     follow p links in a string of symbols        Saunshi et al. 2025, arXiv 2502.17416
+///
+/// Training text holds problems of every difficulty of `difficulty`, each as often as the others. The
+/// task NAME asks problems of these that are in no training text; NAME-beyond those of `beyond`, which
+/// training never sees.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "loopbank/benchmark/generated.h"
+#include "loopbank/support/field.h"
+
+namespace loopbank {
+
+/// Difficulties from min to max, both included.
+struct DifficultyRange {
+  int64_t min = 1;
+  int64_t max = 1;
+};
+
+/// "1-4" as a range; "3" is that difficulty alone.
+/// @param key  of the setting, for errors
+/// @throws Error kConfig for another form
+[[nodiscard]] DifficultyRange parse_difficulty_range(const std::string& key,
+                                                     const std::string& text);
+
+struct SyntheticOptions {
+  std::string task;  ///< empty: none
+  uint64_t seed = 1;
+  std::string difficulty = "1-4";
+  std::string beyond;                ///< empty: nothing is asked beyond
+  int64_t num_eval_instances = 256;  ///< of each of the two tasks, at most
+  double held_out_share = 0.125;     ///< of all problems: never in training text
+  int64_t training_bytes = 4'000'000;
+  int64_t validation_bytes = 100'000;
+  int64_t symbols = 4;  ///< p-hop: different symbols of a string
+  int64_t length = 32;  ///< p-hop: symbols in a string
+
+  /// Key, allowed values and meaning of each option but for `seed`.
+  [[nodiscard]] std::vector<Field> fields();
+};
+
+/// Names of the tasks, in the order of the docs.
+[[nodiscard]] std::vector<std::string> synthetic_tasks();
+
+/// The tasks that a model is asked about: NAME, and NAME-beyond where `beyond` is not empty.
+[[nodiscard]] std::vector<std::string> tasks_of(const SyntheticOptions& options);
+
+/// The same options give the same text and questions on every machine.
+/// @throws Error kConfig for an unknown task or an option outside its range
+[[nodiscard]] Generated make_synthetic(const SyntheticOptions& options);
+
+}  // namespace loopbank
