@@ -162,8 +162,8 @@ void check_claims(PartResult& part) {
     const auto* better = part.find(finding.better);
     const auto* worse = part.find(finding.worse);
     const auto* column = find_column(part.columns, finding.kind, /*is_bpb=*/true);
-    if (better == nullptr || worse == nullptr || column == nullptr || better->paper.empty() ||
-        worse->paper.empty()) {
+    if (better == nullptr || worse == nullptr || column == nullptr || column->paper_key.empty() ||
+        better->paper.empty() || worse->paper.empty()) {
       continue;
     }
     const auto* compared = part.compared({better->name, worse->name, column->key});
