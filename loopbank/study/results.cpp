@@ -129,6 +129,8 @@ SystemResult summarize(const SystemRuns& all, const std::vector<Column>& columns
                    .local_slots = model.local_memory_slots,
                    .global_slots = model.global_memory_slots,
                    .ponder_weight = model.ponder_weight,
+                   .router_bias = model.router_bias_init,
+                   .loop_scale_init = model.loop_scale_init,
                    .parameters = first.parameters,
                    .forward_flops = first.forward_flops,
                    .training_flops = first.training_flops,
