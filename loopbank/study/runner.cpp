@@ -126,8 +126,7 @@ class Study {
     parts_.clear();
     for (const auto& config : configs_) {
       auto& part =
-          parts_.emplace_back(config, options_.out / config.part_name(),
-                              systems, options_.seeds);
+          parts_.emplace_back(config, options_.out / config.part_name(), systems, options_.seeds);
       for (const auto& job : part.jobs()) {
         queue_.push_back({.part = &part, .job = &job});
       }
@@ -193,11 +192,14 @@ class Study {
       }
       names.push_back(system.name);
       if (plan.find(system.name) == nullptr) {
+        const auto& study = entry.part->config().study;
         unknown.push_back({.name = system.name,
                            .label = system.label,
                            .run = entry.part->run_to_time(*entry.job),
                            .tasks = &entry.part->tasks(entry.job->seed),
-                           .exits = entry.part->config().study.exits});
+                           .exits = study.exits,
+                           .score_points = study.score_points,
+                           .score_point_instances = study.score_point_instances});
       }
     }
     auto measured = measure_system_times(

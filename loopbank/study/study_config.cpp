@@ -128,7 +128,14 @@ std::vector<Field> StudySettings::fields() {
       Field("exits", &exits,
             "measure what stopping early costs and saves in the systems with loops; adds a few "
             "percent "
-            "to a run's time")};
+            "to a run's time"),
+      Field("score_points", &score_points,
+            "at how many points of its training, evenly spaced on a log axis of steps, a run is "
+            "scored on its questions, the end's scores included; 0: at its end alone")
+          .range(0, 1000),
+      Field("score_point_instances", &score_point_instances,
+            "questions of each task that are asked at those points; the end's scores take all")
+          .minimum(1)};
 }
 
 std::vector<Field> BenchmarkSettings::fields() {

@@ -1,6 +1,7 @@
 #include "loopbank/study/study_part.h"
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -12,12 +13,14 @@
 #include "loopbank/study/iso_time.h"
 #include "loopbank/study/results_json.h"
 #include "loopbank/study/run_exits.h"
+#include "loopbank/study/score_points.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
 #include "loopbank/support/json.h"
 #include "loopbank/support/stopwatch.h"
 #include "loopbank/train/device.h"
+#include "loopbank/train/run_data.h"
 #include "loopbank/train/run_directory.h"
 #include "loopbank/train/trainer.h"
 
@@ -48,6 +51,13 @@ std::vector<Task> load_study_tasks(const StudyConfig& config, const std::vector<
     source.few_shot_file = config.text.fewshot;
   }
   return load_tasks(tasks_of(columns), source);
+}
+
+/// In the number type that it was trained in, as validation is.
+EvalOptions scoring_options(const RunConfig& run) {
+  EvalOptions options;
+  options.compute_dtype = run.training.forward_options().compute_dtype;
+  return options;
 }
 
 }  // namespace
@@ -168,7 +178,8 @@ std::optional<RunResult> StudyPart::complete(const Job& given, bool show_progres
   const auto trained = train(job.system.run, {.out = job.folder,
                                               .resume = ResumeMode::kResume,
                                               .show_progress = show_progress,
-                                              .should_stop = should_stop});
+                                              .should_stop = should_stop,
+                                              .after_step = score_on_the_way(job)});
   if (!trained.finished) {
     return std::nullopt;
   }
@@ -199,14 +210,34 @@ bool StudyPart::measure_exits_of(const Job& job, const std::function<bool()>& st
          ensure_exits(job.system.run, tasks_.at(job.seed), job.folder, stop);
 }
 
+std::function<void(const StepMetrics&, const LanguageModel&)> StudyPart::score_on_the_way(
+    const Job& job) const {
+  auto steps = score_steps(job.system.run.training.steps, config_.study.score_points);
+  if (steps.size() < 2) {
+    return {};
+  }
+  steps.pop_back();  // the end is scored on all questions
+  const auto tasks = questions_on_the_way(tasks_.at(job.seed), config_.study.score_point_instances);
+  // std::function copies what it holds.
+  const auto tokenizer = std::make_shared<Tokenizer>(open_run_data(job.system.run).tokenizer);
+  const auto options = scoring_options(job.system.run);
+  return [&job, steps, tasks, tokenizer, options](const StepMetrics& step,
+                                                  const LanguageModel& model) {
+    if (std::binary_search(steps.begin(), steps.end(), step.step)) {
+      const auto report = evaluate(model, *tokenizer, tasks, options);
+      add_score_point(job.folder, {.step = step.step,
+                                   .tokens = static_cast<double>(step.tokens),
+                                   .tasks = make_run_result(job.system, {}, report, 0.0).tasks});
+    }
+  };
+}
+
 RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
   const Stopwatch watch;
-  const auto& training = job.system.run.training;
-  const auto loaded = load_inference_model(job.folder, choose_device(training.device));
-  // In the number type that it was trained in, as validation is.
-  EvalOptions options;
-  options.compute_dtype = training.forward_options().compute_dtype;
-  const auto report = evaluate(loaded.model, loaded.tokenizer, tasks_.at(job.seed), options);
+  const auto& run = job.system.run;
+  const auto loaded = load_inference_model(job.folder, choose_device(run.training.device));
+  const auto report =
+      evaluate(loaded.model, loaded.tokenizer, tasks_.at(job.seed), scoring_options(run));
   write_results(report, job.folder / "scores");
   auto result = make_run_result(job.system, trained, report,
                                 median_tokens_per_second(job.folder / "metrics.jsonl"));
@@ -232,6 +263,7 @@ PartResult StudyPart::collect() const {
   for (const auto& system : everyone_) {
     SystemRuns done{.system = system, .runs = {}};
     std::vector<TrainingCurve> curves;
+    std::vector<ScoreCurve> score_curves;
     std::optional<Inside> inside;
     std::vector<RunExitsAt> exits;
     for (const auto seed : system.seeds) {
@@ -240,6 +272,9 @@ PartResult StudyPart::collect() const {
         done.runs.push_back(result_of(job));
         done.score_folders.push_back(job.folder / "scores");
         curves.push_back(read_training_curve(job.folder / "metrics.jsonl", seed));
+        if (const auto points = read_score_points(job.folder); !points.empty()) {
+          score_curves.push_back(make_score_curve(points, done.runs.back(), columns_));
+        }
         if (auto found = read_inside(job.folder)) {
           inside = std::move(found);
         }
@@ -251,6 +286,7 @@ PartResult StudyPart::collect() const {
     if (!done.runs.empty()) {
       result.systems.push_back(summarize(done, columns_));
       result.systems.back().curves = std::move(curves);
+      result.systems.back().score_curves = std::move(score_curves);
       result.systems.back().inside = std::move(inside);
       if (!exits.empty()) {
         result.systems.back().exits = summarize_exits(exits, columns_);

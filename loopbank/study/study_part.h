@@ -5,8 +5,9 @@
 ///                                 (study_data.h); text of one's own is the same for all seeds,
 ///                                 DIR/data/
 ///     DIR/seed-1/systems/NAME/    a run directory (train/trainer.h) with scores/, inside.json, of a
-///                                 model with loops exits.json and scores-early/ (run_exits.h), and
-///                                 result.json, the last of these written when the run is done
+///                                 model with loops exits.json and scores-early/ (run_exits.h),
+///                                 score_points.json (score_points.h), and result.json, the last of
+///                                 these written when the run is done
 ///     DIR/iso-time/NAME.json      the steps of a baseline in equal time
 
 #include <cstdint>
@@ -78,6 +79,9 @@ class StudyPart {
   static void look_within(const Job& job);
   /// False where it was stopped.
   [[nodiscard]] bool measure_exits_of(const Job& job, const std::function<bool()>& stop) const;
+  /// Scores the run at the points of its training; empty where there are none. The job must outlive it.
+  [[nodiscard]] std::function<void(const StepMetrics&, const LanguageModel&)> score_on_the_way(
+      const Job& job) const;
   [[nodiscard]] RunResult score(const Job& job, const TrainResult& trained) const;
   [[nodiscard]] std::string shared_settings() const;
 
