@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -208,6 +209,15 @@ std::vector<Section> StudyConfig::sections() {
     all.push_back({"system." + system.name, system.fields()});
   }
   return all;
+}
+
+std::vector<int64_t> first_seeds(std::vector<int64_t> seeds, int64_t count) {
+  const auto wanted = static_cast<size_t>(count);
+  seeds.resize(std::min(seeds.size(), wanted));
+  while (seeds.size() < wanted) {
+    seeds.push_back(*std::max_element(seeds.begin(), seeds.end()) + 1);
+  }
+  return seeds;
 }
 
 StudyConfig load_study_config(const fs::path& path, const std::vector<std::string>& overrides) {

@@ -116,6 +116,11 @@ struct StudyConfig {
   [[nodiscard]] std::vector<Section> sections();
 };
 
+/// The first `count` of a study's seeds, and where it has fewer, on from its largest: 3, 5 and then 6.
+/// @param seeds  at least one
+/// @param count  at least 1
+[[nodiscard]] std::vector<int64_t> first_seeds(std::vector<int64_t> seeds, int64_t count);
+
 /// @param overrides  `section.key=value` texts, applied last
 /// @throws Error kConfig naming `file:line` for an unknown key or a wrong value, and for a setting
 ///         of [data], which a study makes itself

@@ -1,6 +1,7 @@
 #include "loopbank/study/study_part.h"
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -38,6 +39,24 @@ std::vector<int64_t> seeds_of(const std::vector<System>& systems) {
       }
     }
   }
+  return seeds;
+}
+
+/// Of the folders DIR/seed-N, rising.
+std::vector<int64_t> seeds_under(const fs::path& directory) {
+  static const std::string kPrefix = "seed-";
+  std::vector<int64_t> seeds;
+  std::error_code none;  // there is no such folder yet
+  for (const auto& entry : fs::directory_iterator(directory, none)) {
+    const auto name = entry.path().filename().string();
+    int64_t seed = 0;
+    const auto* end = name.data() + name.size();
+    if (name.starts_with(kPrefix) &&
+        std::from_chars(name.data() + kPrefix.size(), end, seed).ptr == end) {
+      seeds.push_back(seed);
+    }
+  }
+  std::sort(seeds.begin(), seeds.end());
   return seeds;
 }
 
@@ -156,8 +175,9 @@ RunResult StudyPart::result_of(const Job& job) {
   return run_result_from_json(json, path.string());
 }
 
-std::optional<RunResult> StudyPart::complete(const Job& given, bool show_progress,
-                                             const std::function<bool()>& should_stop) {
+std::optional<RunResult> StudyPart::complete(
+    const Job& given, const std::function<void(const StepMetrics&, int64_t)>& on_step,
+    const std::function<bool()>& should_stop) {
   if (is_done(given)) {  // by an earlier process; looking within may have been left out
     look_within(given);
     return measure_exits_of(given, should_stop) ? std::optional(result_of(given)) : std::nullopt;
@@ -175,11 +195,18 @@ std::optional<RunResult> StudyPart::complete(const Job& given, bool show_progres
     }
     job.system.run.training.steps = time.steps;
   }
-  const auto trained = train(job.system.run, {.out = job.folder,
-                                              .resume = ResumeMode::kResume,
-                                              .show_progress = show_progress,
-                                              .should_stop = should_stop,
-                                              .after_step = score_on_the_way(job)});
+  const auto score_step = score_on_the_way(job);
+  const auto trained = train(
+      job.system.run, {.out = job.folder,
+                       .resume = ResumeMode::kResume,
+                       .show_progress = false,
+                       .should_stop = should_stop,
+                       .after_step = [&](const StepMetrics& step, const LanguageModel& model) {
+                         on_step(step, job.system.run.training.steps);
+                         if (score_step) {
+                           score_step(step, model);
+                         }
+                       }});
   if (!trained.finished) {
     return std::nullopt;
   }
@@ -262,41 +289,65 @@ PartResult StudyPart::collect() const {
   std::vector<SystemRuns> all;
   for (const auto& system : everyone_) {
     SystemRuns done{.system = system, .runs = {}};
-    std::vector<TrainingCurve> curves;
-    std::vector<ScoreCurve> score_curves;
-    std::optional<Inside> inside;
-    std::vector<RunExitsAt> exits;
-    for (const auto seed : system.seeds) {
+    for (const auto seed : seeds_in_folder(system)) {
       const auto job = make_job(system, seed);
       if (is_done(job)) {
         done.runs.push_back(result_of(job));
         done.score_folders.push_back(job.folder / "scores");
-        curves.push_back(read_training_curve(job.folder / "metrics.jsonl", seed));
-        if (const auto points = read_score_points(job.folder); !points.empty()) {
-          score_curves.push_back(make_score_curve(points, done.runs.back(), columns_));
-        }
-        if (auto found = read_inside(job.folder)) {
-          inside = std::move(found);
-        }
-        if (auto found = read_exits(job.folder)) {
-          exits.push_back({std::move(*found), job.folder});
+        if (std::find(result.seeds.begin(), result.seeds.end(), seed) == result.seeds.end()) {
+          result.seeds.push_back(seed);
         }
       }
     }
     if (!done.runs.empty()) {
-      result.systems.push_back(summarize(done, columns_));
-      result.systems.back().curves = std::move(curves);
-      result.systems.back().score_curves = std::move(score_curves);
-      result.systems.back().inside = std::move(inside);
-      if (!exits.empty()) {
-        result.systems.back().exits = summarize_exits(exits, columns_);
-      }
+      result.systems.push_back(row_of(done));
       all.push_back(std::move(done));
     }
   }
   add_seconds_residuals(result);
   compare_systems(result, all);
   return result;
+}
+
+/// The system's seeds, and behind them those of the folder that other calls have asked for.
+std::vector<int64_t> StudyPart::seeds_in_folder(const System& system) const {
+  auto seeds = system.seeds;
+  const auto own =
+      std::find_if(config_.systems.begin(), config_.systems.end(),
+                   [&](const SystemSettings& settings) { return settings.name == system.name; });
+  if (own != config_.systems.end() && !own->seeds.values.empty()) {
+    return seeds;  // of this system alone
+  }
+  for (const auto seed : seeds_under(directory_)) {
+    if (std::find(seeds.begin(), seeds.end(), seed) == seeds.end()) {
+      seeds.push_back(seed);
+    }
+  }
+  return seeds;
+}
+
+/// A system's row with what the files of its runs tell.
+SystemResult StudyPart::row_of(const SystemRuns& done) const {
+  auto row = summarize(done, columns_);
+  std::vector<RunExitsAt> exits;
+  for (size_t i = 0; i < done.runs.size(); ++i) {
+    const auto& run = done.runs[i];
+    const auto folder = done.score_folders[i].parent_path();
+    row.curves.push_back(read_training_curve(folder / "metrics.jsonl", run.seed));
+    if (const auto points = read_score_points(folder); !points.empty()) {
+      row.score_curves.push_back(make_score_curve(points, run, columns_));
+    }
+    if (auto found = read_inside(folder)) {
+      row.inside = std::move(found);
+    }
+    if (auto found = read_exits(folder)) {
+      exits.push_back({std::move(*found), folder});
+    }
+  }
+  if (!exits.empty()) {
+    row.exits = summarize_exits(exits, columns_);
+  }
+  return row;
 }
 
 /// What all systems share: the study file's run, without what the study fills in.

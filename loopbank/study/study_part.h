@@ -59,14 +59,16 @@ class StudyPart {
 
   /// Trains and scores a job, or goes on with it; its exits are measured, and the first seed of a
   /// system is looked into as well. Of a job that is done, what an earlier call left out.
+  /// @param on_step  called after every training step with the steps of the whole run
   /// @return nothing where it was stopped before its end; what was done is saved
-  std::optional<RunResult> complete(const Job& job, bool show_progress,
-                                    const std::function<bool()>& should_stop);
+  std::optional<RunResult> complete(
+      const Job& job, const std::function<void(const StepMetrics&, int64_t steps)>& on_step,
+      const std::function<bool()>& should_stop);
 
   [[nodiscard]] static bool is_done(const Job& job);
   [[nodiscard]] static RunResult result_of(const Job& job);
 
-  /// Every run of the folder that is done, those of earlier calls included, compared.
+  /// Every run of the folder that is done, those of other calls and their seeds included, compared.
   [[nodiscard]] PartResult collect() const;
 
  private:
@@ -74,6 +76,8 @@ class StudyPart {
   void prepare_data(int64_t seed);
   void expect_same_run_as_before(const Job& job) const;
   [[nodiscard]] std::filesystem::path seed_folder(int64_t seed) const;
+  [[nodiscard]] std::vector<int64_t> seeds_in_folder(const System& system) const;
+  [[nodiscard]] SystemResult row_of(const SystemRuns& done) const;
   [[nodiscard]] std::filesystem::path iso_time_file(const System& system) const;
   [[nodiscard]] const System& target_of(const System& baseline) const;
   static void look_within(const Job& job);
