@@ -4,6 +4,7 @@
 
 #include "loopbank/study/comparison.h"
 #include "loopbank/study/comparison_members.h"
+#include "loopbank/study/run_result_members.h"
 #include "loopbank/support/json_members.h"
 
 namespace loopbank {
@@ -120,19 +121,6 @@ void members(auto& by, Either<Column> auto& column) {
   by.unless_empty("paper_key", column.paper_key);
   by.unless_empty("paper_title", column.paper_title);
   by("chance", column.guessing);
-}
-
-void members(auto& by, Either<Estimate> auto& score) {
-  by("value", score.mean);
-  by("standard_error", score.standard_error);
-}
-
-void members(auto& by, Either<TaskScore> auto& task) {
-  by("task", task.task);
-  by.object("accuracy", task.accuracy);
-  by.object("bpb", task.bpb);
-  by("instances", task.instances);
-  by("mean_loops", task.mean_loops);
 }
 
 void members(auto& by, Either<DifficultyScore> auto& cell) {

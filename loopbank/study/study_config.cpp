@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -128,7 +129,14 @@ std::vector<Field> StudySettings::fields() {
       Field("exits", &exits,
             "measure what stopping early costs and saves in the systems with loops; adds a few "
             "percent "
-            "to a run's time")};
+            "to a run's time"),
+      Field("score_points", &score_points,
+            "at how many points of its training, evenly spaced on a log axis of steps, a run is "
+            "scored on its questions, the end's scores included; 0: at its end alone")
+          .range(0, 1000),
+      Field("score_point_instances", &score_point_instances,
+            "questions of each task that are asked at those points; the end's scores take all")
+          .minimum(1)};
 }
 
 std::vector<Field> BenchmarkSettings::fields() {
@@ -202,6 +210,15 @@ std::vector<Section> StudyConfig::sections() {
     all.push_back({"system." + system.name, system.fields()});
   }
   return all;
+}
+
+std::vector<int64_t> first_seeds(std::vector<int64_t> seeds, int64_t count) {
+  const auto wanted = static_cast<size_t>(count);
+  seeds.resize(std::min(seeds.size(), wanted));
+  while (seeds.size() < wanted) {
+    seeds.push_back(*std::max_element(seeds.begin(), seeds.end()) + 1);
+  }
+  return seeds;
 }
 
 StudyConfig load_study_config(const fs::path& path, const std::vector<std::string>& overrides) {

@@ -43,12 +43,14 @@ enum class Scale { kDemo, kSmall, kPaper };
 /// [study]
 struct StudySettings {
   std::string title;
-  IntOrList seeds = {1};               ///< of the world, the initial values and the data's order
-  std::vector<std::string> systems{};  ///< of the ten; empty: all
-  int64_t local_slots = 64;            ///< of the ten's memory systems
-  int64_t global_slots = 32;           ///< likewise
-  int64_t width_step = 16;             ///< by which the solver widens F
-  bool exits = true;                   ///< run_exits.h of systems with loops
+  IntOrList seeds = {1};                ///< of the world, the initial values and the data's order
+  std::vector<std::string> systems{};   ///< of the ten; empty: all
+  int64_t local_slots = 64;             ///< of the ten's memory systems
+  int64_t global_slots = 32;            ///< likewise
+  int64_t width_step = 16;              ///< by which the solver widens F
+  bool exits = true;                    ///< run_exits.h of systems with loops
+  int64_t score_points = 10;            ///< score_points.h, the end's included; 0: none
+  int64_t score_point_instances = 128;  ///< most questions of a task at each, but for the end's
   std::vector<Field> fields();
 };
 
@@ -113,6 +115,11 @@ struct StudyConfig {
   [[nodiscard]] SyntheticOptions synthetic_of(uint64_t seed) const;
   [[nodiscard]] std::vector<Section> sections();
 };
+
+/// The first `count` of a study's seeds, and where it has fewer, on from its largest: 3, 5 and then 6.
+/// @param seeds  at least one
+/// @param count  at least 1
+[[nodiscard]] std::vector<int64_t> first_seeds(std::vector<int64_t> seeds, int64_t count);
 
 /// @param overrides  `section.key=value` texts, applied last
 /// @throws Error kConfig naming `file:line` for an unknown key or a wrong value, and for a setting

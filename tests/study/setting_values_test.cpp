@@ -106,6 +106,8 @@ const std::vector<Edges> kEdges = {
     {"study", "local_slots", {"1"}, {"0"}},
     {"study", "global_slots", {"1"}, {"0"}},
     {"study", "width_step", {"1"}, {"0"}},
+    {"study", "score_points", {"0", "1000"}, {"-1", "1001"}},
+    {"study", "score_point_instances", {"1"}, {"0"}},
     {"benchmark", "people", {"8", "1000"}, {"7", "1000000000"}},
     {"benchmark", "places", {"8", "1000"}, {"7", "1000000000"}},
     {"benchmark", "values", {"4", "24"}, {"3", "25"}},
