@@ -1,13 +1,13 @@
 // Figures of what a score costs: loops, the weight of the ponder term, parameters, memory slots.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <iterator>
 #include <map>
 #include <set>
 
 #include "loopbank/study/figures.h"
 #include "loopbank/study/grid.h"
+#include "loopbank/study/ponder_sweep.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -31,31 +31,6 @@ Figure loop_budget(const ShownPart& source) {
     figure.series.push_back(std::move(series));
   }
   return figure;
-}
-
-/// The sweep's systems by rising weight, with those of the paper that are its end without a weight.
-std::vector<const SystemResult*> ponder_sweep(const PartResult& part) {
-  std::vector<const SystemResult*> sweep;
-  std::vector<const SystemResult*> ends;
-  for (const auto& system : part.systems) {
-    if (system.group == "ponder") {
-      sweep.push_back(&system);
-    }
-  }
-  for (const auto& system : part.systems) {
-    const bool alike = std::any_of(sweep.begin(), sweep.end(), [&](const SystemResult* other) {
-      return other->loops == system.loops && other->layers == system.layers &&
-             other->local_slots + other->global_slots == system.local_slots + system.global_slots;
-    });
-    if (alike && system.group == "paper" && system.loops > 0) {
-      ends.push_back(&system);
-    }
-  }
-  sweep.insert(sweep.begin(), ends.begin(), ends.end());
-  std::stable_sort(sweep.begin(), sweep.end(), [](const SystemResult* a, const SystemResult* b) {
-    return a->ponder_weight < b->ponder_weight;
-  });
-  return sweep;
 }
 
 Figure ponder_trade_off(const ShownPart& source) {

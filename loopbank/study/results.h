@@ -76,10 +76,15 @@ struct SystemResult {
   int64_t local_slots = 0;
   int64_t global_slots = 0;
   double ponder_weight = 0.0;
+  /// Initial values that systems of equal shape may differ in; nothing for a dense system.
+  std::optional<double> loop_scale_init = {};
+  std::optional<double> router_bias_init = {};
+  std::optional<double> gate_bias_init = {};
   double parameters = 0.0;
   double forward_flops = 0.0;   ///< a token
   double training_flops = 0.0;  ///< a token
   double expected_flops = 0.0;  ///< a token, forward, with the mean loops in place of N
+  std::vector<double> expected_flops_by_seed = {};
   double tokens_per_second = 0.0;
   double seconds = 0.0;
   double evaluation_seconds = 0.0;

@@ -85,10 +85,14 @@ void members(auto& by, Either<SystemResult> auto& row) {
   by("local_slots", row.local_slots);
   by("global_slots", row.global_slots);
   by("ponder_weight", row.ponder_weight);
+  by("loop_scale_init", row.loop_scale_init);
+  by("router_bias_init", row.router_bias_init);
+  by("gate_bias_init", row.gate_bias_init);
   by("parameters", row.parameters);
   by("flops_per_token", row.forward_flops);
   by("training_flops_per_token", row.training_flops);
   by("expected_flops_per_token", row.expected_flops);
+  by.unless_empty("expected_flops_by_seed", row.expected_flops_by_seed);
   by("tokens_per_second", row.tokens_per_second);
   by("seconds", row.seconds);
   by("evaluation_seconds", row.evaluation_seconds);
