@@ -7,7 +7,7 @@
 
 #include "loopbank/study/figures.h"
 #include "loopbank/study/grid.h"
-#include "loopbank/study/ponder_sweep.h"
+#include "loopbank/study/sweep.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -46,7 +46,7 @@ Figure ponder_trade_off(const ShownPart& source) {
                 .kind = FigureKind::kPoints,
                 .panels_side_by_side = true,
                 .error_label = source.bars};
-  const auto sweep = ponder_sweep(*source.part);
+  const auto sweep = sweep_of(*source.part, "ponder", &SystemResult::ponder_weight);
   for (const auto& column : source.part->columns) {
     if (!column.is_bpb || sweep.empty()) {
       continue;

@@ -8,6 +8,7 @@
 #include "loopbank/study/figure_words.h"
 #include "loopbank/study/figures.h"
 #include "loopbank/study/gain.h"
+#include "loopbank/study/sweep.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -137,16 +138,6 @@ Figure gain_by_tokens(const ShownPart& source) {
   return figure;
 }
 
-/// Equal in all but the initial scale of its loops.
-bool differ_in_start(const SystemResult& a, const SystemResult& b) {
-  return a.loop_scale_init && b.loop_scale_init && *a.loop_scale_init > *b.loop_scale_init &&
-         a.layers == b.layers && a.hidden_size == b.hidden_size &&
-         a.intermediate_size == b.intermediate_size && a.loops == b.loops &&
-         a.local_slots == b.local_slots && a.global_slots == b.global_slots &&
-         a.ponder_weight == b.ponder_weight && a.router_bias_init == b.router_bias_init &&
-         a.gate_bias_init == b.gate_bias_init;
-}
-
 Figure scale_start(const ShownPart& source) {
   Figure figure{.id = "scale-start",
                 .section = "loops",
@@ -160,15 +151,19 @@ Figure scale_start(const ShownPart& source) {
                 .x_log = true,
                 .error_label = kSeedsInterval};
   std::vector<GainPair> pairs;
-  for (const auto& large : source.systems) {
-    for (const auto& small : source.systems) {
-      if (differ_in_start(*large.result, *small.result)) {
-        auto series = large.series;
-        series.hidden = false;
-        series.label = fmt::format("{} less {}", large.series.label, small.series.label);
-        pairs.push_back({large.result, small.result, std::move(series)});
-      }
+  for (const auto& start : source.systems) {
+    const auto alike = start.result->group == "start" ? alike_in_shape(*source.part, *start.result)
+                                                      : std::vector<const SystemResult*>();
+    if (alike.empty()) {
+      continue;
     }
+    // The last of the paper's where there are several: gates that start open.
+    const auto large = std::find_if(source.systems.begin(), source.systems.end(),
+                                    [&](auto& other) { return other.result == alike.back(); });
+    auto series = large->series;
+    series.hidden = false;
+    series.label = fmt::format("{} less {}", series.label, start.series.label);
+    pairs.push_back({alike.back(), start.result, std::move(series)});
   }
   add_gains(figure, *source.part, pairs);
   return figure;

@@ -6,7 +6,7 @@
 
 #include "loopbank/study/figure_words.h"
 #include "loopbank/study/figures.h"
-#include "loopbank/study/ponder_sweep.h"
+#include "loopbank/study/sweep.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/support/statistics.h"
 
@@ -107,7 +107,7 @@ std::string weight_name(const SystemResult& system) {
 }
 
 std::string bias_name(const SystemResult& system) {
-  return fmt::format("{}, bias {:g}", system.label, *system.router_bias_init);
+  return fmt::format("{}, bias {:g}", system.label, system.router_bias);
 }
 
 Figure ponder_weight(const ShownPart& source) {
@@ -120,36 +120,9 @@ Figure ponder_weight(const ShownPart& source) {
                 .kind = FigureKind::kDots,
                 .panels_side_by_side = true,
                 .error_label = kSeedsInterval};
-  add_sweep(figure, *source.part, ponder_sweep(*source.part), weight_name);
+  add_sweep(figure, *source.part, sweep_of(*source.part, "ponder", &SystemResult::ponder_weight),
+            weight_name);
   return figure;
-}
-
-/// The first system with others that are equal in all but the router's bias, by rising bias.
-Sweep router_sweep(const PartResult& part) {
-  for (const auto& first : part.systems) {
-    Sweep sweep;
-    for (const auto& other : part.systems) {
-      const bool known = std::any_of(sweep.begin(), sweep.end(), [&](const SystemResult* before) {
-        return before->router_bias_init == other.router_bias_init;
-      });
-      if (first.router_bias_init && other.router_bias_init && !known &&
-          first.layers == other.layers && first.hidden_size == other.hidden_size &&
-          first.intermediate_size == other.intermediate_size && first.loops == other.loops &&
-          first.local_slots == other.local_slots && first.global_slots == other.global_slots &&
-          first.ponder_weight == other.ponder_weight &&
-          first.loop_scale_init == other.loop_scale_init &&
-          first.gate_bias_init == other.gate_bias_init) {
-        sweep.push_back(&other);
-      }
-    }
-    if (sweep.size() > 1) {
-      std::sort(sweep.begin(), sweep.end(), [](const SystemResult* a, const SystemResult* b) {
-        return *a->router_bias_init < *b->router_bias_init;
-      });
-      return sweep;
-    }
-  }
-  return {};
 }
 
 Figure router_bias(const ShownPart& source) {
@@ -164,7 +137,8 @@ Figure router_bias(const ShownPart& source) {
                 .kind = FigureKind::kDots,
                 .panels_side_by_side = true,
                 .error_label = kSeedsInterval};
-  add_sweep(figure, *source.part, router_sweep(*source.part), bias_name);
+  add_sweep(figure, *source.part, sweep_of(*source.part, "router", &SystemResult::router_bias),
+            bias_name);
   return figure;
 }
 

@@ -13,10 +13,6 @@ std::string family_of(const ModelConfig& model) {
   return model.has_memory() ? "memory" : model.most_loops() > 0 ? "loops" : "dense";
 }
 
-std::optional<double> if_it_loops(const ModelConfig& model, double value) {
-  return model.most_loops() > 0 ? std::optional(value) : std::nullopt;
-}
-
 std::vector<double> values_of(const std::vector<RunResult>& runs, double RunResult::*figure) {
   std::vector<double> values;
   for (const auto& run : runs) {
@@ -133,10 +129,8 @@ SystemResult summarize(const SystemRuns& all, const std::vector<Column>& columns
                    .local_slots = model.local_memory_slots,
                    .global_slots = model.global_memory_slots,
                    .ponder_weight = model.ponder_weight,
-                   .loop_scale_init = if_it_loops(model, model.loop_scale_init),
-                   .router_bias_init = if_it_loops(model, model.router_bias_init),
-                   .gate_bias_init = model.has_memory() ? std::optional(model.memory_gate_bias_init)
-                                                        : std::nullopt,
+                   .router_bias = model.router_bias_init,
+                   .loop_scale_init = model.loop_scale_init,
                    .parameters = first.parameters,
                    .forward_flops = first.forward_flops,
                    .training_flops = first.training_flops,

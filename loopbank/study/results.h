@@ -67,7 +67,7 @@ struct MatchResidual {
 struct SystemResult {
   std::string name;
   std::string label;
-  std::string group;   ///< paper | grid | ponder | own
+  std::string group;   ///< paper | grid | ponder | router | start | own
   std::string family;  ///< dense | loops | memory
   int64_t layers = 0;
   int64_t hidden_size = 0;
@@ -76,10 +76,8 @@ struct SystemResult {
   int64_t local_slots = 0;
   int64_t global_slots = 0;
   double ponder_weight = 0.0;
-  /// Initial values that systems of equal shape may differ in; nothing for a dense system.
-  std::optional<double> loop_scale_init = {};
-  std::optional<double> router_bias_init = {};
-  std::optional<double> gate_bias_init = {};
+  double router_bias = 0.0;      ///< initial
+  double loop_scale_init = 0.0;  ///< alpha, before the softplus
   double parameters = 0.0;
   double forward_flops = 0.0;   ///< a token
   double training_flops = 0.0;  ///< a token

@@ -85,9 +85,8 @@ void members(auto& by, Either<SystemResult> auto& row) {
   by("local_slots", row.local_slots);
   by("global_slots", row.global_slots);
   by("ponder_weight", row.ponder_weight);
+  by("router_bias", row.router_bias);
   by("loop_scale_init", row.loop_scale_init);
-  by("router_bias_init", row.router_bias_init);
-  by("gate_bias_init", row.gate_bias_init);
   by("parameters", row.parameters);
   by("flops_per_token", row.forward_flops);
   by("training_flops_per_token", row.training_flops);

@@ -156,17 +156,18 @@ std::vector<Field> TextSettings::fields() {
 }
 
 std::vector<Field> SystemSettings::fields() {
-  return {Field("label", &label, "name in tables and figures; empty: the system's name"),
-          Field("group", &group,
-                "where the report shows it: with the loops and slots, with the ponder sweep, or "
-                "on its own")
-              .choices({"grid", "ponder", "own"}),
-          Field("like", &like, "the system whose settings it starts from"),
-          Field("set", &set, "`section.key=value` texts applied on top of those settings"),
-          Field("match", &match, "the system whose dense baseline it is, in place of `like`"),
-          Field("by", &by, "what the baseline has in common with `match`")
-              .choices({"parameters", "flops", "time"}),
-          Field("seeds", &seeds, "as in [study]; empty: the study's seeds").minimum(0)};
+  return {
+      Field("label", &label, "name in tables and figures; empty: the system's name"),
+      Field("group", &group,
+            "where the report shows it: with the loops and slots, in a sweep of the ponder weight, "
+            "the router's bias or the scales' start, or on its own")
+          .choices({"grid", "ponder", "router", "start", "own"}),
+      Field("like", &like, "the system whose settings it starts from"),
+      Field("set", &set, "`section.key=value` texts applied on top of those settings"),
+      Field("match", &match, "the system whose dense baseline it is, in place of `like`"),
+      Field("by", &by, "what the baseline has in common with `match`")
+          .choices({"parameters", "flops", "time"}),
+      Field("seeds", &seeds, "as in [study]; empty: the study's seeds").minimum(0)};
 }
 
 BenchmarkOptions BenchmarkSettings::with_seed(uint64_t seed) const {

@@ -79,7 +79,7 @@ struct TextSettings {
 struct SystemSettings {
   std::string name;
   std::string label;                         ///< empty: the name
-  std::string group = "own";                 ///< grid | ponder | own: where the page shows it
+  std::string group = "own";                 ///< grid | ponder | router | start | own: in the page
   std::string like;                          ///< a system that it takes everything from
   std::vector<std::string> set{};            ///< `section.key=value` on top
   std::string match;                         ///< or the system that it is the dense baseline of

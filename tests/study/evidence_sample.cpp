@@ -62,7 +62,7 @@ void add_evidence(Json& part) {
     }
     if (system["loops"] > 0) {
       system["loop_scale_init"] = 0.5413;
-      system["router_bias_init"] = 0.0;
+      system["router_bias"] = 0.0;
       part["thinking"][name].push_back(thinking(system["layers"].get<int>()));
     }
   }
