@@ -14,6 +14,7 @@
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/cli/study_flags.h"
+#include "loopbank/cli/study_figures.h"
 #include "loopbank/ranks/place.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/exits_table.h"
@@ -235,6 +236,7 @@ void add_study(CLI::App& app) {
   command->add_flag("--dry-run", flags->dry_run, "What each system would cost; nothing is written");
   command->add_flag("--json", flags->json, "The results or the plan as JSON on stdout");
   add_add_seed(*command);
+  add_study_figures(*command);
   command->callback([flags, command] {
     if (command->get_subcommands().empty()) {
       run_study_command(*flags);

@@ -1,13 +1,13 @@
 // Figures of what a score costs: loops, the weight of the ponder term, parameters, memory slots.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <iterator>
 #include <map>
 #include <set>
 
 #include "loopbank/study/figures.h"
 #include "loopbank/study/grid.h"
+#include "loopbank/study/sweep.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -33,31 +33,6 @@ Figure loop_budget(const ShownPart& source) {
   return figure;
 }
 
-/// The sweep's systems by rising weight, with those of the paper that are its end without a weight.
-std::vector<const SystemResult*> ponder_sweep(const PartResult& part) {
-  std::vector<const SystemResult*> sweep;
-  std::vector<const SystemResult*> ends;
-  for (const auto& system : part.systems) {
-    if (system.group == "ponder") {
-      sweep.push_back(&system);
-    }
-  }
-  for (const auto& system : part.systems) {
-    const bool alike = std::any_of(sweep.begin(), sweep.end(), [&](const SystemResult* other) {
-      return other->loops == system.loops && other->layers == system.layers &&
-             other->local_slots + other->global_slots == system.local_slots + system.global_slots;
-    });
-    if (alike && system.group == "paper" && system.loops > 0) {
-      ends.push_back(&system);
-    }
-  }
-  sweep.insert(sweep.begin(), ends.begin(), ends.end());
-  std::stable_sort(sweep.begin(), sweep.end(), [](const SystemResult* a, const SystemResult* b) {
-    return a->ponder_weight < b->ponder_weight;
-  });
-  return sweep;
-}
-
 Figure ponder_trade_off(const ShownPart& source) {
   Figure figure{.id = "ponder",
                 .section = "loops",
@@ -71,7 +46,7 @@ Figure ponder_trade_off(const ShownPart& source) {
                 .kind = FigureKind::kPoints,
                 .panels_side_by_side = true,
                 .error_label = source.bars};
-  const auto sweep = ponder_sweep(*source.part);
+  const auto sweep = sweep_of(*source.part, "ponder", &SystemResult::ponder_weight);
   for (const auto& column : source.part->columns) {
     if (!column.is_bpb || sweep.empty()) {
       continue;

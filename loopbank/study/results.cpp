@@ -135,6 +135,7 @@ SystemResult summarize(const SystemRuns& all, const std::vector<Column>& columns
                    .forward_flops = first.forward_flops,
                    .training_flops = first.training_flops,
                    .expected_flops = mean(&RunResult::expected_flops),
+                   .expected_flops_by_seed = values_of(runs, &RunResult::expected_flops),
                    .tokens_per_second = mean(&RunResult::tokens_per_second),
                    .seconds = mean(&RunResult::seconds),
                    .evaluation_seconds = mean(&RunResult::evaluation_seconds),

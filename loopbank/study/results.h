@@ -82,6 +82,7 @@ struct SystemResult {
   double forward_flops = 0.0;   ///< a token
   double training_flops = 0.0;  ///< a token
   double expected_flops = 0.0;  ///< a token, forward, with the mean loops in place of N
+  std::vector<double> expected_flops_by_seed = {};
   double tokens_per_second = 0.0;
   double seconds = 0.0;
   double evaluation_seconds = 0.0;

@@ -92,6 +92,7 @@ void members(auto& by, Either<SystemResult> auto& row) {
   by("flops_per_token", row.forward_flops);
   by("training_flops_per_token", row.training_flops);
   by("expected_flops_per_token", row.expected_flops);
+  by.unless_empty("expected_flops_by_seed", row.expected_flops_by_seed);
   by("tokens_per_second", row.tokens_per_second);
   by("seconds", row.seconds);
   by("evaluation_seconds", row.evaluation_seconds);
