@@ -12,6 +12,7 @@
 #include "loopbank/study/iso_time.h"
 #include "loopbank/study/results_json.h"
 #include "loopbank/study/run_exits.h"
+#include "loopbank/study/system_thinking.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
@@ -188,10 +189,11 @@ const System& StudyPart::target_of(const System& baseline) const {
                        [&](const System& other) { return other.name == baseline.match->system; });
 }
 
-void StudyPart::look_within(const Job& job) {
+void StudyPart::look_within(const Job& job) const {
   if (job.seed == job.system.seeds.front()) {
     ensure_inside(job.system.run, job.folder);
   }
+  ensure_thinking(job.system.run, tasks_.at(job.seed), job.folder);
 }
 
 bool StudyPart::measure_exits_of(const Job& job, const std::function<bool()>& stop) const {
@@ -234,6 +236,7 @@ PartResult StudyPart::collect() const {
     std::vector<TrainingCurve> curves;
     std::optional<Inside> inside;
     std::vector<RunExitsAt> exits;
+    std::vector<RunThinking> thinking;
     for (const auto seed : system.seeds) {
       const auto job = make_job(system, seed);
       if (is_done(job)) {
@@ -246,12 +249,16 @@ PartResult StudyPart::collect() const {
         if (auto found = read_exits(job.folder)) {
           exits.push_back({std::move(*found), job.folder});
         }
+        if (auto found = read_thinking(job.folder)) {
+          thinking.push_back(std::move(*found));
+        }
       }
     }
     if (!done.runs.empty()) {
       result.systems.push_back(summarize(done, columns_));
       result.systems.back().curves = std::move(curves);
       result.systems.back().inside = std::move(inside);
+      result.systems.back().thinking = summarize_thinking(thinking);
       if (!exits.empty()) {
         result.systems.back().exits = summarize_exits(exits, columns_);
       }

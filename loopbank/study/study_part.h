@@ -5,8 +5,9 @@
 ///                                 (study_data.h); text of one's own is the same for all seeds,
 ///                                 DIR/data/
 ///     DIR/seed-1/systems/NAME/    a run directory (train/trainer.h) with scores/, inside.json, of a
-///                                 model with loops exits.json and scores-early/ (run_exits.h), and
-///                                 result.json, the last of these written when the run is done
+///                                 model with loops exits.json and scores-early/ (run_exits.h) and
+///                                 thinking.json (system_thinking.h), and result.json, the last of
+///                                 these written when the run is done
 ///     DIR/iso-time/NAME.json      the steps of a baseline in equal time
 
 #include <cstdint>
@@ -75,7 +76,7 @@ class StudyPart {
   [[nodiscard]] std::filesystem::path seed_folder(int64_t seed) const;
   [[nodiscard]] std::filesystem::path iso_time_file(const System& system) const;
   [[nodiscard]] const System& target_of(const System& baseline) const;
-  static void look_within(const Job& job);
+  void look_within(const Job& job) const;
   /// False where it was stopped.
   [[nodiscard]] bool measure_exits_of(const Job& job, const std::function<bool()>& stop) const;
   [[nodiscard]] RunResult score(const Job& job, const TrainResult& trained) const;
