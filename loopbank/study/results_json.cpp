@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "loopbank/dissect/thinking_members.h"
 #include "loopbank/study/comparison.h"
 #include "loopbank/study/comparison_members.h"
 #include "loopbank/study/run_result_members.h"
@@ -175,27 +176,6 @@ void members(auto& by, Either<RunAlarm> auto& alarm) {
   by("kind", alarm.kind);
   by("layers", alarm.layers);
   by("message", alarm.message);
-}
-
-void members(auto& by, Either<RankCorrelation> auto& correlation) {
-  by("rho", correlation.rho);
-  by("low", correlation.low);
-  by("high", correlation.high);
-}
-
-void members(auto& by, Either<LoopsAtSteps> auto& cell) {
-  by("steps", cell.steps);
-  by("tokens", cell.tokens);
-  by("loops", cell.loops);
-  by("loops_by_layer", cell.loops_by_layer);
-}
-
-void members(auto& by, Either<LoopsAgainstSteps> auto& thinking) {
-  by("task", thinking.task);
-  by("tokens", thinking.tokens);
-  by.list("by_steps", thinking.by_steps);
-  by.object("correlation", thinking.correlation);
-  by.list("by_layer", thinking.by_layer);
 }
 
 // What is no plain member

@@ -15,6 +15,7 @@
 #include "loopbank/study/results_json.h"
 #include "loopbank/study/run_exits.h"
 #include "loopbank/study/score_points.h"
+#include "loopbank/study/system_thinking.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
@@ -226,10 +227,11 @@ const System& StudyPart::target_of(const System& baseline) const {
                        [&](const System& other) { return other.name == baseline.match->system; });
 }
 
-void StudyPart::look_within(const Job& job) {
+void StudyPart::look_within(const Job& job) const {
   if (job.seed == job.system.seeds.front()) {
     ensure_inside(job.system.run, job.folder);
   }
+  ensure_thinking(job.system.run, tasks_.at(job.seed), job.folder);
 }
 
 bool StudyPart::measure_exits_of(const Job& job, const std::function<bool()>& stop) const {
@@ -330,6 +332,7 @@ std::vector<int64_t> StudyPart::seeds_in_folder(const System& system) const {
 SystemResult StudyPart::row_of(const SystemRuns& done) const {
   auto row = summarize(done, columns_);
   std::vector<RunExitsAt> exits;
+  std::vector<RunThinking> thinking;
   for (size_t i = 0; i < done.runs.size(); ++i) {
     const auto& run = done.runs[i];
     const auto folder = done.score_folders[i].parent_path();
@@ -343,7 +346,11 @@ SystemResult StudyPart::row_of(const SystemRuns& done) const {
     if (auto found = read_exits(folder)) {
       exits.push_back({std::move(*found), folder});
     }
+    if (auto found = read_thinking(folder)) {
+      thinking.push_back(std::move(*found));
+    }
   }
+  row.thinking = summarize_thinking(thinking);
   if (!exits.empty()) {
     row.exits = summarize_exits(exits, columns_);
   }

@@ -5,8 +5,9 @@
 ///                                 (study_data.h); text of one's own is the same for all seeds,
 ///                                 DIR/data/
 ///     DIR/seed-1/systems/NAME/    a run directory (train/trainer.h) with scores/, inside.json, of a
-///                                 model with loops exits.json and scores-early/ (run_exits.h),
-///                                 score_points.json (score_points.h), and result.json, the last of
+///                                 model with loops exits.json and scores-early/ (run_exits.h) and
+///                                 thinking.json (system_thinking.h), score_points.json
+///                                 (score_points.h), and result.json, the last of
 ///                                 these written when the run is done
 ///     DIR/iso-time/NAME.json      the steps of a baseline in equal time
 
@@ -80,7 +81,7 @@ class StudyPart {
   [[nodiscard]] SystemResult row_of(const SystemRuns& done) const;
   [[nodiscard]] std::filesystem::path iso_time_file(const System& system) const;
   [[nodiscard]] const System& target_of(const System& baseline) const;
-  static void look_within(const Job& job);
+  void look_within(const Job& job) const;
   /// False where it was stopped.
   [[nodiscard]] bool measure_exits_of(const Job& job, const std::function<bool()>& stop) const;
   /// Scores the run at the points of its training; empty where there are none. The job must outlive it.
