@@ -130,6 +130,7 @@ SystemResult summarize(const SystemRuns& all, const std::vector<Column>& columns
                    .global_slots = model.global_memory_slots,
                    .ponder_weight = model.ponder_weight,
                    .parameters = first.parameters,
+                   .embedding_parameters = first.embedding_parameters,
                    .forward_flops = first.forward_flops,
                    .training_flops = first.training_flops,
                    .expected_flops = mean(&RunResult::expected_flops),

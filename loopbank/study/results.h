@@ -77,8 +77,9 @@ struct SystemResult {
   int64_t global_slots = 0;
   double ponder_weight = 0.0;
   double parameters = 0.0;
-  double forward_flops = 0.0;   ///< a token
-  double training_flops = 0.0;  ///< a token
+  std::optional<double> embedding_parameters = {};  ///< of these: embedding and head
+  double forward_flops = 0.0;                       ///< a token
+  double training_flops = 0.0;                      ///< a token
   double expected_flops = 0.0;  ///< a token, forward, with the mean loops in place of N
   double tokens_per_second = 0.0;
   double seconds = 0.0;
