@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "loopbank/benchmark/biographies.h"
 #include "loopbank/benchmark/synthetic_task.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/settings.h"
@@ -185,7 +186,16 @@ std::vector<Field> SyntheticOptions::fields() {
       Field("length", &length, "p-hop: symbols in a string").range(4, 1024),
       Field("modulus", &modulus, "mano, i-gsm: what numbers are below").range(2, 36),
       Field("distractors", &distractors, "i-gsm: assignments of no use").range(0, 20),
-      Field("reversed", &reversed, "addition: numbers have their least digit first")};
+      Field("reversed", &reversed, "addition: numbers have their least digit first"),
+      Field(
+          "people", &people,
+          "biographies: invented people that the text tells of; of a list a study makes a part of "
+          "each number, with steps in proportion to it")
+          .range(kFewestPeople, kMostPeople),
+      Field(
+          "tellings", &tellings,
+          "biographies: how often the training text tells of each person, in other words each time")
+          .range(1, 1000)};
 }
 
 std::vector<std::string> tasks_of(const SyntheticOptions& options) {
@@ -198,6 +208,9 @@ std::vector<std::string> tasks_of(const SyntheticOptions& options) {
 
 Generated make_synthetic(const SyntheticOptions& options) {
   check(options);
+  if (options.task == kBiographiesTask) {
+    return make_biographies(options);
+  }
   const auto task = synthetic_task(options);
   Generated generated{.training_documents = make_documents(options, task, false),
                       .validation_documents = make_documents(options, task, true),

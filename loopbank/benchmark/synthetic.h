@@ -7,6 +7,8 @@
 ///     i-gsm     variables of which k have to be computed     graph.h
 ///     addition  two numbers of k digits                      addition.h
 ///
+/// biographies (benchmark/biographies.h) is no such task but a world of facts to be remembered.
+///
 /// Training text holds problems of every difficulty of `difficulty`, each as often as the others. The
 /// task NAME asks problems of these that are in no training text; NAME-beyond those of `beyond`, which
 /// training never sees. Every symbol is one byte, so that a tokenizer of bytes makes it one token.
@@ -47,6 +49,9 @@ struct SyntheticOptions {
   int64_t modulus = 7;      ///< mano, i-gsm
   int64_t distractors = 2;  ///< i-gsm: assignments of no use
   bool reversed = false;    ///< addition: least digit first
+
+  IntOrList people = 1000;  ///< biographies: told of; a study makes a part of each number
+  int64_t tellings = 20;    ///< biographies: of each person in the training text
 
   /// Key, allowed values and meaning of each option but for `seed`.
   [[nodiscard]] std::vector<Field> fields();

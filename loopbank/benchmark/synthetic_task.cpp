@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "loopbank/benchmark/addition.h"
+#include "loopbank/benchmark/biographies.h"
 #include "loopbank/benchmark/graph.h"
 #include "loopbank/benchmark/hops.h"
 #include "loopbank/benchmark/mano.h"
@@ -70,6 +71,7 @@ std::vector<std::string> synthetic_tasks() {
   for (const auto& task : kTasks) {
     names.emplace_back(task.name);
   }
+  names.emplace_back(kBiographiesTask);
   return names;
 }
 

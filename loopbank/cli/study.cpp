@@ -13,9 +13,10 @@
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
-#include "loopbank/cli/study_flags.h"
 #include "loopbank/cli/study_figures.h"
+#include "loopbank/cli/study_flags.h"
 #include "loopbank/ranks/place.h"
+#include "loopbank/study/capacity.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/exits_table.h"
 #include "loopbank/study/results_json.h"
@@ -72,6 +73,9 @@ void print_results(const StudyResult& result, const StudyFlags& flags) {
       fmt::print("{}\n\n", part.title);
     }
     fmt::print("{}\n{}\n{}\n", format_table(part), format_claims(part), format_exits(part));
+  }
+  if (const auto capacity = format_capacity(capacity_points(result)); !capacity.empty()) {
+    fmt::print("{}\n", capacity);
   }
   if (const auto note = result.chosen_steps ? note_on(*result.chosen_steps) : ""; !note.empty()) {
     fmt::print("{}\n\n", note);

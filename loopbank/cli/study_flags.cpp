@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "loopbank/study/capacity.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
@@ -46,7 +47,7 @@ std::vector<StudyConfig> parts_with_own_seeds(const StudyFlags& flags) {
     if (!flags.tasks.empty()) {
       config.text.tasks = flags.tasks;
     }
-    return {std::move(config)};
+    return one_part_each(std::move(config));
   }
   std::vector<StudyConfig> parts = {study_preset(kScales.at(flags.scale), flags.overrides)};
   if (!flags.text.empty()) {

@@ -182,7 +182,8 @@ Figure scores_by_difficulty(const ShownPart& source, bool is_bpb) {
                 .x_title = "difficulty",
                 .y_title = name,
                 .panels_side_by_side = true};
-  const auto* column = find_column(source.part->columns, "reasoning", is_bpb);
+  const auto* column =
+      find_column(source.part->columns, "reasoning", is_bpb ? Measure::kBpb : Measure::kAccuracy);
   for (const auto& system : source.systems) {
     std::map<std::string, FigureSeries> by_kind;
     for (const auto& cell : system.result->difficulty) {

@@ -15,6 +15,7 @@ void members(auto& by, Either<TaskScore> auto& task) {
   by("task", task.task);
   by.object("accuracy", task.accuracy);
   by.object("bpb", task.bpb);
+  by.object("known_bits", task.known_bits);
   by("instances", task.instances);
   by("mean_loops", task.mean_loops);
 }
