@@ -145,11 +145,6 @@ std::string one_seed_words(size_t num_seeds) {
                          "may move every value.";
 }
 
-std::string interval_words(const Difference& difference) {
-  return fmt::format("{:+.3g} (95 % interval {:+.3g} to {:+.3g})", difference.difference,
-                     difference.low, difference.high);
-}
-
 std::string listed(const std::vector<std::string>& words) {
   std::string text;
   for (size_t i = 0; i < words.size(); ++i) {
