@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "loopbank/benchmark/biographies.h"
 #include "loopbank/benchmark/hops.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/hash.h"
@@ -131,11 +132,20 @@ std::vector<Field> SyntheticOptions::fields() {
       Field("validation_bytes", &validation_bytes, "size of the validation text, in bytes")
           .minimum(1),
       Field("symbols", &symbols, "p-hop: different symbols of a string").range(2, 26),
-      Field("length", &length, "p-hop: symbols in a string").range(4, 1024)};
+      Field("length", &length, "p-hop: symbols in a string").range(4, 1024),
+      Field(
+          "people", &people,
+          "biographies: invented people that the text tells of; of a list a study makes a part of "
+          "each number, with steps in proportion to it")
+          .range(kFewestPeople, kMostPeople),
+      Field(
+          "tellings", &tellings,
+          "biographies: how often the training text tells of each person, in other words each time")
+          .range(1, 1000)};
 }
 
 std::vector<std::string> synthetic_tasks() {
-  return {"p-hop"};
+  return {"p-hop", kBiographiesTask};
 }
 
 std::vector<std::string> tasks_of(const SyntheticOptions& options) {
@@ -149,6 +159,9 @@ std::vector<std::string> tasks_of(const SyntheticOptions& options) {
 Generated make_synthetic(const SyntheticOptions& options) {
   auto checked = options;
   check_fields(checked.fields(), "synthetic");
+  if (options.task == kBiographiesTask) {
+    return make_biographies(options);
+  }
   const auto draw = drawer_of(options);
   Generated generated{.training_documents = make_documents(options, draw, false),
                       .validation_documents = make_documents(options, draw, true),

@@ -4,6 +4,8 @@
 ///
 ///     p-hop     follow p links in a string of symbols        Saunshi et al. 2025, arXiv 2502.17416
 ///
+/// biographies (benchmark/biographies.h) is no such task but a world of facts to be remembered.
+///
 /// Training text holds problems of every difficulty of `difficulty`, each as often as the others. The
 /// task NAME asks problems of these that are in no training text; NAME-beyond those of `beyond`, which
 /// training never sees.
@@ -40,6 +42,9 @@ struct SyntheticOptions {
   int64_t validation_bytes = 100'000;
   int64_t symbols = 4;  ///< p-hop: different symbols of a string
   int64_t length = 32;  ///< p-hop: symbols in a string
+
+  IntOrList people = 1000;  ///< biographies: told of; a study makes a part of each number
+  int64_t tellings = 20;    ///< biographies: of each person in the training text
 
   /// Key, allowed values and meaning of each option but for `seed`.
   [[nodiscard]] std::vector<Field> fields();

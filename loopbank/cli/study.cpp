@@ -15,6 +15,7 @@
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/cli/study_figures.h"
 #include "loopbank/ranks/place.h"
+#include "loopbank/study/capacity.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/exits_table.h"
 #include "loopbank/study/results_json.h"
@@ -100,7 +101,7 @@ std::vector<StudyConfig> parts_of(const StudyFlags& flags) {
     if (!flags.tasks.empty()) {
       config.text.tasks = flags.tasks;
     }
-    return {std::move(config)};
+    return one_part_each(std::move(config));
   }
   std::vector<StudyConfig> parts = {study_preset(kScales.at(flags.scale), flags.overrides)};
   if (!flags.text.empty()) {
@@ -157,6 +158,9 @@ void print_results(const StudyResult& result, const StudyFlags& flags) {
       fmt::print("{}\n\n", part.title);
     }
     fmt::print("{}\n{}\n{}\n", format_table(part), format_claims(part), format_exits(part));
+  }
+  if (const auto capacity = format_capacity(capacity_points(result)); !capacity.empty()) {
+    fmt::print("{}\n", capacity);
   }
   if (const auto note = result.chosen_steps ? note_on(*result.chosen_steps) : ""; !note.empty()) {
     fmt::print("{}\n\n", note);

@@ -97,12 +97,22 @@ void draw_keys(SvgWriter& out, const std::vector<KeyPlace>& places, double top, 
   }
 }
 
-size_t panels_in_a_row(const Figure& figure, size_t panels) {
+/// Whether a panel has so many keys of its own that it takes half the width.
+bool has_many_keys(const Figure& figure, const std::vector<std::string>& panels) {
+  return !share_keys(figure, panels) && has_keys(figure) &&
+         std::any_of(panels.begin(), panels.end(), [&](const std::string& panel) {
+           return keys_of(drawn_series(figure, panel)).size() > 4;
+         });
+}
+
+size_t panels_in_a_row(const Figure& figure, const std::vector<std::string>& names) {
+  const size_t panels = names.size();
   if (panels == 1 ||
       (figure.kind == FigureKind::kBars && figure.x_names.size() > kMostStandingNames)) {
     return 1;
   }
-  if (lies(figure.kind) || figure.kind == FigureKind::kHeat || panels <= 4) {
+  if (lies(figure.kind) || figure.kind == FigureKind::kHeat || panels <= 4 ||
+      has_many_keys(figure, names)) {
     return 2;
   }
   return 3;
@@ -164,7 +174,7 @@ class PanelRows {
       : out_(out),
         figure_(figure),
         panels_(std::move(panels)),
-        in_a_row_(panels_in_a_row(figure, panels_.size())),
+        in_a_row_(panels_in_a_row(figure, panels_)),
         shared_(share_keys(figure, panels_)) {
     // Names stand left of a row's first panel alone, numbers at each.
     named_once_ = lies(figure.kind) || figure.kind == FigureKind::kHeat;

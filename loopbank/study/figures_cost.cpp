@@ -47,7 +47,7 @@ Figure score_by_parameters(const ShownPart& source) {
       .error_label = source.bars};
   for (const auto& column : source.part->columns) {
     for (const auto& system : source.systems) {
-      if (column.is_bpb && system.result->is_single()) {
+      if (column.is_bpb() && system.result->is_single()) {
         auto series = system.in_panel(column.title);
         add_score(series, system.result->parameters, *system.result, column, series.label);
         figure.series.push_back(std::move(series));
@@ -89,7 +89,7 @@ Figure grid_figure(const ShownPart& source) {
     for (const auto loops : rows) {
       FigureSeries row{.label = plural(loops, "loop"),
                        .panel = fmt::format("{}, {}", column.title, column.direction()),
-                       .lower_is_better = column.is_bpb};
+                       .lower_is_better = column.lower_is_better()};
       for (const auto& cell : cells) {
         if (cell.loops == loops) {
           const auto place = std::distance(columns.begin(), columns.find(cell.slots));

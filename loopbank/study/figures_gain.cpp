@@ -49,7 +49,7 @@ void note_trend(GainFindings& findings, const GainPair& pair, const Column& colu
   findings.fitted = true;
   const auto& trend = curve.fit->per_doubling;
   if (trend.excludes_zero()) {
-    const bool is_better = (trend.high < 0) == column.is_bpb;
+    const bool is_better = (trend.high < 0) == column.is_bpb();
     (is_better ? findings.better : findings.worse)
         .push_back(fmt::format("{} in {} by {:+.3g} [{:+.3g}, {:+.3g}]{}", pair.series.label,
                                column.title, trend.difference, trend.low, trend.high,
@@ -89,7 +89,7 @@ void add_gains(Figure& figure, const PartResult& part, const std::vector<GainPai
   GainFindings findings;
   // What is told in accuracy is told in bits per byte with less noise.
   const bool has_bpb = std::any_of(part.columns.begin(), part.columns.end(),
-                                   [](const Column& column) { return column.is_bpb; });
+                                   [](const Column& column) { return column.is_bpb(); });
   for (const auto& column : part.columns) {
     const auto panel = fmt::format("{}, {}", column.title, column.direction());
     bool any = false;
@@ -104,7 +104,7 @@ void add_gains(Figure& figure, const PartResult& part, const std::vector<GainPai
       }
       if (!curve.points.empty()) {
         any = true;
-        if (column.is_bpb || !has_bpb) {
+        if (column.is_bpb() || !has_bpb) {
           note_trend(findings, pair, column, curve);
         }
         figure.series.push_back(std::move(series));

@@ -63,7 +63,7 @@ Figure intervals(const ShownPart& source) {
                                           : "95 % interval over the questions of one seed"};
   auto columns = part.columns;
   std::stable_partition(columns.begin(), columns.end(),
-                        [](const Column& column) { return column.is_bpb; });
+                        [](const Column& column) { return column.is_bpb(); });
   for (const auto& column : columns) {
     const auto panel = fmt::format("{}, {}", column.title, column.direction());
     for (const auto& system : source.systems) {
@@ -185,7 +185,8 @@ Figure scores_by_difficulty(const ShownPart& source, bool is_bpb) {
                 .x_title = "difficulty",
                 .y_title = name,
                 .panels_side_by_side = true};
-  const auto* column = find_column(source.part->columns, "reasoning", is_bpb);
+  const auto* column =
+      find_column(source.part->columns, "reasoning", is_bpb ? Measure::kBpb : Measure::kAccuracy);
   for (const auto& system : source.systems) {
     std::map<std::string, FigureSeries> by_kind;
     for (const auto& cell : system.result->difficulty) {

@@ -46,7 +46,7 @@ std::vector<SweepQuantity> quantities_of(const PartResult& part) {
   std::vector<SweepQuantity> quantities = {{"validation loss, nats a token", last_losses},
                                            {"expected forward FLOPs a token", flops_of}};
   for (const auto& column : part.columns) {
-    if (column.is_bpb) {
+    if (column.is_bpb()) {
       quantities.push_back({fmt::format("{}, lower is better", column.title), scores_of, &column});
     }
   }
@@ -138,7 +138,7 @@ Figure ponder_trade_off(const ShownPart& source) {
                 .error_label = source.bars};
   const auto sweep = sweep_of(*source.part, "ponder", &SystemResult::ponder_weight);
   for (const auto& column : source.part->columns) {
-    if (!column.is_bpb || sweep.empty()) {
+    if (!column.is_bpb() || sweep.empty()) {
       continue;
     }
     FigureSeries along{.label = "ponder sweep", .panel = column.title, .color = "here"};

@@ -132,6 +132,7 @@ SystemResult summarize(const SystemRuns& all, const std::vector<Column>& columns
                    .router_bias = model.router_bias_init,
                    .loop_scale_init = model.loop_scale_init,
                    .parameters = first.parameters,
+                   .embedding_parameters = first.embedding_parameters,
                    .forward_flops = first.forward_flops,
                    .training_flops = first.training_flops,
                    .expected_flops = mean(&RunResult::expected_flops),

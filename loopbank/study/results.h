@@ -79,8 +79,9 @@ struct SystemResult {
   double router_bias = 0.0;      ///< initial
   double loop_scale_init = 0.0;  ///< alpha, before the softplus
   double parameters = 0.0;
-  double forward_flops = 0.0;   ///< a token
-  double training_flops = 0.0;  ///< a token
+  std::optional<double> embedding_parameters = {};  ///< of these: embedding and head
+  double forward_flops = 0.0;                       ///< a token
+  double training_flops = 0.0;                      ///< a token
   double expected_flops = 0.0;  ///< a token, forward, with the mean loops in place of N
   std::vector<double> expected_flops_by_seed = {};
   double tokens_per_second = 0.0;

@@ -16,15 +16,21 @@ const MembersForm kRunForm = {.expected = "the result of a run",
                               .remedy = "Remove the file to score that run anew.",
                               .all = true};
 
-void metric_member(JsonWriter& by, bool is_bpb) {
-  by("metric", is_bpb ? "bpb" : "accuracy");
-  by("lower_is_better", is_bpb);
+void measure_members(JsonWriter& by, const Column& column) {
+  by("metric", name_of(column.measure));
+  by("lower_is_better", column.lower_is_better());
+  if (column.measure == Measure::kBitsAParameter) {
+    by("facts", column.facts);
+  }
 }
 
-void metric_member(const JsonReader& by, bool& is_bpb) {
+void measure_members(const JsonReader& by, Column& column) {
   std::string metric;
   by("metric", metric);
-  is_bpb = metric == "bpb";
+  for (const auto measure : {Measure::kBpb, Measure::kBitsAParameter}) {
+    column.measure = metric == name_of(measure) ? measure : column.measure;
+  }
+  by.unless_empty("facts", column.facts);
 }
 
 }  // namespace
@@ -88,6 +94,7 @@ void members(auto& by, Either<SystemResult> auto& row) {
   by("router_bias", row.router_bias);
   by("loop_scale_init", row.loop_scale_init);
   by("parameters", row.parameters);
+  by("embedding_parameters", row.embedding_parameters);
   by("flops_per_token", row.forward_flops);
   by("training_flops_per_token", row.training_flops);
   by("expected_flops_per_token", row.expected_flops);
@@ -117,7 +124,7 @@ void members(auto& by, Either<Column> auto& column) {
   by("key", column.key);
   by("title", column.title);
   by("kind", column.kind);
-  metric_member(by, column.is_bpb);
+  measure_members(by, column);
   by.unless_empty("paper_key", column.paper_key);
   by.unless_empty("paper_title", column.paper_title);
   by("chance", column.guessing);
@@ -132,6 +139,7 @@ void members(auto& by, Either<TaskScore> auto& task) {
   by("task", task.task);
   by.object("accuracy", task.accuracy);
   by.object("bpb", task.bpb);
+  by.object("known_bits", task.known_bits);
   by("instances", task.instances);
   by("mean_loops", task.mean_loops);
 }
@@ -148,6 +156,7 @@ void members(auto& by, Either<RunResult> auto& run) {
   by("system", run.system);
   by("seed", run.seed);
   by("parameters", run.parameters);
+  by("embedding_parameters", run.embedding_parameters);
   by("flops_per_token", run.forward_flops);
   by("training_flops_per_token", run.training_flops);
   by("expected_flops_per_token", run.expected_flops);

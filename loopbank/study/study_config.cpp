@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "loopbank/benchmark/biographies.h"
 #include "loopbank/study/presets.h"
 #include "loopbank/support/error.h"
 #include "loopbank/train/run_init.h"
@@ -183,7 +184,7 @@ BenchmarkOptions BenchmarkSettings::with_seed(uint64_t seed) const {
 }
 
 std::string StudyConfig::part_name() const {
-  return is_text() ? "text" : is_synthetic() ? synthetic.task : "benchmark";
+  return is_text() ? "text" : is_synthetic() ? world_name(synthetic) : "benchmark";
 }
 
 SyntheticOptions StudyConfig::synthetic_of(uint64_t seed) const {

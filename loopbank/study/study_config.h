@@ -100,7 +100,8 @@ struct StudyConfig {
 
   [[nodiscard]] bool is_text() const { return !text.folder.empty(); }
   [[nodiscard]] bool is_synthetic() const { return !synthetic.task.empty(); }
-  /// What the part of the study is called, and its folder: benchmark, text or the task's name.
+  /// What the part of the study is called, and its folder: benchmark, text or the task's name,
+  /// biographies with the number of people.
   [[nodiscard]] std::string part_name() const;
   /// Whether all systems start from an existing model.
   [[nodiscard]] bool is_retrofit() const { return !run.training.init.empty(); }

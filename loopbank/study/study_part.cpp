@@ -218,7 +218,7 @@ RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
 PartResult StudyPart::collect() const {
   PartResult result{.name = config_.part_name(),
                     .title = config_.is_text()        ? "Text"
-                             : config_.is_synthetic() ? config_.synthetic.task
+                             : config_.is_synthetic() ? config_.part_name()
                                                       : "Embedded benchmark",
                     .init = config_.run.training.init,
                     .seeds = seeds_,

@@ -117,6 +117,8 @@ const std::vector<Edges> kEdges = {
     {"benchmark", "facts_share", {"1e-9", "0.9999999"}, {"0.0", "1.0"}},
     {"benchmark", "training_bytes", {"1"}, {"0"}},
     {"benchmark", "validation_bytes", {"1"}, {"0"}},
+    {"synthetic", "people", {"16", "30000", "[16, 30000]"}, {"15", "30001", "[16, 15]"}},
+    {"synthetic", "tellings", {"1", "1000"}, {"0", "1001"}},
     {"text", "limit", {"0"}, {"-1"}},
     {"text", "shots", {"0"}, {"-1"}},
     {"system.own", "group", {"\"grid\"", "\"ponder\"", "\"own\""}, {"\"other\"", "\"\""}},
