@@ -9,6 +9,7 @@
 #include "loopbank/study/figure_svg_panel.h"
 #include "loopbank/study/figure_svg_range.h"
 #include "loopbank/study/figure_svg_text.h"
+#include "loopbank/study/figure_words.h"
 
 namespace loopbank {
 namespace {
@@ -20,7 +21,10 @@ constexpr double kLegendRow = 20;
 constexpr double kBelowFrame = 20;  // numbers of the x axis
 constexpr double kTitleOfX = 18;
 constexpr double kCaptionSize = 12;
-constexpr size_t kMostStandingNames = 6;  // of standing bars, beyond which a panel takes the whole width
+constexpr size_t kMostStandingNames =
+    6;  // of standing bars, beyond which a panel takes the whole width
+
+constexpr size_t kMostNamed = 8;  // of those that are not drawn
 
 using Drawn = std::vector<const FigureSeries*>;
 
@@ -93,18 +97,47 @@ void draw_keys(SvgWriter& out, const std::vector<KeyPlace>& places, double top, 
   }
 }
 
-size_t panels_in_a_row(const Figure& figure, size_t panels) {
-  if (panels == 1 || (figure.kind == FigureKind::kBars && figure.x_names.size() > kMostStandingNames)) {
+/// Whether a panel has so many keys of its own that it takes half the width.
+bool has_many_keys(const Figure& figure, const std::vector<std::string>& panels) {
+  return !share_keys(figure, panels) && has_keys(figure) &&
+         std::any_of(panels.begin(), panels.end(), [&](const std::string& panel) {
+           return keys_of(drawn_series(figure, panel)).size() > 4;
+         });
+}
+
+size_t panels_in_a_row(const Figure& figure, const std::vector<std::string>& names) {
+  const size_t panels = names.size();
+  if (panels == 1 ||
+      (figure.kind == FigureKind::kBars && figure.x_names.size() > kMostStandingNames)) {
     return 1;
   }
-  if (lies(figure.kind) || figure.kind == FigureKind::kHeat || panels <= 4) {
+  if (lies(figure.kind) || figure.kind == FigureKind::kHeat || panels <= 4 ||
+      has_many_keys(figure, names)) {
     return 2;
   }
   return 3;
 }
 
+/// With the signs that are meant: plus-minus, and minus before a number.
+std::string with_signs(std::string_view text) {
+  std::string written;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool digit_follows = i + 1 < text.size() && text[i + 1] >= '0' && text[i + 1] <= '9';
+    const bool begins = i == 0 || text[i - 1] == ' ' || text[i - 1] == '(' || text[i - 1] == '[';
+    if (text.substr(i, 2) == "+-") {
+      written += "\u00b1";
+      ++i;
+    } else if (text[i] == '-' && digit_follows && begins) {
+      written += "\u2212";
+    } else {
+      written += text[i];
+    }
+  }
+  return written;
+}
+
 double draw_lines_of_text(SvgWriter& out, double top, std::string_view text, const SvgText& style) {
-  for (const auto& line : svg_wrapped(text, kWidth - 2 * kEdge, style.size)) {
+  for (const auto& line : svg_wrapped(with_signs(text), kWidth - 2 * kEdge, style.size)) {
     top += style.size + 5;
     out.text(kEdge, top, line, style);
   }
@@ -126,11 +159,12 @@ std::string left_out(const Figure& figure, const std::vector<std::string>& panel
       names.push_back(series.label);
     }
   }
-  std::string text;
-  for (const auto& name : names) {
-    text += (text.empty() ? "" : ", ") + name;
+  if (names.size() > kMostNamed) {
+    const auto others = names.size() - kMostNamed + 1;
+    names.resize(kMostNamed - 1);
+    names.push_back(fmt::format("{} others", others));
   }
-  return text.empty() ? "" : fmt::format("In the CSV alone: {}.", text);
+  return names.empty() ? "" : fmt::format("In the CSV alone: {}.", listed(names));
 }
 
 /// The panels of a figure below each other in rows.
@@ -140,7 +174,7 @@ class PanelRows {
       : out_(out),
         figure_(figure),
         panels_(std::move(panels)),
-        in_a_row_(panels_in_a_row(figure, panels_.size())),
+        in_a_row_(panels_in_a_row(figure, panels_)),
         shared_(share_keys(figure, panels_)) {
     // Names stand left of a row's first panel alone, numbers at each.
     named_once_ = lies(figure.kind) || figure.kind == FigureKind::kHeat;
@@ -246,13 +280,17 @@ std::string figure_svg(const Figure& figure) {
   top = PanelRows(out, figure, panels).draw(top);
   auto caption = figure.caption;
   if (!figure.error_label.empty() && caption.find(figure.error_label) == std::string::npos) {
-    caption += fmt::format(" Bars and bands: {}.", figure.error_label);
+    caption += fmt::format(" {}: {}.",
+                           figure.kind == FigureKind::kLines  ? "Bands"
+                           : figure.kind == FigureKind::kHeat ? "Below each value"
+                                                              : "Bars",
+                           figure.error_label);
   }
   const auto rest = left_out(figure, panels);
   caption += rest.empty() ? "" : " " + rest;
   top = draw_lines_of_text(out, top, caption, {.size = kCaptionSize, .color = kSvgQuiet});
   if (!figure.conclusion.empty()) {
-    top = draw_lines_of_text(out, top + 5, figure.conclusion, {.size = 12.5, .bold = true});
+    top = draw_lines_of_text(out, top + 5, figure.conclusion, {.size = 12.5});
   }
   const double height = top + 14;
   return fmt::format(

@@ -92,12 +92,12 @@ void draw_grid(SvgWriter& out, const SvgPanel& panel, const SvgFrame& frame,
 
 void draw_reference_lines(SvgWriter& out, const SvgPanel& panel, const SvgFrame& frame,
                           const MeasuredAxes& axes) {
+  double last = -100;  // where the name of the line before stands
   for (const auto& line : panel.figure->references) {
     if (line.panel != panel.name) {
       continue;
     }
     const SvgStroke stroke{.color = kSvgQuiet, .width = 1, .dashes = "3 3"};
-    const SvgText style{.size = 10.5, .color = kSvgQuiet};
     if (line.of_x) {
       const double x = axes.x.at(line.value);
       const bool fits = x + 6 + svg_text_width(line.label, 10.5) < frame.right;
@@ -106,8 +106,12 @@ void draw_reference_lines(SvgWriter& out, const SvgPanel& panel, const SvgFrame&
                {.size = 10.5, .anchor = fits ? "start" : "end", .color = kSvgQuiet});
     } else {
       const double y = axes.y.at(line.value);
+      const double text_y = frame.bottom - y > 16 ? y + 12 : y - 4;
+      const bool is_free = std::abs(text_y - last) > 12;
+      last = text_y;
       out.line(frame.left, y, frame.right, y, stroke);
-      out.text(frame.left + 5, frame.bottom - y > 16 ? y + 12 : y - 4, line.label, style);
+      out.text(is_free ? frame.left + 5 : frame.right - 5, text_y, line.label,
+               {.size = 10.5, .anchor = is_free ? "start" : "end", .color = kSvgQuiet});
     }
   }
 }

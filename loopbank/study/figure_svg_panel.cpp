@@ -18,6 +18,7 @@ constexpr double kRowOfTable = 42;
 constexpr double kMarginOfNames = 150;
 constexpr double kMarginOfNumbers = 62;
 constexpr double kThickestBar = 16;
+constexpr double kRowOfTwoLines = 24;
 
 /// Height of a name's place where bars lie.
 double row_of_bars(const Figure& figure) {
@@ -77,13 +78,23 @@ void draw_values_below(SvgWriter& out, const SvgFrame& frame, const SvgAxis& axi
   }
 }
 
-/// Names below each other, left of the frame.
+/// Names below each other, left of the frame; long ones in two lines.
 void draw_names(SvgWriter& out, const SvgPanel& panel, const SvgFrame& frame) {
   const auto& names = panel.figure->x_names;
   const double row = frame.height() / static_cast<double>(std::max<size_t>(names.size(), 1));
   for (size_t i = 0; panel.names && i < names.size(); ++i) {
     const double y = frame.top + row * (static_cast<double>(i) + 0.5);
-    out.text(frame.left - 9, y + 4, svg_cut(names[i], kMarginOfNames - 14, 12), {.anchor = "end"});
+    auto name = names[i];
+    std::replace(name.begin(), name.end(), '_', ' ');
+    if (svg_text_width(name, 12) <= kMarginOfNames - 14 || row < kRowOfTwoLines) {
+      out.text(frame.left - 9, y + 4, svg_cut(name, kMarginOfNames - 14, 12), {.anchor = "end"});
+      continue;
+    }
+    const auto lines = svg_wrapped(name, kMarginOfNames - 14, 11);
+    for (size_t line = 0; line < std::min<size_t>(lines.size(), 2); ++line) {
+      out.text(frame.left - 9, y - 2 + 12 * static_cast<double>(line),
+               svg_cut(lines[line], kMarginOfNames - 14, 11), {.size = 11, .anchor = "end"});
+    }
   }
 }
 

@@ -13,11 +13,16 @@
 namespace loopbank {
 namespace {
 
-/// Of all columns that two systems or more were compared with IsoPar in.
+/// Of all columns, those in bits per byte alone where there are such, that systems were compared with IsoPar in.
 std::string verdicts_against_isopar(const PartResult& part) {
   std::vector<std::string> found;
   bool any = false;
+  const bool has_bpb = std::any_of(part.columns.begin(), part.columns.end(),
+                                   [](const Column& column) { return column.is_bpb(); });
   for (const auto& column : part.columns) {
+    if (has_bpb && !column.is_bpb() && column.measure == Measure::kAccuracy) {
+      continue;  // what accuracy tells, bits per byte tell with less noise
+    }
     std::map<Verdict, std::vector<std::string>> by_verdict;
     for (const auto& system : part.systems) {
       const auto* compared = part.compared({system.name, "isopar", column.key});
@@ -125,7 +130,13 @@ std::string conclusion_of(const Figure& figure, const PartResult& part) {
     return answer_words(answer_together(part));
   }
   if (figure.section == "exits") {
-    return answer_words(answer_exits(part));
+    const auto answer = answer_exits(part);
+    return answer.tone == Tone::kUnmeasured ? answer_words(answer) : answer.headline + ".";
+  }
+  if (figure.id == "tasks" || figure.id.starts_with("difficulty")) {
+    return "Of a single task or difficulty nothing is concluded, since no interval stands behind "
+           "it. Of their means: " +
+           verdicts_against_isopar(part);
   }
   if (figure.id == "validation-loss") {
     return losses_against_isopar(part);
@@ -143,11 +154,6 @@ std::string one_seed_words(size_t num_seeds) {
   return num_seeds > 1 ? ""
                        : "One seed: nothing can be concluded about the systems, since another seed "
                          "may move every value.";
-}
-
-std::string interval_words(const Difference& difference) {
-  return fmt::format("{:+.3g} (95 % interval {:+.3g} to {:+.3g})", difference.difference,
-                     difference.low, difference.high);
 }
 
 std::string listed(const std::vector<std::string>& words) {

@@ -17,9 +17,6 @@ inline constexpr const char* kSeedsInterval = "95 % interval over seeds (Student
 /// `One seed: ...` for fewer than two; empty for more.
 [[nodiscard]] std::string one_seed_words(size_t num_seeds);
 
-/// `-0.031 (95 % interval -0.042 to -0.020)`.
-[[nodiscard]] std::string interval_words(const Difference& difference);
-
 /// `a, b and c`.
 [[nodiscard]] std::string listed(const std::vector<std::string>& words);
 

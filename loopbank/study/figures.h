@@ -153,4 +153,9 @@ void add_score(FigureSeries& series, double at, const SystemResult& system, cons
 /// What happens along the training: loss, loops and gates.
 [[nodiscard]] std::vector<Figure> training_figures(const ShownPart& source);
 
+/// Knowledge in bits over the facts of all parts (capacity.h); nothing where no part measures it.
+/// @param source  a part whose systems' colours it takes
+[[nodiscard]] std::optional<Figure> capacity_figure(const StudyResult& results,
+                                                    const ShownPart& source);
+
 }  // namespace loopbank

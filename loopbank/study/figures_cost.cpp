@@ -1,4 +1,4 @@
-// Figures of what a score costs: loops, the weight of the ponder term, parameters, memory slots.
+// Figures of what a score costs: loops, parameters, memory slots.
 #include <fmt/format.h>
 
 #include <iterator>
@@ -7,7 +7,6 @@
 
 #include "loopbank/study/figures.h"
 #include "loopbank/study/grid.h"
-#include "loopbank/study/sweep.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -29,41 +28,6 @@ Figure loop_budget(const ShownPart& source) {
       series.add(static_cast<double>(budget.max_loops), budget.bpb);
     }
     figure.series.push_back(std::move(series));
-  }
-  return figure;
-}
-
-Figure ponder_trade_off(const ShownPart& source) {
-  Figure figure{.id = "ponder",
-                .section = "loops",
-                .title = "What a ponder weight buys",
-                .caption =
-                    "Score against the forward FLOPs a token that the mean loops amount to, "
-                    "along the weight of the ponder term; dense systems beside it. Further "
-                    "down and to the left is better.",
-                .x_title = "expected forward FLOPs a token",
-                .y_title = "BPB",
-                .kind = FigureKind::kPoints,
-                .panels_side_by_side = true,
-                .error_label = source.bars};
-  const auto sweep = sweep_of(*source.part, "ponder", &SystemResult::ponder_weight);
-  for (const auto& column : source.part->columns) {
-    if (!column.is_bpb() || sweep.empty()) {
-      continue;
-    }
-    FigureSeries along{.label = "ponder sweep", .panel = column.title, .color = "here"};
-    for (const auto* system : sweep) {
-      add_score(along, system->expected_flops, *system, column,
-                fmt::format("weight {}", system->ponder_weight));
-    }
-    figure.series.push_back(std::move(along));
-    for (const auto& system : source.systems) {
-      if (system.result->group == "paper" && system.result->loops == 0) {
-        auto series = system.in_panel(column.title);
-        add_score(series, system.result->forward_flops, *system.result, column, series.label);
-        figure.series.push_back(std::move(series));
-      }
-    }
   }
   return figure;
 }
@@ -141,8 +105,7 @@ Figure grid_figure(const ShownPart& source) {
 }  // namespace
 
 std::vector<Figure> cost_figures(const ShownPart& source) {
-  return {loop_budget(source), ponder_trade_off(source), score_by_parameters(source),
-          grid_figure(source)};
+  return {loop_budget(source), score_by_parameters(source), grid_figure(source)};
 }
 
 }  // namespace loopbank

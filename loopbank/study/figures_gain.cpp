@@ -34,27 +34,27 @@ std::string crossing_words(const GainFit& fit, double last_tokens) {
     return "";
   }
   const auto& crossing = *fit.crossing;
-  return fmt::format(
-      "; {} 0 at {} tokens, {} to {}", crossing.tokens > last_tokens ? "would cross" : "crosses",
-      format_count(crossing.tokens), format_count(crossing.low), format_count(crossing.high));
+  return fmt::format(", which {} 0 at {} tokens [{}, {}]",
+                     crossing.tokens > last_tokens ? "would cross" : "crosses",
+                     format_count(crossing.tokens), format_count(crossing.low),
+                     format_count(crossing.high));
 }
 
 void note_trend(GainFindings& findings, const GainPair& pair, const Column& column,
                 const GainCurve& curve) {
   findings.fewest_seeds = std::min(findings.fewest_seeds, curve.seeds.size());
-  if (!curve.fit) {
+  if (!curve.fit || pair.series.hidden) {
     return;
   }
   findings.fitted = true;
   const auto& trend = curve.fit->per_doubling;
-  if (pair.series.hidden || !trend.excludes_zero()) {
-    return;
+  if (trend.excludes_zero()) {
+    const bool is_better = (trend.high < 0) == column.is_bpb();
+    (is_better ? findings.better : findings.worse)
+        .push_back(fmt::format("{} in {} by {:+.3g} [{:+.3g}, {:+.3g}]{}", pair.series.label,
+                               column.title, trend.difference, trend.low, trend.high,
+                               crossing_words(*curve.fit, curve.points.back().tokens)));
   }
-  const bool is_better = (trend.high < 0) == column.is_bpb;
-  (is_better ? findings.better : findings.worse)
-      .push_back(fmt::format("{} in {} by {}{}", pair.series.label, column.title,
-                             interval_words(trend),
-                             crossing_words(*curve.fit, curve.points.back().tokens)));
 }
 
 std::string trend_words(const GainFindings& findings) {
@@ -69,11 +69,10 @@ std::string trend_words(const GainFindings& findings) {
   }
   if (findings.better.empty() && findings.worse.empty()) {
     return fmt::format(
-        "Over {} no difference has a trend that can be told from none, and no crossing of 0 can "
-        "be told.",
+        "Over {} no trend with the tokens can be told from none, and no crossing of 0 can be told.",
         plural(findings.fewest_seeds, "seed"));
   }
-  auto text = fmt::format("Over {}, a doubling of the tokens moves the difference",
+  auto text = fmt::format("Over {}, with 95 % intervals, a doubling of the tokens moves",
                           plural(findings.fewest_seeds, "seed"));
   if (!findings.better.empty()) {
     text += fmt::format(" for the better: {}", listed(findings.better));
@@ -82,12 +81,15 @@ std::string trend_words(const GainFindings& findings) {
     text += fmt::format("{} for the worse: {}", findings.better.empty() ? "" : ";",
                         listed(findings.worse));
   }
-  return text + ". Of the others no trend, and of those without a crossing none, can be told.";
+  return text + ". Of the others no trend can be told, and no crossing where none is named.";
 }
 
 /// Adds a panel a column, a curve a pair.
 void add_gains(Figure& figure, const PartResult& part, const std::vector<GainPair>& pairs) {
   GainFindings findings;
+  // What is told in accuracy is told in bits per byte with less noise.
+  const bool has_bpb = std::any_of(part.columns.begin(), part.columns.end(),
+                                   [](const Column& column) { return column.is_bpb(); });
   for (const auto& column : part.columns) {
     const auto panel = fmt::format("{}, {}", column.title, column.direction());
     bool any = false;
@@ -102,7 +104,9 @@ void add_gains(Figure& figure, const PartResult& part, const std::vector<GainPai
       }
       if (!curve.points.empty()) {
         any = true;
-        note_trend(findings, pair, column, curve);
+        if (column.is_bpb() || !has_bpb) {
+          note_trend(findings, pair, column, curve);
+        }
         figure.series.push_back(std::move(series));
       }
     }
@@ -121,7 +125,9 @@ Figure gain_by_tokens(const ShownPart& source) {
       .caption =
           "Score less IsoPar's after as many tokens, mean over the seeds that both have. "
           "The trend is a straight line over the logarithm of the tokens through the last "
-          "half of the points, fitted to each seed.",
+          "half of the points, fitted to each seed; where bits per byte are measured, it is told "
+          "of "
+          "them.",
       .x_title = "tokens seen",
       .y_title = "difference from IsoPar",
       .panels_side_by_side = true,

@@ -31,18 +31,19 @@ std::string onset_words(const SystemResult& system, const std::vector<LoopOnset>
 }
 
 Figure phase(const ShownPart& source) {
-  Figure figure{.id = "phase",
-                .section = "inside",
-                .title = "When layers begin to loop",
-                .caption =
-                    "Mean loops against validation loss along the training, which runs from left "
-                    "to right; a line a seed. Loops begin to grow where they lie a tenth of their "
-                    "later range above their minimum. In the paper they grow only once the loss "
-                    "has fallen under 3.27 +- 0.59, on other data and another vocabulary.",
-                .x_title = "validation loss, nats a token (falling)",
-                .y_title = "mean loops",
-                .kind = FigureKind::kPath,
-                .x_falls = true};
+  Figure figure{
+      .id = "phase",
+      .section = "inside",
+      .title = "When layers begin to loop",
+      .caption =
+          "Mean loops against validation loss along the training, which runs from left "
+          "to right; a line a seed. A large mark is where loops begin to grow: a tenth of "
+          "their later range above their minimum. In the paper they grow only once the loss "
+          "has fallen under 3.27 +- 0.59, on other data and another vocabulary.",
+      .x_title = "validation loss, nats a token (falling)",
+      .y_title = "mean loops",
+      .kind = FigureKind::kPath,
+      .x_falls = true};
   std::vector<std::string> found;
   size_t fewest = source.part->seeds.size();
   for (const auto& system : source.systems) {
@@ -60,7 +61,6 @@ Figure phase(const ShownPart& source) {
     }
     const auto onsets = loop_onsets(*system.result);
     auto marks = line;
-    marks.label += ": loops begin to grow";
     marks.apart = true;
     for (const auto& onset : onsets) {
       marks.add(onset.validation_loss, onset.mean_loops);
@@ -124,7 +124,8 @@ std::string rise_words(
   std::vector<std::string> sure;
   for (const auto& [name, rise] : rises) {
     if (rise && rise->excludes_zero()) {
-      sure.push_back(fmt::format("{} by {}", name, interval_words(*rise)));
+      sure.push_back(fmt::format("{} by {:+.2f} [{:+.2f}, {:+.2f}]", name, rise->difference,
+                                 rise->low, rise->high));
     }
   }
   if (auto one_seed = one_seed_words(num_seeds); !one_seed.empty()) {
@@ -134,7 +135,8 @@ std::string rise_words(
              ? fmt::format("Over {} the {} of first and last layer are told apart in no system.",
                            plural(num_seeds, "seed"), quantity)
              : fmt::format(
-                   "Over {} the {} of the last layer differ from the first one's in {}; in "
+                   "Over {}, with 95 % intervals, the {} of the last layer differ from the first "
+                   "one's in {}; in "
                    "the others they are too near to tell.",
                    plural(num_seeds, "seed"), quantity, listed(sure));
 }

@@ -61,7 +61,10 @@ Figure intervals(const ShownPart& source) {
                 .panels_side_by_side = true,
                 .error_label = over_seeds ? "95 % interval that the verdict rests on, over seeds"
                                           : "95 % interval over the questions of one seed"};
-  for (const auto& column : part.columns) {
+  auto columns = part.columns;
+  std::stable_partition(columns.begin(), columns.end(),
+                        [](const Column& column) { return column.is_bpb(); });
+  for (const auto& column : columns) {
     const auto panel = fmt::format("{}, {}", column.title, column.direction());
     for (const auto& system : source.systems) {
       const auto* compared = part.compared({system.result->name, "isopar", column.key});
@@ -74,8 +77,8 @@ Figure intervals(const ShownPart& source) {
       auto series = system.in_panel(panel);
       series.hollow = compared->verdict == Verdict::kOpen;
       series.color = compared->verdict == Verdict::kBetter  ? "loops-0"
-                     : compared->verdict == Verdict::kWorse ? "memory-0"
-                                                            : "dense-0";
+                     : compared->verdict == Verdict::kWorse ? "memory-1"
+                                                            : "dense-1";
       series.add(figure.place_of(system.series.label), difference.difference, difference.low,
                  difference.high);
       series.notes.emplace_back(name_of(compared->verdict));

@@ -1,5 +1,6 @@
 // Figures of systems that differ in one setting: what each of its values costs and brings, over seeds.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -45,7 +46,7 @@ std::vector<SweepQuantity> quantities_of(const PartResult& part) {
   std::vector<SweepQuantity> quantities = {{"validation loss, nats a token", last_losses},
                                            {"expected forward FLOPs a token", flops_of}};
   for (const auto& column : part.columns) {
-    if (column.is_bpb) {
+    if (column.is_bpb()) {
       quantities.push_back({fmt::format("{}, lower is better", column.title), scores_of, &column});
     }
   }
@@ -57,18 +58,29 @@ std::string sweep_words(const PartResult& part, const Sweep& sweep,
                         std::string (*name)(const SystemResult&)) {
   std::vector<std::string> found;
   size_t most_seeds = 0;
-  for (const auto& quantity : quantities_of(part)) {
-    for (size_t i = 1; i < sweep.size(); ++i) {
+  for (size_t i = 1; i < sweep.size(); ++i) {
+    std::vector<std::string> lowered;
+    std::vector<std::string> raised;
+    for (const auto& quantity : quantities_of(part)) {
       const auto differences =
           paired_differences(*sweep[i], quantity.by_seed(*sweep[i], quantity.column), *sweep[0],
                              quantity.by_seed(*sweep[0], quantity.column));
       most_seeds = std::max(most_seeds, differences.size());
       const auto over_seeds = student_difference(differences);
       if (over_seeds && over_seeds->excludes_zero()) {
-        found.push_back(fmt::format("{} {} {}", name(*sweep[i]),
-                                    over_seeds->high < 0 ? "lowers" : "raises",
-                                    quantity.panel.substr(0, quantity.panel.find(','))));
+        (over_seeds->high < 0 ? lowered : raised)
+            .push_back(quantity.panel.substr(0, quantity.panel.find(',')));
       }
+    }
+    std::vector<std::string> effects;
+    for (const auto& [verb, quantities] :
+         {std::pair("lowers", lowered), std::pair("raises", raised)}) {
+      if (!quantities.empty()) {
+        effects.push_back(fmt::format("{} {}", verb, listed(quantities)));
+      }
+    }
+    if (!effects.empty()) {
+      found.push_back(fmt::format("{} {}", name(*sweep[i]), fmt::join(effects, ", ")));
     }
   }
   if (auto one_seed = one_seed_words(most_seeds); !one_seed.empty()) {
@@ -78,7 +90,8 @@ std::string sweep_words(const PartResult& part, const Sweep& sweep,
              ? fmt::format("Against {} nothing is told apart over the common seeds.",
                            name(*sweep[0]))
              : fmt::format("Against {}, beyond the noise of {}: {}. The rest is too near to tell.",
-                           name(*sweep[0]), plural(most_seeds, "seed"), listed(found));
+                           name(*sweep[0]), plural(most_seeds, "seed"),
+                           fmt::format("{}", fmt::join(found, "; ")));
 }
 
 void add_sweep(Figure& figure, const PartResult& part, const Sweep& sweep,
@@ -108,6 +121,44 @@ std::string weight_name(const SystemResult& system) {
 
 std::string bias_name(const SystemResult& system) {
   return fmt::format("{}, bias {:g}", system.label, system.router_bias);
+}
+
+Figure ponder_trade_off(const ShownPart& source) {
+  Figure figure{.id = "ponder",
+                .section = "loops",
+                .title = "What a ponder weight buys",
+                .caption =
+                    "Score against the forward FLOPs a token that the mean loops amount to, "
+                    "along the weight of the ponder term; dense systems beside it. Further "
+                    "down and to the left is better.",
+                .x_title = "expected forward FLOPs a token",
+                .y_title = "BPB",
+                .kind = FigureKind::kPoints,
+                .panels_side_by_side = true,
+                .error_label = source.bars};
+  const auto sweep = sweep_of(*source.part, "ponder", &SystemResult::ponder_weight);
+  for (const auto& column : source.part->columns) {
+    if (!column.is_bpb() || sweep.empty()) {
+      continue;
+    }
+    FigureSeries along{.label = "ponder sweep", .panel = column.title, .color = "here"};
+    for (const auto* system : sweep) {
+      add_score(along, system->expected_flops, *system, column,
+                fmt::format("weight {}", system->ponder_weight));
+    }
+    figure.series.push_back(std::move(along));
+    for (const auto& system : source.systems) {
+      if (system.result->group == "paper" && system.result->loops == 0) {
+        auto series = system.in_panel(column.title);
+        add_score(series, system.result->forward_flops, *system.result, column, series.label);
+        figure.series.push_back(std::move(series));
+      }
+    }
+  }
+  if (sweep.size() > 1) {
+    figure.conclusion = sweep_words(*source.part, sweep, weight_name);
+  }
+  return figure;
 }
 
 Figure ponder_weight(const ShownPart& source) {
@@ -145,7 +196,7 @@ Figure router_bias(const ShownPart& source) {
 }  // namespace
 
 std::vector<Figure> sweep_figures(const ShownPart& source) {
-  return {ponder_weight(source), router_bias(source)};
+  return {ponder_trade_off(source), ponder_weight(source), router_bias(source)};
 }
 
 }  // namespace loopbank

@@ -55,7 +55,7 @@ std::string thinking_words(const std::vector<std::string>& rising,
     text += fmt::format("{}Tokens with more steps behind them take fewer loops in {}.",
                         text.empty() ? "" : " ", listed(falling));
   }
-  return text + " In the others rho cannot be told from 0.";
+  return text + " In the others the interval of rho holds 0.";
 }
 
 }  // namespace
@@ -73,10 +73,13 @@ std::vector<Figure> thinking_figures(const ShownPart& source) {
   std::vector<std::string> rising;
   std::vector<std::string> falling;
   for (const auto& system : source.systems) {
+    if (!system.result->is_single()) {
+      continue;
+    }
     for (const auto& thinking : system.result->thinking) {
       const auto panel = fmt::format("{}, {}", system.series.label, thinking.task);
       add_thinking(figure, panel, thinking);
-      const auto words = fmt::format("{} ({})", panel, rho_text(thinking.correlation));
+      const auto words = fmt::format("{} (rho {:.2f})", panel, thinking.correlation.rho);
       if (system.result->seeds.size() > 1 && thinking.correlation.low > 0) {
         rising.push_back(words);
       } else if (system.result->seeds.size() > 1 && thinking.correlation.high < 0) {

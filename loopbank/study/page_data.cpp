@@ -168,9 +168,9 @@ Json series_json(const FigureSeries& series) {
     json["notes"] = series.notes;
   }
   json["hidden"] = series.hidden;
-  for (const auto& [key, value] : {std::pair("lower_is_better", series.lower_is_better),
-                                   std::pair("hollow", series.hollow),
-                                   std::pair("apart", series.apart)}) {
+  for (const auto& [key, value] :
+       {std::pair("lower_is_better", series.lower_is_better), std::pair("hollow", series.hollow),
+        std::pair("apart", series.apart)}) {
     if (value) {
       json[key] = true;
     }
@@ -281,6 +281,10 @@ std::vector<PartView> views_of(const StudyResult& results) {
     view.title = results.parts.size() > 1 ? part.title : "";
     view.source = shown_part(part);
     view.figures = make_figures(view.source);
+  }
+  if (auto capacity =
+          views.empty() ? std::nullopt : capacity_figure(results, views.front().source)) {
+    views.front().figures.push_back(std::move(*capacity));
   }
   return views;
 }
