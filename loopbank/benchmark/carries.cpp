@@ -1,24 +1,36 @@
 #include "loopbank/benchmark/carries.h"
 
-#include <algorithm>
-
 namespace loopbank {
+namespace {
+
+/// What places[first] up to places[end - 1] carry into the next place by themselves.
+int64_t carry_of(const std::vector<int64_t>& places, size_t first, size_t end) {
+  int64_t carry = 0;
+  for (auto i = first; i < end; ++i) {
+    carry = (places[i] + carry) / 10;
+  }
+  return carry;
+}
+
+}  // namespace
 
 std::vector<int64_t> carry_steps(const std::vector<int64_t>& places) {
-  std::vector<int64_t> steps;
-  int64_t carry = 0;
-  int64_t chain = 0;  // places that the carry comes through
-  size_t num_digits = 1;
-  for (size_t i = 0; i < places.size() || carry > 0; ++i) {
-    const auto alone = i < places.size() ? places[i] : 0;
-    const auto sum = alone + carry;
-    steps.push_back(1 + chain);
-    num_digits = sum % 10 > 0 || sum >= 10 ? i + 1 : num_digits;
-    const bool decided_below = sum / 10 != alone / 10;
-    chain = sum < 10 ? 0 : decided_below ? chain + 1 : 1;
-    carry = sum / 10;
+  auto padded = places;
+  for (auto carry = carry_of(places, 0, places.size()); carry > 0; carry /= 10) {
+    padded.push_back(0);  // the carry itself is what stands there
   }
-  steps.resize(std::max(num_digits, size_t{1}), 1);  // without leading zeros
+  std::vector<int64_t> steps;
+  size_t num_digits = 1;
+  for (size_t i = 0; i < padded.size(); ++i) {
+    const auto carry = carry_of(padded, 0, i);
+    size_t first = i;
+    while (carry_of(padded, first, i) != carry) {
+      --first;
+    }
+    steps.push_back(1 + static_cast<int64_t>(i - first));
+    num_digits = (padded[i] + carry) % 10 > 0 ? i + 1 : num_digits;
+  }
+  steps.resize(num_digits);  // without leading zeros
   return steps;
 }
 

@@ -8,8 +8,7 @@
 
 namespace loopbank {
 
-/// Text `statement` + `question`, then a space and the answer. Examples of one document that share a
-/// statement are written below it, one question a line.
+/// Text `statement` + `question`, then a space and the answer.
 struct Example {
   int64_t difficulty = 1;
   std::string statement = {};

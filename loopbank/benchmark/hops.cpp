@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <optional>
-#include <set>
+#include <map>
 
 #include "loopbank/support/error.h"
 
@@ -11,22 +10,8 @@ namespace loopbank {
 namespace {
 
 /// Strings that are drawn in search of one with enough hops.
-constexpr int64_t kMostStrings = 2000;
-
-/// Where p hops of `text` with `end` behind it lead; nothing where they leave the string.
-std::optional<size_t> follow(const std::string& text, char end, int64_t p) {
-  auto symbol = end;
-  auto place = text.size();
-  for (int64_t hop = 0; hop < p; ++hop) {
-    const auto before = place == 0 ? std::string::npos : text.rfind(symbol, place - 1);
-    if (before == std::string::npos) {
-      return std::nullopt;
-    }
-    place = before + 1;
-    symbol = text[place];  // within: neighbours differ, the string's last symbol and `end` too
-  }
-  return place;
-}
+constexpr int64_t kMostStrings = 5000;
+constexpr char kNoAnswer = '-';
 
 std::string draw_string(const HopOptions& options, RandomStream& random) {
   const auto symbols = static_cast<uint64_t>(options.symbols);
@@ -39,57 +24,53 @@ std::string draw_string(const HopOptions& options, RandomStream& random) {
   return text;
 }
 
-/// A question of p hops that is not in `asked`, which it joins, where the string has one.
-std::optional<Example> ask_hops(const std::string& text, int64_t p, int64_t symbols,
-                                std::set<std::string>& asked, RandomStream& random) {
-  std::vector<Example> possible;
-  std::vector<std::string> choices;
-  for (char end = 'a'; end < 'a' + symbols; ++end) {
-    choices.push_back({end});
-    auto question = fmt::format("{}{}=", p, end);
-    const auto place = end == text.back() ? std::nullopt : follow(text, end, p);
-    if (place && asked.count(question) == 0) {
-      possible.push_back({.difficulty = p,
-                          .statement = text + "\n",
-                          .question = std::move(question),
-                          .answer = {text[*place]},
-                          .steps = {p},
-                          .key = text});
+/// The answer at each place.
+std::string answers_of(const std::string& text, int64_t p) {
+  std::vector<size_t> find;  // one hop from each place; the string's size where there is none
+  std::map<char, size_t> behind_last;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto last = behind_last.find(text[i]);
+    find.push_back(last == behind_last.end() ? text.size() : last->second);
+    behind_last[text[i]] = i + 1;
+  }
+  std::string answers;
+  for (size_t i = 0; i < text.size(); ++i) {
+    auto place = i;
+    for (int64_t hop = 0; hop < p && place < text.size(); ++hop) {
+      place = find[place];
     }
+    answers += place < text.size() ? static_cast<char>(text[place] - 'a' + 'A') : kNoAnswer;
   }
-  if (possible.empty()) {
-    return std::nullopt;
-  }
-  auto& chosen = possible[random.below(possible.size())];
-  chosen.choices = std::move(choices);
-  asked.insert(chosen.question);
-  return std::move(chosen);
+  return answers;
 }
 
 }  // namespace
 
-std::vector<Example> draw_hops(const std::vector<int64_t>& hops, const HopOptions& options,
-                               RandomStream& random) {
+Example draw_hops(int64_t p, const HopOptions& options, RandomStream& random) {
   for (int64_t drawn = 0; drawn < kMostStrings; ++drawn) {
     const auto text = draw_string(options, random);
-    std::vector<Example> examples;
-    std::set<std::string> asked;
-    for (const auto p : hops) {
-      auto example = ask_hops(text, p, options.symbols, asked, random);
-      if (example) {
-        examples.push_back(std::move(*example));
-      } else if (examples.empty()) {
-        break;
-      }
+    const auto answers = answers_of(text, p);
+    if (answers.back() == kNoAnswer) {
+      continue;
     }
-    if (!examples.empty()) {
-      return examples;
+    Example example{.difficulty = p,
+                    .statement = fmt::format("{}\n", p),
+                    .question = {text.back()},
+                    .answer = {answers.back()},
+                    .steps = {p},
+                    .key = text};
+    for (size_t i = 0; i + 1 < text.size(); ++i) {
+      example.statement += {text[i], ' ', answers[i], '\n'};
     }
+    for (int64_t i = 0; i < options.symbols; ++i) {
+      example.choices.push_back({static_cast<char>('A' + i)});
+    }
+    return example;
   }
   fail(ErrorCode::kConfig,
        "p-hop: expected strings of {} symbols that have {} hops, found none in {}. Raise length or "
        "ask for fewer hops.",
-       options.length, hops.front(), kMostStrings);
+       options.length, p, kMostStrings);
 }
 
 }  // namespace loopbank

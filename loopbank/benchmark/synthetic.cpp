@@ -27,34 +27,20 @@ constexpr int64_t kMostDraws = 5000;
        options.task, what, range.min, range.max, options.held_out_share);
 }
 
-/// A document of problems from one side of the split, a question a line, statements that follow each
-/// other once.
+/// A document of problems from one side of the split, a line each.
 std::string make_document(const SyntheticOptions& options, const SyntheticTask& task, bool held_out,
                           RandomStream& random) {
   const auto range = parse_difficulty_range("difficulty", options.difficulty);
+  const auto wanted = task.fills_document ? 1 : options.problems;
   std::string text;
-  std::string statement;
   int64_t failed = 0;
-  for (int64_t made = 0; made < options.questions;) {
-    std::vector<int64_t> difficulties;
-    for (int64_t i = made; i < options.questions; ++i) {
-      difficulties.push_back(random.between(range.min, range.max));
-    }
-    const auto before = made;
-    for (const auto& example : task.draw(difficulties, random)) {
-      if (is_held_out(example, task, options.held_out_share) == held_out) {
-        const bool is_new = example.statement != statement;
-        text += fmt::format("{}{} {}\n", is_new ? example.statement : "", example.question,
-                            example.answer);
-        statement = example.statement;
-        ++made;
-      }
-    }
-    if (task.shares_statement && made > before) {
-      break;
-    }
-    failed = made > before ? 0 : failed + 1;
-    if (failed == kMostDraws) {
+  for (int64_t made = 0; made < wanted;) {
+    const auto example = task.draw(random.between(range.min, range.max), random);
+    if (is_held_out(example, task, options.held_out_share) == held_out) {
+      text += fmt::format("{}{} {}\n", example.statement, example.question, example.answer);
+      ++made;
+      failed = 0;
+    } else if (++failed == kMostDraws) {
       fail_without_problems(options, range, held_out ? "held-out problems" : "training problems");
     }
   }
@@ -111,7 +97,7 @@ GeneratedTask make_questions(const SyntheticOptions& options, const SyntheticTas
     turn %= difficulties.size();
     int64_t failed = 0;
     for (; failed < kMostDraws; ++failed) {
-      auto example = std::move(task.draw({difficulties[turn]}, random).front());
+      auto example = task.draw(difficulties[turn], random);
       if ((all || is_held_out(example, task, options.held_out_share)) &&
           seen.insert(example.key).second) {
         asked.instances.push_back(
@@ -179,9 +165,7 @@ std::vector<Field> SyntheticOptions::fields() {
       Field("training_bytes", &training_bytes, "size of the training text, in bytes").minimum(1),
       Field("validation_bytes", &validation_bytes, "size of the validation text, in bytes")
           .minimum(1),
-      Field("questions", &questions,
-            "questions of a document; p-hop: most questions about a string")
-          .range(1, 64),
+      Field("problems", &problems, "problems of a document; p-hop: a string is one").range(1, 64),
       Field("symbols", &symbols, "p-hop: different symbols of a string").range(3, 26),
       Field("length", &length, "p-hop: symbols in a string").range(4, 1024),
       Field("modulus", &modulus, "mano, i-gsm: what numbers are below").range(2, 36),

@@ -43,7 +43,7 @@ struct SyntheticOptions {
   double held_out_share = 0.125;     ///< of all problems: never in training text
   int64_t training_bytes = 4'000'000;
   int64_t validation_bytes = 100'000;
-  int64_t questions = 8;    ///< of a document; p-hop: about one string
+  int64_t problems = 8;     ///< of a document; p-hop: a string is one
   int64_t symbols = 4;      ///< p-hop: different symbols of a string
   int64_t length = 32;      ///< p-hop: symbols in a string
   int64_t modulus = 7;      ///< mano, i-gsm

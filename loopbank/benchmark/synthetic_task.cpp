@@ -15,43 +15,29 @@
 namespace loopbank {
 namespace {
 
-/// Problems that have nothing in common.
-template <typename DrawOne>
-SyntheticTask one_by_one(int64_t first_held_out, DrawOne draw_one) {
-  return {.draw =
-              [draw_one](const std::vector<int64_t>& difficulties, RandomStream& random) {
-                std::vector<Example> examples;
-                for (const auto k : difficulties) {
-                  examples.push_back(draw_one(k, random));
-                }
-                return examples;
-              },
-          .first_held_out = first_held_out};
-}
-
 SyntheticTask hops_task(const SyntheticOptions& options) {
   const HopOptions hops{.symbols = options.symbols, .length = options.length};
-  return {.draw = [hops](const std::vector<int64_t>& difficulties,
-                         RandomStream& random) { return draw_hops(difficulties, hops, random); },
-          .shares_statement = true};
+  return {.draw = [hops](int64_t p, RandomStream& random) { return draw_hops(p, hops, random); },
+          .fills_document = true};
 }
 
 SyntheticTask mano_task(const SyntheticOptions& options) {
-  return one_by_one(2, [modulus = options.modulus](int64_t k, RandomStream& random) {
-    return draw_mano(k, modulus, random);
-  });
+  return {.draw = [modulus = options.modulus](
+                      int64_t k, RandomStream& random) { return draw_mano(k, modulus, random); },
+          .first_held_out = 2};
 }
 
 SyntheticTask graph_task(const SyntheticOptions& options) {
   const GraphOptions graph{.modulus = options.modulus, .distractors = options.distractors};
-  return one_by_one(
-      2, [graph](int64_t k, RandomStream& random) { return draw_graph(k, graph, random); });
+  return {.draw = [graph](int64_t k, RandomStream& random) { return draw_graph(k, graph, random); },
+          .first_held_out = 2};
 }
 
 SyntheticTask addition_task(const SyntheticOptions& options) {
-  return one_by_one(2, [reversed = options.reversed](int64_t k, RandomStream& random) {
-    return draw_addition(k, reversed, random);
-  });
+  return {
+      .draw = [reversed = options.reversed](
+                  int64_t k, RandomStream& random) { return draw_addition(k, reversed, random); },
+      .first_held_out = 2};
 }
 
 struct NamedTask {

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <vector>
 
 #include "loopbank/benchmark/example.h"
 #include "loopbank/benchmark/synthetic.h"
@@ -12,15 +11,12 @@
 namespace loopbank {
 
 struct SyntheticTask {
-  /// A problem for each difficulty; where they share a statement, fewer but the first.
-  std::function<std::vector<Example>(const std::vector<int64_t>& difficulties,
-                                     RandomStream& random)>
-      draw;
-  bool shares_statement = false;
-  bool symbols_are_bytes = true;  ///< false: words, of which a tokenizer is learned
+  std::function<Example(int64_t difficulty, RandomStream& random)> draw;
   /// Problems that are less difficult are the tables that all others are made of: always trained on,
   /// never asked.
   int64_t first_held_out = 1;
+  bool fills_document = false;    ///< one problem is a document
+  bool symbols_are_bytes = true;  ///< false: words, of which a tokenizer is learned
 };
 
 /// @throws Error kConfig for an unknown task, with the nearest
