@@ -51,13 +51,14 @@ bool share_keys(const Figure& figure, const std::vector<std::string>& panels) {
   size_t most = 0;
   for (const auto& panel : panels) {
     const auto keys = keys_of(drawn_series(figure, panel));
-    most = std::max(most, keys.size());
-    for (const auto* series : keys) {
-      const auto& color = colors.try_emplace(series->label, series->color).first->second;
-      if (color != series->color) {
-        return false;
-      }
+    const auto count = keys.size();
+    const bool same_colors = std::all_of(keys.begin(), keys.end(), [&](const auto* series) {
+      return colors.try_emplace(series->label, series->color).first->second == series->color;
+    });
+    if (!same_colors) {
+      return false;
     }
+    most = std::max(most, count);
   }
   return colors.size() <= most + 3;
 }
