@@ -13,6 +13,7 @@
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
+#include "loopbank/cli/study_noise.h"
 #include "loopbank/ranks/place.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/exits_table.h"
@@ -260,7 +261,12 @@ void add_study(CLI::App& app) {
                       "systems are left out");
   command->add_flag("--dry-run", flags->dry_run, "What each system would cost; nothing is written");
   command->add_flag("--json", flags->json, "The results or the plan as JSON on stdout");
-  command->callback([flags] { run_study_command(*flags); });
+  add_study_noise(*command);
+  command->callback([flags, command] {
+    if (command->get_subcommands().empty()) {
+      run_study_command(*flags);
+    }
+  });
 }
 
 }  // namespace loopbank::cli
