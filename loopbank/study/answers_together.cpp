@@ -98,7 +98,7 @@ SystemComparison interaction_of(const Corners& corners, const Column& column) {
   SystemComparison comparison{.here = mean_of(at_many),
                               .there = mean_of(at_few),
                               .questions = normal_difference(mean_of(by_seed), errors),
-                              .seeds = student_difference(by_seed),
+                              .seeds = over_seeds_alone(by_seed),
                               .num_seeds = num_seeds,
                               .estimated = true};
   judge(comparison, column.is_bpb);

@@ -11,6 +11,7 @@
 #include "loopbank/study/presets.h"
 #include "loopbank/study/results.h"
 #include "loopbank/support/error.h"
+#include "loopbank/support/settings.h"
 
 namespace loopbank {
 namespace {

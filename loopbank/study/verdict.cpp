@@ -15,8 +15,8 @@ namespace {
 /// From so many seeds on their own scatter is taken for planning; two tell it within a factor of 30.
 constexpr int64_t kSeedsOfDeviation = 3;
 
-/// Of the paired t over seeds, which is all that a results.json of an earlier program holds, and its
-/// guard against seeds that agree by accident: the questions decide where they are not sure.
+/// Of the paired t over seeds alone, which is all that a results.json of an earlier program holds, with
+/// a guard against seeds that agree by accident: the questions decide where they are not sure.
 void complete_student(SystemComparison& comparison) {
   auto& seeds = *comparison.seeds;
   const auto count = static_cast<double>(std::max<int64_t>(comparison.num_seeds, 2));
@@ -94,6 +94,16 @@ void judge(SystemComparison& comparison, bool lower_is_better) {
                       .lasting_variance = seeds ? seeds->lasting_variance : 0.0});
   }
   decide(comparison);
+}
+
+std::optional<SeedDifference> over_seeds_alone(std::span<const double> by_seed) {
+  const auto student = student_difference(by_seed);
+  if (!student) {
+    return std::nullopt;
+  }
+  SeedDifference seeds;
+  static_cast<Difference&>(seeds) = *student;
+  return seeds;
 }
 
 void judge_family(const std::vector<std::vector<SystemComparison*>>& tests) {

@@ -21,6 +21,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,6 +82,11 @@ struct SystemComparison {
 
 /// Fills in what follows from one comparison by itself, a family of one.
 void judge(SystemComparison& comparison, bool lower_is_better);
+
+/// Student's paired t in place of the mixed model, for differences whose questions are not known one by
+/// one: judge() completes it, and lets `questions` decide where the seeds are sure and these are not.
+/// @return nothing for fewer than two
+[[nodiscard]] std::optional<SeedDifference> over_seeds_alone(std::span<const double> by_seed);
 
 /// Adjusts the p of a family's tests by Holm and says the verdicts anew. A test may stand in several
 /// comparisons, of A against B and of B against A.

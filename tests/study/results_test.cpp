@@ -315,6 +315,36 @@ TEST(CompareSystems, FindingsOfSystemsThatDidNotRunAreLeftOut) {
   expect_contains(format_claims(measured.part), "None of the paper's findings");
 }
 
+TEST(CompareSystems, TasksOfTheLiteratureHaveItsFindings) {
+  const TestDirectory directory;
+  auto measured = as_in_the_paper(directory.path());
+  for (auto& column : measured.part.columns) {
+    column.paper_key.clear();
+  }
+  measured.compare();
+  ASSERT_EQ(measured.part.claims.size(), 2U);
+  const auto& claim = measured.part.claims[1];
+  EXPECT_EQ(claim.better + " " + claim.worse + " " + claim.column, "loop7 isopar reasoning_accuracy");
+  EXPECT_FALSE(claim.paper);
+  EXPECT_EQ(claim.source, "Saunshi et al. 2025");
+  expect_contains(format_claims(measured.part), "(Saunshi et al. 2025)\n");
+  measured.part.init = "runs/isopar";  // systems that start from a model are not the literature's
+  measured.compare();
+  EXPECT_TRUE(measured.part.claims.empty());
+}
+
+TEST(CompareSystems, OneSeedIsNoFinding) {
+  const TestDirectory directory;
+  const auto part = as_in_the_paper(directory.path(), 1).part;
+  ASSERT_EQ(part.claims.size(), 11U);
+  for (const auto& claim : part.claims) {
+    EXPECT_EQ(claim_verdict(part.comparison_of(claim).verdict), "not told apart") << claim.text;
+  }
+  const auto text = format_claims(part);
+  EXPECT_EQ(count_of(text, "not told apart (1 seed; how many it takes is not known"), 11U) << text;
+  EXPECT_EQ(count_of(text, "as in the paper"), 0U) << text;
+}
+
 TEST(FormatTable, EveryRowIsAsWideAsTheHeading) {
   const TestDirectory directory;
   const auto text = format_table(as_in_the_paper(directory.path()).part);
