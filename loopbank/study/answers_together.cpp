@@ -101,7 +101,7 @@ SystemComparison interaction_of(const Corners& corners, const Column& column) {
                               .seeds = over_seeds_alone(by_seed),
                               .num_seeds = num_seeds,
                               .estimated = true};
-  judge(comparison, column.is_bpb);
+  judge(comparison, column.lower_is_better());
   return comparison;
 }
 
@@ -117,7 +117,7 @@ std::vector<Interaction> interactions_of(const PartResult& part) {
   const auto cells = grid_of(part);
   std::vector<Interaction> found;
   for (const char* kind : {"reasoning", "knowledge"}) {
-    const auto* column = find_column(part.columns, kind, /*is_bpb=*/true);
+    const auto* column = find_column(part.columns, kind, Measure::kBpb);
     if (const auto corners = column != nullptr ? corners_of(cells, *column) : std::nullopt) {
       found.push_back({*corners, column, interaction_of(*corners, *column)});
     }

@@ -105,12 +105,17 @@ const StoredTask& task_of(const StoredResults& results, const std::string& name)
   return *found;
 }
 
-/// A score by document.
-std::map<std::string, double> scores_of(const StoredTask& task, bool is_bpb) {
-  const auto score = is_bpb ? &StoredDocument::bpb : &StoredDocument::value;
+double score_of(const StoredDocument& document, Measure measure) {
+  return measure == Measure::kBitsAParameter ? document.known_bits.value_or(0.0)
+         : measure == Measure::kBpb          ? document.bpb
+                                             : document.value;
+}
+
+/// A score by document, times `scale`.
+std::map<std::string, double> scores_of(const StoredTask& task, Measure measure, double scale) {
   std::map<std::string, double> scores;
   for (const auto& document : task.documents) {
-    scores[document.id] = document.*score;
+    scores[document.id] = scale * score_of(document, measure);
   }
   return scores;
 }
@@ -132,10 +137,12 @@ struct ScoredDifferences {
   double there = 0.0;
 
   /// One seed of the newest task: the documents of `order` in that order.
+  /// @param weight  of the seed's mean in those over tasks and seeds
   void add(const StoredResults& of_here, const StoredResults& of_there, const std::string& task,
-           bool is_bpb, const std::vector<StoredDocument>& order, double weight) {
-    const auto own = scores_of(task_of(of_here, task), is_bpb);
-    const auto others = scores_of(task_of(of_there, task), is_bpb);
+           Measure measure, const ScoreScales& scales, const std::vector<StoredDocument>& order,
+           double weight) {
+    const auto own = scores_of(task_of(of_here, task), measure, scales.here);
+    const auto others = scores_of(task_of(of_there, task), measure, scales.there);
     const auto score = [&](const auto& scores, const StoredResults& folder, const auto& document) {
       const auto found = scores.find(document.id);
       if (found == scores.end()) {
@@ -229,7 +236,7 @@ void add_claim(PartResult& part, const Finding& finding, const Column* column,
 /// theirs, whose systems start anew.
 void check_claims(PartResult& part) {
   for (const auto& finding : kFindings) {
-    const auto* column = find_column(part.columns, finding.kind, /*is_bpb=*/true);
+    const auto* column = find_column(part.columns, finding.kind, Measure::kBpb);
     if (column != nullptr && !column->paper_key.empty()) {
       add_claim(part, finding, column, "");
     }
@@ -239,7 +246,7 @@ void check_claims(PartResult& part) {
                   [](const Column& column) { return !column.paper_key.empty(); });
   if (!of_paper && part.init.empty()) {
     for (const auto& finding : kLoopsFindings) {
-      add_claim(part, finding, find_column(part.columns, finding.kind, /*is_bpb=*/false),
+      add_claim(part, finding, find_column(part.columns, finding.kind, Measure::kAccuracy),
                 kLoopsSource);
     }
   }
@@ -270,7 +277,7 @@ void judge_part(PartResult& part) {
   }
   for (auto& [pair, comparison] : part.comparisons) {
     const auto* column = find_column(part.columns, pair.column);
-    judge(comparison, column != nullptr && column->is_bpb);
+    judge(comparison, column != nullptr && column->lower_is_better());
     tests[test_of(pair)].push_back(&comparison);
   }
   std::map<std::string, std::vector<std::vector<SystemComparison*>>> families;
@@ -313,7 +320,7 @@ const StoredResults& ScoreFolders::at(const fs::path& folder) {
 
 SystemComparison compare_runs(const std::vector<fs::path>& here,
                               const std::vector<fs::path>& there, const Column& column,
-                              ScoreFolders& folders) {
+                              ScoreFolders& folders, const ScoreScales& scales) {
   if (there.size() != here.size() || there.empty()) {
     fail(ErrorCode::kShape, "compare_runs: expected as many runs of both systems, got {} and {}.",
          here.size(), there.size());
@@ -324,11 +331,11 @@ SystemComparison compare_runs(const std::vector<fs::path>& here,
     scored.tasks.push_back({.by_seed = {}, .same_questions = same_questions(there, task, folders)});
     for (size_t i = 0; i < there.size(); ++i) {
       const auto& order = scored.tasks.back().same_questions ? there.front() : there[i];
-      scored.add(folders.at(here[i]), folders.at(there[i]), task, column.is_bpb,
+      scored.add(folders.at(here[i]), folders.at(there[i]), task, column.measure, scales,
                  task_of(folders.at(order), task).documents, weight);
     }
   }
-  return compare_seeds(scored.tasks, scored.here, scored.there, column.is_bpb);
+  return compare_seeds(scored.tasks, scored.here, scored.there, column.lower_is_better());
 }
 
 void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
@@ -345,7 +352,9 @@ void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
     for (const auto& column : part.columns) {
       if (!here.empty()) {
         part.comparisons[{part.systems[i].name, part.systems[j].name, column.key}] =
-            compare_runs(here, there, column, folders);
+            compare_runs(here, there, column, folders,
+                         {.here = column.scale(part.systems[i].parameters),
+                          .there = column.scale(part.systems[j].parameters)});
       }
     }
   }
