@@ -14,7 +14,7 @@ endfunction()
 foreach(scale demo small paper)
   loopbank_embed(loopbank_${scale}_preset ${PROJECT_SOURCE_DIR}/configs/${scale}/base.toml)
 endforeach()
-foreach(study demo small small-text paper retrofit)
+foreach(study demo small small-text paper retrofit noise)
   loopbank_embed(loopbank_${study}_study ${PROJECT_SOURCE_DIR}/configs/study/${study}.toml)
 endforeach()
 

@@ -15,6 +15,7 @@
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/cli/study_figures.h"
 #include "loopbank/cli/study_flags.h"
+#include "loopbank/cli/study_noise.h"
 #include "loopbank/ranks/place.h"
 #include "loopbank/study/capacity.h"
 #include "loopbank/study/dry_run.h"
@@ -241,6 +242,7 @@ void add_study(CLI::App& app) {
   command->add_flag("--json", flags->json, "The results or the plan as JSON on stdout");
   add_add_seed(*command);
   add_study_figures(*command);
+  add_study_noise(*command);
   command->callback([flags, command] {
     if (command->get_subcommands().empty()) {
       run_study_command(*flags);

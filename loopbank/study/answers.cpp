@@ -45,7 +45,7 @@ struct Tally {
 };
 
 std::string headline_of(Tone tone) {
-  constexpr std::array<const char*, 5> kHeadlines = {"Yes", "Partly", "No", "Too near to tell",
+  constexpr std::array<const char*, 5> kHeadlines = {"Yes", "Partly", "No", "Not told apart",
                                                      "Not measured"};
   return kHeadlines.at(static_cast<size_t>(tone));
 }
@@ -72,6 +72,10 @@ Tally compare_family(const PartResult& part, std::string_view family, const std:
 /// `All 3 looped systems have a clearly lower reasoning BPB than IsoPar; the best, Loop-7, has ...`
 std::string describe_tally(const Tally& tally, const std::string& who, const std::string& other,
                            const Column& column) {
+  if (tally.comparison->num_seeds < 2) {
+    return fmt::format("No finding without two common seeds; the best of {} {}, {}, has {}.",
+                       tally.all, who, tally.best->label, describe(*tally.comparison));
+  }
   const auto than = fmt::format("lower {} than {}", column.title, other);
   std::string text;
   if (tally.better > 0) {
@@ -106,7 +110,7 @@ std::string doubt_of_seeds(const PartResult& part, const SystemComparison& compa
 std::string how(Verdict verdict) {
   return verdict == Verdict::kBetter  ? "is better"
          : verdict == Verdict::kWorse ? "is worse"
-                                      : "is too near to tell";
+                                      : "is not told apart";
 }
 
 /// `With learned scales on both sides, Loop-3 against Loop-1 is better: ...`; empty where that was

@@ -2,7 +2,7 @@
 /// The four research questions (SPEC 5), and a fifth on inference, answered in plain sentences out of
 /// what was measured. What
 /// is said of two systems is their comparison's verdict (verdict.h); what was not measured is told
-/// as such.
+/// as such, and what one seed measured is no finding: its answers are open.
 
 #include <array>
 #include <cstdint>

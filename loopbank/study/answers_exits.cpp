@@ -224,7 +224,7 @@ Answer answer_exits(const PartResult& part) {
                     100 * most.flops_saved(), 100 * most.time_saved());
   } else {
     answer.tone = equal.saving() > 0 ? Tone::kOpen : Tone::kNo;
-    answer.headline = equal.saving() > 0 ? "Too near to tell" : "Nothing at equal perplexity";
+    answer.headline = equal.saving() > 0 ? "Not told apart" : "Nothing at equal perplexity";
   }
   answer.text = describe_savings("At equal perplexity (BPB up by 0.1 % at most)", equal) + " " +
                 describe_savings("Within half a percent", close) + describe_decoding(close.most());

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
+#include <map>
 #include <span>
 
 #include "loopbank/study/answers.h"
@@ -27,11 +29,14 @@ struct LayerQuantity {
     return static_cast<size_t>(std::min_element(values.begin(), values.end()) - values.begin());
   }
   [[nodiscard]] double range() const { return values[most()] - values[least()]; }
+  /// What the later half of the layers has more than the earlier.
+  [[nodiscard]] double lead() const {
+    const auto half = values.size() / 2;
+    return mean_of(std::span(values).last(half)) - mean_of(std::span(values).first(half));
+  }
   /// +1 where the later half of the layers has more, -1 where less, 0 where both are alike.
   [[nodiscard]] int trend() const {
-    const auto half = values.size() / 2;
-    const double change =
-        mean_of(std::span(values).last(half)) - mean_of(std::span(values).first(half));
+    const double change = lead();
     return change > alike ? 1 : change < -alike ? -1 : 0;
   }
 };
@@ -55,6 +60,50 @@ std::vector<LayerQuantity> loops_of(const std::vector<const SystemResult*>& mode
     }
   }
   return loops;
+}
+
+/// How many loops the later half of the layers ran more than the earlier at the end of training, mean
+/// over the models, by seed: of the seeds that all models have.
+std::vector<double> leads_by_seed(const std::vector<const SystemResult*>& models) {
+  std::map<int64_t, std::vector<double>> leads;
+  for (const auto* model : models) {
+    for (const auto& curve : model->curves) {
+      if (!curve.loops_by_layer.empty() && curve.loops_by_layer.back().size() > 1) {
+        leads[curve.seed].push_back(LayerQuantity{"", curve.loops_by_layer.back()}.lead());
+      }
+    }
+  }
+  std::vector<double> means;
+  for (const auto& [seed, of_models] : leads) {
+    if (of_models.size() == models.size()) {
+      means.push_back(mean_of(of_models));
+    }
+  }
+  return means;
+}
+
+/// Takes an answer back to what the seeds allow: the look inside is of one of them.
+void hold_to_seeds(Answer& answer, const std::vector<double>& leads) {
+  if (answer.tone == Tone::kOpen) {
+    return;
+  }
+  const auto over_seeds = student_difference(leads);
+  if (!over_seeds) {
+    answer.headline[0] = static_cast<char>(std::tolower(answer.headline[0]));
+    answer.headline = "In one seed " + answer.headline;
+    answer.tone = Tone::kOpen;
+    return;
+  }
+  const bool rises = answer.tone == Tone::kYes;
+  const bool agrees = rises ? over_seeds->low > 0.0 : over_seeds->high < 0.0;
+  if (answer.tone != Tone::kPartly && !agrees) {
+    answer.headline = "Not told apart";
+    answer.tone = Tone::kOpen;
+  }
+  answer.text += fmt::format(
+      " Over {} seeds, at the end of training, the later half ran {:+.2f} loops more than the earlier, "
+      "mean of the models (95 % interval {:+.2f} to {:+.2f}, {}).",
+      leads.size(), over_seeds->difference, over_seeds->low, over_seeds->high, p_text(over_seeds->p));
 }
 
 /// The mean over loops of a gate, by layer, of the layers that have it.
@@ -192,6 +241,7 @@ Answer answer_inside(const PartResult& part) {
     answer.headline = "It differs by model";
   }
   answer.text = describe_loops(loops);
+  hold_to_seeds(answer, leads_by_seed(models));
   answer.more = describe_gates(gates_of(models, &Inside::local_gate), "Local", "0.42 +- 0.13") +
                 describe_gates(gates_of(models, &Inside::global_gate), "Global", "0.30 +- 0.03") +
                 describe_classes(models);

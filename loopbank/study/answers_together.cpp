@@ -98,11 +98,36 @@ SystemComparison interaction_of(const Corners& corners, const Column& column) {
   SystemComparison comparison{.here = mean_of(at_many),
                               .there = mean_of(at_few),
                               .questions = normal_difference(mean_of(by_seed), errors),
-                              .seeds = student_difference(by_seed),
+                              .seeds = over_seeds_alone(by_seed),
                               .num_seeds = num_seeds,
                               .estimated = true};
   judge(comparison, column.lower_is_better());
   return comparison;
+}
+
+/// The interaction in one column.
+struct Interaction {
+  Corners corners;
+  const Column* column;
+  SystemComparison comparison;
+};
+
+/// In the columns that have all corners, one family of tests.
+std::vector<Interaction> interactions_of(const PartResult& part) {
+  const auto cells = grid_of(part);
+  std::vector<Interaction> found;
+  for (const char* kind : {"reasoning", "knowledge"}) {
+    const auto* column = find_column(part.columns, kind, Measure::kBpb);
+    if (const auto corners = column != nullptr ? corners_of(cells, *column) : std::nullopt) {
+      found.push_back({*corners, column, interaction_of(*corners, *column)});
+    }
+  }
+  std::vector<std::vector<SystemComparison*>> tests;
+  for (auto& one : found) {
+    tests.push_back({&one.comparison});
+  }
+  judge_family(tests);
+  return found;
 }
 
 std::string describe_interaction(const Corners& corners, const SystemComparison& comparison,
@@ -123,17 +148,12 @@ std::string describe_interaction(const Corners& corners, const SystemComparison&
 }  // namespace
 
 Answer answer_together(const PartResult& part) {
-  const auto cells = grid_of(part);
   Answer answer;
   std::vector<Verdict> verdicts;
-  for (const char* kind : {"reasoning", "knowledge"}) {
-    const auto* column = find_column(part.columns, kind, Measure::kBpb);
-    if (const auto corners = column != nullptr ? corners_of(cells, *column) : std::nullopt) {
-      const auto comparison = interaction_of(*corners, *column);
-      verdicts.push_back(comparison.verdict);
-      answer.text += describe_interaction(*corners, comparison, *column);
-      answer.more = caveat_of_seeds(part, comparison.num_seeds);
-    }
+  for (const auto& [corners, column, comparison] : interactions_of(part)) {
+    verdicts.push_back(comparison.verdict);
+    answer.text += describe_interaction(corners, comparison, *column);
+    answer.more = caveat_of_seeds(part, comparison.num_seeds);
   }
   if (verdicts.empty()) {
     answer.text = "It takes a grid of systems with few and many loops, without and with memory.";
@@ -146,7 +166,7 @@ Answer answer_together(const PartResult& part) {
   answer.headline = helps && replaces ? "It depends on the task"
                     : helps           ? "Each makes the other worth more"
                     : replaces        ? "Each takes from what the other adds"
-                                      : "Too near to tell";
+                                      : "Not told apart";
   return answer;
 }
 

@@ -8,18 +8,19 @@
 #include <utility>
 
 #include "loopbank/support/error.h"
-#include "loopbank/support/random.h"
 
 namespace loopbank {
 namespace {
 
-constexpr int64_t kResamples = 1000;
+namespace fs = std::filesystem;
+
 constexpr std::array<std::string_view, 5> kYardsticks = {"isopar", "isoflop", "isotime", "loop3",
                                                          "loop1"};
 /// What memory costs in parameters, spent on width.
 constexpr std::string_view kYardstickOfMemory = "isopar-m";
 
-/// A sentence of the paper that compares two systems in bits per byte.
+/// A sentence of the paper that compares two systems in bits per byte; of the literature on loops, in
+/// accuracy.
 struct Finding {
   int question;
   std::string_view text;
@@ -51,6 +52,17 @@ constexpr std::array<Finding, 11> kFindings = {{
      kKnowledge},
 }};
 
+/// Of tasks of the literature, which the paper has no scores of: a model of k layers that loops is far
+/// ahead of one of k layers. That it comes close to one of as many layers as it has loops times layers
+/// is left out: equivalence takes a margin, and none is given.
+constexpr std::string_view kLoopsSource = "Saunshi et al. 2025";
+constexpr std::array<Finding, 2> kLoopsFindings = {{
+    {1, "Three loops reason better than the plain transformer of equal size", "loop3", "isopar",
+     kReasoning},
+    {1, "Seven loops reason better than the plain transformer of equal size", "loop7", "isopar",
+     kReasoning},
+}};
+
 /// Every two systems of the part that are compared, by their places in it.
 std::set<std::pair<size_t, size_t>> pairs_of(const PartResult& part) {
   const auto place = [&](std::string_view name) {
@@ -75,6 +87,9 @@ std::set<std::pair<size_t, size_t>> pairs_of(const PartResult& part) {
   for (const auto& finding : kFindings) {
     add(place(finding.better), place(finding.worse));
   }
+  for (const auto& finding : kLoopsFindings) {
+    add(place(finding.better), place(finding.worse));
+  }
   return pairs;
 }
 
@@ -96,26 +111,56 @@ double score_of(const StoredDocument& document, Measure measure) {
                                              : document.value;
 }
 
-/// Scores of the same documents, those of A in its order; A is `there`.
-Resampled resample_task(const StoredResults& a, const StoredResults& b, const std::string& task,
-                        Measure measure, const ScoreScales& scales, uint64_t seed) {
-  std::map<std::string, double> of_b;
-  for (const auto& document : task_of(b, task).documents) {
-    of_b[document.id] = scales.here * score_of(document, measure);
+/// A score by document, times `scale`.
+std::map<std::string, double> scores_of(const StoredTask& task, Measure measure, double scale) {
+  std::map<std::string, double> scores;
+  for (const auto& document : task.documents) {
+    scores[document.id] = scale * score_of(document, measure);
   }
-  std::vector<double> in_a;
-  std::vector<double> in_b;
-  for (const auto& document : task_of(a, task).documents) {
-    const auto found = of_b.find(document.id);
-    if (found == of_b.end()) {
-      fail(ErrorCode::kData, "{}: expected the document {} of {}, got none.", b.directory.string(),
-           document.id, task);
-    }
-    in_a.push_back(scales.there * score_of(document, measure));
-    in_b.push_back(found->second);
-  }
-  return resample_pairs(in_a, in_b, seed, kResamples);
+  return scores;
 }
+
+/// Whether the same requests were asked in all folders, as far as they tell.
+bool same_questions(const std::vector<fs::path>& folders, const std::string& task,
+                    ScoreFolders& stored) {
+  const auto& first = task_of(stored.at(folders.front()), task);
+  return !first.requests_hash.empty() &&
+         std::all_of(folders.begin(), folders.end(), [&](const fs::path& folder) {
+           return task_of(stored.at(folder), task).requests_hash == first.requests_hash;
+         });
+}
+
+/// here - there, and the means of both over tasks and seeds.
+struct ScoredDifferences {
+  std::vector<TaskDifferences> tasks;
+  double here = 0.0;
+  double there = 0.0;
+
+  /// One seed of the newest task: the documents of `order` in that order.
+  /// @param weight  of the seed's mean in those over tasks and seeds
+  void add(const StoredResults& of_here, const StoredResults& of_there, const std::string& task,
+           Measure measure, const ScoreScales& scales, const std::vector<StoredDocument>& order,
+           double weight) {
+    const auto own = scores_of(task_of(of_here, task), measure, scales.here);
+    const auto others = scores_of(task_of(of_there, task), measure, scales.there);
+    const auto score = [&](const auto& scores, const StoredResults& folder, const auto& document) {
+      const auto found = scores.find(document.id);
+      if (found == scores.end()) {
+        fail(ErrorCode::kData, "{}: expected the document {} of {}, got none.",
+             folder.directory.string(), document.id, task);
+      }
+      return found->second;
+    };
+    auto& differences = tasks.back().by_seed.emplace_back();
+    for (const auto& document : order) {
+      const double a = score(own, of_here, document);
+      const double b = score(others, of_there, document);
+      differences.push_back(a - b);
+      here += weight * a / static_cast<double>(order.size());
+      there += weight * b / static_cast<double>(order.size());
+    }
+  }
+};
 
 /// The places in the seeds of both of those that both have.
 std::vector<std::pair<size_t, size_t>> common_seeds(const SystemResult& a, const SystemResult& b) {
@@ -162,27 +207,85 @@ void take_scores(SystemComparison& comparison, const SystemResult& system,
   comparison.num_seeds = std::ssize(common);
 }
 
+/// Adds the claim of a finding where its two systems were compared in a column.
+void add_claim(PartResult& part, const Finding& finding, const Column* column,
+               std::string_view source) {
+  const auto* better = part.find(finding.better);
+  const auto* worse = part.find(finding.worse);
+  if (better == nullptr || worse == nullptr || column == nullptr) {
+    return;
+  }
+  const auto* compared = part.compared({better->name, worse->name, column->key});
+  if (compared == nullptr || compared->estimated) {
+    return;
+  }
+  const auto own = better->paper_score(*column);
+  const auto other = worse->paper_score(*column);
+  part.claims.push_back(
+      {.question = finding.question,
+       .text = std::string(finding.text),
+       .column = column->key,
+       .better = better->name,
+       .worse = worse->name,
+       .ours = compared->relative(),
+       .paper = own && other ? std::optional(*own / *other - 1.0) : std::nullopt,
+       .source = std::string(source)});
+}
+
+/// The paper's findings in the columns that it has; those of the literature on loops in a task of
+/// theirs, whose systems start anew.
 void check_claims(PartResult& part) {
   for (const auto& finding : kFindings) {
-    const auto* better = part.find(finding.better);
-    const auto* worse = part.find(finding.worse);
     const auto* column = find_column(part.columns, finding.kind, Measure::kBpb);
-    if (better == nullptr || worse == nullptr || column == nullptr || column->paper_key.empty() ||
-        better->paper.empty() || worse->paper.empty()) {
-      continue;
+    if (column != nullptr && !column->paper_key.empty()) {
+      add_claim(part, finding, column, "");
     }
-    const auto* compared = part.compared({better->name, worse->name, column->key});
-    if (compared == nullptr || compared->estimated) {
-      continue;
+  }
+  const bool of_paper =
+      std::any_of(part.columns.begin(), part.columns.end(),
+                  [](const Column& column) { return !column.paper_key.empty(); });
+  if (!of_paper && part.init.empty()) {
+    for (const auto& finding : kLoopsFindings) {
+      add_claim(part, finding, find_column(part.columns, finding.kind, Measure::kAccuracy),
+                kLoopsSource);
     }
-    const double there = worse->paper.at(column->paper_key);
-    part.claims.push_back({.question = finding.question,
-                           .text = std::string(finding.text),
-                           .column = column->key,
-                           .better = better->name,
-                           .worse = worse->name,
-                           .ours = compared->here / compared->there - 1.0,
-                           .paper = better->paper.at(column->paper_key) / there - 1.0});
+  }
+}
+
+/// What earlier runs of the same systems, trained as long, scattered by.
+void take_noise(PartResult& part) {
+  for (auto& [pair, comparison] : part.comparisons) {
+    const auto* system = part.find(pair.system);
+    const auto* other = part.find(pair.other);
+    const bool as_long = system != nullptr && other != nullptr &&
+                         system->steps == part.noise.steps && other->steps == part.noise.steps;
+    comparison.earlier_deviation = as_long ? part.noise.deviation(pair) : std::nullopt;
+  }
+}
+
+/// Judges every comparison by itself and then in its family: A against B and B against A are one test.
+void judge_part(PartResult& part) {
+  take_noise(part);
+  std::map<ComparedPair, std::vector<SystemComparison*>> tests;
+  std::set<ComparedPair> claimed;
+  const auto test_of = [](const ComparedPair& pair) {
+    return ComparedPair{std::min(pair.system, pair.other), std::max(pair.system, pair.other),
+                        pair.column};
+  };
+  for (const auto& claim : part.claims) {
+    claimed.insert(test_of({claim.better, claim.worse, claim.column}));
+  }
+  for (auto& [pair, comparison] : part.comparisons) {
+    const auto* column = find_column(part.columns, pair.column);
+    judge(comparison, column != nullptr && column->lower_is_better());
+    tests[test_of(pair)].push_back(&comparison);
+  }
+  std::map<std::string, std::vector<std::vector<SystemComparison*>>> families;
+  for (auto& [test, comparisons] : tests) {
+    families[claimed.contains(test) ? "" : test.column].push_back(std::move(comparisons));
+  }
+  for (const auto& [name, family] : families) {
+    judge_family(family);
   }
 }
 
@@ -199,7 +302,6 @@ void add_estimates(PartResult& part) {
         continue;
       }
       if (auto comparison = estimate(*here, *there)) {
-        judge(*comparison, column.lower_is_better());
         part.comparisons[pair] = *comparison;
       }
     }
@@ -208,7 +310,7 @@ void add_estimates(PartResult& part) {
 
 }  // namespace
 
-const StoredResults& ScoreFolders::at(const std::filesystem::path& folder) {
+const StoredResults& ScoreFolders::at(const fs::path& folder) {
   auto found = read_.find(folder);
   if (found == read_.end()) {
     found = read_.emplace(folder, read_results(folder)).first;
@@ -216,23 +318,24 @@ const StoredResults& ScoreFolders::at(const std::filesystem::path& folder) {
   return found->second;
 }
 
-SystemComparison compare_runs(const std::vector<std::filesystem::path>& here,
-                              const std::vector<std::filesystem::path>& there, const Column& column,
+SystemComparison compare_runs(const std::vector<fs::path>& here,
+                              const std::vector<fs::path>& there, const Column& column,
                               ScoreFolders& folders, const ScoreScales& scales) {
   if (there.size() != here.size() || there.empty()) {
     fail(ErrorCode::kShape, "compare_runs: expected as many runs of both systems, got {} and {}.",
          here.size(), there.size());
   }
-  std::vector<Resampled> seeds;
-  for (size_t i = 0; i < there.size(); ++i) {
-    std::vector<Resampled> tasks;
-    for (const auto& task : column.tasks) {
-      tasks.push_back(resample_task(folders.at(there[i]), folders.at(here[i]), task, column.measure,
-                                    scales, derive_seed(i, task)));
+  ScoredDifferences scored;
+  const double weight = 1.0 / static_cast<double>(there.size() * column.tasks.size());
+  for (const auto& task : column.tasks) {
+    scored.tasks.push_back({.by_seed = {}, .same_questions = same_questions(there, task, folders)});
+    for (size_t i = 0; i < there.size(); ++i) {
+      const auto& order = scored.tasks.back().same_questions ? there.front() : there[i];
+      scored.add(folders.at(here[i]), folders.at(there[i]), task, column.measure, scales,
+                 task_of(folders.at(order), task).documents, weight);
     }
-    seeds.push_back(mean_of(tasks));
   }
-  return compare_seeds(seeds, column.lower_is_better());
+  return compare_seeds(scored.tasks, scored.here, scored.there, column.lower_is_better());
 }
 
 void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
@@ -240,8 +343,8 @@ void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
   part.comparisons.clear();
   part.claims.clear();
   for (const auto& [i, j] : pairs_of(part)) {
-    std::vector<std::filesystem::path> here;
-    std::vector<std::filesystem::path> there;
+    std::vector<fs::path> here;
+    std::vector<fs::path> there;
     for (const auto& [own, others] : common_seeds(part.systems[i], part.systems[j])) {
       here.push_back(runs[i].score_folders.at(own));
       there.push_back(runs[j].score_folders.at(others));
@@ -257,6 +360,7 @@ void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
   }
   add_estimates(part);
   check_claims(part);
+  judge_part(part);
 }
 
 void complete_comparisons(PartResult& part) {
@@ -271,13 +375,13 @@ void complete_comparisons(PartResult& part) {
       continue;
     }
     take_scores(comparison, *system, *other, pair.column);
-    judge(comparison, column->lower_is_better());
     ++entry;
   }
   add_estimates(part);
   std::erase_if(part.claims, [&](const Claim& claim) {
     return !part.comparisons.contains({claim.better, claim.worse, claim.column});
   });
+  judge_part(part);
 }
 
 }  // namespace loopbank

@@ -2,6 +2,9 @@
 /// The comparisons of a part: which pairs of systems are compared, from what, and the paper's
 /// findings that rest on them. What may be said of a comparison is the rule of verdict.h.
 ///
+/// Families of tests (verdict.h): all findings of a part are one; the other comparisons of a column are
+/// one each. A pair that a finding compares in its column belongs to the findings, whichever way round.
+///
 /// Compared are, in every column, each system with the yardsticks (the plain transformers of equal
 /// size, FLOPs and time, loops without memory, one loop with a learned scale), systems with memory
 /// with the dense one of as many parameters, and the pairs of the paper's findings.
@@ -31,7 +34,8 @@ struct ScoreScales {
   double there = 1.0;
 };
 
-/// `here` against `there` on the same questions, seed by seed; judged.
+/// `here` against `there` on the same questions, seed by seed; judged. Where all folders of `there`
+/// state the same requests of a task, its questions are the same in all seeds, else each seed's own.
 /// @param here, there  folders of scores (eval/result_files.h), one a seed, in the same order
 /// @param scales  what the questions' scores of each are multiplied by (Column::scale)
 /// @throws Error kData where a task of the column, or one of its documents, is missing in a folder;

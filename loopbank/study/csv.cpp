@@ -97,14 +97,28 @@ std::string table_csv(const PartResult& part) {
 }
 
 std::string claims_csv(const PartResult& part) {
-  std::string csv = "question,text,column,better,worse,ours,paper,difference,low,high,p,verdict\n";
+  std::string csv =
+      "question,text,column,better,worse,ours,paper,difference,low,high,p,adjusted_p,seeds,"
+      "smallest_effect,seeds_needed,verdict\n";
   for (const auto& claim : part.claims) {
     const auto& comparison = part.comparison_of(claim);
     const auto& difference = comparison.decisive;
     std::vector<std::string> fields = {fmt::format("{}", claim.question), claim.text, claim.column,
                                        claim.better, claim.worse};
-    for (const double value : {claim.ours, claim.paper, difference.difference, difference.low,
-                               difference.high, difference.p}) {
+    const auto needed = comparison.seeds_needed
+                            ? std::optional(static_cast<double>(*comparison.seeds_needed))
+                            : std::nullopt;
+    const std::vector<std::optional<double>> figures = {claim.ours,
+                                                        claim.paper,
+                                                        difference.difference,
+                                                        difference.low,
+                                                        difference.high,
+                                                        difference.p,
+                                                        comparison.adjusted_p,
+                                                        double(comparison.num_seeds),
+                                                        comparison.smallest_effect,
+                                                        needed};
+    for (const auto& value : figures) {
       fields.push_back(number(value));
     }
     fields.emplace_back(claim_verdict(comparison.verdict));

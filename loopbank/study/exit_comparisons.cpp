@@ -76,7 +76,7 @@ ExitComparison judged(ExitComparison what, const PointPair& points) {
   what.bpb_difference = describe_difference(resample_pairs(
       pooled_documents(a.documents), pooled_documents(b.documents), kPairSeed, kPairResamples));
   what.over_seeds = difference_over_models(of_a, of_b);
-  what.verdict = judged_difference(what.bpb_difference, what.over_seeds).verdict;
+  what.verdict = judged_difference(what.bpb_difference, what.over_seeds);
   return what;
 }
 

@@ -116,12 +116,10 @@ std::optional<Difference> difference_over_models(std::span<const double> a,
   return student_difference(differences);
 }
 
-SystemComparison judged_difference(const PairedDifference& documents,
-                                   const std::optional<Difference>& models) {
-  SystemComparison comparison{
-      .here = documents.b, .there = documents.a, .questions = documents, .seeds = models};
-  judge(comparison, /*lower_is_better=*/true);
-  return comparison;
+Verdict judged_difference(const PairedDifference& documents,
+                          const std::optional<Difference>& models) {
+  const bool over_models = models && (documents.excludes_zero() || !models->excludes_zero());
+  return verdict_on(over_models ? *models : documents, /*lower_is_better=*/true);
 }
 
 void mark_fronts(ExitStudy& study) {

@@ -38,8 +38,9 @@ void mark_fronts(ExitStudy& study);
 [[nodiscard]] std::optional<Difference> difference_over_models(std::span<const double> a,
                                                                std::span<const double> b);
 
-/// What two intervals of b - a say of b, by the rule of verdict.h; lower is better.
-[[nodiscard]] SystemComparison judged_difference(const PairedDifference& documents,
+/// What two intervals of b - a say of b, lower is better: of several models Student's over them, unless
+/// that is sure and the documents are not; of one its documents, since what is asked is asked of it.
+[[nodiscard]] Verdict judged_difference(const PairedDifference& documents,
                                                  const std::optional<Difference>& models);
 
 /// The comparisons and the answers (ExitComparison).

@@ -165,7 +165,7 @@ Json rows_of(const ExitStudy& study) {
 }
 
 std::string verdict_cell(const ExitComparison& comparison) {
-  return comparison.verdict == Verdict::kOpen     ? "too near to tell"
+  return comparison.verdict == Verdict::kOpen     ? "not told apart"
          : comparison.verdict == Verdict::kBetter ? "better"
                                                   : "worse";
 }

@@ -133,7 +133,7 @@ struct ExitComparison {
   double flops_b = 0.0;
   PairedDifference bpb_difference;            ///< over documents
   std::optional<Difference> over_seeds = {};  ///< over models, from two on
-  Verdict verdict = Verdict::kOpen;           ///< on b, by the rule of verdict.h
+  Verdict verdict = Verdict::kOpen;           ///< on b, by judged_difference
   std::string kv = "full";
   int64_t points = 1;  ///< pairs that it is the mean of
 };

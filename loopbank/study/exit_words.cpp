@@ -73,7 +73,7 @@ std::string verdict_text(const ExitStudy& study, const ExitComparison& compariso
   const double change = comparison.bpb_difference.difference;
   const auto intervals =
       intervals_of(comparison.bpb_difference, comparison.over_seeds, study.models);
-  const auto* const said = comparison.verdict == Verdict::kOpen     ? "too near to tell"
+  const auto* const said = comparison.verdict == Verdict::kOpen     ? "not told apart"
                            : comparison.verdict == Verdict::kBetter ? "better"
                                                                     : "worse";
   return fmt::format("{:+.4f} bits per byte ({}), {}", change, intervals, said);
@@ -106,7 +106,7 @@ std::string verdict_counts(const std::vector<const ExitComparison*>& answers,
     return std::count_if(answers.begin(), answers.end(),
                          [&](const auto* answer) { return answer->verdict == verdict; });
   };
-  return fmt::format("{} {}, {} {}, {} too near to tell.", count(Verdict::kWorse), worse,
+  return fmt::format("{} {}, {} {}, {} not told apart.", count(Verdict::kWorse), worse,
                      count(Verdict::kBetter), better, count(Verdict::kOpen));
 }
 

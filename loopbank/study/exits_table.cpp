@@ -26,8 +26,8 @@ std::string word_if_clear(Verdict verdict) {
 /// `over the seeds`, or what one seed's interval is of.
 std::string source_text(const PartResult& part) {
   return part.seeds.size() > 1 ? "over the seeds"
-                               : "over the rows of text of one seed, which tells of these weights "
-                                 "alone";
+                               : "over the rows of text of one seed, of which nothing is told "
+                                 "apart";
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ std::string verdicts_against_isopar(const PartResult& part) {
   for (size_t i = 0; i < found.size(); ++i) {
     text += (i == 0 ? "" : "; ") + found[i];
   }
-  return text + ". The others are too near to tell.";
+  return text + ". The others are not told apart.";
 }
 
 std::string tally_of_claims(const PartResult& part) {
@@ -61,8 +61,8 @@ std::string tally_of_claims(const PartResult& part) {
     ++tally[part.comparison_of(claim).verdict];
   }
   return fmt::format(
-      "Of {} of the paper, {} came out as there, {} the other way round and {} are too near to "
-      "tell over {}.",
+      "Of {} of the paper, {} came out as there, {} the other way round and {} are not told "
+      "apart over {}.",
       plural(part.claims.size(), "finding"), tally[Verdict::kBetter], tally[Verdict::kWorse],
       tally[Verdict::kOpen], plural(part.seeds.size(), "seed"));
 }
@@ -98,7 +98,7 @@ std::string losses_against_isopar(const PartResult& part) {
   if (!sure[false].empty()) {
     text += fmt::format("{} higher of {}", sure[true].empty() ? "" : ",", listed(sure[false]));
   }
-  return text + ". The others are too near to tell.";
+  return text + ". The others are not told apart.";
 }
 
 std::string answer_words(const Answer& answer) {

@@ -137,7 +137,7 @@ std::string rise_words(
              : fmt::format(
                    "Over {}, with 95 % intervals, the {} of the last layer differ from the first "
                    "one's in {}; in "
-                   "the others they are too near to tell.",
+                   "the others they are not told apart.",
                    plural(num_seeds, "seed"), quantity, listed(sure));
 }
 

@@ -54,12 +54,13 @@ Figure intervals(const ShownPart& source) {
   Figure figure{.id = "study-intervals",
                 .section = "scores",
                 .title = "Differences from IsoPar",
-                .caption = "Score less IsoPar's; filled where the interval leaves out 0.",
+                .caption = "Score less IsoPar's, with plain 95 % intervals; filled where the verdict, "
+                           "which knows of the other tests, is better or worse.",
                 .x_title = "system",
                 .y_title = "difference from IsoPar",
                 .kind = FigureKind::kDots,
                 .panels_side_by_side = true,
-                .error_label = over_seeds ? "95 % interval that the verdict rests on, over seeds"
+                .error_label = over_seeds ? "95 % interval over seeds"
                                           : "95 % interval over the questions of one seed"};
   auto columns = part.columns;
   std::stable_partition(columns.begin(), columns.end(),
@@ -128,7 +129,7 @@ Figure relative_changes(const ShownPart& source) {
                 .title = "Change against IsoPar, here and in the paper",
                 .caption =
                     "Relative change of each score against IsoPar's; the bar is the 95 % "
-                    "interval that its verdict rests on. The paper measured on other data.",
+                    "interval of the difference. The paper measured on other data.",
                 .x_title = "system",
                 .y_title = "change against IsoPar, %",
                 .kind = FigureKind::kAcross,

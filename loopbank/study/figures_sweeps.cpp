@@ -89,7 +89,7 @@ std::string sweep_words(const PartResult& part, const Sweep& sweep,
   return found.empty()
              ? fmt::format("Against {} nothing is told apart over the common seeds.",
                            name(*sweep[0]))
-             : fmt::format("Against {}, beyond the noise of {}: {}. The rest is too near to tell.",
+             : fmt::format("Against {}, beyond the noise of {}: {}. The rest is not told apart.",
                            name(*sweep[0]), plural(most_seeds, "seed"),
                            fmt::format("{}", fmt::join(found, "; ")));
 }

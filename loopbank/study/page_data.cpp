@@ -11,6 +11,7 @@
 #include <set>
 
 #include "loopbank/study/answers.h"
+#include "loopbank/study/certainty.h"
 #include "loopbank/study/exits_table.h"
 #include "loopbank/study/table.h"
 #include "loopbank/support/progress.h"
@@ -106,10 +107,15 @@ Json claims_of(const PartResult& part) {
                     {"measure", fmt::format("{} against {}, {}", part.label_of(claim.better),
                                             part.label_of(claim.worse),
                                             column == nullptr ? claim.column : column->title)},
-                    {"ours", fmt::format("{:+.1f} %", 100 * claim.ours)},
-                    {"paper", fmt::format("{:+.1f} %", 100 * claim.paper)},
+                    {"ours", fmt::format("{:+.1f} %", 100 * comparison.relative())},
+                    {"paper", claim.paper ? fmt::format("{:+.1f} %", 100 * *claim.paper) : ""},
+                    {"source", claim.source},
+                    {"ours_interval", fmt::format("{:+.1f} to {:+.1f} %",
+                                                  100 * comparison.share(comparison.decisive.low),
+                                                  100 * comparison.share(comparison.decisive.high))},
                     {"interval", fmt::format("{:+.3f} to {:+.3f}", comparison.decisive.low,
                                              comparison.decisive.high)},
+                    {"sure", how_sure(comparison)},
                     {"verdict", claim_verdict(comparison.verdict)},
                     {"kind", comparison.verdict == Verdict::kBetter  ? "agrees"
                              : comparison.verdict == Verdict::kWorse ? "disagrees"
@@ -221,6 +227,7 @@ Json part_json(const PartView& view) {
   Json json = {{"title", view.title},
                {"bars", view.source.bars},
                {"table", table_data(view.source)},
+               {"certainty", describe_certainty(part)},
                {"claims", claims_of(part)},
                {"answers", answers_json(part)},
                {"exits", exits_data(part)},

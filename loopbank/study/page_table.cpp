@@ -121,17 +121,24 @@ Json groups_of(const ShownPart& source) {
   return groups;
 }
 
-/// `-0.100 (95 % interval over seeds -0.150 to -0.050), p = 0.001; over questions -0.120 to -0.080`:
-/// the decisive interval first.
+/// `-0.100 (95 % interval over seeds -0.150 to -0.050), -10.0 % (-15.0 to -5.0 %); 3 seeds, adjusted
+/// p = 0.001, 2.0 degrees of freedom; could have shown 0.110 (11.0 %); over questions alone -0.120 to
+/// -0.080`.
 std::string interval_text(const SystemComparison& comparison) {
-  const auto& [difference, low, high, p] = comparison.decisive;
-  auto text = fmt::format("{:+.3f} (95 % interval{} {:+.3f} to {:+.3f})", difference,
-                          interval_source(comparison), low, high);
-  text += p < 0.001 ? ", p < 0.001" : fmt::format(", p = {:.3f}", p);
+  const auto& decisive = comparison.decisive;
+  auto text = fmt::format(
+      "{:+.3f} (95 % interval{} {:+.3f} to {:+.3f}), {:+.1f} % ({:+.1f} to {:+.1f} %); {}",
+      decisive.difference, interval_source(comparison), decisive.low, decisive.high,
+      100 * comparison.relative(), 100 * comparison.share(decisive.low),
+      100 * comparison.share(decisive.high), how_sure(comparison));
   if (comparison.seeds) {
-    const auto& other = comparison.over_seeds ? comparison.questions : *comparison.seeds;
-    text += fmt::format("; over {} {:+.3f} to {:+.3f}",
-                        comparison.over_seeds ? "questions" : "seeds", other.low, other.high);
+    const auto smallest = comparison.smallest_effect.value_or(0.0);
+    text += fmt::format(
+        "; {} alone, {:.1f} degrees of freedom; could have shown {:.3f} ({:.1f} %); over questions "
+        "alone {:+.3f} to {:+.3f}",
+        p_text(comparison.seeds->p), comparison.seeds->degrees_of_freedom, smallest,
+        100 * std::abs(comparison.share(smallest)), comparison.questions.low,
+        comparison.questions.high);
   }
   return text;
 }
@@ -152,7 +159,6 @@ Json comparisons_of(const PartResult& part) {
                           {"letter", baseline.letter},
                           {"column", column.title},
                           {"verdict", name_of(compared->verdict)},
-                          {"over_seeds", compared->over_seeds},
                           {"text", interval_text(*compared)}});
         }
       }

@@ -17,4 +17,6 @@ extern const std::string_view kSmallTextStudy;
 extern const std::string_view kPaperStudy;
 extern const std::string_view kRetrofitStudy;
 
+extern const std::string_view kStudyNoise;  // noise.h
+
 }  // namespace loopbank

@@ -82,8 +82,8 @@ std::vector<DifficultyScore> summarize_difficulty(const std::vector<RunResult>& 
 
 std::string_view claim_verdict(Verdict verdict) {
   return verdict == Verdict::kBetter  ? "as in the paper"
-         : verdict == Verdict::kWorse ? "not as in the paper"
-                                      : "too near to tell";
+         : verdict == Verdict::kWorse ? "against the paper"
+                                      : "not told apart";
 }
 
 const SystemResult* PartResult::find(std::string_view wanted) const {

@@ -23,6 +23,7 @@
 #include "loopbank/dissect/inside.h"
 #include "loopbank/dissect/thinking.h"
 #include "loopbank/study/columns.h"
+#include "loopbank/study/noise.h"
 #include "loopbank/study/run_alarm.h"
 #include "loopbank/study/run_result.h"
 #include "loopbank/study/score_curve.h"
@@ -115,7 +116,7 @@ struct SystemResult {
   [[nodiscard]] std::optional<double> paper_score(const Column& column) const;
 };
 
-/// A finding of the paper; whether it came out says the comparison of its two systems.
+/// A finding of the paper or of the literature on loops; whether it came out says the comparison of its two systems.
 struct Claim {
   int question = 0;  ///< RQ1 to RQ4
   std::string text;
@@ -123,10 +124,11 @@ struct Claim {
   std::string better;  ///< systems
   std::string worse;
   double ours = 0.0;   ///< relative change of `better` against `worse`
-  double paper = 0.0;  ///< likewise
+  std::optional<double> paper = {};  ///< likewise; nothing where it gives no number
+  std::string source = {};           ///< of the finding, such as "Saunshi et al. 2025"; empty: the paper
 };
 
-/// Of a claim's comparison: `as in the paper`, `not as in the paper`, `too near to tell`.
+/// Of a claim's comparison: `as in the paper`, `against the paper`, `not told apart`.
 [[nodiscard]] std::string_view claim_verdict(Verdict verdict);
 
 struct PartResult {
@@ -138,6 +140,7 @@ struct PartResult {
   std::vector<SystemResult> systems = {};  ///< in the table's order
   std::map<ComparedPair, SystemComparison> comparisons = {};
   std::vector<Claim> claims = {};
+  SeedNoise noise = {};  ///< of earlier runs with these settings
   std::string settings = {};  ///< what all systems share, as TOML
   std::string data = {};      ///< what they were trained on and asked, as JSON
 

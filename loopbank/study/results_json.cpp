@@ -4,6 +4,7 @@
 
 #include "loopbank/dissect/thinking_members.h"
 #include "loopbank/study/comparison.h"
+#include "loopbank/study/comparison_json.h"
 #include "loopbank/study/comparison_members.h"
 #include "loopbank/study/run_result_members.h"
 #include "loopbank/support/json_members.h"
@@ -120,6 +121,7 @@ void members(auto& by, Either<Claim> auto& claim) {
   by("worse", claim.worse);
   by("ours", claim.ours);
   by("paper", claim.paper);
+  by.unless_empty("source", claim.source);
 }
 
 void members(auto& by, Either<Column> auto& column) {
@@ -234,7 +236,7 @@ Json json_of(const SystemResult& row, const PartResult& part) {
   by.object("matches", row.matches);
   for (const auto& [pair, comparison] : part.comparisons) {
     if (pair.system == row.name && !comparison.estimated) {
-      by.json["against"][pair.other][pair.column] = JsonWriter::write(comparison);
+      by.json["against"][pair.other][pair.column] = to_json(comparison);
     }
   }
   return std::move(by.json);
@@ -264,6 +266,7 @@ void read_system(const JsonReader& from, PartResult& part) {
 Json json_of(const Claim& claim, const SystemComparison& comparison) {
   auto by = JsonWriter{.json = JsonWriter::write(claim)};
   members(by, comparison.decisive);
+  by("adjusted_p", comparison.adjusted_p);
   by("verdict", claim_verdict(comparison.verdict));
   return std::move(by.json);
 }
@@ -277,6 +280,7 @@ Json json_of(const PartResult& part) {
   by.json["data"] = part.data.empty() ? Json() : parse_json<Json>(part.data, part.name + "'s data");
   by("settings", part.settings);
   by.list("columns", part.columns);
+  by.object("noise", part.noise.source.empty() ? std::nullopt : std::optional(part.noise));
   by.json["systems"] = Json::array();
   by.json["claims"] = Json::array();
   for (const auto& claim : part.claims) {
@@ -311,6 +315,7 @@ void read_part(const JsonReader& from, PartResult& part) {
     part.data = data->dump(2, ' ', false, Json::error_handler_t::replace);
   }
   from.list("columns", part.columns);
+  from.object("noise", part.noise);
   from.each("systems", [&](const std::string&, const JsonReader& row) { read_system(row, part); });
   from.list("claims", part.claims);
   for (auto& row : part.systems) {

@@ -286,6 +286,7 @@ PartResult StudyPart::collect() const {
                     .systems = {},
                     .comparisons = {},
                     .claims = {},
+                    .noise = shipped_noise(config_),
                     .settings = shared_settings(),
                     .data = data_.empty() ? "" : data_.begin()->second.description};
   std::vector<SystemRuns> all;

@@ -8,24 +8,30 @@
 #include "loopbank/study/comparison.h"
 #include "loopbank/study/comparison_members.h"
 #include "loopbank/support/json_members.h"
-#include "loopbank/support/random.h"
 
 namespace loopbank {
 namespace {
 
-constexpr int64_t kRowResamples = 1000;
 constexpr double kEqualFlopsOfGate = 0.03;  // relative difference
 
 const MembersForm kSystemExitsForm = {.expected = "what stopping early costs a system"};
 
-/// b - a over the rows of all seeds, and over the seeds; judged.
+/// Here - there over the rows of all seeds, and over the seeds; judged. Each seed's rows are taken as
+/// its own: of text that all seeds share, the interval is of this text.
 SystemComparison compare_rows(const std::vector<const std::vector<double>*>& here,
                               const std::vector<const std::vector<double>*>& there) {
-  std::vector<Resampled> seeds;
+  TaskDifferences rows;
+  double own = 0.0;
+  double other = 0.0;
   for (size_t i = 0; i < here.size(); ++i) {
-    seeds.push_back(resample_pairs(*there[i], *here[i], derive_seed(i, "rows"), kRowResamples));
+    auto& differences = rows.by_seed.emplace_back(*here[i]);
+    for (size_t row = 0; row < differences.size(); ++row) {
+      differences[row] -= there[i]->at(row);
+    }
+    own += mean_of(*here[i]) / static_cast<double>(here.size());
+    other += mean_of(*there[i]) / static_cast<double>(here.size());
   }
-  return compare_seeds(seeds, /*lower_is_better=*/true);
+  return compare_seeds({rows}, own, other, /*lower_is_better=*/true);
 }
 
 /// The same result of every run; empty where one has none.
@@ -157,16 +163,13 @@ const ExitSummary* most_saved(const SystemExits& exits, const std::string& where
 
 bool is_clearly_within(const ExitSummary& exit, double share) {
   auto comparison = exit.bpb;
-  const double margin = share * comparison.there;
-  const auto shift = [margin](Difference& difference) {
-    difference.difference -= margin;
-    difference.low -= margin;
-    difference.high -= margin;
-  };
-  shift(comparison.questions);
-  if (comparison.seeds) {
-    shift(*comparison.seeds);
+  if (!comparison.seeds) {
+    return false;
   }
+  auto& seeds = *comparison.seeds;
+  static_cast<Difference&>(seeds) =
+      student_difference(seeds.difference - share * comparison.there, seeds.standard_error,
+                         seeds.degrees_of_freedom);
   judge(comparison, /*lower_is_better=*/true);
   return comparison.verdict == Verdict::kBetter;
 }

@@ -6,8 +6,8 @@
 ///                             -> questions       the chosen rule's scores against all loops'
 ///
 /// Rules of a name are one row, though each seed has a threshold of its own. What differs is compared
-/// and judged as systems are (verdict.h): over seeds from two on; of one seed over its rows of text,
-/// or its questions. Not here: the measuring (run_exits.h), sentences (answers_exits.cpp).
+/// and judged as systems are (verdict.h), each comparison by itself: over seeds from two on; of one seed
+/// the interval is over its rows of text, or its questions, and nothing is told apart. Not here: the measuring (run_exits.h), sentences (answers_exits.cpp).
 
 #include <filesystem>
 #include <map>

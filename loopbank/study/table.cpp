@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "loopbank/study/certainty.h"
 #include "loopbank/support/progress.h"
 
 namespace loopbank {
@@ -109,21 +110,22 @@ std::string format_claims(const PartResult& part) {
     return "None of the paper's findings compares the systems that are done.\n";
   }
   std::string text =
-      "The paper's findings, here and there (relative change, 95 % interval of the "
-      "difference):\n";
+      "Findings, here and there (relative change and difference, each with its 95 % interval):\n";
   for (const auto& claim : part.claims) {
     const auto* column = find_column(part.columns, claim.column);
     const auto& comparison = part.comparison_of(claim);
-    std::string verdict(claim_verdict(comparison.verdict));
-    if (comparison.verdict == Verdict::kWorse) {
-      verdict = "NOT" + verdict.substr(3);
-    }
+    const auto& decisive = comparison.decisive;
     text += fmt::format(
-        "  RQ{} {:<19} {}: {} {} against {}: {:+.1f} % [{:+.3f}, {:+.3f}] (paper "
-        "{:+.1f} %)\n",
-        claim.question, verdict, claim.text, column->title, part.label_of(claim.better),
-        part.label_of(claim.worse), 100 * claim.ours, comparison.decisive.low,
-        comparison.decisive.high, 100 * claim.paper);
+        "  RQ{} {} ({}): {}: {} {} against {}: {:+.1f} % [{:+.1f}, {:+.1f}], {:+.3f} [{:+.3f}, "
+        "{:+.3f}] ({})\n",
+        claim.question, claim_verdict(comparison.verdict), how_sure(comparison), claim.text,
+        column->title, part.label_of(claim.better), part.label_of(claim.worse),
+        100 * comparison.relative(), 100 * comparison.share(decisive.low),
+        100 * comparison.share(decisive.high), decisive.difference, decisive.low, decisive.high,
+        claim.paper ? fmt::format("paper {:+.1f} %", 100 * *claim.paper) : claim.source);
+  }
+  for (const auto& sentence : describe_certainty(part)) {
+    text += sentence + "\n";
   }
   return text;
 }

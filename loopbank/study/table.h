@@ -20,7 +20,8 @@ namespace loopbank {
 /// any other.
 [[nodiscard]] std::string note_on_init(const PartResult& part);
 
-/// The paper's findings one by one: what came out, what did not, what is too near to tell.
+/// The paper's findings one by one: what came out, what did not, what is not told apart, and how sure that
+/// is.
 [[nodiscard]] std::string format_claims(const PartResult& part);
 
 }  // namespace loopbank

@@ -31,6 +31,13 @@ std::vector<double> differences_of(std::span<const double> a, std::span<const do
   return differences;
 }
 
+Difference without_doubt(double difference) {
+  return {.difference = difference,
+          .low = difference,
+          .high = difference,
+          .p = difference == 0.0 ? 1.0 : 0.0};
+}
+
 /// The mean of as many draws with replacement as there are values.
 double mean_of_draws(std::span<const double> values, RandomStream& random) {
   double sum = 0.0;
@@ -84,21 +91,26 @@ double median(std::vector<double> values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
+Difference student_difference(double difference, double standard_error,
+                              double degrees_of_freedom) {
+  if (standard_error == 0.0) {
+    return without_doubt(difference);
+  }
+  const boost::math::students_t t(degrees_of_freedom);
+  const double half = boost::math::quantile(t, 1.0 - kTail) * standard_error;
+  const double distance = std::abs(difference) / standard_error;
+  return {.difference = difference,
+          .low = difference - half,
+          .high = difference + half,
+          .p = 2 * boost::math::cdf(boost::math::complement(t, distance))};
+}
+
 std::optional<Difference> student_difference(std::span<const double> differences) {
   if (differences.size() < 2) {
     return std::nullopt;
   }
-  const double mean = mean_of(differences);
-  const double error = standard_error_of(differences);
-  if (error == 0.0) {
-    return Difference{.difference = mean, .low = mean, .high = mean, .p = mean == 0.0 ? 1.0 : 0.0};
-  }
-  const boost::math::students_t t(static_cast<double>(differences.size()) - 1);
-  const double half = boost::math::quantile(t, 1.0 - kTail) * error;
-  return Difference{.difference = mean,
-                    .low = mean - half,
-                    .high = mean + half,
-                    .p = 2 * boost::math::cdf(boost::math::complement(t, std::abs(mean) / error))};
+  return student_difference(mean_of(differences), standard_error_of(differences),
+                            static_cast<double>(differences.size()) - 1);
 }
 
 Difference normal_difference(double difference, std::span<const double> errors) {
@@ -108,10 +120,7 @@ Difference normal_difference(double difference, std::span<const double> errors) 
   }
   const double error = std::sqrt(squares);
   if (error == 0.0) {
-    return {.difference = difference,
-            .low = difference,
-            .high = difference,
-            .p = difference == 0.0 ? 1.0 : 0.0};
+    return without_doubt(difference);
   }
   const boost::math::normal normal;
   const double half = boost::math::quantile(normal, 1.0 - kTail) * error;
@@ -121,6 +130,20 @@ Difference normal_difference(double difference, std::span<const double> errors) 
           .p = 2 * boost::math::cdf(boost::math::complement(normal, std::abs(difference) / error))};
 }
 
+std::vector<double> holm_adjusted(std::span<const double> p) {
+  std::vector<size_t> order(p.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] < p[b]; });
+  std::vector<double> adjusted(p.size());
+  double largest = 0.0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    const auto tests_left = static_cast<double>(order.size() - i);
+    largest = std::max(largest, std::min(1.0, tests_left * p[order[i]]));
+    adjusted[order[i]] = largest;
+  }
+  return adjusted;
+}
+
 Resampled resample_pairs(std::span<const double> a, std::span<const double> b, uint64_t seed,
                          int64_t resamples) {
   const auto differences = differences_of(a, b);
@@ -128,28 +151,6 @@ Resampled resample_pairs(std::span<const double> a, std::span<const double> b, u
   RandomStream random(seed);
   for (int64_t i = 0; i < resamples; ++i) {
     result.differences.push_back(mean_of_draws(differences, random));
-  }
-  return result;
-}
-
-Resampled resample_seeds(std::span<const std::vector<double>> a,
-                         std::span<const std::vector<double>> b, uint64_t seed, int64_t resamples) {
-  expect_pairs(a.size(), b.size());
-  const auto share = 1.0 / static_cast<double>(a.size());
-  Resampled result;
-  std::vector<std::vector<double>> differences;
-  for (size_t s = 0; s < a.size(); ++s) {
-    differences.push_back(differences_of(a[s], b[s]));
-    result.a += share * mean_of(a[s]);
-    result.b += share * mean_of(b[s]);
-  }
-  RandomStream random(seed);
-  for (int64_t i = 0; i < resamples; ++i) {
-    double sum = 0.0;
-    for (size_t draw = 0; draw < differences.size(); ++draw) {
-      sum += mean_of_draws(differences[random.below(differences.size())], random);
-    }
-    result.differences.push_back(share * sum);
   }
   return result;
 }

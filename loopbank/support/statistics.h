@@ -6,10 +6,7 @@
 ///
 ///     over seeds                 d_1 .. d_S       Student's t            of systems, whatever the seed
 ///     over questions             d_1 .. d_Q       paired bootstrap       of these weights alone
-///     over seeds and questions   d_sq             hierarchical bootstrap of both, for many seeds
-///
-/// With few seeds Student's t is the one to rest on: a bootstrap of three seeds draws from three
-/// numbers, and its interval is far too narrow.
+///     over seeds and questions   d_sq             mixed model            of both (mixed_model.h)
 
 #include <cstdint>
 #include <optional>
@@ -44,6 +41,11 @@ struct Difference {
   [[nodiscard]] bool excludes_zero() const { return low > 0.0 || high < 0.0; }
 };
 
+/// Student's t: an interval from a standard error and its degrees of freedom, which need be no whole
+/// number. An error of 0 leaves no doubt.
+[[nodiscard]] Difference student_difference(double difference, double standard_error,
+                                            double degrees_of_freedom);
+
 /// Student's paired t: the mean of the differences, its interval with n - 1 degrees of freedom.
 /// Differences that are all equal leave no doubt.
 /// @param differences  nothing for fewer than two
@@ -52,6 +54,13 @@ struct Difference {
 /// An interval from standard errors that are taken as independent and normal: for what was not
 /// measured in pairs.
 [[nodiscard]] Difference normal_difference(double difference, std::span<const double> errors);
+
+/// Holm's adjustment (1979, Scandinavian Journal of Statistics 6): of m tests the i-th smallest p
+/// times m - i + 1, never below the one before it and at most 1. Where a test counts with an adjusted
+/// p of 0.05 at most, the probability of one false finding or more among the m is 0.05 at most,
+/// however they hang together.
+/// @return in the order of `p`
+[[nodiscard]] std::vector<double> holm_adjusted(std::span<const double> p);
 
 /// The mean difference of every resample, and the plain means.
 struct Resampled {
@@ -67,14 +76,6 @@ struct Resampled {
 /// @throws Error kShape when the numbers of scores differ or there is none
 [[nodiscard]] Resampled resample_pairs(std::span<const double> a, std::span<const double> b,
                                        uint64_t seed, int64_t resamples);
-
-/// The hierarchical bootstrap: seeds are drawn with replacement, and of each seed that was drawn
-/// its documents. Every seed weighs the same, however many documents it has.
-/// @param a, b  [S][Q_s] scores, at least one seed, each with at least one document
-/// @throws Error kShape when the numbers of seeds or of a seed's scores differ or there is none
-[[nodiscard]] Resampled resample_seeds(std::span<const std::vector<double>> a,
-                                       std::span<const std::vector<double>> b, uint64_t seed,
-                                       int64_t resamples);
 
 /// The mean over several tasks, resampled each by itself: element by element.
 /// @param tasks  at least one, all of the same R

@@ -116,17 +116,20 @@ TEST(Capacity, BitsAParameterAreHigherForTheBetterOfEqualSizeAndForTheSmallerOfE
                         {"biographies"});
   testing::write_scores(directory.path() / "b", {{"y", 0, 1, 4.0}, {"x", 0, 1, 3.0}},
                         {"biographies"});
+  testing::write_scores(directory.path() / "b-2", {{"y", 0, 1, 4.1}, {"x", 0, 1, 3.1}},
+                        {"biographies"});
   ScoreFolders folders;
   const auto compared = [&](double here, double there) {
-    return compare_runs({directory.path() / "b"}, {directory.path() / "a"}, column, folders,
+    return compare_runs({directory.path() / "b", directory.path() / "b-2"},
+                        {directory.path() / "a", directory.path() / "a"}, column, folders,
                         {.here = column.scale(here), .there = column.scale(there)});
   };
   const auto equal = compared(1000, 1000);
-  EXPECT_NEAR(equal.here, 200 * 3.5 / 1000, 1e-12);
-  EXPECT_NEAR(equal.decisive.difference, 200 * 1.0 / 1000, 1e-12);
+  EXPECT_NEAR(equal.here, 200 * 3.55 / 1000, 1e-12);
+  EXPECT_NEAR(equal.decisive.difference, 200 * 1.05 / 1000, 1e-12);
   EXPECT_EQ(equal.verdict, Verdict::kBetter);
   const auto larger = compared(4000, 1000);
-  EXPECT_NEAR(larger.decisive.difference, 200 * (3.5 / 4000 - 2.5 / 1000), 1e-12);
+  EXPECT_NEAR(larger.decisive.difference, 200 * (3.55 / 4000 - 2.5 / 1000), 1e-12);
   EXPECT_EQ(larger.verdict, Verdict::kWorse);
 }
 

@@ -43,7 +43,7 @@ std::vector<Json> marks_of(const Json& data, const std::string& system, const st
   std::vector<Json> marks;
   for (const auto& one : data["parts"][0]["table"]["comparisons"]) {
     if (one["system"] == system && one["column"] == column &&
-        one["verdict"] != "too near to tell") {
+        one["verdict"] != "not told apart") {
       marks.push_back(one);
     }
   }
@@ -57,6 +57,8 @@ TEST(PageData, ScoresSpreadsMarksAndThePapersStandInOneRow) {
   loop3["scores"]["reasoning_bpb"]["spread"] = 0.017;
   loop3["against"]["isopar"]["reasoning_bpb"] = {
       {"difference", -0.8}, {"low", -0.9}, {"high", -0.7}, {"p", 0.0001}};
+  auto& changed = loop3["against"]["isopar"]["reasoning_bpb"];
+  changed["seeds"] = changed;
   const auto data = data_of(results);
   const auto row = row_of(data, "Loop-3");
   EXPECT_EQ(row["scores"][2]["mean"], 1.234);
@@ -66,14 +68,14 @@ TEST(PageData, ScoresSpreadsMarksAndThePapersStandInOneRow) {
   const auto marks = marks_of(data, "Loop-3", "reasoning BPB");
   EXPECT_EQ(marks.at(0)["against"], "IsoPar");
   EXPECT_EQ(marks.at(0)["verdict"], "better");
-  EXPECT_EQ(marks.at(0)["over_seeds"], false);
-  EXPECT_EQ(marks.at(0)["text"], "-0.800 (95 % interval -0.900 to -0.700), p < 0.001");
+  expect_contains(marks.at(0)["text"], "-0.800 (95 % interval over seeds -0.900 to -0.700), ");
+  expect_contains(marks.at(0)["text"], "3 seeds, adjusted p < 0.001; p < 0.001 alone, 2.0 degrees");
 }
 
 TEST(PageData, AMarkRestsOnTheSeedsAndIsAbsentWhereTheyHoldZero) {
   auto results = full_results();
   auto& against = results["parts"][0]["systems"][1]["against"];
-  const Json seeds = {{"difference", 0.2}, {"low", 0.05}, {"high", 0.35}, {"p", 0.03}};
+  const Json seeds = {{"difference", 0.2}, {"low", 0.05}, {"high", 0.35}, {"p", 0.0003}};
   const Json apart = {{"difference", 0.2}, {"low", -0.05}, {"high", 0.45}, {"p", 0.2}};
   const Json questions = {{"difference", 0.2}, {"low", 0.1}, {"high", 0.3}, {"p", 0.01}};
   against["isopar"]["facts_bpb"] = questions;
@@ -84,10 +86,11 @@ TEST(PageData, AMarkRestsOnTheSeedsAndIsAbsentWhereTheyHoldZero) {
   ASSERT_EQ(marks.size(), 1U);
   EXPECT_EQ(marks[0]["letter"], "P");
   EXPECT_EQ(marks[0]["verdict"], "worse");  // BPB rose
-  EXPECT_EQ(marks[0]["over_seeds"], true);
-  EXPECT_EQ(marks[0]["text"],
-            "+0.200 (95 % interval over seeds +0.050 to +0.350), p = 0.030; over questions +0.100 "
-            "to +0.300");
+  expect_contains(marks[0]["text"], "+0.200 (95 % interval over seeds +0.050 to +0.350), ");
+  expect_contains(marks[0]["text"], "over questions alone +0.100 to +0.300");
+  // Sure by itself, and one of many.
+  against["isopar"]["facts_bpb"]["seeds"]["p"] = 0.03;
+  EXPECT_EQ(marks_of(data_of(results), "Loop-3", "facts BPB").size(), 0U);
 }
 
 TEST(PageData, GroupsHaveTitlesAndTheBestOfEachIsTold) {
@@ -122,7 +125,9 @@ TEST(PageData, DisagreementIsToldApart) {
   EXPECT_EQ(before[4], "disagrees");
   for (auto& system : results["parts"][0]["systems"]) {
     if (system["name"] == "mem-g3") {  // the fifth claim's
-      system["against"]["isopar-m"]["facts_bpb"] = {{"low", -0.9}, {"high", -0.5}};
+      Json better = {{"difference", -0.7}, {"low", -0.9}, {"high", -0.5}, {"p", 0.001}};
+      better["seeds"] = better;
+      system["against"]["isopar-m"]["facts_bpb"] = better;
     }
   }
   const auto data = data_of(results);
@@ -130,6 +135,23 @@ TEST(PageData, DisagreementIsToldApart) {
   EXPECT_EQ(data["parts"][0]["claims"][4]["verdict"], "as in the paper");
   EXPECT_EQ(data["parts"][0]["claims"][4]["interval"], "-0.900 to -0.500");
   EXPECT_EQ(data["parts"][0]["claims"][4]["measure"], "Mem (g0=3) against IsoPar-M, facts BPB");
+}
+
+TEST(PageData, TheBoxSaysTheRuleTheSeedsAndWhatCouldHaveBeenSeen) {
+  const auto data = data_of(full_results());
+  const auto& box = data["parts"][0]["certainty"];
+  ASSERT_EQ(box.size(), 3U);
+  expect_contains(box[0], "Up to 3 seeds in common");
+  expect_contains(box[0], "Holm's adjustment within its family: the findings together (5 tests), ");
+  expect_contains(box[0], "facts accuracy 17, ");
+  expect_contains(box[2], "Smallest effect that could have been seen");
+  for (const char* column : {"facts accuracy ", "facts BPB ", "reasoning BPB "}) {
+    expect_contains(box[2], column);
+  }
+  const auto one = data_of(poor_results());
+  EXPECT_TRUE(one["parts"][0]["certainty"].empty() ||
+              one["parts"][0]["certainty"][0].get<std::string>().find("nothing is called") !=
+                  std::string::npos);
 }
 
 TEST(PageData, EveryFigureHasItsPlaceItsCaptionAndItsFile) {

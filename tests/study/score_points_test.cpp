@@ -34,7 +34,7 @@ TaskScore scored(const std::string& task, double accuracy, double bpb) {
 Column column(const std::string& key, bool is_bpb, const std::vector<std::string>& tasks) {
   Column column;
   column.key = key;
-  column.is_bpb = is_bpb;
+  column.measure = is_bpb ? Measure::kBpb : Measure::kAccuracy;
   column.tasks = tasks;
   return column;
 }

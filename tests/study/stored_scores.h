@@ -20,7 +20,8 @@ struct DocumentScore {
 
 inline void write_scores(const std::filesystem::path& folder,
                          const std::vector<DocumentScore>& documents,
-                         const std::vector<std::string>& tasks = {"facts"}) {
+                         const std::vector<std::string>& tasks = {"facts"},
+                         const std::string& requests_hash = "") {
   std::filesystem::create_directories(folder);
   nlohmann::json results = nlohmann::json::array();
   for (const auto& task : tasks) {
@@ -38,6 +39,9 @@ inline void write_scores(const std::filesystem::path& folder,
     const auto file = task + "-predictions.jsonl";
     write_file_atomically(folder / file, rows);
     results.push_back({{"task", task}, {"metric", "acc_raw"}, {"predictions", file}});
+    if (!requests_hash.empty()) {
+      results.back()["task_hash"] = requests_hash;
+    }
   }
   const nlohmann::json metrics = {{"results", results}, {"suites", nlohmann::json::array()}};
   write_file_atomically(folder / "metrics.json", metrics.dump());

@@ -162,7 +162,7 @@ TEST(SystemExits, JsonReturnsWhatWasWritten) {
   const TestDirectory directory;
   const auto json = to_json(summarize_exits(runs_with(directory.path(), {0.0, 0.001}), kFactsBpb));
   EXPECT_EQ(to_json(system_exits_from_json(json, kFactsBpb, "here")), json);
-  EXPECT_EQ(json["results"][1]["verdict"], "too near to tell");
+  EXPECT_EQ(json["results"][1]["verdict"], "not told apart");
   auto broken = json;
   broken["results"][1]["rules"] = 3;
   expect_contains(

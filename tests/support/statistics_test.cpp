@@ -70,76 +70,24 @@ TEST(NormalDifference, ErrorsAddAsSquares) {
   EXPECT_EQ(normal_difference(0.0, Values{0.0}).p, 1.0);
 }
 
-TEST(HierarchicalBootstrap, TwoSeedsAreWorkedOutByHand) {
-  // Every question of a seed says the same, 0 or 1: a resample's mean is 0, 1/2 or 1 with
-  // probabilities 1/4, 1/2, 1/4, however many questions there are.
-  const std::vector<Values> a = {{0.0, 0.0, 0.0}, {2.0}};
-  const std::vector<Values> b = {{0.0, 0.0, 0.0}, {3.0}};
-  const auto resampled = resample_seeds(a, b, /*seed=*/5, /*resamples=*/20000);
-  EXPECT_EQ(resampled.a, 1.0);
-  EXPECT_EQ(resampled.b, 1.5);
-  int outer = 0;
-  for (const double difference : resampled.differences) {
-    EXPECT_TRUE(difference == 0.0 || difference == 0.5 || difference == 1.0) << difference;
-    outer += difference != 0.5 ? 1 : 0;
+TEST(StudentDifference, DegreesOfFreedomNeedBeNoWholeNumber) {
+  // Between t(2) = 4.302653 and t(3) = 3.182446; tables give 3.558 for 2.5 (Student, interpolated).
+  const auto found = student_difference(0.0, 1.0, 2.5);
+  EXPECT_GT(found.high, 3.182446);
+  EXPECT_LT(found.high, 4.302653);
+  EXPECT_NEAR(student_difference(0.0, 2.0, 3.0).high, 2 * 3.182446, 1e-5);
+}
+
+TEST(HolmAdjusted, IsWorkedOutByHand) {
+  // Sorted 0.01, 0.02, 0.03, 0.04: times 4, 3, 2, 1 is 0.04, 0.06, 0.06, 0.04, and none falls.
+  const auto found = holm_adjusted(Values{0.03, 0.01, 0.04, 0.02});
+  const Values wanted = {0.06, 0.04, 0.06, 0.06};
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    EXPECT_NEAR(found.at(i), wanted[i], 1e-12) << i;
   }
-  EXPECT_NEAR(outer / 20000.0, 0.5, 0.015);
-  const auto described = describe_difference(resampled);
-  EXPECT_EQ(described.low, 0.0);
-  EXPECT_EQ(described.high, 1.0);
-}
-
-TEST(HierarchicalBootstrap, OneSeedIsThePairedBootstrap) {
-  const std::vector<Values> a = {{0.1, 0.5, 0.2, 0.9}};
-  const std::vector<Values> b = {{0.3, 0.4, 0.6, 1.5}};
-  const auto one = describe_difference(resample_seeds(a, b, 1, 5000));
-  const auto plain = describe_difference(resample_pairs(a[0], b[0], 2, 5000));
-  EXPECT_DOUBLE_EQ(one.difference, plain.difference);
-  EXPECT_NEAR(one.low, plain.low, 0.03);
-  EXPECT_NEAR(one.high, plain.high, 0.03);
-}
-
-TEST(HierarchicalBootstrap, HoldsTheTruthWhereSeedsDifferAndTheQuestionsAloneDoNot) {
-  // Twelve seeds of 40 questions whose own differences scatter by 0.5 around a true 0.
-  constexpr int kSets = 200;
-  RandomStream random(20261129);
-  const auto normal = [&] {
-    return std::sqrt(-2.0 * std::log(1.0 - random.uniform())) *
-           std::cos(2.0 * std::numbers::pi * random.uniform());
-  };
-  int covered = 0;
-  int covered_by_questions = 0;
-  for (int set = 0; set < kSets; ++set) {
-    std::vector<Values> a(12, Values(40, 0.0));
-    auto b = a;
-    std::vector<Resampled> seeds;
-    for (size_t s = 0; s < b.size(); ++s) {
-      const double shift = 0.5 * normal();
-      for (auto& value : b[s]) {
-        value = shift + normal();
-      }
-      seeds.push_back(resample_pairs(a[s], b[s], static_cast<uint64_t>(set) * 100 + s, 400));
-    }
-    const auto both = resample_seeds(a, b, static_cast<uint64_t>(set), 400);
-    covered += describe_difference(both).excludes_zero() ? 0 : 1;
-    covered_by_questions += describe_difference(mean_of(seeds)).excludes_zero() ? 0 : 1;
-  }
-  // 95 % of 200 is 190; percentiles of twelve seeds are a little narrow.
-  EXPECT_GE(covered, 174);
-  EXPECT_LE(covered, 198);
-  EXPECT_LT(covered_by_questions, 130) << "questions alone know nothing of the seeds";
-}
-
-TEST(HierarchicalBootstrap, TheSeedDecidesTheDrawsAndScoresNeedPartners) {
-  const std::vector<Values> a = {{0.0, 1.0}, {2.0, 3.0, 5.0}};
-  const std::vector<Values> b = {{1.0, 1.5}, {0.0, 3.0, 4.0}};
-  EXPECT_EQ(resample_seeds(a, b, 3, 50).differences, resample_seeds(a, b, 3, 50).differences);
-  EXPECT_NE(resample_seeds(a, b, 3, 50).differences, resample_seeds(a, b, 4, 50).differences);
-  const std::vector<Values> fewer = {{1.0, 1.5}, {0.0, 3.0}};
-  expect_contains(error_of(ErrorCode::kShape, [&] { (void)resample_seeds(a, fewer, 0, 1); }),
-                  "expected the same number of scores twice, got 3 and 2.");
-  expect_contains(error_of(ErrorCode::kShape, [&] { (void)resample_seeds(a, {}, 0, 1); }),
-                  "got 2 and 0.");
+  EXPECT_EQ(holm_adjusted(Values{0.9, 0.6}), (Values{1.0, 1.0}));
+  EXPECT_EQ(holm_adjusted(Values{0.04}), (Values{0.04}));
+  EXPECT_TRUE(holm_adjusted({}).empty());
 }
 
 }  // namespace

@@ -34,7 +34,7 @@
     prefill: "A policy in the prompt too in place of decoding alone",
   };
 
-  const kMarks = { better: "yes", worse: "no", "too near to tell": "open" };
+  const kMarks = { better: "yes", worse: "no", "not told apart": "open" };
 
   /** What b is against a; the last column is the verdict on b. */
   function pairTable(pairs) {

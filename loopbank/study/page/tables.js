@@ -6,10 +6,9 @@ const tables = (() => {
   const { element, sentence, table, heading, rowHeading, cell } = dom;
   const kCosts = ["parameters", "FLOPs a token", "tokens a second"];
 
-  /** A letter and a triangle: full where the verdict rests on seeds, open where on one seed alone. */
+  /** A letter and a triangle. */
   function mark(comparison) {
-    const better = comparison.verdict === "better";
-    const triangle = better ? (comparison.over_seeds ? "\u25b2" : "\u25b3") : (comparison.over_seeds ? "\u25bc" : "\u25bd");
+    const triangle = comparison.verdict === "better" ? "\u25b2" : "\u25bc";
     return element("abbr", {
       className: "mark " + comparison.verdict,
       title: comparison.verdict + " than " + comparison.against + ": " + sentence(comparison.text),
@@ -63,8 +62,7 @@ const tables = (() => {
       const first = part.table.baselines[0], last = part.table.baselines.at(-1);
       text.append(" ", example("better", first.letter + "\u25b2"), " clearly better than " + first.label + ", ",
         example("worse", last.letter + "\u25bc"),
-        " clearly worse than " + last.label + ": the 95\u00a0% interval over the seeds leaves out 0. An open ",
-        example("better", "\u25b3"), " rests on the questions of one seed: it tells of these weights alone.");
+        " clearly worse than " + last.label + ": of seeds and questions, adjusted for the other tests.");
     }
     return text;
   }
@@ -90,29 +88,39 @@ const tables = (() => {
         element("th", { colSpan: head.length, scope: "rowgroup", textContent: group.title })),
       ...group.rows.map((row) => scoreRow(part, row))));
     return groups.length === 0 ? [element("p", { textContent: "No system is done yet." })]
-      : [table("scores", head, ...bodies), legend(part), differences(part)].filter(Boolean);
+      : [table("scores", head, ...bodies), legend(part), certainty(part), differences(part)].filter(Boolean);
+  }
+
+  /** The rule of verdict, how many seeds there are, and what they could have shown. */
+  function certainty(part) {
+    return part.certainty.length === 0 ? null : element("details", { open: true, className: "certainty" },
+      element("summary", { textContent: "How sure is this?" }),
+      element("ul", {}, ...part.certainty.map((text) => element("li", { textContent: sentence(text) }))));
   }
 
   /** How many of the paper's findings came out, those that did not in words, and all as a table. */
   function claims(part) {
     const count = (kind) => part.claims.filter((claim) => claim.kind === kind).length;
     const open = count("open");
-    const list = [element("p", { className: "tally" }, "Of " + part.claims.length + " findings of the paper ",
+    const whose = part.claims.some((claim) => claim.source) ? " findings of the literature " : " findings of the paper ";
+    const list = [element("p", { className: "tally" }, "Of " + part.claims.length + whose,
       element("b", { textContent: count("agrees") + " came out" }), " here, ",
-      element("b", { textContent: count("disagrees") + " did not" }),
-      ", and " + open + (open === 1 ? " is" : " are") + " too near to tell.")];
+      element("b", { textContent: count("disagrees") + " came out the other way" }),
+      ", and " + open + (open === 1 ? " is" : " are") + " not told apart.")];
     if (count("disagrees") > 0) {
       list.push(element("div", { className: "disagreement" },
-        element("p", { textContent: "These did not come out here:" }),
+        element("p", { textContent: "These came out the other way:" }),
         element("ul", {}, ...part.claims.filter((claim) => claim.kind === "disagrees").map((claim) =>
           element("li", {}, claim.text + " ", element("small", { textContent:
-            "(" + claim.measure + ": here " + sentence(claim.ours) + ", in the paper " + sentence(claim.paper) + ")" }))))));
+            "(" + claim.measure + ": here " + sentence(claim.ours) +
+              (claim.paper ? ", in the paper " + sentence(claim.paper) : "") + ")" }))))));
     }
     const names = ["finding", "here", "paper", "95\u00a0% interval of the difference", "verdict"];
     list.push(table("claims", names.map((textContent) => element("th", { textContent })),
       element("tbody", {}, ...part.claims.map((claim) => element("tr", {},
-        rowHeading(claim.text, element("small", { textContent: claim.measure })),
-        cell(names[1], sentence(claim.ours)), cell(names[2], sentence(claim.paper)),
+        rowHeading(claim.text, element("small", { textContent: claim.measure + "; " + sentence(claim.sure) })),
+        cell(names[1], element("span", {}, sentence(claim.ours),
+          element("small", { textContent: sentence(claim.ours_interval) }))), cell(names[2], sentence(claim.paper || claim.source)),
         cell(names[3], sentence(claim.interval)),
         cell(names[4], element("span", { className: "verdict " + claim.kind, textContent: claim.verdict })))))));
     return list;
