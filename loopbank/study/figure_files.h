@@ -1,6 +1,6 @@
 #pragma once
-/// The figures of studies as files: `PART-FIGURE.svg`, `PART-FIGURE.csv` and what may be concluded from
-/// each, `PART-conclusions.csv`. From stored results alone.
+/// The figures of studies as files, from stored results alone: `PART-FIGURE.svg`, `PART-FIGURE.csv`
+/// and what may be concluded from each, `PART-conclusions.csv`.
 
 #include <map>
 #include <string>

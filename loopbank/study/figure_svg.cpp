@@ -146,7 +146,7 @@ double draw_lines_of_text(SvgWriter& out, double top, std::string_view text, con
 }
 
 /// What the page shows on request only.
-std::string left_out(const Figure& figure, const std::vector<std::string>& panels) {
+std::string undrawn_words(const Figure& figure, const std::vector<std::string>& panels) {
   std::set<std::string> drawn;
   std::vector<std::string> names;
   for (const auto& panel : panels) {
@@ -287,7 +287,7 @@ std::string figure_svg(const Figure& figure) {
                                                               : "Bars",
                            figure.error_label);
   }
-  const auto rest = left_out(figure, panels);
+  const auto rest = undrawn_words(figure, panels);
   caption += rest.empty() ? "" : " " + rest;
   top = draw_lines_of_text(out, top, caption, {.size = kCaptionSize, .color = kSvgQuiet});
   if (!figure.conclusion.empty()) {

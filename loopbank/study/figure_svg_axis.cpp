@@ -93,7 +93,7 @@ SvgAxis make_svg_axis(double low, double high, const SvgAxisForm& form) {
   return axis;
 }
 
-std::string svg_number(double value) {
+std::string svg_number(double value, int digits) {
   constexpr std::array<std::string_view, 5> kSuffixes = {"", " k", " M", " G", " T"};
   if (!std::isfinite(value)) {
     return "";
@@ -104,11 +104,10 @@ std::string svg_number(double value) {
     scaled /= 1000;
     ++suffix;
   }
-  const auto digits = scaled >= 1000 || (scaled != 0 && scaled < 1e-4)
-                          ? fmt::format("{:.4g}", scaled)
-                          : fmt::format("{:.3g}", scaled);
-  return fmt::format("{}{}{}", value < 0 && digits != "0" ? "\u2212" : "", digits,
-                     kSuffixes[suffix]);
+  const auto text = scaled >= 1000 || (scaled != 0 && scaled < 1e-4)
+                        ? fmt::format("{:.4g}", scaled)
+                        : fmt::format("{:.{}g}", scaled, digits);
+  return fmt::format("{}{}{}", value < 0 && text != "0" ? "\u2212" : "", text, kSuffixes[suffix]);
 }
 
 }  // namespace loopbank

@@ -37,6 +37,7 @@ struct SvgAxisForm {
 [[nodiscard]] SvgAxis make_svg_axis(double low, double high, const SvgAxisForm& form);
 
 /// `0.25`, `1.5`, `12 k`, with a minus sign that is one.
-[[nodiscard]] std::string svg_number(double value);
+/// @param digits  that are significant, 3 to 4
+[[nodiscard]] std::string svg_number(double value, int digits = 3);
 
 }  // namespace loopbank

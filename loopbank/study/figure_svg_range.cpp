@@ -75,12 +75,12 @@ std::pair<double, double> svg_value_range(const SvgPanel& panel, bool from_zero)
 }
 
 std::string svg_value_text(const Figure& figure, const FigureSeries& series, size_t i) {
-  auto text = fmt::format("{}: {}", series.label, svg_number(series.y[i]));
+  auto text = fmt::format("{}: {}", series.label, svg_number(series.y[i], 4));
   if (const auto ends = series.interval(i)) {
-    text += fmt::format(", {} to {}", svg_number(ends->first), svg_number(ends->second));
+    text += fmt::format(", {} to {}", svg_number(ends->first, 4), svg_number(ends->second, 4));
   }
   if (figure.x_names.empty()) {
-    text += fmt::format(" at {}", svg_number(series.x[i]));
+    text += fmt::format(" at {}", svg_number(series.x[i], 4));
   } else if (const auto& name = figure.x_names.at(static_cast<size_t>(series.x[i]));
              name != series.label) {
     text += fmt::format(" ({})", name);

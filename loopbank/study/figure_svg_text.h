@@ -12,8 +12,8 @@ inline constexpr const char* kSvgInk = "#1d2126";
 inline constexpr const char* kSvgQuiet = "#5b626a";
 inline constexpr const char* kSvgLine = "#e3dfd8";
 
-/// Pixels that a text in regular weight takes; a bold one takes a ninth more; an estimate that errs on the wide side, since each viewer has its own
-/// font.
+/// Pixels that a text in regular weight takes, a ninth less than in bold; an estimate that errs on
+/// the wide side, since each viewer has its own font.
 [[nodiscard]] double svg_text_width(std::string_view text, double size);
 
 /// Lines of at most so many pixels, broken at blanks; a longer word has a line of its own.

@@ -13,7 +13,8 @@
 namespace loopbank {
 namespace {
 
-/// Of all columns, those in bits per byte alone where there are such, that systems were compared with IsoPar in.
+/// Of the columns that systems were compared with IsoPar in; without accuracies where bits per byte
+/// are measured.
 std::string verdicts_against_isopar(const PartResult& part) {
   std::vector<std::string> found;
   bool any = false;

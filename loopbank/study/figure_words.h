@@ -1,6 +1,6 @@
 #pragma once
-/// What may be concluded from a figure, in words. All of it rests on the verdicts of comparisons and on
-/// intervals over seeds; of one seed nothing is concluded but that.
+/// What may be concluded from a figure, in words. All of it rests on the verdicts of comparisons and
+/// on intervals over seeds; of one seed nothing is concluded but that.
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-// Figures of the inner life of the models: loops, gates and states by layer, loop and kind of token.
+// Figures of the inner life: halting, gates and states by layer, loop and kind of token.
 #include <fmt/format.h>
 
 #include "loopbank/study/figures.h"

@@ -1,5 +1,5 @@
-// Figures of what all seeds of a system share inside: when layers begin to loop, how much each loops
-// in the end, how far its gates open.
+// Figures of what all seeds of a system share inside: when layers begin to loop, how much each
+// loops in the end, how far its gates open.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Figures of systems that differ in one setting: what each of its values costs and brings, over seeds.
+// Figures of systems that differ in one setting: what each of its values costs and brings.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -38,13 +38,13 @@ std::vector<double> last_losses(const SystemResult& system, const Column* /*colu
   return values.size() == system.seeds.size() ? values : std::vector<double>();
 }
 
-std::vector<double> flops_of(const SystemResult& system, const Column* /*column*/) {
+std::vector<double> flops_by_seed(const SystemResult& system, const Column* /*column*/) {
   return system.expected_flops_by_seed;
 }
 
 std::vector<SweepQuantity> quantities_of(const PartResult& part) {
   std::vector<SweepQuantity> quantities = {{"validation loss, nats a token", last_losses},
-                                           {"expected forward FLOPs a token", flops_of}};
+                                           {"expected forward FLOPs a token", flops_by_seed}};
   for (const auto& column : part.columns) {
     if (column.is_bpb()) {
       quantities.push_back({fmt::format("{}, lower is better", column.title), scores_of, &column});

@@ -2,8 +2,8 @@
 /// What one system gains on another as both see more tokens, and where the gain would cross 0.
 ///
 ///     d_s(t) = score of the one - score of the other      of seed s after t tokens
-///     d_s(t) = a_s + b_s log2(t)                          least squares over the last half of the points
-///     t x    : the interval of a_s + b_s log2(t) over the seeds holds 0      (Fieller's)
+///     d_s(t) = a_s + b_s log2(t)                          least squares, last half of the points
+///     crossing: t where the interval of a_s + b_s log2(t) over the seeds holds 0    (Fieller's)
 ///
 /// Each seed is fitted by itself, so that seeds and not points count as independent: the points of
 /// one run hang together. The crossing's interval is bounded where the trend is sure, and only then

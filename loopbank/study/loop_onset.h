@@ -2,10 +2,11 @@
 /// When a model begins to use its loops: the phase transition of the paper, whose loops grow only
 /// once the validation loss has fallen under 3.27 +- 0.59.
 ///
-///     onset    the first validation, at or behind the one with the fewest mean loops, whose mean loops
-///              lie a tenth of the later range above those fewest
+///     onset    the first validation, at or behind the one with the fewest mean loops, whose mean
+///              loops lie a tenth of the later range above those fewest
 ///
-/// A run whose mean loops rise by less than kLeastLoopGrowth behind their minimum has none: they wander.
+/// A run whose mean loops rise by less than kLeastLoopGrowth behind their minimum has none: they
+/// wander.
 
 #include <cstdint>
 #include <optional>

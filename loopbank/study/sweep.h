@@ -8,8 +8,8 @@
 
 namespace loopbank {
 
-/// The systems of a group by rising value of the setting, with those of the paper that differ from one
-/// of them in it alone. Empty where the group is.
+/// The systems of a group by rising value of the setting, with those of the paper that have the
+/// shape of one of them. Empty where the group is.
 /// @param group  ponder | router
 [[nodiscard]] std::vector<const SystemResult*> sweep_of(const PartResult& part,
                                                         std::string_view group,

@@ -21,7 +21,7 @@ namespace {
 
 using testing::expect_contains;
 
-size_t count_of(const std::string& text, const std::string& part) {
+size_t occurrences(const std::string& text, const std::string& part) {
   size_t count = 0;
   for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
     ++count;
@@ -92,9 +92,8 @@ TEST(FigureSvg, MarksStandWhereTheirValuesAre) {
   auto figure = small_figure(FigureKind::kLines);
   figure.series.pop_back();
   const auto svg = figure_svg(figure);
-  const std::regex circle(R"(<circle cx="([\d.]+)" cy = "([\d.]+)") ");
-      std::vector<std::pair<double, double>>
-          marks;
+  const std::regex circle(R"x(<circle cx="([\d.]+)" cy="([\d.]+)")x");
+  std::vector<std::pair<double, double>> marks;
   for (std::sregex_iterator it(svg.begin(), svg.end(), circle), end; it != end; ++it) {
     marks.emplace_back(std::stod((*it)[1]), std::stod((*it)[2]));
   }
@@ -108,11 +107,11 @@ TEST(FigureSvg, IntervalsAreBandsOfCurvesAndBarsOfPoints) {
   auto figure = small_figure(FigureKind::kLines);
   figure.series[0].low = {0, 1, 3};
   figure.series[0].high = {2, 3, 5};
-  EXPECT_EQ(count_of(figure_svg(figure), "fill-opacity=\"0.13\""), 1U);
+  EXPECT_EQ(occurrences(figure_svg(figure), "fill-opacity=\"0.13\""), 1U);
   figure.series[0].low[1] = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_EQ(count_of(figure_svg(figure), "fill-opacity=\"0.13\""), 0U);  // no two neighbours
+  EXPECT_EQ(occurrences(figure_svg(figure), "fill-opacity=\"0.13\""), 0U);  // no two neighbours
   figure.kind = FigureKind::kPoints;
-  EXPECT_EQ(count_of(figure_svg(figure), "stroke-width=\"1.25\""), 6U);  // two bars, their ends
+  EXPECT_EQ(occurrences(figure_svg(figure), "stroke-width=\"1.25\""), 6U);  // two bars, their ends
 }
 
 TEST(FigureSvg, WhatAPageStartsWithoutIsNamed) {
@@ -128,9 +127,9 @@ TEST(FigureSvg, WhatAPageStartsWithoutIsNamed) {
 TEST(FigureSvg, HollowMarksAreNotFilled) {
   auto figure = small_figure(FigureKind::kDots);
   figure.x_names = {"a", "b", "c", "d"};
-  EXPECT_EQ(count_of(figure_svg(figure), "fill=\"#ffffff\" stroke="), 0U);
+  EXPECT_EQ(occurrences(figure_svg(figure), "fill=\"#ffffff\" stroke="), 0U);
   figure.series[0].hollow = true;
-  EXPECT_EQ(count_of(figure_svg(figure), "fill=\"#ffffff\" stroke="), 3U);
+  EXPECT_EQ(occurrences(figure_svg(figure), "fill=\"#ffffff\" stroke="), 3U);
 }
 
 TEST(FigureSvg, ValuesThatAreNoNumbersLeaveNoMark) {
@@ -141,7 +140,7 @@ TEST(FigureSvg, ValuesThatAreNoNumbersLeaveNoMark) {
   figure.series[0].x[0] = 0;  // has no logarithm
   const auto svg = figure_svg(figure);
   expect_well_formed(svg, "log");
-  EXPECT_EQ(count_of(svg, "<title>one:"), 1U);
+  EXPECT_EQ(occurrences(svg, "<title>one:"), 1U);
 }
 
 TEST(FigureFiles, OnlyWhatIsAskedForAndNothingUnknown) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "figures_sample.h"
 #include "loopbank/study/csv.h"
 #include "loopbank/study/grid.h"
 #include "loopbank/study/report.h"
@@ -19,32 +20,11 @@ namespace loopbank {
 namespace {
 
 using testing::benchmark_part;
+using testing::figure_of;
+using testing::figures_of;
+using testing::series_labelled;
 using testing::typed;
 using Json = nlohmann::ordered_json;
-
-std::vector<Figure> figures_of(const Json& part) {
-  const auto of = typed(part);
-  return make_figures(shown_part(of));
-}
-
-const Figure& figure_of(const std::vector<Figure>& figures, std::string_view id) {
-  const auto found = std::find_if(figures.begin(), figures.end(),
-                                  [&](const Figure& figure) { return figure.id == id; });
-  if (found == figures.end()) {
-    throw std::runtime_error("no figure " + std::string(id));
-  }
-  return *found;
-}
-
-const FigureSeries& series_labelled(const Figure& figure, std::string_view label,
-                                    std::string_view panel = "") {
-  for (const auto& series : figure.series) {
-    if (series.label == label && (panel.empty() || series.panel.starts_with(panel))) {
-      return series;
-    }
-  }
-  throw std::runtime_error("no series " + std::string(label));
-}
 
 TEST(MakeFigures, EveryPictureOfAFullStudyIsThere) {
   std::set<std::string> ids;
@@ -52,8 +32,11 @@ TEST(MakeFigures, EveryPictureOfAFullStudyIsThere) {
   for (const auto& part : results["parts"]) {
     for (const auto& figure : figures_of(part)) {
       ids.insert(figure.id);
+      EXPECT_TRUE(figure.conclusion.ends_with('.')) << figure.id << ": " << figure.conclusion;
       for (const auto& series : figure.series) {
         EXPECT_EQ(series.x.size(), series.y.size()) << figure.id;
+        EXPECT_TRUE(series.low.empty() || series.low.size() == series.y.size()) << figure.id;
+        EXPECT_EQ(series.low.size(), series.high.size()) << figure.id;
         EXPECT_TRUE(series.error.empty() || series.error.size() == series.y.size()) << figure.id;
         EXPECT_TRUE(series.notes.empty() || series.notes.size() == series.y.size()) << figure.id;
         EXPECT_NE(series.label, "") << figure.id;
@@ -80,7 +63,12 @@ TEST(MakeFigures, EveryPictureOfAFullStudyIsThere) {
                                         "state-change",
                                         "loops-by-class",
                                         "gates-by-class",
-                                        "loops-against-loss",
+                                        "phase",
+                                        "study-intervals",
+                                        "gain-by-tokens",
+                                        "ponder-weight",
+                                        "gates-by-layer",
+                                        "thinking",
                                         "exits-saved",
                                         "exits-flops",
                                         "exits-time",
@@ -156,6 +144,17 @@ TEST(MakeFigures, ManySystemsBeginWithThoseThatTellTheStory) {
     }
   }
   EXPECT_EQ(shown, (std::set<std::string>{"IsoPar", "Loop-3", "IsoFLOP", "Mem (g0=3)"}));
+}
+
+TEST(ConclusionsCsv, AFigureIsARow) {
+  const Figure figure{.id = "f",
+                      .section = "",
+                      .title = "T",
+                      .caption = "",
+                      .x_title = "",
+                      .y_title = "",
+                      .conclusion = "So, it is."};
+  EXPECT_EQ(conclusions_csv({figure}), "figure,title,conclusion\nf,T,\"So, it is.\"\n");
 }
 
 TEST(GridOf, ThePapersSystemsFillTheColumnWithoutMemory) {
@@ -234,6 +233,11 @@ TEST(FigureCsv, NamesErrorsNotesAndPanelsHaveColumns) {
       .series = {{.label = "s", .panel = "p", .x = {1}, .y = {3}, .error = {0.5}, .notes = {"n"}}},
       .error_label = "spread"};
   EXPECT_EQ(figure_csv(figure), "panel,series,system,score,spread,note\np,s,B,3,0.5,n\n");
+  auto with_interval = figure;
+  with_interval.series[0].error.clear();
+  with_interval.series[0].low = {2.5};
+  with_interval.series[0].high = {std::nan("")};
+  EXPECT_EQ(figure_csv(with_interval), "panel,series,system,score,low,high,note\np,s,B,3,2.5,,n\n");
 }
 
 TEST(MakeReport, CsvHasEveryFigureTheTableAndTheFindingsOfEveryPart) {
@@ -242,7 +246,7 @@ TEST(MakeReport, CsvHasEveryFigureTheTableAndTheFindingsOfEveryPart) {
   results["parts"][0]["systems"][0]["scores"]["facts_bpb"] = {{"mean", 0.5}};
   const auto files = make_report(study_result_from_json(results)).csv;
   for (const char* name : {"benchmark-table.csv", "benchmark-claims.csv", "text-table.csv",
-                           "benchmark-grid.csv", "text-tasks.csv"}) {
+                           "benchmark-grid.csv", "text-tasks.csv", "text-conclusions.csv"}) {
     EXPECT_TRUE(files.contains(name)) << name;
   }
   const auto& table = files.at("benchmark-table.csv");

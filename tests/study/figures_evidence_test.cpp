@@ -1,0 +1,225 @@
+// Figures that rest on several seeds: their intervals, and what may be concluded from them.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "../support/test_directory.h"
+#include "figures_sample.h"
+#include "loopbank/benchmark/biographies.h"
+#include "loopbank/study/capacity.h"
+#include "loopbank/study/figure_words.h"
+
+namespace loopbank {
+namespace {
+
+using testing::benchmark_part;
+using testing::expect_contains;
+using testing::figure_of;
+using testing::figures_of;
+using testing::series_labelled;
+using testing::typed;
+
+/// Everything of a part but what its first seed measured.
+PartResult with_one_seed(PartResult part) {
+  part.seeds = {1};
+  for (auto& system : part.systems) {
+    system.seeds = {1};
+    for (auto& [column, score] : system.scores) {
+      score.spread = {};
+      score.by_seed.resize(1);
+    }
+    system.expected_flops_by_seed.resize(1);
+    system.curves.resize(1);
+    system.score_curves.resize(std::min<size_t>(system.score_curves.size(), 1));
+  }
+  for (auto& [pair, comparison] : part.comparisons) {
+    comparison.seeds = {};
+    comparison.num_seeds = 1;
+    judge(comparison, pair.column.ends_with("bpb"));
+  }
+  return part;
+}
+
+TEST(EvidenceFigures, NothingIsConcludedFromOneSeed) {
+  const auto part = with_one_seed(typed(benchmark_part()));
+  for (const auto& figure : figures_of(part)) {
+    const bool is_one_model = figure.conclusion.starts_with("This is one model");
+    EXPECT_TRUE(is_one_model || figure.conclusion.starts_with("One seed: nothing"))
+        << figure.id << ": " << figure.conclusion;
+    if (figure.error_label == kSeedsInterval) {
+      for (const auto& series : figure.series) {
+        for (const double low : series.low) {
+          EXPECT_TRUE(std::isnan(low)) << figure.id;
+        }
+      }
+    }
+  }
+}
+
+TEST(EvidenceFigures, IntervalsAreThoseThatVerdictsRestOn) {
+  auto part = typed(benchmark_part());
+  auto& comparison = part.comparisons.at({"loop3", "isopar", "facts_bpb"});
+  comparison.seeds = Difference{.difference = -0.2, .low = -0.3, .high = -0.1, .p = 0.01};
+  comparison.questions = *comparison.seeds;
+  judge(comparison, /*lower_is_better=*/true);
+  auto& open = part.comparisons.at({"loop5", "isopar", "facts_bpb"});
+  open.seeds = Difference{.difference = -0.2, .low = -0.5, .high = 0.1, .p = 0.2};
+  judge(open, /*lower_is_better=*/true);
+  const auto figures = figures_of(part);
+  const auto& figure = figure_of(figures, "study-intervals");
+  const auto& sure = series_labelled(figure, "Loop-3", "facts BPB");
+  EXPECT_EQ(sure.y, std::vector<double>{-0.2});
+  EXPECT_EQ(sure.low, std::vector<double>{-0.3});
+  EXPECT_EQ(sure.high, std::vector<double>{-0.1});
+  EXPECT_FALSE(sure.hollow);
+  EXPECT_TRUE(series_labelled(figure, "Loop-5", "facts BPB").hollow);
+  EXPECT_EQ(figure.x_names.front(), "Loop-3");
+  EXPECT_EQ(figure.series.front().panel, "facts BPB, lower is better");
+  expect_contains(figure.conclusion, "better in facts BPB: Loop-3");
+  EXPECT_EQ(figure.conclusion.find("facts BPB: Loop-3, Loop-5"), std::string::npos);
+}
+
+TEST(EvidenceFigures, GainsAreFittedOverTheTokensAndTheirCrossingIsNamed) {
+  const auto part = typed(benchmark_part());
+  const auto figures = figures_of(part);
+  const auto& figure = figure_of(figures, "gain-by-tokens");
+  EXPECT_TRUE(figure.x_log);
+  const auto& series = series_labelled(figure, "Loop-3", "reasoning BPB");
+  ASSERT_EQ(series.x.size(), 10U);
+  EXPECT_DOUBLE_EQ(series.x.back(), 4.096e6);
+  EXPECT_NEAR(series.y.back(), -0.02 * std::log2(4.096), 1e-9);
+  EXPECT_LT(series.low.back(), series.y.back());
+  expect_contains(figure.conclusion, "Loop-3 in reasoning BPB by -0.02 [");
+  expect_contains(figure.conclusion, "which crosses 0 at 1.0 M tokens");
+  expect_contains(figure.conclusion, "for the worse: IsoFLOP in facts BPB by +0.01");
+}
+
+TEST(EvidenceFigures, AStartIsShownAgainstTheSameModelOfThePaper) {
+  auto part = typed(benchmark_part());
+  auto start = *part.find("loop3");
+  start.name = "loop3-paper-start";
+  start.label = "Loop-3 from 0.0009";
+  start.group = "start";
+  for (auto& curve : start.score_curves) {
+    for (auto& [column, scores] : curve.scores) {
+      for (auto& score : scores) {
+        score += 0.25;
+      }
+    }
+  }
+  part.systems.push_back(start);
+  const auto figures = figures_of(part);
+  const auto& figure = figure_of(figures, "scale-start");
+  const auto& series = series_labelled(figure, "Loop-3 less Loop-3 from 0.0009", "facts BPB");
+  ASSERT_EQ(series.y.size(), 10U);
+  EXPECT_NEAR(series.y.front(), -0.25, 1e-12);
+  expect_contains(figure.conclusion, "no trend");
+}
+
+TEST(EvidenceFigures, PhaseHasALineASeedAndMarksWhereLoopsGrow) {
+  const auto part = typed(benchmark_part());
+  const auto figures = figures_of(part);
+  const auto& figure = figure_of(figures, "phase");
+  size_t lines = 0;
+  size_t marks = 0;
+  for (const auto& series : figure.series) {
+    if (series.label == "Loop-3") {
+      (series.apart ? marks : lines) += series.apart ? series.y.size() : 1;
+    }
+  }
+  EXPECT_EQ(lines, 3U);
+  EXPECT_EQ(marks, 3U);
+  expect_contains(figure.conclusion, "Loop-3 in 3 of 3 seeds at ");
+  ASSERT_EQ(figure.references.size(), 1U);
+  EXPECT_TRUE(figure.references[0].of_x);
+}
+
+TEST(EvidenceFigures, LayersAreMeansOverSeedsAtTheEnd) {
+  auto part = benchmark_part();
+  part["curves"]["loop3"] = {
+      {{"seed", 1}, {"step", {1, 2}}, {"loops_by_layer", {{9, 9}, {1.0, 2.0}}}},
+      {{"seed", 2}, {"step", {1, 2}}, {"loops_by_layer", {{9, 9}, {1.2, 2.2}}}}};
+  const auto figures = figures_of(part);
+  const auto& figure = figure_of(figures, "loops-by-layer");
+  const auto& series = series_labelled(figure, "Loop-3");
+  EXPECT_EQ(series.x, (std::vector<double>{1, 2}));
+  EXPECT_NEAR(series.y[1], 2.1, 1e-12);
+  EXPECT_NEAR(series.high[1], 2.1 + 12.7062 * 0.1, 1e-3);  // t of one degree of freedom
+  expect_contains(figure.conclusion, "Loop-3 by +1.00 [+1.00, +1.00]");
+  EXPECT_EQ(figure_of(figures, "gates-by-layer").series.front().panel, "local gates");
+}
+
+TEST(EvidenceFigures, SweepsStandOverSeedsAndAreComparedWithTheirFirst) {
+  auto part = typed(benchmark_part());
+  auto biased = *part.find("loop3");
+  biased.name = "router-late";
+  biased.label = "Loop-3, router bias -2";
+  biased.group = "router";
+  biased.router_bias = -2;
+  biased.expected_flops_by_seed = {2e6, 2.01e6, 2.02e6};
+  part.systems.push_back(biased);
+  auto& base = *const_cast<SystemResult*>(part.find("loop3"));
+  base.expected_flops_by_seed = {1e6, 1.01e6, 1.02e6};
+  const auto figures = figures_of(part);
+  const auto& figure = figure_of(figures, "router-bias");
+  EXPECT_EQ(figure.x_names,
+            (std::vector<std::string>{"Loop-3, router bias -2, bias -2", "Loop-3, bias 0"}));
+  const auto& flops = series_labelled(figure, "value", "expected forward FLOPs");
+  EXPECT_NEAR(flops.y[1], 1.01e6, 1e-3);
+  EXPECT_NEAR(flops.high[1], 1.01e6 + 4.30265 * 1e4 / std::sqrt(3.0), 10);
+  expect_contains(figure.conclusion, "Loop-3, bias 0 lowers expected forward FLOPs a token");
+  expect_contains(figure_of(figures, "ponder-weight").conclusion, "weight 0.1");
+}
+
+TEST(EvidenceFigures, ThinkingHasRhoBesideEachLayer) {
+  const auto figures = figures_of(benchmark_part());
+  const auto& figure = figure_of(figures, "thinking");
+  const auto& series =
+      series_labelled(figure, "layer 3 (rho 0.20, 0.15 to 0.25)", "Loop-3, reasoning");
+  EXPECT_EQ(series.x, (std::vector<double>{1, 2, 3, 4}));
+  EXPECT_NEAR(series.y[3], 1.2 + 0.2 * 4, 1e-12);
+  EXPECT_EQ(series.notes[0], "250 tokens");
+  expect_contains(figure.conclusion, "take more loops in Loop-3, reasoning (rho 0.41)");
+}
+
+TEST(CapacityFigure, BitsStandAgainstWhatThereIsToKnow) {
+  StudyResult results;
+  EXPECT_FALSE(capacity_figure(results, ShownPart()));
+  for (const int64_t people : {100, 1000}) {
+    PartResult part{.name = "biographies", .title = "", .seeds = {1, 2}};
+    part.columns = {{.key = "bits",
+                     .title = "bits a parameter",
+                     .kind = "knowledge",
+                     .measure = Measure::kBitsAParameter,
+                     .tasks = {},
+                     .paper_key = "",
+                     .paper_title = "",
+                     .guessing = {},
+                     .facts = kFactsOfPerson * people}};
+    part.systems.push_back({.name = "isopar",
+                            .label = "IsoPar",
+                            .group = "paper",
+                            .family = "dense",
+                            .parameters = 1e4});
+    part.systems[0].seeds = {1, 2};
+    part.systems[0].scores["bits"] = {.mean = 0.5, .by_seed = {0.4, 0.6}};
+    results.parts.push_back(part);
+  }
+  const auto points = capacity_points(results);
+  ASSERT_EQ(points.size(), 2U);
+  const auto figure = capacity_figure(results, shown_part(results.parts[0]));
+  ASSERT_TRUE(figure);
+  const auto& known = series_labelled(*figure, "IsoPar", "bits known");
+  EXPECT_EQ(known.x, (std::vector<double>{points[0].facts_bits, points[1].facts_bits}));
+  EXPECT_NEAR(known.y[1], 5000, 1e-9);
+  const auto& share = series_labelled(*figure, "IsoPar", "bits a parameter");
+  EXPECT_NEAR(share.y[1], 0.5, 1e-12);
+  EXPECT_NEAR(share.low[1], points[1].low / 1e4, 1e-12);
+  expect_contains(figure->conclusion, "1000 people");
+  EXPECT_EQ(series_labelled(*figure, "all there is").y, known.x);
+}
+
+}  // namespace
+}  // namespace loopbank
