@@ -40,24 +40,32 @@ class Graph {
     // The sides first: what a number may be replaced by stands before it.
     operands[0] = left > 0 ? Operand{.variable = add_needed(left)} : Operand{};
     operands[1] = right > 0 ? Operand{.variable = add_needed(right)} : Operand{};
-    for (auto& operand : operands) {
-      operand = operand.variable < 0 ? draw_operand() : operand;
+    for (size_t side = 0; side < 2; ++side) {
+      if (operands[side].variable < 0) {
+        operands[side] = draw_operand(operands[1 - side].variable);
+      }
     }
     return add(operands);
   }
 
   /// An assignment that nothing needs which is there.
-  void add_distractor() { add({draw_operand(), draw_operand()}); }
+  void add_distractor() {
+    const auto first = draw_operand(-1);
+    add({first, draw_operand(first.variable)});
+  }
 
   [[nodiscard]] const std::vector<Assignment>& assignments() const { return assignments_; }
 
  private:
-  /// A number, or as often a variable where there is one.
-  Operand draw_operand() {
-    if (!assignments_.empty() && random_.below(2) == 0) {
-      return {.variable = static_cast<int64_t>(random_.below(assignments_.size()))};
+  /// A number, or as often a variable where there is one but `other`, with which the difference would
+  /// be 0 whatever it is. Not 0 either: so many products with it are 0 that guessing 0 would pay.
+  Operand draw_operand(int64_t other) {
+    const auto variable =
+        assignments_.empty() ? other : static_cast<int64_t>(random_.below(assignments_.size()));
+    if (variable != other && random_.below(2) == 0) {
+      return {.variable = variable};
     }
-    return {.number = random_.between(0, modulus_ - 1)};
+    return {.number = random_.between(1, modulus_ - 1)};
   }
 
   int64_t add(const std::array<Operand, 2>& operands) {
