@@ -30,6 +30,7 @@
 #include "loopbank/dissect/inside.h"
 #include "loopbank/dissect/probe.h"
 #include "loopbank/dissect/scored_text.h"
+#include "loopbank/dissect/thinking.h"
 #include "loopbank/infer/generator.h"
 #include "loopbank/infer/inference_model.h"
 

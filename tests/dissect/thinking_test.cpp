@@ -1,5 +1,6 @@
 #include "loopbank/dissect/thinking.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
