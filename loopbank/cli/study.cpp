@@ -14,6 +14,7 @@
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
 #include "loopbank/ranks/place.h"
+#include "loopbank/study/dead_parts.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/exits_table.h"
 #include "loopbank/study/results_json.h"
@@ -156,6 +157,7 @@ void print_results(const StudyResult& result, const StudyFlags& flags) {
       fmt::print("{}\n\n", part.title);
     }
     fmt::print("{}\n{}\n{}\n", format_table(part), format_claims(part), format_exits(part));
+    fmt::print("{}", format_dead_parts(part));
   }
   if (const auto note = result.chosen_steps ? note_on(*result.chosen_steps) : ""; !note.empty()) {
     fmt::print("{}\n\n", note);

@@ -234,12 +234,16 @@ PartResult StudyPart::collect() const {
     std::vector<TrainingCurve> curves;
     std::optional<Inside> inside;
     std::vector<RunExitsAt> exits;
+    std::vector<RunAlarm> alarms;
     for (const auto seed : system.seeds) {
       const auto job = make_job(system, seed);
       if (is_done(job)) {
         done.runs.push_back(result_of(job));
         done.score_folders.push_back(job.folder / "scores");
         curves.push_back(read_training_curve(job.folder / "metrics.jsonl", seed));
+        for (auto& alarm : read_run_alarms(job.folder / "metrics.jsonl", seed)) {
+          alarms.push_back(std::move(alarm));
+        }
         if (auto found = read_inside(job.folder)) {
           inside = std::move(found);
         }
@@ -252,6 +256,7 @@ PartResult StudyPart::collect() const {
       result.systems.push_back(summarize(done, columns_));
       result.systems.back().curves = std::move(curves);
       result.systems.back().inside = std::move(inside);
+      result.systems.back().alarms = std::move(alarms);
       if (!exits.empty()) {
         result.systems.back().exits = summarize_exits(exits, columns_);
       }
