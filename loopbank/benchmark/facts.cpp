@@ -250,7 +250,8 @@ std::vector<BenchmarkInstance> fact_instances(const Facts& facts, int64_t count,
                          .difficulty = 1,
                          .context = facts.question(*fact),
                          .choices = std::move(others),
-                         .label = label});
+                         .label = label,
+                         .steps = std::vector<int64_t>(fact->value.size(), 1)});
   }
   return instances;
 }

@@ -20,7 +20,8 @@ struct Generated {
   std::vector<std::string> training_documents;
   std::vector<std::string> validation_documents;  ///< never trained on
   std::vector<GeneratedTask> tasks;
-  std::string description;  ///< options and counts: JSON text
+  std::string description;         ///< options and counts: JSON text
+  bool symbols_are_bytes = false;  ///< what is to be one token is one byte: no merges are learned
 };
 
 /// Bytes of all documents together.

@@ -1,41 +1,76 @@
 #include "loopbank/benchmark/hops.h"
 
-#include <optional>
+#include <fmt/format.h>
+
+#include <map>
+
+#include "loopbank/support/error.h"
 
 namespace loopbank {
 namespace {
 
-/// One hop: the place behind the last earlier symbol that equals that at `place`.
-std::optional<size_t> hop(const std::string& text, size_t place) {
-  const auto before = place == 0 ? std::string::npos : text.rfind(text[place], place - 1);
-  return before == std::string::npos ? std::nullopt : std::optional(before + 1);
+/// Strings that are drawn in search of one with enough hops.
+constexpr int64_t kMostStrings = 5000;
+constexpr char kNoAnswer = '-';
+
+std::string draw_string(const HopOptions& options, RandomStream& random) {
+  const auto symbols = static_cast<uint64_t>(options.symbols);
+  std::string text = {static_cast<char>('a' + random.below(symbols))};
+  while (std::ssize(text) < options.length) {
+    const auto skipped = 1 + random.below(symbols - 1);
+    const auto next = (static_cast<uint64_t>(text.back() - 'a') + skipped) % symbols;
+    text += static_cast<char>('a' + next);
+  }
+  return text;
+}
+
+/// The answer at each place.
+std::string answers_of(const std::string& text, int64_t p) {
+  std::vector<size_t> find;  // one hop from each place; the string's size where there is none
+  std::map<char, size_t> behind_last;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto last = behind_last.find(text[i]);
+    find.push_back(last == behind_last.end() ? text.size() : last->second);
+    behind_last[text[i]] = i + 1;
+  }
+  std::string answers;
+  for (size_t i = 0; i < text.size(); ++i) {
+    auto place = i;
+    for (int64_t hop = 0; hop < p && place < text.size(); ++hop) {
+      place = find[place];
+    }
+    answers += place < text.size() ? static_cast<char>(text[place] - 'a' + 'A') : kNoAnswer;
+  }
+  return answers;
 }
 
 }  // namespace
 
-Example draw_hops(int64_t p, int64_t symbols, int64_t length, RandomStream& random) {
-  while (true) {
-    std::string text;
-    for (int64_t i = 0; i < length; ++i) {
-      text += static_cast<char>('a' + random.below(static_cast<uint64_t>(symbols)));
-    }
-    std::optional<size_t> place = text.size() - 1;
-    for (int64_t hops = 0; hops < p && place; ++hops) {
-      place = hop(text, *place);
-    }
-    if (!place) {
+Example draw_hops(int64_t p, const HopOptions& options, RandomStream& random) {
+  for (int64_t drawn = 0; drawn < kMostStrings; ++drawn) {
+    const auto text = draw_string(options, random);
+    const auto answers = answers_of(text, p);
+    if (answers.back() == kNoAnswer) {
       continue;
     }
-    Example example{.context = std::to_string(p) + " :", .answer = {text[*place]}, .steps = {p}};
-    for (const char symbol : text) {
-      example.context += {' ', symbol};
+    Example example{.difficulty = p,
+                    .statement = fmt::format("{}\n", p),
+                    .question = {text.back()},
+                    .answer = {answers.back()},
+                    .steps = {p},
+                    .key = text};
+    for (size_t i = 0; i + 1 < text.size(); ++i) {
+      example.statement += {text[i], ' ', answers[i], '\n'};
     }
-    example.context += " =";
-    for (int64_t i = 0; i < symbols; ++i) {
-      example.choices.push_back({static_cast<char>('a' + i)});
+    for (int64_t i = 0; i < options.symbols; ++i) {
+      example.choices.push_back({static_cast<char>('A' + i)});
     }
     return example;
   }
+  fail(ErrorCode::kConfig,
+       "p-hop: expected strings of {} symbols that have {} hops, found none in {}. Raise length or "
+       "ask for fewer hops.",
+       options.length, p, kMostStrings);
 }
 
 }  // namespace loopbank

@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "loopbank/benchmark/carries.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/suggest.h"
 
@@ -65,6 +66,56 @@ int64_t multiply_without_carry(int64_t number, int64_t digit) {
   return product;
 }
 
+/// The digits of a number, least first.
+Numbers digits_of(int64_t number) {
+  Numbers digits;
+  for (; number > 0; number /= 10) {
+    digits.push_back(number % 10);
+  }
+  return digits;
+}
+
+/// Steps behind the digits of the sum of places[i] * 10^i, in the order of the text.
+Numbers steps_of_places(const Numbers& places) {
+  auto steps = carry_steps(places);
+  std::reverse(steps.begin(), steps.end());
+  return steps;
+}
+
+/// The same number of steps behind each digit of the answer.
+Numbers equal_steps(int64_t answer, int64_t steps) {
+  return Numbers(std::to_string(answer).size(), steps);
+}
+
+Numbers steps_of_addition(int64_t a, int64_t b) {
+  auto places = digits_of(a);
+  const auto others = digits_of(b);
+  for (size_t i = 0; i < places.size(); ++i) {  // as many: both have k digits
+    places[i] += others[i];
+  }
+  return steps_of_places(places);
+}
+
+Numbers steps_of_product(int64_t number, int64_t digit) {
+  auto places = digits_of(number);
+  for (auto& place : places) {
+    place *= digit;
+  }
+  return steps_of_places(places);
+}
+
+/// Up to the first digit that differs both numbers give the answer's; from it on it takes all digits
+/// through that one to know which does.
+Numbers steps_of_comparison(int64_t a, int64_t b) {
+  const auto first = std::to_string(a);
+  const auto second = std::to_string(b);
+  const auto differs = std::mismatch(first.begin(), first.end(), second.begin()).first;
+  Numbers steps(first.size(), 1);
+  const auto compared = differs - first.begin();
+  std::fill(steps.begin() + compared, steps.end(), compared + 1);
+  return steps;
+}
+
 Problem draw_addition(int64_t k, RandomStream& random) {
   const auto a = draw_number(k, random);
   const auto b = draw_number(k, random);
@@ -76,7 +127,8 @@ Problem draw_addition(int64_t k, RandomStream& random) {
   return {.canonical = fmt::format("{}", fmt::join(sorted({a, b}), " + ")),
           .text = ask(fmt::format("What is {} + {}?", a, b)),
           .answer = a + b,
-          .mistakes = mistakes};
+          .mistakes = mistakes,
+          .steps = steps_of_addition(a, b)};
 }
 
 Problem draw_sum(int64_t k, RandomStream& random) {
@@ -94,7 +146,8 @@ Problem draw_sum(int64_t k, RandomStream& random) {
   return {.canonical = fmt::format("{}", fmt::join(sorted(operands), " + ")),
           .text = ask(fmt::format("What is {}?", fmt::join(operands, " + "))),
           .answer = sum,
-          .mistakes = mistakes};
+          .mistakes = mistakes,
+          .steps = equal_steps(sum, k)};
 }
 
 Problem draw_chain(int64_t k, RandomStream& random) {
@@ -120,7 +173,8 @@ Problem draw_chain(int64_t k, RandomStream& random) {
   return {.canonical = "chain " + canonical,
           .text = ask(fmt::format("{} What is {}?", text, name)),
           .answer = value,
-          .mistakes = mistakes};
+          .mistakes = mistakes,
+          .steps = equal_steps(value, k)};
 }
 
 Problem draw_comparison(int64_t k, RandomStream& random) {
@@ -138,7 +192,8 @@ Problem draw_comparison(int64_t k, RandomStream& random) {
   return {.canonical = fmt::format("compare {}", fmt::join(sorted({a, b}), " ")),
           .text = ask(fmt::format("Which is larger, {} or {}?", a, b)),
           .answer = larger,
-          .mistakes = {std::min(a, b)}};
+          .mistakes = {std::min(a, b)},
+          .steps = steps_of_comparison(a, b)};
 }
 
 Problem draw_product(int64_t k, RandomStream& random) {
@@ -151,7 +206,8 @@ Problem draw_product(int64_t k, RandomStream& random) {
       .text = ask(fmt::format("What is {} * {}?", first ? digit : number, first ? number : digit)),
       .answer = product,
       .mistakes = {multiply_without_carry(number, digit), product + digit, product - digit,
-                   product + number, product - number, product + 10, product - 10}};
+                   product + number, product - number, product + 10, product - 10},
+      .steps = steps_of_product(number, digit)};
 }
 
 }  // namespace

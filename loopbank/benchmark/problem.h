@@ -34,6 +34,9 @@ struct Problem {
   std::string text;       ///< "Question: What is 47 + 38? Answer:"
   int64_t answer = 0;
   std::vector<int64_t> mistakes;  ///< plausible wrong answers; not all differ from the right one
+  /// Consecutive steps behind each digit of the answer: the k of sums and chains, carries of additions
+  /// and products (benchmark/carries.h), digits of comparisons through the first that differs.
+  std::vector<int64_t> steps;
 };
 
 /// A random problem of a difficulty from 1 to kMaxDifficulty.

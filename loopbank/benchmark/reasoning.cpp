@@ -96,7 +96,8 @@ BenchmarkInstance instance_of(const Problem& problem, int64_t label, int64_t ind
           .difficulty = problem.difficulty,
           .context = problem.text,
           .choices = std::move(choices),
-          .label = label};
+          .label = label,
+          .steps = problem.steps};
 }
 
 }  // namespace

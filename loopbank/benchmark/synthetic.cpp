@@ -3,98 +3,133 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "loopbank/benchmark/hops.h"
+#include "loopbank/benchmark/biographies.h"
+#include "loopbank/benchmark/synthetic_task.h"
 #include "loopbank/support/error.h"
-#include "loopbank/support/hash.h"
-#include "loopbank/support/random.h"
 #include "loopbank/support/settings.h"
-#include "loopbank/support/suggest.h"
 
 namespace loopbank {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Draw = std::function<Example(int64_t difficulty, RandomStream& random)>;
 
-constexpr int64_t kExamplesPerDocument = 6;
 /// Draws after which a side of the split counts as having no (further) problem.
 constexpr int64_t kMostDraws = 5000;
 
-Draw drawer_of(const SyntheticOptions& options) {
-  if (options.task == "p-hop") {
-    return [symbols = options.symbols, length = options.length](int64_t p, RandomStream& random) {
-      return draw_hops(p, symbols, length, random);
-    };
+[[noreturn]] void fail_without_problems(const SyntheticOptions& options,
+                                        const DifficultyRange& range, const std::string& what) {
+  fail(ErrorCode::kConfig,
+       "{}: expected {} of difficulties {} to {} at a held-out share of {}, found none. Allow "
+       "greater difficulties.",
+       options.task, what, range.min, range.max, options.held_out_share);
+}
+
+/// A document of problems from one side of the split, a line each.
+std::string make_document(const SyntheticOptions& options, const SyntheticTask& task, bool held_out,
+                          RandomStream& random) {
+  const auto range = parse_difficulty_range("difficulty", options.difficulty);
+  const auto wanted = task.fills_document ? 1 : options.problems;
+  std::string text;
+  int64_t failed = 0;
+  for (int64_t made = 0; made < wanted;) {
+    const auto example = task.draw(random.between(range.min, range.max), random);
+    if (is_held_out(example, task, options.held_out_share) == held_out) {
+      text += fmt::format("{}{} {}\n", example.statement, example.question, example.answer);
+      ++made;
+      failed = 0;
+    } else if (++failed == kMostDraws) {
+      fail_without_problems(options, range, held_out ? "held-out problems" : "training problems");
+    }
   }
-  fail(ErrorCode::kConfig, "synthetic: unknown task \"{}\".{}", options.task,
-       suggestion(options.task, synthetic_tasks()));
+  return text;
 }
 
-/// A property of the problem, the same for every seed, so that no run trains on what another asks.
-bool is_held_out(const Example& example, double share) {
-  return static_cast<double>(hash_of(example.context) >> 11U) * 0x1.0p-53 < share;
-}
-
-int64_t draw_difficulty(const DifficultyRange& range, RandomStream& random) {
-  return random.between(range.min, range.max);
-}
-
-std::vector<std::string> make_documents(const SyntheticOptions& options, const Draw& draw,
+std::vector<std::string> make_documents(const SyntheticOptions& options, const SyntheticTask& task,
                                         bool held_out) {
   RandomStream random(derive_seed(options.seed, held_out ? "validation text" : "training text"));
-  const auto range = parse_difficulty_range("difficulty", options.difficulty);
   const auto wanted = held_out ? options.validation_bytes : options.training_bytes;
   std::vector<std::string> documents;
   for (int64_t bytes = 0; bytes < wanted; bytes += std::ssize(documents.back())) {
-    std::string text;
-    for (int64_t made = 0; made < kExamplesPerDocument;) {
-      const auto example = draw(draw_difficulty(range, random), random);
-      if (is_held_out(example, options.held_out_share) == held_out) {
-        text += fmt::format("{} {}\n", example.context, example.answer);
-        ++made;
-      }
-    }
-    documents.push_back(std::move(text));
+    documents.push_back(make_document(options, task, held_out, random));
   }
   return documents;
 }
 
+BenchmarkInstance instance_of(const SyntheticOptions& options, const std::string& name,
+                              int64_t number, Example example) {
+  if (example.choices.empty()) {
+    example.choices = {example.answer};
+  }
+  const auto label = std::find(example.choices.begin(), example.choices.end(), example.answer) -
+                     example.choices.begin();
+  return {.task = name,
+          .id = fmt::format("{}-{}-{}", name, example.difficulty, number),
+          .kind = options.task,
+          .difficulty = example.difficulty,
+          .context = example.statement + example.question,
+          .choices = std::move(example.choices),
+          .label = label,
+          .steps = std::move(example.steps)};
+}
+
+/// Difficulties in turn, so that each has its share.
 /// @param all  whether problems of both sides of the split may be asked: of difficulties that
 ///             training never sees
-GeneratedTask make_questions(const SyntheticOptions& options, const Draw& draw,
+GeneratedTask make_questions(const SyntheticOptions& options, const SyntheticTask& task,
                              const std::string& name, const DifficultyRange& range, bool all) {
   RandomStream random(derive_seed(options.seed, name));
-  GeneratedTask task{.name = name, .instances = {}};
+  GeneratedTask asked{.name = name, .instances = {}};
   std::set<std::string> seen;
-  int64_t failed = 0;
-  while (std::ssize(task.instances) < options.num_eval_instances && failed < kMostDraws) {
-    // Difficulties in turn, so that each has its share.
-    const auto k = range.min + std::ssize(task.instances) % (range.max - range.min + 1);
-    auto example = draw(k, random);
-    if ((!all && !is_held_out(example, options.held_out_share)) ||
-        !seen.insert(example.context).second) {
-      ++failed;
-      continue;
+  std::vector<int64_t> difficulties;
+  for (auto k = range.min; k <= range.max; ++k) {
+    if (all || k >= task.first_held_out) {
+      difficulties.push_back(k);
     }
-    failed = 0;
-    if (example.choices.empty()) {
-      example.choices = {example.answer};
-    }
-    const auto label = std::find(example.choices.begin(), example.choices.end(), example.answer);
-    task.instances.push_back({.task = name,
-                              .id = fmt::format("{}-{}-{}", name, k, task.instances.size()),
-                              .kind = options.task,
-                              .difficulty = k,
-                              .context = std::move(example.context),
-                              .choices = example.choices,
-                              .label = label - example.choices.begin(),
-                              .steps = std::move(example.steps)});
   }
-  return task;
+  // A difficulty that has no problem left drops out.
+  for (size_t turn = 0; std::ssize(asked.instances) < options.num_eval_instances;) {
+    if (difficulties.empty()) {
+      break;
+    }
+    turn %= difficulties.size();
+    int64_t failed = 0;
+    for (; failed < kMostDraws; ++failed) {
+      auto example = task.draw(difficulties[turn], random);
+      if ((all || is_held_out(example, task, options.held_out_share)) &&
+          seen.insert(example.key).second) {
+        asked.instances.push_back(
+            instance_of(options, name, std::ssize(asked.instances), std::move(example)));
+        break;
+      }
+    }
+    if (failed == kMostDraws) {
+      difficulties.erase(difficulties.begin() + static_cast<std::ptrdiff_t>(turn));
+    } else {
+      ++turn;
+    }
+  }
+  if (asked.instances.empty()) {
+    fail_without_problems(options, range, "problems to ask");
+  }
+  return asked;
+}
+
+void check(const SyntheticOptions& options) {
+  auto checked = options;
+  check_fields(checked.fields(), "synthetic");
+  const auto trained = parse_difficulty_range("difficulty", options.difficulty);
+  if (options.beyond.empty()) {
+    return;
+  }
+  const auto beyond = parse_difficulty_range("beyond", options.beyond);
+  if (beyond.min <= trained.max && trained.min <= beyond.max) {
+    fail(ErrorCode::kConfig,
+         "synthetic: expected \"beyond\" without the difficulties that are trained on, {}, got {}.",
+         options.difficulty, options.beyond);
+  }
 }
 
 }  // namespace
@@ -130,12 +165,21 @@ std::vector<Field> SyntheticOptions::fields() {
       Field("training_bytes", &training_bytes, "size of the training text, in bytes").minimum(1),
       Field("validation_bytes", &validation_bytes, "size of the validation text, in bytes")
           .minimum(1),
-      Field("symbols", &symbols, "p-hop: different symbols of a string").range(2, 26),
-      Field("length", &length, "p-hop: symbols in a string").range(4, 1024)};
-}
-
-std::vector<std::string> synthetic_tasks() {
-  return {"p-hop"};
+      Field("problems", &problems, "problems of a document; p-hop: a string is one").range(1, 64),
+      Field("symbols", &symbols, "p-hop: different symbols of a string").range(3, 26),
+      Field("length", &length, "p-hop: symbols in a string").range(4, 1024),
+      Field("modulus", &modulus, "mano, i-gsm: what numbers are below").range(2, 36),
+      Field("distractors", &distractors, "i-gsm: assignments of no use").range(0, 20),
+      Field("reversed", &reversed, "addition: numbers have their least digit first"),
+      Field(
+          "people", &people,
+          "biographies: invented people that the text tells of; of a list a study makes a part of "
+          "each number, with steps in proportion to it")
+          .range(kFewestPeople, kMostPeople),
+      Field(
+          "tellings", &tellings,
+          "biographies: how often the training text tells of each person, in other words each time")
+          .range(1, 1000)};
 }
 
 std::vector<std::string> tasks_of(const SyntheticOptions& options) {
@@ -147,22 +191,27 @@ std::vector<std::string> tasks_of(const SyntheticOptions& options) {
 }
 
 Generated make_synthetic(const SyntheticOptions& options) {
-  auto checked = options;
-  check_fields(checked.fields(), "synthetic");
-  const auto draw = drawer_of(options);
-  Generated generated{.training_documents = make_documents(options, draw, false),
-                      .validation_documents = make_documents(options, draw, true),
+  check(options);
+  if (options.task == kBiographiesTask) {
+    return make_biographies(options);
+  }
+  const auto task = synthetic_task(options);
+  Generated generated{.training_documents = make_documents(options, task, false),
+                      .validation_documents = make_documents(options, task, true),
                       .tasks = {},
-                      .description = {}};
-  generated.tasks.push_back(make_questions(options, draw, options.task,
+                      .description = {},
+                      .symbols_are_bytes = task.symbols_are_bytes};
+  const auto names = tasks_of(options);
+  generated.tasks.push_back(make_questions(options, task, names[0],
                                            parse_difficulty_range("difficulty", options.difficulty),
                                            /*all=*/false));
   if (!options.beyond.empty()) {
-    generated.tasks.push_back(make_questions(options, draw, options.task + "-beyond",
+    generated.tasks.push_back(make_questions(options, task, names[1],
                                              parse_difficulty_range("beyond", options.beyond),
                                              /*all=*/true));
   }
-  Json description = {{"seed", options.seed}, {"options", write_json(checked.fields())}};
+  auto copy = options;
+  const Json description = {{"seed", options.seed}, {"options", write_json(copy.fields())}};
   generated.description = description.dump(2);
   return generated;
 }

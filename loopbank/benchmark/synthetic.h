@@ -1,12 +1,17 @@
 #pragma once
 /// Tasks of the literature on what loops and memory are for, made by the program: exact answers, a
-/// difficulty that is a parameter, train and test disjoint.
+/// difficulty that is a parameter, train and test disjoint (docs/tasks.md).
 ///
-///     p-hop     follow p links in a string of symbols        Saunshi et al. 2025, arXiv 2502.17416
+///     p-hop     follow p links in a string of symbols        hops.h
+///     mano      modular expressions of k operators           mano.h
+///     i-gsm     variables of which k have to be computed     graph.h
+///     addition  two numbers of k digits                      addition.h
+///
+/// biographies (benchmark/biographies.h) is no such task but a world of facts to be remembered.
 ///
 /// Training text holds problems of every difficulty of `difficulty`, each as often as the others. The
 /// task NAME asks problems of these that are in no training text; NAME-beyond those of `beyond`, which
-/// training never sees.
+/// training never sees. Every symbol is one byte, so that a tokenizer of bytes makes it one token.
 
 #include <cstdint>
 #include <string>
@@ -38,8 +43,15 @@ struct SyntheticOptions {
   double held_out_share = 0.125;     ///< of all problems: never in training text
   int64_t training_bytes = 4'000'000;
   int64_t validation_bytes = 100'000;
-  int64_t symbols = 4;  ///< p-hop: different symbols of a string
-  int64_t length = 32;  ///< p-hop: symbols in a string
+  int64_t problems = 8;     ///< of a document; p-hop: a string is one
+  int64_t symbols = 4;      ///< p-hop: different symbols of a string
+  int64_t length = 32;      ///< p-hop: symbols in a string
+  int64_t modulus = 7;      ///< mano, i-gsm
+  int64_t distractors = 2;  ///< i-gsm: assignments of no use
+  bool reversed = false;    ///< addition: least digit first
+
+  IntOrList people = 1000;  ///< biographies: told of; a study makes a part of each number
+  int64_t tellings = 20;    ///< biographies: of each person in the training text
 
   /// Key, allowed values and meaning of each option but for `seed`.
   [[nodiscard]] std::vector<Field> fields();
@@ -52,7 +64,8 @@ struct SyntheticOptions {
 [[nodiscard]] std::vector<std::string> tasks_of(const SyntheticOptions& options);
 
 /// The same options give the same text and questions on every machine.
-/// @throws Error kConfig for an unknown task or an option outside its range
+/// @throws Error kConfig for an unknown task, an option outside its range, difficulties that are both
+///         trained and asked beyond, and where problems of the wanted kind cannot be found
 [[nodiscard]] Generated make_synthetic(const SyntheticOptions& options);
 
 }  // namespace loopbank

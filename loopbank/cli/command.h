@@ -11,6 +11,7 @@ void add_eval(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_probe(CLI::App& app);
 void add_inside(CLI::App& app);
+void add_thinking(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_serve(CLI::App& app);
 void add_plan(CLI::App& app);

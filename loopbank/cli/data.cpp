@@ -246,6 +246,7 @@ void add_data(CLI::App& app) {
   add_data_tokenize(*data);
   add_data_inspect(*data);
   add_data_make_benchmark(*data);
+  add_data_make_task(*data);
 }
 
 }  // namespace loopbank::cli

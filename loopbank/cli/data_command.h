@@ -20,5 +20,6 @@ namespace loopbank::cli {
 void add_data_tokenize(CLI::App& data);
 void add_data_inspect(CLI::App& data);
 void add_data_make_benchmark(CLI::App& data);
+void add_data_make_task(CLI::App& data);
 
 }  // namespace loopbank::cli

@@ -16,6 +16,7 @@
 #include "loopbank/cli/command.h"
 #include "loopbank/cli/data_command.h"
 #include "loopbank/cli/inference_flags.h"
+#include "loopbank/cli/print_table.h"
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/dissect/text_rows.h"
@@ -45,39 +46,7 @@ struct InsideFlags {
   bool json = false;
 };
 
-using Cells = std::vector<std::string>;
-
-/// Several figures in one cell: loops or layers, one after another.
-std::string cell(const ByLayer& values, const char* form = "{:.3f}") {
-  std::string text;
-  for (const auto value : values) {
-    text += (text.empty() ? "" : " ") + fmt::format(fmt::runtime(form), value);
-  }
-  return text.empty() ? "-" : text;
-}
-
 constexpr const char* kThreeDigits = "{:#.3g}";  // of figures that span orders of magnitude
-
-/// Columns as wide as their widest cell, the first one's left, all others' right edges in line.
-/// Columns without a figure in any row are left out.
-void print_table(const char* title, const std::vector<Cells>& rows) {
-  std::vector<size_t> widths(rows.front().size());
-  std::vector<bool> empty(widths.size(), true);
-  for (const auto& row : rows) {
-    for (size_t column = 0; column < row.size(); ++column) {
-      widths[column] = std::max(widths[column], row[column].size());
-      empty[column] = empty[column] && (&row == &rows.front() || row[column] == "-");
-    }
-  }
-  fmt::print("\n{}\n", title);
-  for (const auto& row : rows) {
-    std::string line = fmt::format("  {:<{}}", row[0], widths[0]);
-    for (size_t column = 1; column < row.size(); ++column) {
-      line += empty[column] ? "" : fmt::format("  {:>{}}", row[column], widths[column]);
-    }
-    fmt::print("{}\n", line);
-  }
-}
 
 void print_layers(const Inside& inside) {
   std::vector<Cells> loops = {{"layer", "n", "+-", "P_t, t = 1..N", "scale s_t"}};
@@ -164,9 +133,8 @@ void print_view(const Inside& inside) {
                       cell(token.expected_loops)});
     }
   }
-  print_table(
-      fmt::format("Most and fewest expected loops among the first {} tokens", view.size()).c_str(),
-      rows);
+  print_table(fmt::format("Most and fewest expected loops among the first {} tokens", view.size()),
+              rows);
 }
 
 void print_inside(const InsideFlags& flags, const Batch& rows, const Inside& inside) {

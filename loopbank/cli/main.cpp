@@ -132,6 +132,7 @@ int run(int argc, char** argv) {
   add_generate(app);
   add_probe(app);
   add_inside(app);
+  add_thinking(app);
   add_inspect(app);
   add_serve(app);
   add_plan(app);

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
-#include <map>
+#include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -13,7 +13,10 @@
 #include "loopbank/cli/runtime.h"
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/cli/stop_signal.h"
+#include "loopbank/cli/study_figures.h"
+#include "loopbank/cli/study_flags.h"
 #include "loopbank/ranks/place.h"
+#include "loopbank/study/capacity.h"
 #include "loopbank/study/dead_parts.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/exits_table.h"
@@ -24,108 +27,22 @@
 #include "loopbank/support/error.h"
 #include "loopbank/support/log.h"
 #include "loopbank/support/progress.h"
-#include "loopbank/train/run_init.h"
 
 namespace loopbank::cli {
 namespace {
 
-struct StudyFlags {
-  std::string config;
-  std::string init;
-  std::string scale = "demo";
-  std::string out;
-  std::vector<std::string> systems;
-  IntOrList seeds = std::vector<int64_t>();  // none: the study's
-  std::string text;
-  std::vector<std::string> tasks;
-  int64_t at_once = 0;
-  std::string time_limit;
-  std::vector<std::string> overrides;
-  bool dry_run = false;
-  bool json = false;
-};
-
-const std::map<std::string, Scale> kScales = {
-    {"demo", Scale::kDemo}, {"small", Scale::kSmall}, {"paper", Scale::kPaper}};
-
-/// The command line that makes, or goes on with, this study.
-std::string command_of(const StudyFlags& flags) {
-  auto text = !flags.config.empty() ? fmt::format("loopbank study {}", flags.config)
-              : flags.init.empty()  ? fmt::format("loopbank study --scale {}", flags.scale)
-                                    : std::string("loopbank study");
-  text += flags.init.empty() ? "" : fmt::format(" --init {}", flags.init);
-  if (!flags.seeds.values.empty()) {
-    text += fmt::format(" --seeds {}", fmt::join(flags.seeds.values, ","));
-  }
-  if (!flags.systems.empty()) {
-    text += fmt::format(" --systems {}", fmt::join(flags.systems, ","));
-  }
-  if (!flags.text.empty()) {
-    text += fmt::format(" --text {}", flags.text);
-  }
-  for (const auto& folder : flags.tasks) {
-    text += fmt::format(" --data {}", folder);
-  }
-  if (flags.at_once > 0) {
-    text += fmt::format(" --at-once {}", flags.at_once);
-  }
-  if (!flags.time_limit.empty()) {
-    text += fmt::format(" --time-limit {}", flags.time_limit);
-  }
-  for (const auto& item : flags.overrides) {
-    text += fmt::format(" --set '{}'", item);
-  }
-  return text + fmt::format(" --out {}", flags.out);
-}
-
-/// A study file, or the one of systems that start from a model, or both.
-StudyConfig own_study(const StudyFlags& flags, std::vector<std::string> overrides) {
-  if (flags.config.empty()) {
-    return retrofit_study_preset(flags.init, overrides);
-  }
-  if (!flags.init.empty()) {
-    overrides.insert(overrides.begin(), init_setting(flags.init));
-  }
-  return load_study_config(flags.config, overrides);
-}
-
-/// The files that the flags name: a file of one's own, or the scale's, with text where given.
-std::vector<StudyConfig> parts_of(const StudyFlags& flags) {
-  auto overrides = flags.overrides;
-  if (!flags.config.empty() || !flags.init.empty()) {
-    if (!flags.text.empty()) {
-      overrides.push_back("text.folder=" + flags.text);
-    }
-    auto config = own_study(flags, overrides);
-    if (!flags.tasks.empty()) {
-      config.text.tasks = flags.tasks;
-    }
-    return {std::move(config)};
-  }
-  std::vector<StudyConfig> parts = {study_preset(kScales.at(flags.scale), flags.overrides)};
-  if (!flags.text.empty()) {
-    if (flags.scale != "small") {
-      fail(ErrorCode::kConfig,
-           "study: expected --text with --scale small or with a study file, got --scale {}.",
-           flags.scale);
-    }
-    overrides.push_back("text.folder=" + flags.text);
-    parts.push_back(text_study_preset(overrides));
-    parts.back().text.tasks = flags.tasks;
-  }
-  return parts;
-}
-
-/// `[2/10] Loop-3, seed 1: facts accuracy 0.412, facts BPB 1.234, ...; 28 s`
+/// `[2/10] Loop-3, seed 1: facts accuracy 0.412, facts BPB 1.234, ...; 0:28, time left 12 min`
 void show_run(const RunDone& done) {
   std::vector<std::string> scores;
   for (const auto& column : done.columns) {
     scores.push_back(fmt::format("{} {:.3f}", column.title, done.result.score(column).mean));
   }
-  log_info("[{}/{}] {}, seed {}: {}; {}{}", done.number, done.total, done.label, done.result.seed,
+  const auto time_left =
+      done.seconds_left ? fmt::format(", time left {}", format_time_left(*done.seconds_left)) : "";
+  log_info("[{}/{}] {}, seed {}: {}; {}{}{}", done.number, done.total, done.label, done.result.seed,
            fmt::join(scores, ", "),
            format_duration(done.result.seconds + done.result.evaluation_seconds),
-           done.was_done ? " (done before)" : "");
+           done.was_done ? " (done before)" : "", time_left);
 }
 
 /// Systems of both parts, those with these names.
@@ -159,50 +76,51 @@ void print_results(const StudyResult& result, const StudyFlags& flags) {
     fmt::print("{}\n{}\n{}\n", format_table(part), format_claims(part), format_exits(part));
     fmt::print("{}", format_dead_parts(part));
   }
+  if (const auto capacity = format_capacity(capacity_points(result)); !capacity.empty()) {
+    fmt::print("{}\n", capacity);
+  }
   if (const auto note = result.chosen_steps ? note_on(*result.chosen_steps) : ""; !note.empty()) {
     fmt::print("{}\n\n", note);
   }
   fmt::print("{}/report.html shows the same as a page, with figures.\n", flags.out);
 }
 
+std::string scale_of(const StudyFlags& flags) {
+  return !flags.config.empty() ? std::filesystem::path(flags.config).stem().string()
+         : flags.init.empty()  ? flags.scale
+                               : "retrofit";
+}
+
 /// Of several ranks, which share the study's folder and claim its runs, the first speaks.
-void run_study_command(const StudyFlags& flags) {
+bool is_first_rank() {
   const bool is_first = rank_place().rank == 0;
   if (!is_first) {
     set_log_level(LogLevel::kWarning);
   }
+  return is_first;
+}
+
+/// Runs the study to its end and prints it.
+/// @param command  that goes on with it
+void run_parts(const StudyFlags& flags, std::vector<StudyConfig> parts, const std::string& command,
+               std::function<void()> on_open) {
+  const bool is_first = is_first_rank();
   const StudyOptions options{
-      .scale = !flags.config.empty() ? std::filesystem::path(flags.config).stem().string()
-               : flags.init.empty()  ? flags.scale
-                                     : "retrofit",
-      .parts = parts_of(flags),
+      .scale = scale_of(flags),
+      .parts = std::move(parts),
       .out = flags.out,
       .systems = flags.systems,
-      .seeds = flags.seeds.values,
-      .command = command_of(flags),
+      .seeds = {},  // the parts have theirs
+      .command = command,
       .at_once = flags.at_once,
       .time_limit_seconds =
           flags.time_limit.empty() ? 0.0 : parse_duration("--time-limit", flags.time_limit),
       .makes_report = is_first,
-      // A pipe gets a line a run and no more.
-      .show_progress = is_first && !runtime_settings().quiet && ::isatty(STDERR_FILENO) == 1,
+      .show_progress = is_first && !runtime_settings().quiet,
       .should_stop = [] { return stop_signal() != 0; },
       .on_run = show_run,
+      .on_open = is_first ? std::move(on_open) : nullptr,
       .on_time_plan = [](const TimeReport& report) { log_info("{}", describe(report)); }};
-  if (flags.dry_run) {
-    if (is_first) {
-      print_study_plan(planned(options.parts, flags), flags.json);
-    }
-    return;
-  }
-  if (flags.config.empty() && flags.scale == "paper") {
-    fail(ErrorCode::kConfig,
-         "study: expected a scale that one machine can train, demo or small, got paper. See what "
-         "it takes with --scale paper --dry-run.");
-  }
-  if (flags.out.empty()) {
-    fail(ErrorCode::kConfig, "study: expected --out DIR for the results, got none.");
-  }
   watch_signals();
   const auto outcome = run_study(options);
   if (!outcome.finished) {
@@ -212,6 +130,63 @@ void run_study_command(const StudyFlags& flags) {
   if (is_first) {
     print_results(outcome.result, flags);
   }
+}
+
+void run_study_command(const StudyFlags& flags) {
+  auto parts = parts_of(flags);
+  if (flags.dry_run) {
+    if (is_first_rank()) {
+      print_study_plan(planned(parts, flags), flags.json);
+    }
+    return;
+  }
+  if (flags.config.empty() && flags.init.empty() && flags.scale == "paper") {
+    fail(ErrorCode::kConfig,
+         "study: expected a scale that one machine can train, demo or small, got paper. See what "
+         "it takes with --scale paper --dry-run.");
+  }
+  if (flags.out.empty()) {
+    fail(ErrorCode::kConfig, "study: expected --out DIR for the results, got none.");
+  }
+  run_parts(flags, parts, command_of(flags), [&] { remember_study(flags.out, flags, parts); });
+}
+
+struct AddSeedFlags {
+  std::string folder;
+  int64_t count = 1;
+  int64_t at_once = 0;
+  bool json = false;
+};
+
+/// Every rank adds the seeds that the first has chosen.
+void run_add_seed(const AddSeedFlags& given) {
+  if (rank_place().size > 1) {
+    fail(ErrorCode::kConfig,
+         "study add-seed: expected one process, got {} ranks. Start several processes with "
+         "loopbank study and the folder's own flags instead.",
+         rank_place().size);
+  }
+  auto parts = add_seeds(given.folder, given.count);
+  auto flags = read_stored_study(given.folder).flags;
+  flags.json = given.json;
+  flags.at_once = given.at_once > 0 ? given.at_once : flags.at_once;
+  run_parts(flags, std::move(parts), fmt::format("loopbank study add-seed {} --count 0", flags.out),
+            {});
+}
+
+void add_add_seed(CLI::App& study) {
+  auto* command = study.add_subcommand(
+      "add-seed", "More seeds for the study in a folder, by what it was started with");
+  const auto flags = std::make_shared<AddSeedFlags>();
+  command->add_option("DIR", flags->folder, "The study's folder")->required();
+  add_setting_flag(
+      *command, Field("count", &flags->count, "seeds to add; 0: only go on with those that it has")
+                    .range(0, 1000))
+      ->capture_default_str();
+  add_setting_flag(*command,
+                   Field("at_once", &flags->at_once, "as of `study`; as before").minimum(1));
+  command->add_flag("--json", flags->json, "The results as JSON on stdout");
+  command->callback([flags] { run_add_seed(*flags); });
 }
 
 }  // namespace
@@ -237,13 +212,17 @@ void add_study(CLI::App& app) {
                       "The study's folder; a stopped study continues, done systems are kept");
   comma_separated(
       command->add_option("--systems", flags->systems, "Names with commas between (all ten)"));
-  comma_separated(add_setting_flag(
-      *command,
-      Field("seeds", &flags->seeds,
-            "with commas between, in place of the study's; each gives an invented world, initial "
-            "weights and an order of the documents")
-          .minimum(0),
-      "--seeds,--seed"));
+  auto* seeds = comma_separated(add_setting_flag(
+      *command, Field("seeds", &flags->seeds,
+                      "how many, of the study's first and then on from its last; or which, at "
+                      "least two with commas between. Each gives an invented world, initial "
+                      "weights and an order of the documents")
+                    .minimum(0)));
+  comma_separated(add_setting_flag(*command, Field("seed", &flags->seed,
+                                                   "which, with commas between; one is "
+                                                   "that one seed")
+                                                 .minimum(0)))
+      ->excludes(seeds);
   command->add_option("--text", flags->text,
                       "Folder of text (.jsonl, .txt, .gz, .zst) to train on as well (small)");
   command->add_option("--data", flags->tasks, "Folders of the tasks' files for --text")
@@ -262,7 +241,13 @@ void add_study(CLI::App& app) {
                       "systems are left out");
   command->add_flag("--dry-run", flags->dry_run, "What each system would cost; nothing is written");
   command->add_flag("--json", flags->json, "The results or the plan as JSON on stdout");
-  command->callback([flags] { run_study_command(*flags); });
+  add_add_seed(*command);
+  add_study_figures(*command);
+  command->callback([flags, command] {
+    if (command->get_subcommands().empty()) {
+      run_study_command(*flags);
+    }
+  });
 }
 
 }  // namespace loopbank::cli

@@ -70,7 +70,10 @@ std::vector<InstanceResult> by_instance(const Task& task,
   std::vector<InstanceResult> results;
   size_t at = 0;
   for (const auto& instance : task.instances) {
-    InstanceResult result{.id = instance.id, .label = instance.label, .choices = {}};
+    InstanceResult result{.id = instance.id,
+                          .label = instance.label,
+                          .choices = {},
+                          .prior_bits = instance.prior_bits};
     for (size_t i = 0; i < instance.choices.size(); ++i, ++at) {
       result.choices.push_back(scores[at]);
       if (!task.bare_context.empty()) {
@@ -108,6 +111,18 @@ Estimate estimate_metric(Metric metric, const std::vector<InstanceResult>& insta
   values.reserve(instances.size());
   for (const auto& instance : instances) {
     values.push_back(instance_value(metric, instance.choices, instance.label));
+  }
+  return estimate_mean(values);
+}
+
+std::optional<Estimate> estimate_known_bits(const std::vector<InstanceResult>& instances) {
+  std::vector<double> values;
+  for (const auto& instance : instances) {
+    if (instance.prior_bits <= 0.0) {
+      return std::nullopt;
+    }
+    const auto& right = instance.choices[static_cast<size_t>(instance.label)];
+    values.push_back(known_bits(right, instance.prior_bits));
   }
   return estimate_mean(values);
 }
@@ -167,6 +182,7 @@ TaskResult summarize(const Task& task, const ScoredRequests& scored, const Model
   }
   result.value = estimate_metric(task.metric, result.instances);
   result.bpb = estimate_metric(Metric::kBitsPerByte, result.instances);
+  result.known_bits = estimate_known_bits(result.instances);
   add_pass_figures(result);
   const auto length = config.max_position_embeddings;
   result.flops_per_token = forward_flops(config, length, max_loops);

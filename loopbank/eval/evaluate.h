@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ struct InstanceResult {
   std::string id;
   int64_t label = 0;
   std::vector<ContinuationScore> choices;
+  double prior_bits = 0.0;  ///< of the correct choice; 0: not known
 };
 
 /// One metric of a task.
@@ -45,9 +47,10 @@ struct MetricResult {
 /// One task at one loop budget.
 struct TaskResult {
   std::string task;
-  Metric metric = Metric::kAccRaw;    ///< the headline figure
-  Estimate value;                     ///< of the headline figure
-  Estimate bpb;                       ///< bits per byte of the correct choice, mean over instances
+  Metric metric = Metric::kAccRaw;  ///< the headline figure
+  Estimate value;                   ///< of the headline figure
+  Estimate bpb;                     ///< bits per byte of the correct choice, mean over instances
+  std::optional<Estimate> known_bits = {};  ///< where every instance has prior_bits
   std::vector<MetricResult> metrics;  ///< all that apply to the task, the headline figure included
   int64_t shots = 0;
   int64_t max_loops = 1;    ///< loop budget; 1 for a dense model

@@ -70,6 +70,10 @@ double bits_per_byte(const ContinuationScore& score) {
   return -std::numbers::log2e * score.log_probability / static_cast<double>(score.bytes);
 }
 
+double known_bits(const ContinuationScore& score, double prior_bits) {
+  return prior_bits + std::numbers::log2e * score.log_probability;
+}
+
 double instance_value(Metric metric, std::span<const ContinuationScore> scores, int64_t label) {
   const auto& correct = scores[static_cast<size_t>(label)];
   if (metric == Metric::kBitsPerByte) {

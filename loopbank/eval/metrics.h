@@ -47,6 +47,16 @@ enum class Metric {
 /// -log2 p(c) / bytes(c).
 [[nodiscard]] double bits_per_byte(const ContinuationScore& score);
 
+/// Bits that the model's weights must hold of an answer c that is one of 2^prior equally probable ones:
+///
+///     prior - (-log2 p(c))        Allen-Zhu and Li 2024, arXiv 2404.05405: the prior less the loss
+///
+/// Below 0 where the model does worse than to know nothing; a mean over facts bounds knowledge.
+[[nodiscard]] double known_bits(const ContinuationScore& score, double prior_bits);
+
+/// Name of known_bits in result files.
+inline constexpr const char* kKnownBits = "known_bits";
+
 /// The metric of one instance: 0 or 1, or bits per byte.
 [[nodiscard]] double instance_value(Metric metric, std::span<const ContinuationScore> scores,
                                     int64_t label);

@@ -85,6 +85,9 @@ Json instance_metrics(const TaskResult& result, const InstanceResult& item) {
   json["logits_per_token_corr"] = figures.per_token;
   json["logits_per_char_corr"] = figures.per_char;
   json["bits_per_byte_corr"] = figures.bits_per_byte;
+  if (item.prior_bits > 0.0) {
+    json[kKnownBits] = known_bits(item.choices[static_cast<size_t>(item.label)], item.prior_bits);
+  }
   return json;
 }
 

@@ -53,6 +53,10 @@ Json task_json(const TaskResult& result) {
                {"shots", result.shots},
                {"contexts_cut", result.contexts_cut},
                {"split_continuations", result.split_continuations}};
+  if (result.known_bits) {
+    json[kKnownBits] = result.known_bits->mean;
+    json["known_bits_stderr"] = result.known_bits->standard_error;
+  }
   add_cost(result.cost, json);
   auto& metrics = json["metrics"] = Json::object();
   for (const auto& item : result.metrics) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "loopbank/eval/json_lines.h"
+#include "loopbank/eval/metrics.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/json.h"
 
@@ -57,6 +58,9 @@ void read_predictions(const fs::path& path, StoredTask& task) {
     task.documents.push_back({.id = plain(values.at("native_id")),
                               .value = number_or_truth(metrics, task.metric),
                               .bpb = number_or_truth(metrics, "bits_per_byte_corr")});
+    if (metrics.has(kKnownBits)) {
+      task.documents.back().known_bits = metrics.number(kKnownBits);
+    }
     if (const auto hash = row.find("task_hash"); hash != row.end() && hash->is_string()) {
       task.requests_hash = hash->get<std::string>();
     }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct StoredDocument {
   std::string id;
   double value = 0.0;  ///< of the task's headline figure
   double bpb = 0.0;
+  std::optional<double> known_bits = {};  ///< where the prior of the answer is known
 };
 
 struct StoredTask {

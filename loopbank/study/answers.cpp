@@ -167,7 +167,7 @@ std::string dead_loops(const SystemResult& system) {
 }
 
 Answer answer_loops(const PartResult& part) {
-  const auto* column = find_column(part.columns, "reasoning", /*is_bpb=*/true);
+  const auto* column = find_column(part.columns, "reasoning", Measure::kBpb);
   if (column == nullptr) {
     return {.text = "No reasoning column was scored."};
   }
@@ -226,7 +226,7 @@ const SystemResult* base_of_memory(const PartResult& part) {
 }
 
 Answer answer_memory(const PartResult& part) {
-  const auto* column = find_column(part.columns, "knowledge", /*is_bpb=*/true);
+  const auto* column = find_column(part.columns, "knowledge", Measure::kBpb);
   if (column == nullptr) {
     return {.text = "No knowledge column was scored."};
   }

@@ -128,7 +128,7 @@ std::string describe_questions(const PartResult& part, const Savings& savings) {
   for (const auto& column : part.columns) {
     for (const auto& saving : savings.all) {
       const auto found = saving.system->exits->questions.find(column.key);
-      if (!column.is_bpb || !saving.saves() || found == saving.system->exits->questions.end()) {
+      if (!column.is_bpb() || !saving.saves() || found == saving.system->exits->questions.end()) {
         continue;
       }
       ++all;

@@ -101,7 +101,7 @@ SystemComparison interaction_of(const Corners& corners, const Column& column) {
                               .seeds = student_difference(by_seed),
                               .num_seeds = num_seeds,
                               .estimated = true};
-  judge(comparison, column.is_bpb);
+  judge(comparison, column.lower_is_better());
   return comparison;
 }
 
@@ -127,7 +127,7 @@ Answer answer_together(const PartResult& part) {
   Answer answer;
   std::vector<Verdict> verdicts;
   for (const char* kind : {"reasoning", "knowledge"}) {
-    const auto* column = find_column(part.columns, kind, /*is_bpb=*/true);
+    const auto* column = find_column(part.columns, kind, Measure::kBpb);
     if (const auto corners = column != nullptr ? corners_of(cells, *column) : std::nullopt) {
       const auto comparison = interaction_of(*corners, *column);
       verdicts.push_back(comparison.verdict);

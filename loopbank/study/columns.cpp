@@ -1,34 +1,65 @@
 #include "loopbank/study/columns.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "loopbank/benchmark/benchmark_instance.h"
+#include "loopbank/benchmark/biographies.h"
 #include "loopbank/eval/task_files.h"
 
 namespace loopbank {
 
 namespace {
 
+/// "p-hop_bpb": a task's figure.
+Column task_column(const std::string& task, const std::string& kind, Measure measure) {
+  const std::string title = measure == Measure::kAccuracy ? "accuracy"
+                            : measure == Measure::kBpb    ? "BPB"
+                                                          : "bits a parameter";
+  return {.key = fmt::format("{}_{}", task, name_of(measure)),
+          .title = fmt::format("{} {}", task, title),
+          .kind = kind,
+          .measure = measure,
+          .tasks = {task},
+          .paper_key = {},
+          .paper_title = {},
+          .guessing = {}};
+}
+
+/// Facts about invented people: what is known of them, not how well it is reasoned with.
+std::vector<Column> capacity_columns(const SyntheticOptions& options) {
+  std::vector<Column> columns;
+  for (const auto measure : {Measure::kBitsAParameter, Measure::kAccuracy, Measure::kBpb}) {
+    columns.push_back(task_column(options.task, "knowledge", measure));
+  }
+  columns[0].facts = num_facts(options);
+  columns[1].guessing = 1.0 / kBenchmarkChoices;
+  return columns;
+}
+
 /// Accuracy and bits per byte of each task. The one that is trained on stands for reasoning.
 std::vector<Column> synthetic_columns(const SyntheticOptions& options) {
+  if (options.task == kBiographiesTask) {
+    return capacity_columns(options);
+  }
   std::vector<Column> columns;
   for (const auto& task : tasks_of(options)) {
     const std::string kind = task == options.task ? "reasoning" : "beyond";
-    for (const bool is_bpb : {false, true}) {
-      columns.push_back({.key = task + (is_bpb ? "_bpb" : "_accuracy"),
-                         .title = task + (is_bpb ? " BPB" : " accuracy"),
-                         .kind = kind,
-                         .is_bpb = is_bpb,
-                         .tasks = {task},
-                         .paper_key = {},
-                         .paper_title = {},
-                         .guessing = {}});
+    for (const auto measure : {Measure::kAccuracy, Measure::kBpb}) {
+      columns.push_back(task_column(task, kind, measure));
     }
   }
   return columns;
 }
 
 }  // namespace
+
+std::string_view name_of(Measure measure) {
+  return measure == Measure::kAccuracy ? "accuracy"
+         : measure == Measure::kBpb    ? "bpb"
+                                       : "bits_a_parameter";
+}
 
 std::vector<Column> columns_of(const StudyConfig& config) {
   if (config.is_synthetic()) {
@@ -43,7 +74,7 @@ std::vector<Column> columns_of(const StudyConfig& config) {
   std::vector<Column> columns = {{.key = knowledge + "_accuracy",
                                   .title = knowledge + " accuracy",
                                   .kind = "knowledge",
-                                  .is_bpb = false,
+                                  .measure = Measure::kAccuracy,
                                   .tasks = knowledge_tasks,
                                   .paper_key = "commonsense_accuracy",
                                   .paper_title = "CS Acc",
@@ -51,7 +82,7 @@ std::vector<Column> columns_of(const StudyConfig& config) {
                                  {.key = knowledge + "_bpb",
                                   .title = knowledge + " BPB",
                                   .kind = "knowledge",
-                                  .is_bpb = true,
+                                  .measure = Measure::kBpb,
                                   .tasks = knowledge_tasks,
                                   .paper_key = "commonsense_bpb",
                                   .paper_title = "CS BPB",
@@ -59,7 +90,7 @@ std::vector<Column> columns_of(const StudyConfig& config) {
                                  {.key = reasoning + "_bpb",
                                   .title = reasoning + " BPB",
                                   .kind = "reasoning",
-                                  .is_bpb = true,
+                                  .measure = Measure::kBpb,
                                   .tasks = reasoning_tasks,
                                   .paper_key = "math_bpb",
                                   .paper_title = "Math BPB",
@@ -68,7 +99,7 @@ std::vector<Column> columns_of(const StudyConfig& config) {
     columns.push_back({.key = reasoning + "_accuracy",
                        .title = reasoning + " accuracy",
                        .kind = "reasoning",
-                       .is_bpb = false,
+                       .measure = Measure::kAccuracy,
                        .tasks = reasoning_tasks,
                        .paper_key = {},
                        .paper_title = {},
@@ -95,9 +126,10 @@ std::vector<std::string> tasks_of(const std::vector<Column>& columns) {
   return names;
 }
 
-const Column* find_column(const std::vector<Column>& columns, std::string_view kind, bool is_bpb) {
+const Column* find_column(const std::vector<Column>& columns, std::string_view kind,
+                          Measure measure) {
   const auto found = std::find_if(columns.begin(), columns.end(), [&](const Column& column) {
-    return column.kind == kind && column.is_bpb == is_bpb;
+    return column.kind == kind && column.measure == measure;
   });
   return found == columns.end() ? nullptr : &*found;
 }

@@ -90,13 +90,18 @@ const StoredTask& task_of(const StoredResults& results, const std::string& name)
   return *found;
 }
 
-/// Scores of the same documents, those of A in its order.
+double score_of(const StoredDocument& document, Measure measure) {
+  return measure == Measure::kBitsAParameter ? document.known_bits.value_or(0.0)
+         : measure == Measure::kBpb          ? document.bpb
+                                             : document.value;
+}
+
+/// Scores of the same documents, those of A in its order; A is `there`.
 Resampled resample_task(const StoredResults& a, const StoredResults& b, const std::string& task,
-                        bool is_bpb, uint64_t seed) {
-  const auto score = is_bpb ? &StoredDocument::bpb : &StoredDocument::value;
+                        Measure measure, const ScoreScales& scales, uint64_t seed) {
   std::map<std::string, double> of_b;
   for (const auto& document : task_of(b, task).documents) {
-    of_b[document.id] = document.*score;
+    of_b[document.id] = scales.here * score_of(document, measure);
   }
   std::vector<double> in_a;
   std::vector<double> in_b;
@@ -106,7 +111,7 @@ Resampled resample_task(const StoredResults& a, const StoredResults& b, const st
       fail(ErrorCode::kData, "{}: expected the document {} of {}, got none.", b.directory.string(),
            document.id, task);
     }
-    in_a.push_back(document.*score);
+    in_a.push_back(scales.there * score_of(document, measure));
     in_b.push_back(found->second);
   }
   return resample_pairs(in_a, in_b, seed, kResamples);
@@ -161,7 +166,7 @@ void check_claims(PartResult& part) {
   for (const auto& finding : kFindings) {
     const auto* better = part.find(finding.better);
     const auto* worse = part.find(finding.worse);
-    const auto* column = find_column(part.columns, finding.kind, /*is_bpb=*/true);
+    const auto* column = find_column(part.columns, finding.kind, Measure::kBpb);
     if (better == nullptr || worse == nullptr || column == nullptr || column->paper_key.empty() ||
         better->paper.empty() || worse->paper.empty()) {
       continue;
@@ -194,7 +199,7 @@ void add_estimates(PartResult& part) {
         continue;
       }
       if (auto comparison = estimate(*here, *there)) {
-        judge(*comparison, column.is_bpb);
+        judge(*comparison, column.lower_is_better());
         part.comparisons[pair] = *comparison;
       }
     }
@@ -213,7 +218,7 @@ const StoredResults& ScoreFolders::at(const std::filesystem::path& folder) {
 
 SystemComparison compare_runs(const std::vector<std::filesystem::path>& here,
                               const std::vector<std::filesystem::path>& there, const Column& column,
-                              ScoreFolders& folders) {
+                              ScoreFolders& folders, const ScoreScales& scales) {
   if (there.size() != here.size() || there.empty()) {
     fail(ErrorCode::kShape, "compare_runs: expected as many runs of both systems, got {} and {}.",
          here.size(), there.size());
@@ -222,12 +227,12 @@ SystemComparison compare_runs(const std::vector<std::filesystem::path>& here,
   for (size_t i = 0; i < there.size(); ++i) {
     std::vector<Resampled> tasks;
     for (const auto& task : column.tasks) {
-      tasks.push_back(resample_task(folders.at(there[i]), folders.at(here[i]), task, column.is_bpb,
-                                    derive_seed(i, task)));
+      tasks.push_back(resample_task(folders.at(there[i]), folders.at(here[i]), task, column.measure,
+                                    scales, derive_seed(i, task)));
     }
     seeds.push_back(mean_of(tasks));
   }
-  return compare_seeds(seeds, column.is_bpb);
+  return compare_seeds(seeds, column.lower_is_better());
 }
 
 void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
@@ -244,7 +249,9 @@ void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs) {
     for (const auto& column : part.columns) {
       if (!here.empty()) {
         part.comparisons[{part.systems[i].name, part.systems[j].name, column.key}] =
-            compare_runs(here, there, column, folders);
+            compare_runs(here, there, column, folders,
+                         {.here = column.scale(part.systems[i].parameters),
+                          .there = column.scale(part.systems[j].parameters)});
       }
     }
   }
@@ -264,7 +271,7 @@ void complete_comparisons(PartResult& part) {
       continue;
     }
     take_scores(comparison, *system, *other, pair.column);
-    judge(comparison, column->is_bpb);
+    judge(comparison, column->lower_is_better());
     ++entry;
   }
   add_estimates(part);

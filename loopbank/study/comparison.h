@@ -25,13 +25,21 @@ class ScoreFolders {
   std::map<std::filesystem::path, StoredResults> read_;
 };
 
+/// Of the two sides of a comparison.
+struct ScoreScales {
+  double here = 1.0;
+  double there = 1.0;
+};
+
 /// `here` against `there` on the same questions, seed by seed; judged.
 /// @param here, there  folders of scores (eval/result_files.h), one a seed, in the same order
+/// @param scales  what the questions' scores of each are multiplied by (Column::scale)
 /// @throws Error kData where a task of the column, or one of its documents, is missing in a folder;
 ///         kShape where the numbers of folders differ or there is none
 [[nodiscard]] SystemComparison compare_runs(const std::vector<std::filesystem::path>& here,
                                             const std::vector<std::filesystem::path>& there,
-                                            const Column& column, ScoreFolders& folders);
+                                            const Column& column, ScoreFolders& folders,
+                                            const ScoreScales& scales = {});
 
 /// Fills in the part's comparisons and claims.
 /// @param runs  of the part's systems, in their order

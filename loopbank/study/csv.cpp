@@ -149,10 +149,11 @@ std::string figure_csv(const Figure& figure) {
   };
   const bool panels = any([](const FigureSeries& series) { return !series.panel.empty(); });
   const bool errors = any([](const FigureSeries& series) { return !series.error.empty(); });
+  const bool ends = any([](const FigureSeries& series) { return !series.low.empty(); });
   const bool notes = any([](const FigureSeries& series) { return !series.notes.empty(); });
-  const std::array<bool, 6> shown = {panels, true, true, true, errors, notes};
+  const std::array<bool, 8> shown = {panels, true, true, true, errors, ends, ends, notes};
   std::string csv;
-  const auto add = [&](const std::array<std::string, 6>& fields) {
+  const auto add = [&](const std::array<std::string, 8>& fields) {
     std::vector<std::string> row;
     for (size_t i = 0; i < fields.size(); ++i) {
       if (shown[i]) {
@@ -162,15 +163,26 @@ std::string figure_csv(const Figure& figure) {
     add_row(csv, row);
   };
   add({"panel", "series", figure.x_title, figure.y_title,
-       figure.error_label.empty() ? "error" : figure.error_label, "note"});
+       figure.error_label.empty() ? "error" : figure.error_label, "low", "high", "note"});
+  const auto value_at = [](const std::vector<double>& values, size_t i) {
+    return i < values.size() ? number(values[i]) : "";
+  };
   for (const auto& series : figure.series) {
     for (size_t i = 0; i < series.y.size(); ++i) {
       const auto x = figure.x_names.empty() ? number(series.x[i])
                                             : figure.x_names.at(static_cast<size_t>(series.x[i]));
-      add({series.panel, series.label, x, number(series.y[i]),
-           i < series.error.size() ? number(series.error[i]) : "",
+      add({series.panel, series.label, x, number(series.y[i]), value_at(series.error, i),
+           value_at(series.low, i), value_at(series.high, i),
            i < series.notes.size() ? series.notes[i] : ""});
     }
+  }
+  return csv;
+}
+
+std::string conclusions_csv(const std::vector<Figure>& figures) {
+  std::string csv = "figure,title,conclusion\n";
+  for (const auto& figure : figures) {
+    add_row(csv, {figure.id, figure.title, figure.conclusion});
   }
   return csv;
 }

@@ -92,7 +92,7 @@ Json exits_data(const PartResult& part) {
                {"rows", Json::array()}};
   std::vector<const Column*> asked;
   for (const auto& column : part.columns) {
-    if (column.is_bpb) {
+    if (column.is_bpb()) {
       asked.push_back(&column);
       data["columns"].push_back(column.title);
     }

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
+
+#include "loopbank/study/figure_words.h"
 
 namespace loopbank {
 namespace {
@@ -51,7 +54,8 @@ ShownPart shown_part(const PartResult& part) {
 std::vector<Figure> make_figures(const ShownPart& source) {
   std::vector<Figure> figures;
   for (const auto& make :
-       {score_figures, cost_figures, inside_figures, early_exit_figures, training_figures}) {
+       {score_figures, gain_figures, cost_figures, sweep_figures, thinking_figures, layer_figures,
+        inside_figures, early_exit_figures, training_figures}) {
     for (auto& figure : make(source)) {
       std::erase_if(figure.series, [](const FigureSeries& series) { return series.y.empty(); });
       if (!figure.series.empty()) {
@@ -59,7 +63,20 @@ std::vector<Figure> make_figures(const ShownPart& source) {
       }
     }
   }
+  conclude(figures, source);
   return figures;
+}
+
+std::optional<std::pair<double, double>> FigureSeries::interval(size_t i) const {
+  if (i < low.size() && i < high.size()) {
+    return std::isfinite(low[i]) && std::isfinite(high[i])
+               ? std::optional(std::pair(low[i], high[i]))
+               : std::nullopt;
+  }
+  if (i < error.size() && error[i] > 0 && std::isfinite(error[i])) {
+    return std::pair(y[i] - error[i], y[i] + error[i]);
+  }
+  return std::nullopt;
 }
 
 double Figure::place_of(const std::string& name) {

@@ -2,8 +2,10 @@
 /// The figures of a study as plain data: what stands on which axis, in which colour, with what
 /// error. The page draws them and the CSV files list them; neither computes anything.
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "loopbank/study/results.h"
@@ -31,15 +33,27 @@ struct FigureSeries {
   std::vector<double> x = {};  ///< numbers, or positions in Figure::x_names
   std::vector<double> y = {};
   std::vector<double> error = {};       ///< a point each, half of its bar; empty: none
+  std::vector<double> low = {};         ///< a point each, where its interval begins; before `error`
+  std::vector<double> high = {};        ///< and where it ends; NaN: a point without an interval
   std::vector<std::string> notes = {};  ///< a point each; empty: none
   bool hidden = false;                  ///< until the reader asks for it
   bool lower_is_better = false;         ///< of y, where it is shaded
+  bool hollow = false;                  ///< marks without filling: what noise may have made
+  bool apart = false;                   ///< marks alone, not joined by a line
 
   /// Adds a point.
   void add(double at, double value) {
     x.push_back(at);
     y.push_back(value);
   }
+  /// Adds a point with its interval; NaN for none.
+  void add(double at, double value, double from, double to) {
+    add(at, value);
+    low.push_back(from);
+    high.push_back(to);
+  }
+  /// Where the i-th point's bar begins and ends; nothing for none.
+  [[nodiscard]] std::optional<std::pair<double, double>> interval(size_t i) const;
 };
 
 /// A line across a picture at a value of its measured axis.
@@ -47,6 +61,7 @@ struct ReferenceLine {
   std::string panel;
   double value = 0.0;
   std::string label;
+  bool of_x = false;  ///< at a value of x, where y is measured too
 };
 
 struct Figure {
@@ -62,8 +77,10 @@ struct Figure {
   std::vector<FigureSeries> series = {};
   bool panels_side_by_side = false;  ///< else one at a time, which the reader chooses
   bool x_falls = false;              ///< the x axis runs from high to low
+  bool x_log = false;                ///< equal factors of x are equally far apart
   std::vector<ReferenceLine> references = {};
-  std::string error_label = {};  ///< what `error` is
+  std::string error_label = {};  ///< what `error`, or `low` to `high`, is
+  std::string conclusion = {};   ///< what may be concluded, a sentence or two
 
   /// The position of a name on the x axis; one that is new comes behind the others.
   double place_of(const std::string& name);
@@ -98,7 +115,7 @@ struct ShownPart {
 
 [[nodiscard]] ShownPart shown_part(const PartResult& part);
 
-/// Every figure that the part has the data for, in the page's order.
+/// Every figure that the part has the data for, in the page's order, each with its conclusion.
 [[nodiscard]] std::vector<Figure> make_figures(const ShownPart& source);
 
 [[nodiscard]] std::vector<MeasuredModel> measured_models(const ShownPart& source);
@@ -116,16 +133,29 @@ void add_score(FigureSeries& series, double at, const SystemResult& system, cons
 
 // The kinds of figures, series without a point included.
 
-/// Scores: by system, by task, against IsoPar, by difficulty.
+/// Scores: by system, against IsoPar with intervals, by task, beside the paper, by difficulty.
 [[nodiscard]] std::vector<Figure> score_figures(const ShownPart& source);
 /// What a score costs: loops, the weight of the ponder term, parameters, memory slots.
 [[nodiscard]] std::vector<Figure> cost_figures(const ShownPart& source);
-/// The inner life of the models: how often each layer loops, how far its gates open, what a loop
+/// What systems gain on others as they see more tokens.
+[[nodiscard]] std::vector<Figure> gain_figures(const ShownPart& source);
+/// Systems that differ in one setting: the weight of the ponder term, the router's bias.
+[[nodiscard]] std::vector<Figure> sweep_figures(const ShownPart& source);
+/// What all seeds share inside: when layers begin to loop, loops and gates by layer.
+[[nodiscard]] std::vector<Figure> layer_figures(const ShownPart& source);
+/// Loops against the consecutive steps behind a token of an answer.
+[[nodiscard]] std::vector<Figure> thinking_figures(const ShownPart& source);
+/// The inner life of one seed's models: how often each layer loops, how far its gates open, what a loop
 /// does to the state, and for which tokens.
 [[nodiscard]] std::vector<Figure> inside_figures(const ShownPart& source);
 /// What stopping early costs, and what it saves: by system, by rule, by policy.
 [[nodiscard]] std::vector<Figure> early_exit_figures(const ShownPart& source);
 /// What happens along the training: loss, loops and gates.
 [[nodiscard]] std::vector<Figure> training_figures(const ShownPart& source);
+
+/// Knowledge in bits over the facts of all parts (capacity.h); nothing where no part measures it.
+/// @param source  a part whose systems' colours it takes
+[[nodiscard]] std::optional<Figure> capacity_figure(const StudyResult& results,
+                                                    const ShownPart& source);
 
 }  // namespace loopbank

@@ -1,7 +1,6 @@
-// Figures of what a score costs: loops, the weight of the ponder term, parameters, memory slots.
+// Figures of what a score costs: loops, parameters, memory slots.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <iterator>
 #include <map>
 #include <set>
@@ -33,66 +32,6 @@ Figure loop_budget(const ShownPart& source) {
   return figure;
 }
 
-/// The sweep's systems by rising weight, with those of the paper that are its end without a weight.
-std::vector<const SystemResult*> ponder_sweep(const PartResult& part) {
-  std::vector<const SystemResult*> sweep;
-  std::vector<const SystemResult*> ends;
-  for (const auto& system : part.systems) {
-    if (system.group == "ponder") {
-      sweep.push_back(&system);
-    }
-  }
-  for (const auto& system : part.systems) {
-    const bool alike = std::any_of(sweep.begin(), sweep.end(), [&](const SystemResult* other) {
-      return other->loops == system.loops && other->layers == system.layers &&
-             other->local_slots + other->global_slots == system.local_slots + system.global_slots;
-    });
-    if (alike && system.group == "paper" && system.loops > 0) {
-      ends.push_back(&system);
-    }
-  }
-  sweep.insert(sweep.begin(), ends.begin(), ends.end());
-  std::stable_sort(sweep.begin(), sweep.end(), [](const SystemResult* a, const SystemResult* b) {
-    return a->ponder_weight < b->ponder_weight;
-  });
-  return sweep;
-}
-
-Figure ponder_trade_off(const ShownPart& source) {
-  Figure figure{.id = "ponder",
-                .section = "loops",
-                .title = "What a ponder weight buys",
-                .caption =
-                    "Score against the forward FLOPs a token that the mean loops amount to, "
-                    "along the weight of the ponder term; dense systems beside it. Further "
-                    "down and to the left is better.",
-                .x_title = "expected forward FLOPs a token",
-                .y_title = "BPB",
-                .kind = FigureKind::kPoints,
-                .panels_side_by_side = true,
-                .error_label = source.bars};
-  const auto sweep = ponder_sweep(*source.part);
-  for (const auto& column : source.part->columns) {
-    if (!column.is_bpb || sweep.empty()) {
-      continue;
-    }
-    FigureSeries along{.label = "ponder sweep", .panel = column.title, .color = "here"};
-    for (const auto* system : sweep) {
-      add_score(along, system->expected_flops, *system, column,
-                fmt::format("weight {}", system->ponder_weight));
-    }
-    figure.series.push_back(std::move(along));
-    for (const auto& system : source.systems) {
-      if (system.result->group == "paper" && system.result->loops == 0) {
-        auto series = system.in_panel(column.title);
-        add_score(series, system.result->forward_flops, *system.result, column, series.label);
-        figure.series.push_back(std::move(series));
-      }
-    }
-  }
-  return figure;
-}
-
 Figure score_by_parameters(const ShownPart& source) {
   Figure figure{
       .id = "parameters",
@@ -108,7 +47,7 @@ Figure score_by_parameters(const ShownPart& source) {
       .error_label = source.bars};
   for (const auto& column : source.part->columns) {
     for (const auto& system : source.systems) {
-      if (column.is_bpb && system.result->is_single()) {
+      if (column.is_bpb() && system.result->is_single()) {
         auto series = system.in_panel(column.title);
         add_score(series, system.result->parameters, *system.result, column, series.label);
         figure.series.push_back(std::move(series));
@@ -150,7 +89,7 @@ Figure grid_figure(const ShownPart& source) {
     for (const auto loops : rows) {
       FigureSeries row{.label = plural(loops, "loop"),
                        .panel = fmt::format("{}, {}", column.title, column.direction()),
-                       .lower_is_better = column.is_bpb};
+                       .lower_is_better = column.lower_is_better()};
       for (const auto& cell : cells) {
         if (cell.loops == loops) {
           const auto place = std::distance(columns.begin(), columns.find(cell.slots));
@@ -166,8 +105,7 @@ Figure grid_figure(const ShownPart& source) {
 }  // namespace
 
 std::vector<Figure> cost_figures(const ShownPart& source) {
-  return {loop_budget(source), ponder_trade_off(source), score_by_parameters(source),
-          grid_figure(source)};
+  return {loop_budget(source), score_by_parameters(source), grid_figure(source)};
 }
 
 }  // namespace loopbank

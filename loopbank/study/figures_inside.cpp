@@ -15,28 +15,6 @@ std::vector<double> counted_from(double first, size_t count) {
   return values;
 }
 
-Figure loops_by_layer(const ShownPart& source) {
-  Figure figure{.id = "loops-by-layer",
-                .section = "inside",
-                .title = "Expected loops by layer",
-                .caption =
-                    "Mean over the tokens of a validation text, model of the first seed. "
-                    "In the paper the early layers loop least and the late ones most.",
-                .x_title = "layer",
-                .y_title = "expected loops",
-                .error_label = "standard deviation over tokens"};
-  for (const auto& [system, inside] : measured_models(source)) {
-    auto series = system->shown_if_single();
-    series.y = inside->expected_loops;
-    series.x = counted_from(1, series.y.size());
-    if (inside->expected_loops_spread.size() == series.y.size()) {
-      series.error = inside->expected_loops_spread;
-    }
-    figure.series.push_back(std::move(series));
-  }
-  return figure;
-}
-
 /// Adds what a model has as [L][N]: a series a loop, over the layers.
 void add_by_loop(Figure& figure, const ShownSystem& system, const ByLayerAndLoop& by_layer,
                  const std::string& name = "", const char* colors = "ramp") {
@@ -207,9 +185,8 @@ Figure gates_by_class(const ShownPart& source) {
 }  // namespace
 
 std::vector<Figure> inside_figures(const ShownPart& source) {
-  return {loops_by_layer(source), halting(source),       loop_scales(source),
-          gates(source),          state_norms(source),   state_changes(source),
-          loops_by_class(source), gates_by_class(source)};
+  return {halting(source),       loop_scales(source),    gates(source),         state_norms(source),
+          state_changes(source), loops_by_class(source), gates_by_class(source)};
 }
 
 }  // namespace loopbank

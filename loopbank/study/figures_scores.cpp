@@ -47,6 +47,48 @@ Figure scores_by_system(const ShownPart& source) {
   return figure;
 }
 
+/// Differences from IsoPar with the intervals that verdicts rest on.
+Figure intervals(const ShownPart& source) {
+  const auto& part = *source.part;
+  const bool over_seeds = part.seeds.size() > 1;
+  Figure figure{.id = "study-intervals",
+                .section = "scores",
+                .title = "Differences from IsoPar",
+                .caption = "Score less IsoPar's; filled where the interval leaves out 0.",
+                .x_title = "system",
+                .y_title = "difference from IsoPar",
+                .kind = FigureKind::kDots,
+                .panels_side_by_side = true,
+                .error_label = over_seeds ? "95 % interval that the verdict rests on, over seeds"
+                                          : "95 % interval over the questions of one seed"};
+  auto columns = part.columns;
+  std::stable_partition(columns.begin(), columns.end(),
+                        [](const Column& column) { return column.is_bpb(); });
+  for (const auto& column : columns) {
+    const auto panel = fmt::format("{}, {}", column.title, column.direction());
+    for (const auto& system : source.systems) {
+      const auto* compared = part.compared({system.result->name, "isopar", column.key});
+      const bool is_told = compared != nullptr && !compared->estimated &&
+                           (compared->seeds.has_value() || !over_seeds);
+      if (!is_told) {
+        continue;
+      }
+      const auto& difference = compared->decisive;
+      auto series = system.in_panel(panel);
+      series.hollow = compared->verdict == Verdict::kOpen;
+      series.color = compared->verdict == Verdict::kBetter  ? "loops-0"
+                     : compared->verdict == Verdict::kWorse ? "memory-1"
+                                                            : "dense-1";
+      series.add(figure.place_of(system.series.label), difference.difference, difference.low,
+                 difference.high);
+      series.notes.emplace_back(name_of(compared->verdict));
+      figure.series.push_back(std::move(series));
+    }
+    figure.references.push_back({panel, 0.0, ""});
+  }
+  return figure;
+}
+
 /// Adds the changes of one column against those of `base`, here and in the paper.
 void add_changes(Figure& figure, const ShownPart& source, const Column& column,
                  const SystemResult& base) {
@@ -143,7 +185,8 @@ Figure scores_by_difficulty(const ShownPart& source, bool is_bpb) {
                 .x_title = "difficulty",
                 .y_title = name,
                 .panels_side_by_side = true};
-  const auto* column = find_column(source.part->columns, "reasoning", is_bpb);
+  const auto* column =
+      find_column(source.part->columns, "reasoning", is_bpb ? Measure::kBpb : Measure::kAccuracy);
   for (const auto& system : source.systems) {
     std::map<std::string, FigureSeries> by_kind;
     for (const auto& cell : system.result->difficulty) {
@@ -170,7 +213,10 @@ Figure scores_by_difficulty(const ShownPart& source, bool is_bpb) {
 }  // namespace
 
 std::vector<Figure> score_figures(const ShownPart& source) {
-  return {scores_by_system(source), scores_by_task(source), relative_changes(source),
+  return {scores_by_system(source),
+          intervals(source),
+          scores_by_task(source),
+          relative_changes(source),
           scores_by_difficulty(source, /*is_bpb=*/false),
           scores_by_difficulty(source, /*is_bpb=*/true)};
 }

@@ -72,35 +72,6 @@ Figure validation(const ShownPart& source) {
   return figure;
 }
 
-Figure loops_against_loss(const ShownPart& source) {
-  Figure figure{.id = "loops-against-loss",
-                .section = "inside",
-                .title = "When layers begin to loop",
-                .caption =
-                    "Mean loops against validation loss along the training, which runs from "
-                    "left to right. In the paper loops grow only once the loss has fallen "
-                    "under 3.27 +- 0.59, on other data and another vocabulary.",
-                .x_title = "validation loss, nats a token (falling)",
-                .y_title = "mean loops",
-                .kind = FigureKind::kPath,
-                .x_falls = true};
-  for (const auto& system : source.systems) {
-    if (system.result->loops == 0) {
-      continue;
-    }
-    const auto loss = loss_of(*system.result);
-    const auto loops =
-        history_of(*system.result, [](const TrainingCurve& curve) { return curve.mean_loops; });
-    auto series = system.shown_if_single();
-    for (size_t i = 0; i < std::min(loss.value.size(), loops.value.size()); ++i) {
-      series.add(loss.value[i], loops.value[i]);
-      series.notes.push_back(fmt::format("step {:.0f}", loss.step[i]));
-    }
-    figure.series.push_back(std::move(series));
-  }
-  return figure;
-}
-
 /// What a layer does along the training: a panel a system, a line a layer.
 Figure layers_over_training(const ShownPart& source, std::vector<ByLayer> TrainingCurve::*quantity,
                             const char* id, const char* title, const char* y_title) {
@@ -137,8 +108,7 @@ Figure layers_over_training(const ShownPart& source, std::vector<ByLayer> Traini
 }  // namespace
 
 std::vector<Figure> training_figures(const ShownPart& source) {
-  return {loops_against_loss(source),
-          layers_over_training(source, &TrainingCurve::loops_by_layer, "loops-over-training",
+  return {layers_over_training(source, &TrainingCurve::loops_by_layer, "loops-over-training",
                                "Loops of each layer over training", "expected loops"),
           layers_over_training(source, &TrainingCurve::local_gates, "local-gate-over-training",
                                "Local gates over training", "gate"),

@@ -174,12 +174,20 @@ Json series_json(const FigureSeries& series) {
   if (!series.error.empty()) {
     json["error"] = six_digits(series.error);
   }
+  if (!series.low.empty()) {
+    json["low"] = six_digits(series.low);
+    json["high"] = six_digits(series.high);
+  }
   if (!series.notes.empty()) {
     json["notes"] = series.notes;
   }
   json["hidden"] = series.hidden;
-  if (series.lower_is_better) {
-    json["lower_is_better"] = true;
+  for (const auto& [key, value] :
+       {std::pair("lower_is_better", series.lower_is_better), std::pair("hollow", series.hollow),
+        std::pair("apart", series.apart)}) {
+    if (value) {
+      json[key] = true;
+    }
   }
   return json;
 }
@@ -265,12 +273,14 @@ nlohmann::ordered_json figure_json(const Figure& figure, const std::string& pref
                {"panels", panels_of(figure)},
                {"side_by_side", figure.panels_side_by_side},
                {"x_falls", figure.x_falls},
+               {"x_log", figure.x_log},
+               {"conclusion", figure.conclusion},
                {"error_label", figure.error_label},
                {"references", Json::array()},
                {"series", Json::array()}};
   for (const auto& line : figure.references) {
     json["references"].push_back(
-        {{"panel", line.panel}, {"value", line.value}, {"label", line.label}});
+        {{"panel", line.panel}, {"value", line.value}, {"label", line.label}, {"of_x", line.of_x}});
   }
   for (const auto& series : figure.series) {
     json["series"].push_back(series_json(series));
@@ -286,6 +296,10 @@ std::vector<PartView> views_of(const StudyResult& results) {
     view.title = results.parts.size() > 1 ? part.title : "";
     view.source = shown_part(part);
     view.figures = make_figures(view.source);
+  }
+  if (auto capacity =
+          views.empty() ? std::nullopt : capacity_figure(results, views.front().source)) {
+    views.front().figures.push_back(std::move(*capacity));
   }
   return views;
 }

@@ -55,11 +55,11 @@ std::string shape_of(const SystemResult& system) {
 
 /// The best score of a column in each group.
 double best_score(const PartResult& part, const std::string& group, const Column& column) {
-  double best = column.is_bpb ? HUGE_VAL : -HUGE_VAL;
+  double best = column.lower_is_better() ? HUGE_VAL : -HUGE_VAL;
   for (const auto& system : part.systems) {
     const auto* score = system.score(column);
     if (system.group == group && score != nullptr) {
-      best = column.is_bpb ? std::min(best, score->mean) : std::max(best, score->mean);
+      best = column.lower_is_better() ? std::min(best, score->mean) : std::max(best, score->mean);
     }
   }
   return best;

@@ -21,6 +21,7 @@ StudyReport make_report(const StudyResult& results) {
     report.csv[view.prefix + "table.csv"] = table_csv(*view.source.part);
     report.csv[view.prefix + "claims.csv"] = claims_csv(*view.source.part);
     report.csv[view.prefix + "exits.csv"] = exits_csv(*view.source.part);
+    report.csv[view.prefix + "conclusions.csv"] = conclusions_csv(view.figures);
     for (const auto& figure : view.figures) {
       report.csv[view.prefix + figure.id + ".csv"] = figure_csv(figure);
     }

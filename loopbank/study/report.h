@@ -15,7 +15,8 @@ namespace loopbank {
 struct StudyReport {
   std::string html;
   /// By name: each part's table (`PART-table.csv`), findings (`PART-claims.csv`), exits
-  /// (`PART-exits.csv`) and figures (`PART-FIGURE.csv`).
+  /// (`PART-exits.csv`), figures (`PART-FIGURE.csv`) and what may be concluded from each
+  /// (`PART-conclusions.csv`).
   std::map<std::string, std::string> csv;
 };
 

@@ -2,8 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "loopbank/dissect/thinking_members.h"
 #include "loopbank/study/comparison.h"
 #include "loopbank/study/comparison_members.h"
+#include "loopbank/study/run_result_members.h"
 #include "loopbank/support/json_members.h"
 
 namespace loopbank {
@@ -16,15 +18,21 @@ const MembersForm kRunForm = {.expected = "the result of a run",
                               .remedy = "Remove the file to score that run anew.",
                               .all = true};
 
-void metric_member(JsonWriter& by, bool is_bpb) {
-  by("metric", is_bpb ? "bpb" : "accuracy");
-  by("lower_is_better", is_bpb);
+void measure_members(JsonWriter& by, const Column& column) {
+  by("metric", name_of(column.measure));
+  by("lower_is_better", column.lower_is_better());
+  if (column.measure == Measure::kBitsAParameter) {
+    by("facts", column.facts);
+  }
 }
 
-void metric_member(const JsonReader& by, bool& is_bpb) {
+void measure_members(const JsonReader& by, Column& column) {
   std::string metric;
   by("metric", metric);
-  is_bpb = metric == "bpb";
+  for (const auto measure : {Measure::kBpb, Measure::kBitsAParameter}) {
+    column.measure = metric == name_of(measure) ? measure : column.measure;
+  }
+  by.unless_empty("facts", column.facts);
 }
 
 }  // namespace
@@ -85,10 +93,14 @@ void members(auto& by, Either<SystemResult> auto& row) {
   by("local_slots", row.local_slots);
   by("global_slots", row.global_slots);
   by("ponder_weight", row.ponder_weight);
+  by("router_bias", row.router_bias);
+  by("loop_scale_init", row.loop_scale_init);
   by("parameters", row.parameters);
+  by("embedding_parameters", row.embedding_parameters);
   by("flops_per_token", row.forward_flops);
   by("training_flops_per_token", row.training_flops);
   by("expected_flops_per_token", row.expected_flops);
+  by.unless_empty("expected_flops_by_seed", row.expected_flops_by_seed);
   by("tokens_per_second", row.tokens_per_second);
   by("seconds", row.seconds);
   by("evaluation_seconds", row.evaluation_seconds);
@@ -114,23 +126,10 @@ void members(auto& by, Either<Column> auto& column) {
   by("key", column.key);
   by("title", column.title);
   by("kind", column.kind);
-  metric_member(by, column.is_bpb);
+  measure_members(by, column);
   by.unless_empty("paper_key", column.paper_key);
   by.unless_empty("paper_title", column.paper_title);
   by("chance", column.guessing);
-}
-
-void members(auto& by, Either<Estimate> auto& score) {
-  by("value", score.mean);
-  by("standard_error", score.standard_error);
-}
-
-void members(auto& by, Either<TaskScore> auto& task) {
-  by("task", task.task);
-  by.object("accuracy", task.accuracy);
-  by.object("bpb", task.bpb);
-  by("instances", task.instances);
-  by("mean_loops", task.mean_loops);
 }
 
 void members(auto& by, Either<DifficultyScore> auto& cell) {
@@ -145,6 +144,7 @@ void members(auto& by, Either<RunResult> auto& run) {
   by("system", run.system);
   by("seed", run.seed);
   by("parameters", run.parameters);
+  by("embedding_parameters", run.embedding_parameters);
   by("flops_per_token", run.forward_flops);
   by("training_flops_per_token", run.training_flops);
   by("expected_flops_per_token", run.expected_flops);
@@ -184,27 +184,6 @@ void members(auto& by, Either<RunAlarm> auto& alarm) {
   by("kind", alarm.kind);
   by("layers", alarm.layers);
   by("message", alarm.message);
-}
-
-void members(auto& by, Either<RankCorrelation> auto& correlation) {
-  by("rho", correlation.rho);
-  by("low", correlation.low);
-  by("high", correlation.high);
-}
-
-void members(auto& by, Either<LoopsAtSteps> auto& cell) {
-  by("steps", cell.steps);
-  by("tokens", cell.tokens);
-  by("loops", cell.loops);
-  by("loops_by_layer", cell.loops_by_layer);
-}
-
-void members(auto& by, Either<LoopsAgainstSteps> auto& thinking) {
-  by("task", thinking.task);
-  by("tokens", thinking.tokens);
-  by.list("by_steps", thinking.by_steps);
-  by.object("correlation", thinking.correlation);
-  by.list("by_layer", thinking.by_layer);
 }
 
 // What is no plain member

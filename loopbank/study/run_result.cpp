@@ -75,6 +75,14 @@ std::vector<DifficultyScore> by_difficulty(const TaskResult& task) {
   return scores;
 }
 
+double embedding_parameters(const CostByPart& parameters) {
+  double sum = 0.0;
+  for (const auto& [part, count] : parameters.parts) {
+    sum += part == "embedding" || part == "head" ? count : 0.0;
+  }
+  return sum;
+}
+
 }  // namespace
 
 Estimate RunResult::score(const Column& column) const {
@@ -83,18 +91,21 @@ Estimate RunResult::score(const Column& column) const {
   for (const auto& name : column.tasks) {
     const auto found = std::find_if(tasks.begin(), tasks.end(),
                                     [&](const TaskScore& task) { return task.task == name; });
-    if (found == tasks.end()) {
+    const bool is_bits = column.measure == Measure::kBitsAParameter;
+    if (found == tasks.end() || (is_bits && !found->known_bits)) {
       fail(ErrorCode::kData,
            "{}, seed {}: expected a score for {}, got none. Score it anew: remove "
            "its result.json.",
            system, seed, name);
     }
-    const auto& score = column.is_bpb ? found->bpb : found->accuracy;
-    sum += score.mean;
+    const auto& score = is_bits           ? *found->known_bits
+                        : column.is_bpb() ? found->bpb
+                                          : found->accuracy;
+    sum += is_bits ? std::max(score.mean, 0.0) : score.mean;
     squares += score.standard_error * score.standard_error;
   }
-  const auto count = static_cast<double>(column.tasks.size());
-  return {.mean = sum / count, .standard_error = std::sqrt(squares) / count};
+  const auto share = column.scale(parameters) / static_cast<double>(column.tasks.size());
+  return {.mean = share * sum, .standard_error = share * std::sqrt(squares)};
 }
 
 RunResult make_run_result(const System& system, const TrainResult& trained,
@@ -103,6 +114,7 @@ RunResult make_run_result(const System& system, const TrainResult& trained,
   RunResult result{.system = system.name,
                    .seed = system.run.training.seed,
                    .parameters = plan.cost.parameters.total(),
+                   .embedding_parameters = embedding_parameters(plan.cost.parameters),
                    .forward_flops = plan.cost.forward_flops.total(),
                    .training_flops = plan.cost.training_flops,
                    .tasks = {},
@@ -118,6 +130,7 @@ RunResult make_run_result(const System& system, const TrainResult& trained,
     result.tasks.push_back({.task = task.task,
                             .accuracy = task.value,
                             .bpb = task.bpb,
+                            .known_bits = task.known_bits,
                             .instances = static_cast<int64_t>(task.instances.size()),
                             .mean_loops = task.mean_loops});
     result.mean_loops += task.mean_loops / static_cast<double>(report.results.size());

@@ -21,6 +21,7 @@ struct TaskScore {
   std::string task;
   Estimate accuracy;  ///< the task's headline figure; bits per byte where it has no choices
   Estimate bpb;
+  std::optional<Estimate> known_bits = {};  ///< of a fact; where the prior of each answer is known
   int64_t instances = 0;
   double mean_loops = 1.0;
 };
@@ -38,8 +39,9 @@ struct RunResult {
   std::string system;
   int64_t seed = 0;
   double parameters = 0.0;
-  double forward_flops = 0.0;   ///< a token
-  double training_flops = 0.0;  ///< a token
+  std::optional<double> embedding_parameters = {};  ///< of these: embedding and head
+  double forward_flops = 0.0;                       ///< a token
+  double training_flops = 0.0;                      ///< a token
   double expected_flops = 0.0;  ///< a token, forward, with mean_loops in place of N
   std::vector<TaskScore> tasks;
   std::vector<DifficultyScore> difficulty;  ///< of the embedded benchmark's problems
@@ -52,7 +54,8 @@ struct RunResult {
   double seconds = 0.0;             ///< in training steps
   double evaluation_seconds = 0.0;  ///< in scoring the questions
 
-  /// The plain mean over a column's tasks; errors of tasks count as independent.
+  /// The plain mean over a column's tasks; errors of tasks count as independent. Bits a parameter are
+  /// a bound from below on what the weights hold, so never less than 0.
   [[nodiscard]] Estimate score(const Column& column) const;
 };
 

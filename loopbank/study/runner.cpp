@@ -10,24 +10,24 @@
 #include <deque>
 #include <exception>
 #include <mutex>
-#include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
-#include "loopbank/eval/json_lines.h"
 #include "loopbank/model/cost.h"
 #include "loopbank/study/deadline.h"
-#include "loopbank/study/report.h"
-#include "loopbank/study/results_json.h"
+#include "loopbank/study/plan.h"
+#include "loopbank/study/study_files.h"
 #include "loopbank/study/study_part.h"
+#include "loopbank/study/study_progress.h"
+#include "loopbank/study/study_queue.h"
 #include "loopbank/study/system_times.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
+#include "loopbank/support/stopwatch.h"
 
 namespace loopbank {
 namespace {
-
-namespace fs = std::filesystem;
 
 /// Models below this many parameters train faster side by side, a thread each, than one after
 /// another on all threads.
@@ -37,24 +37,14 @@ constexpr auto kPatience = std::chrono::milliseconds(200);
 /// 8 % longer than was concluded from the measured steps.
 constexpr double kReserve = 0.12;
 
-/// The processor's name as Linux tells it, and the cores at hand.
-std::string machine_name() {
-  std::string name = "unknown processor";
-  if (fs::exists("/proc/cpuinfo")) {
-    const auto text = read_file("/proc/cpuinfo");
-    const auto key = text.find("model name");
-    const auto colon = key == std::string::npos ? key : text.find(": ", key);
-    if (colon != std::string::npos) {
-      name = text.substr(colon + 2, text.find('\n', colon) - colon - 2);
-    }
-  }
-  return fmt::format("{}, {} cores", name, at::get_num_threads());
-}
-
 class Study {
  public:
   explicit Study(const StudyOptions& options)
-      : options_(options), configs_(options.parts), deadline_(options.time_limit_seconds) {
+      : options_(options),
+        configs_(options.parts),
+        files_(options.out),
+        deadline_(options.time_limit_seconds),
+        progress_(options.show_progress) {
     for (const auto& config : configs_) {
       StudyPart::check(config, options.systems);
     }
@@ -62,6 +52,7 @@ class Study {
     if (has_limit) {
       check_limit();
     }
+    check_names();
     const auto plan = read_time_plan(options.out);
     if (plan) {
       expect_same_plan(options.out, *plan, configs_.front(), has_limit);
@@ -78,18 +69,23 @@ class Study {
     if (parts_.empty()) {  // stopped while another process measured
       return {};
     }
+    if (options_.on_open) {
+      options_.on_open();
+    }
     write_results();
+    progress_.start(shown_runs(), at_once_);
     if (at_once_ == 1) {
       work();
     } else {
       std::vector<std::thread> workers;
-      for (size_t i = 0; i < std::min(queue_.size(), static_cast<size_t>(at_once_)); ++i) {
+      for (size_t i = 0; i < std::min(queue_.runs().size(), static_cast<size_t>(at_once_)); ++i) {
         workers.emplace_back([this] { work(); });
       }
       for (auto& worker : workers) {
         worker.join();
       }
     }
+    progress_.finish();
     if (failure_) {
       std::rethrow_exception(failure_);
     }
@@ -97,19 +93,17 @@ class Study {
   }
 
  private:
-  struct Entry {
-    StudyPart* part;
-    const Job* job;
-    bool is_taken = false;     ///< by a worker of this process, or told to be done
-    bool is_left_out = false;  ///< taken by none: the time would have run out
-  };
-  /// A run that this worker alone works on; without an entry there is none to take now.
-  struct Claim {
-    Entry* entry = nullptr;
-    std::unique_ptr<FolderLock> lock{};
-    bool was_done = false;
-    bool all_taken = false;
-  };
+  /// Each part has a folder of its own.
+  void check_names() const {
+    std::set<std::string> names;
+    for (const auto& config : configs_) {
+      if (!names.insert(config.part_name()).second) {
+        fail(ErrorCode::kConfig,
+             "study: expected parts of different names, which are their folders, got {} twice.",
+             config.part_name());
+      }
+    }
+  }
 
   void check_limit() const {
     if (configs_.size() > 1) {
@@ -122,16 +116,11 @@ class Study {
 
   /// Opens the parts, and queues the runs of these systems.
   void open(const std::vector<std::string>& systems) {
-    queue_.clear();
     parts_.clear();
     for (const auto& config : configs_) {
-      auto& part =
-          parts_.emplace_back(config, options_.out / config.part_name(),
-                              systems, options_.seeds);
-      for (const auto& job : part.jobs()) {
-        queue_.push_back({.part = &part, .job = &job});
-      }
+      parts_.emplace_back(config, options_.out / config.part_name(), systems, options_.seeds);
     }
+    queue_.fill(parts_);
     at_once_ = choose_at_once();
     threads_of_a_run_ = at::get_num_threads() / static_cast<int>(at_once_);
   }
@@ -166,15 +155,7 @@ class Study {
       take_steps(config, report.plan);
       open(report.choice.systems);
       // What runs out of time in the end shall be what is missed least.
-      for (auto seed = queue_.begin(); seed != queue_.end();) {
-        const auto next = std::find_if(seed, queue_.end(), [&](const Entry& entry) {
-          return entry.job->seed != seed->job->seed;
-        });
-        std::stable_sort(seed, next, [this](const Entry& a, const Entry& b) {
-          return deadline_.rank(a.job->system.name) < deadline_.rank(b.job->system.name);
-        });
-        seed = next;
-      }
+      queue_.order_systems([this](const std::string& system) { return deadline_.rank(system); });
     }
     if (!stopped_ && options_.on_time_plan) {
       options_.on_time_plan(report);
@@ -186,18 +167,21 @@ class Study {
     auto& plan = report.plan;
     std::vector<TimedSystem> unknown;
     std::vector<std::string> names;  // of all systems
-    for (const auto& entry : queue_) {
-      const auto& system = entry.job->system;
+    for (const auto& run : queue_.runs()) {
+      const auto& system = run.job->system;
       if (std::find(names.begin(), names.end(), system.name) != names.end()) {
         continue;
       }
       names.push_back(system.name);
       if (plan.find(system.name) == nullptr) {
+        const auto& study = run.part->config().study;
         unknown.push_back({.name = system.name,
                            .label = system.label,
-                           .run = entry.part->run_to_time(*entry.job),
-                           .tasks = &entry.part->tasks(entry.job->seed),
-                           .exits = entry.part->config().study.exits});
+                           .run = run.part->run_to_time(*run.job),
+                           .tasks = &run.part->tasks(run.job->seed),
+                           .exits = study.exits,
+                           .score_points = study.score_points,
+                           .score_point_instances = study.score_point_instances});
       }
     }
     auto measured = measure_system_times(
@@ -228,9 +212,10 @@ class Study {
     std::vector<SystemTime> systems;
     for (const auto& name : names) {
       systems.push_back(*plan.find(name));
-      systems.back().runs = std::count_if(queue_.begin(), queue_.end(), [&](const Entry& entry) {
-        return entry.job->system.name == name && !StudyPart::is_done(*entry.job);
-      });
+      systems.back().runs =
+          std::count_if(queue_.runs().begin(), queue_.runs().end(), [&](const QueuedRun& run) {
+            return run.job->system.name == name && !StudyPart::is_done(*run.job);
+          });
     }
     return systems;
   }
@@ -245,11 +230,11 @@ class Study {
     at::set_num_threads(threads_of_a_run_);  // of this thread; the number is its own
     try {
       while (!stopped_) {
-        auto claim = next_claim();
+        const auto claim = next_claim();
         if (claim.all_taken) {
           return;
         }
-        if (claim.entry == nullptr) {  // other processes work on what is left
+        if (!claim.run) {  // other processes work on what is left
           stopped_ = stop_asked();
           std::this_thread::sleep_for(kPatience);
         } else if (!complete(claim)) {
@@ -263,65 +248,73 @@ class Study {
     }
   }
 
-  Claim next_claim() {
+  StudyQueue::Claim next_claim() {
     const std::lock_guard lock(mutex_);
-    Claim claim{.all_taken = true};
-    for (auto& entry : queue_) {
-      if (entry.is_taken) {
-        continue;
+    auto claim = queue_.next(deadline_);
+    for (size_t i = 0; i < queue_.runs().size(); ++i) {
+      if (queue_.runs()[i].is_left_out) {
+        progress_.leave_out(i);
       }
-      claim.was_done = StudyPart::is_done(*entry.job);
-      if (!claim.was_done && deadline_.is_too_late_for(entry.job->system.name)) {
-        entry.is_taken = entry.is_left_out = true;
-        deadline_.leave_out(entry.job->system.name);
-        continue;
-      }
-      claim.all_taken = false;
-      if (!claim.was_done) {
-        claim.lock = FolderLock::try_hold(entry.job->folder / "claim", ErrorCode::kCheckpoint);
-        if (!claim.lock) {
-          continue;
-        }
-        // Another process may have ended it since.
-        claim.was_done = StudyPart::is_done(*entry.job);
-      }
-      entry.is_taken = true;
-      claim.entry = &entry;
-      return claim;
     }
     return claim;
   }
 
   /// False where the study was stopped before the run was done.
-  bool complete(const Claim& claim) {
-    const auto& job = *claim.entry->job;
-    const bool shows = options_.show_progress && at_once_ == 1;
-    const double begin = deadline_.seconds_gone();
-    if (!claim.was_done && stop_asked()) {
-      return false;
+  bool complete(const StudyQueue::Claim& claim) {
+    const auto number = *claim.run;
+    const auto& run = queue_.runs()[number];
+    const auto& system = run.job->system;
+    const Stopwatch watch;
+    if (!claim.was_done) {
+      if (stop_asked()) {
+        return false;
+      }
+      progress_.begin(number);
     }
-    auto result = claim.entry->part->complete(job, shows, [this] { return stop_asked(); });
+    auto result = run.part->complete(
+        *run.job,
+        [&](const StepMetrics& step, int64_t steps) { progress_.step(number, step, steps); },
+        [this] { return stop_asked(); });
     if (!result) {
       return false;
     }
+    const double seconds = watch.seconds();
     const std::lock_guard lock(mutex_);
+    progress_.end(number, claim.was_done ? result->seconds + result->evaluation_seconds : seconds);
     ++num_done_;
     if (!claim.was_done) {
-      deadline_.count_run(job.system.name, deadline_.seconds_gone() - begin);
+      deadline_.count_run(system.name, seconds);
     }
-    const auto total = num_wanted();
-    if (!claim.was_done && num_done_ < total) {
-      write_results();  // the last one is written at the end
+    const auto total = queue_.num_wanted();
+    if (!claim.was_done && options_.makes_report && files_.is_due() &&
+        num_done_ < total) {  // the last one is written at the end
+      write_results();
     }
     if (options_.on_run) {
       options_.on_run({.result = std::move(*result),
-                       .label = job.system.label,
-                       .columns = claim.entry->part->columns(),
+                       .label = system.label,
+                       .columns = run.part->columns(),
                        .number = num_done_,
                        .total = total,
-                       .was_done = claim.was_done});
+                       .was_done = claim.was_done,
+                       .seconds_left = progress_.time_left()});
     }
     return true;
+  }
+
+  /// The runs as people see them; of several parts with the part's name.
+  [[nodiscard]] std::vector<ShownRun> shown_runs() const {
+    std::vector<ShownRun> shown;
+    for (const auto& run : queue_.runs()) {
+      const auto& system = run.job->system;
+      const auto part = parts_.size() > 1 ? run.part->config().part_name() + ", " : "";
+      const auto plan = make_plan(system.run);
+      shown.push_back({.label = fmt::format("{}{}, seed {}", part, system.label, run.job->seed),
+                       .steps = system.run.training.steps,
+                       .time = {.system = part + system.name,
+                                .flops = plan.cost.training_flops * plan.tokens}});
+    }
+    return shown;
   }
 
   /// Runs in work at the same time, at most one a thread. How many are asked for makes no
@@ -329,47 +322,31 @@ class Study {
   [[nodiscard]] int64_t choose_at_once() const {
     const int64_t threads = at::get_num_threads();
     double largest = 0.0;
-    for (const auto& entry : queue_) {
-      largest = std::max(largest, model_cost(entry.job->system.run.model, 1).parameters.total());
+    for (const auto& run : queue_.runs()) {
+      largest = std::max(largest, model_cost(run.job->system.run.model, 1).parameters.total());
     }
     const int64_t usual = largest < kSmallModel ? threads : 1;
     const int64_t wanted = options_.at_once > 0 ? options_.at_once : usual;
     return std::max<int64_t>(1, std::min(wanted, threads));
   }
 
-  /// Runs of this call but those that are left out.
-  [[nodiscard]] int64_t num_wanted() const {
-    return std::count_if(queue_.begin(), queue_.end(),
-                         [](const Entry& entry) { return !entry.is_left_out; });
-  }
-
-  [[nodiscard]] bool all_done() const {
-    return std::all_of(queue_.begin(), queue_.end(), [](const Entry& entry) {
-      return entry.is_left_out || StudyPart::is_done(*entry.job);
-    });
-  }
-
   StudyResult write_results() {
+    files_.begin();
     StudyResult result{.scale = options_.scale,
                        .title = options_.parts.front().study.title,
                        .command = options_.command,
                        .date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr))),
                        .machine = machine_,
                        .threads = threads_of_a_run_,
-                       .finished = all_done(),
+                       .finished = queue_.all_done(),
                        .parts = {},
                        .chosen_steps = deadline_.chosen()};
     for (const auto& part : parts_) {
       result.parts.push_back(part.collect());
     }
-    if (!options_.makes_report) {
-      return result;
+    if (options_.makes_report) {
+      files_.write(result);
     }
-    write_file_atomically(options_.out / "results.json", to_json(result).dump(2) + "\n");
-    const auto report = make_report(result);
-    write_file_atomically(options_.out / "report.html", report.html);
-    create_directories(options_.out / "csv", ErrorCode::kData);
-    write_files_atomically(options_.out / "csv", report.csv);
     return result;
   }
 
@@ -377,13 +354,15 @@ class Study {
   std::vector<StudyConfig> configs_;  // the options', with the steps that were chosen
   const std::string machine_ = machine_name();
   std::deque<StudyPart> parts_;  // whose jobs the queue points to
-  std::vector<Entry> queue_;
+  StudyQueue queue_;
   int64_t at_once_ = 1;
   int threads_of_a_run_ = 1;
   std::atomic<bool> stopped_ = false;
   std::mutex mutex_;  // of what follows, the queue's entries, results.json and on_run
   int64_t num_done_ = 0;
+  StudyFiles files_;
   Deadline deadline_;  // begins with the study
+  StudyProgress progress_;
   std::exception_ptr failure_;
 };
 

@@ -3,13 +3,15 @@
 /// set beside the paper's table.
 ///
 ///     DIR/benchmark/, DIR/text/   one part each (study_part.h)
-///     DIR/results.json            every run that is done, written anew after each
+///     DIR/results.json            every run that is done, written anew after each, or less often
+///                                 where that would take a noticeable part of the time
 ///     DIR/report.html, csv/       the same for people
 ///
 /// A study that was killed goes on when it is called again with the same options: runs that are
 /// done are taken as they are, one that was cut off resumes from its newest checkpoint. Several
 /// processes may work in one folder: each takes the runs that no other has, and all wait for the
-/// last.
+/// last. They need not ask for the same seeds and systems: what is written holds every run of the
+/// folder that is done.
 ///
 /// Kept to a time, a study measures this machine first and chooses its steps
 /// (study/time_plan.h); DIR/time_plan.json keeps them for every later call.
@@ -17,6 +19,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,11 +37,12 @@ struct RunDone {
   int64_t number = 0;  ///< how many are done, this one included, of the runs of this call
   int64_t total = 0;   ///< runs of this call
   bool was_done = false;
+  std::optional<double> seconds_left = {};  ///< of the whole call, where that can be told
 };
 
 struct StudyOptions {
   std::string scale;               ///< shown in results.json
-  std::vector<StudyConfig> parts;  ///< one, or the embedded benchmark and text
+  std::vector<StudyConfig> parts;  ///< one or several, each with a part_name of its own
   std::filesystem::path out;
   std::vector<std::string> systems;  ///< names; empty: all of the files
   std::vector<int64_t> seeds;        ///< empty: those of the files
@@ -52,10 +56,12 @@ struct StudyOptions {
   /// Of several processes that work in one folder: whether this one writes results.json and the
   /// page. It waits for all runs, as each does.
   bool makes_report = true;
-  bool show_progress = true;  ///< of each training run, where one is in work at a time
+  bool show_progress = true;  ///< bars of the runs in work, where stderr is a terminal
   /// Asked after every step and between runs, by several threads where several are in work.
   std::function<bool()> should_stop;
   std::function<void(const RunDone&)> on_run;
+  /// Called once the options were found to fit the folder and its data is there, before any run.
+  std::function<void()> on_open = {};
   /// Called before the first run of a study that is kept to a time.
   std::function<void(const TimeReport&)> on_time_plan = {};
 };

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
 
+#include "loopbank/benchmark/biographies.h"
 #include "loopbank/study/presets.h"
 #include "loopbank/support/error.h"
 #include "loopbank/train/run_init.h"
@@ -128,7 +130,14 @@ std::vector<Field> StudySettings::fields() {
       Field("exits", &exits,
             "measure what stopping early costs and saves in the systems with loops; adds a few "
             "percent "
-            "to a run's time")};
+            "to a run's time"),
+      Field("score_points", &score_points,
+            "at how many points of its training, evenly spaced on a log axis of steps, a run is "
+            "scored on its questions, the end's scores included; 0: at its end alone")
+          .range(0, 1000),
+      Field("score_point_instances", &score_point_instances,
+            "questions of each task that are asked at those points; the end's scores take all")
+          .minimum(1)};
 }
 
 std::vector<Field> BenchmarkSettings::fields() {
@@ -156,17 +165,18 @@ std::vector<Field> TextSettings::fields() {
 }
 
 std::vector<Field> SystemSettings::fields() {
-  return {Field("label", &label, "name in tables and figures; empty: the system's name"),
-          Field("group", &group,
-                "where the report shows it: with the loops and slots, with the ponder sweep, or "
-                "on its own")
-              .choices({"grid", "ponder", "own"}),
-          Field("like", &like, "the system whose settings it starts from"),
-          Field("set", &set, "`section.key=value` texts applied on top of those settings"),
-          Field("match", &match, "the system whose dense baseline it is, in place of `like`"),
-          Field("by", &by, "what the baseline has in common with `match`")
-              .choices({"parameters", "flops", "time"}),
-          Field("seeds", &seeds, "as in [study]; empty: the study's seeds").minimum(0)};
+  return {
+      Field("label", &label, "name in tables and figures; empty: the system's name"),
+      Field("group", &group,
+            "where the report shows it: with the loops and slots, in a sweep of the ponder weight, "
+            "the router's bias or the scales' start, or on its own")
+          .choices({"grid", "ponder", "router", "start", "own"}),
+      Field("like", &like, "the system whose settings it starts from"),
+      Field("set", &set, "`section.key=value` texts applied on top of those settings"),
+      Field("match", &match, "the system whose dense baseline it is, in place of `like`"),
+      Field("by", &by, "what the baseline has in common with `match`")
+          .choices({"parameters", "flops", "time"}),
+      Field("seeds", &seeds, "as in [study]; empty: the study's seeds").minimum(0)};
 }
 
 BenchmarkOptions BenchmarkSettings::with_seed(uint64_t seed) const {
@@ -182,7 +192,7 @@ BenchmarkOptions BenchmarkSettings::with_seed(uint64_t seed) const {
 }
 
 std::string StudyConfig::part_name() const {
-  return is_text() ? "text" : is_synthetic() ? synthetic.task : "benchmark";
+  return is_text() ? "text" : is_synthetic() ? world_name(synthetic) : "benchmark";
 }
 
 SyntheticOptions StudyConfig::synthetic_of(uint64_t seed) const {
@@ -201,6 +211,15 @@ std::vector<Section> StudyConfig::sections() {
     all.push_back({"system." + system.name, system.fields()});
   }
   return all;
+}
+
+std::vector<int64_t> first_seeds(std::vector<int64_t> seeds, int64_t count) {
+  const auto wanted = static_cast<size_t>(count);
+  seeds.resize(std::min(seeds.size(), wanted));
+  while (seeds.size() < wanted) {
+    seeds.push_back(*std::max_element(seeds.begin(), seeds.end()) + 1);
+  }
+  return seeds;
 }
 
 StudyConfig load_study_config(const fs::path& path, const std::vector<std::string>& overrides) {

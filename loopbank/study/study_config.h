@@ -43,12 +43,14 @@ enum class Scale { kDemo, kSmall, kPaper };
 /// [study]
 struct StudySettings {
   std::string title;
-  IntOrList seeds = {1};               ///< of the world, the initial values and the data's order
-  std::vector<std::string> systems{};  ///< of the ten; empty: all
-  int64_t local_slots = 64;            ///< of the ten's memory systems
-  int64_t global_slots = 32;           ///< likewise
-  int64_t width_step = 16;             ///< by which the solver widens F
-  bool exits = true;                   ///< run_exits.h of systems with loops
+  IntOrList seeds = {1};                ///< of the world, the initial values and the data's order
+  std::vector<std::string> systems{};   ///< of the ten; empty: all
+  int64_t local_slots = 64;             ///< of the ten's memory systems
+  int64_t global_slots = 32;            ///< likewise
+  int64_t width_step = 16;              ///< by which the solver widens F
+  bool exits = true;                    ///< run_exits.h of systems with loops
+  int64_t score_points = 10;            ///< score_points.h, the end's included; 0: none
+  int64_t score_point_instances = 128;  ///< most questions of a task at each, but for the end's
   std::vector<Field> fields();
 };
 
@@ -79,7 +81,7 @@ struct TextSettings {
 struct SystemSettings {
   std::string name;
   std::string label;                         ///< empty: the name
-  std::string group = "own";                 ///< grid | ponder | own: where the page shows it
+  std::string group = "own";                 ///< grid | ponder | router | start | own: in the page
   std::string like;                          ///< a system that it takes everything from
   std::vector<std::string> set{};            ///< `section.key=value` on top
   std::string match;                         ///< or the system that it is the dense baseline of
@@ -100,7 +102,8 @@ struct StudyConfig {
 
   [[nodiscard]] bool is_text() const { return !text.folder.empty(); }
   [[nodiscard]] bool is_synthetic() const { return !synthetic.task.empty(); }
-  /// What the part of the study is called, and its folder: benchmark, text or the task's name.
+  /// What the part of the study is called, and its folder: benchmark, text or the task's name,
+  /// biographies with the number of people.
   [[nodiscard]] std::string part_name() const;
   /// Whether all systems start from an existing model.
   [[nodiscard]] bool is_retrofit() const { return !run.training.init.empty(); }
@@ -113,6 +116,11 @@ struct StudyConfig {
   [[nodiscard]] SyntheticOptions synthetic_of(uint64_t seed) const;
   [[nodiscard]] std::vector<Section> sections();
 };
+
+/// The first `count` of a study's seeds, and where it has fewer, on from its largest: 3, 5 and then 6.
+/// @param seeds  at least one
+/// @param count  at least 1
+[[nodiscard]] std::vector<int64_t> first_seeds(std::vector<int64_t> seeds, int64_t count);
 
 /// @param overrides  `section.key=value` texts, applied last
 /// @throws Error kConfig naming `file:line` for an unknown key or a wrong value, and for a setting

@@ -47,7 +47,9 @@ std::vector<std::string> files_of(const Generated& generated) {
 /// What decides every byte of the folder.
 Json recipe_of(const OwnData& data, const StudyDataOptions& options) {
   Json recipe = {{data.name, parse_json<Json>(data.generated.description, data.name)}};
-  if (options.tokenizer.empty()) {
+  if (options.tokenizer.empty() && data.generated.symbols_are_bytes) {
+    recipe["tokenizer"] = "bytes";
+  } else if (options.tokenizer.empty()) {
     recipe["vocab_size"] = options.vocab_size;
   } else {
     recipe["tokenizer"] = Tokenizer::load(options.tokenizer).hash();
@@ -135,8 +137,10 @@ void make(const fs::path& directory, const OwnData& data, const Json& recipe,
           const StudyDataOptions& options) {
   write_generated(data.generated, directory, data.name + ".json");
   const std::vector<fs::path> train = {directory / "train.jsonl"};
-  const auto tokenizer = options.tokenizer.empty() ? learn_tokenizer(train, options.vocab_size)
-                                                   : Tokenizer::load(options.tokenizer);
+  const auto tokenizer = !options.tokenizer.empty() ? Tokenizer::load(options.tokenizer)
+                         : data.generated.symbols_are_bytes
+                             ? Tokenizer::bytes()
+                             : learn_tokenizer(train, options.vocab_size);
   write_tokens(directory, recipe, tokenizer, train, {directory / "validation.jsonl"});
 }
 

@@ -5,8 +5,9 @@
 ///     DIR/data.json        written last: what the folder was made from, and its counts
 ///
 /// From the embedded benchmark there are its texts and questions beside these: benchmark.json,
-/// train.jsonl, validation.jsonl, facts.jsonl, reasoning.jsonl; from a synthetic task likewise. From text of one's own that has no
-/// held-out files there are the two texts that it was split into.
+/// train.jsonl, validation.jsonl, facts.jsonl, reasoning.jsonl; from a synthetic task likewise, whose
+/// tokens are bytes where each of its symbols is one. From text of one's own that has no held-out
+/// files there are the two texts that it was split into.
 
 #include <cstdint>
 #include <filesystem>
@@ -23,7 +24,7 @@ namespace loopbank {
 struct StudyDataOptions {
   BenchmarkOptions benchmark;
   SyntheticOptions synthetic{};       ///< in place of the benchmark where it names a task
-  std::filesystem::path tokenizer{};  ///< tokenizer.json; empty: learned from the training text
+  std::filesystem::path tokenizer{};  ///< tokenizer.json; empty: as the data wants it
   int64_t vocab_size = 0;  ///< of a learned one, in which every digit is a token of its own
 };
 

@@ -1,6 +1,8 @@
 #include "loopbank/study/study_part.h"
 
 #include <algorithm>
+#include <charconv>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -12,12 +14,15 @@
 #include "loopbank/study/iso_time.h"
 #include "loopbank/study/results_json.h"
 #include "loopbank/study/run_exits.h"
+#include "loopbank/study/score_points.h"
+#include "loopbank/study/system_thinking.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
 #include "loopbank/support/json.h"
 #include "loopbank/support/stopwatch.h"
 #include "loopbank/train/device.h"
+#include "loopbank/train/run_data.h"
 #include "loopbank/train/run_directory.h"
 #include "loopbank/train/trainer.h"
 
@@ -38,6 +43,24 @@ std::vector<int64_t> seeds_of(const std::vector<System>& systems) {
   return seeds;
 }
 
+/// Of the folders DIR/seed-N, rising.
+std::vector<int64_t> seeds_under(const fs::path& directory) {
+  static const std::string kPrefix = "seed-";
+  std::vector<int64_t> seeds;
+  std::error_code none;  // there is no such folder yet
+  for (const auto& entry : fs::directory_iterator(directory, none)) {
+    const auto name = entry.path().filename().string();
+    int64_t seed = 0;
+    const auto* end = name.data() + name.size();
+    if (name.starts_with(kPrefix) &&
+        std::from_chars(name.data() + kPrefix.size(), end, seed).ptr == end) {
+      seeds.push_back(seed);
+    }
+  }
+  std::sort(seeds.begin(), seeds.end());
+  return seeds;
+}
+
 std::vector<Task> load_study_tasks(const StudyConfig& config, const std::vector<Column>& columns,
                                    const StudyData& data) {
   TaskSource source{.directories = data.tasks};
@@ -48,6 +71,13 @@ std::vector<Task> load_study_tasks(const StudyConfig& config, const std::vector<
     source.few_shot_file = config.text.fewshot;
   }
   return load_tasks(tasks_of(columns), source);
+}
+
+/// In the number type that it was trained in, as validation is.
+EvalOptions scoring_options(const RunConfig& run) {
+  EvalOptions options;
+  options.compute_dtype = run.training.forward_options().compute_dtype;
+  return options;
 }
 
 }  // namespace
@@ -146,8 +176,9 @@ RunResult StudyPart::result_of(const Job& job) {
   return run_result_from_json(json, path.string());
 }
 
-std::optional<RunResult> StudyPart::complete(const Job& given, bool show_progress,
-                                             const std::function<bool()>& should_stop) {
+std::optional<RunResult> StudyPart::complete(
+    const Job& given, const std::function<void(const StepMetrics&, int64_t)>& on_step,
+    const std::function<bool()>& should_stop) {
   if (is_done(given)) {  // by an earlier process; looking within may have been left out
     look_within(given);
     return measure_exits_of(given, should_stop) ? std::optional(result_of(given)) : std::nullopt;
@@ -165,10 +196,18 @@ std::optional<RunResult> StudyPart::complete(const Job& given, bool show_progres
     }
     job.system.run.training.steps = time.steps;
   }
-  const auto trained = train(job.system.run, {.out = job.folder,
-                                              .resume = ResumeMode::kResume,
-                                              .show_progress = show_progress,
-                                              .should_stop = should_stop});
+  const auto score_step = score_on_the_way(job);
+  const auto trained = train(
+      job.system.run, {.out = job.folder,
+                       .resume = ResumeMode::kResume,
+                       .show_progress = false,
+                       .should_stop = should_stop,
+                       .after_step = [&](const StepMetrics& step, const LanguageModel& model) {
+                         on_step(step, job.system.run.training.steps);
+                         if (score_step) {
+                           score_step(step, model);
+                         }
+                       }});
   if (!trained.finished) {
     return std::nullopt;
   }
@@ -188,10 +227,11 @@ const System& StudyPart::target_of(const System& baseline) const {
                        [&](const System& other) { return other.name == baseline.match->system; });
 }
 
-void StudyPart::look_within(const Job& job) {
+void StudyPart::look_within(const Job& job) const {
   if (job.seed == job.system.seeds.front()) {
     ensure_inside(job.system.run, job.folder);
   }
+  ensure_thinking(job.system.run, tasks_.at(job.seed), job.folder);
 }
 
 bool StudyPart::measure_exits_of(const Job& job, const std::function<bool()>& stop) const {
@@ -199,14 +239,34 @@ bool StudyPart::measure_exits_of(const Job& job, const std::function<bool()>& st
          ensure_exits(job.system.run, tasks_.at(job.seed), job.folder, stop);
 }
 
+std::function<void(const StepMetrics&, const LanguageModel&)> StudyPart::score_on_the_way(
+    const Job& job) const {
+  auto steps = score_steps(job.system.run.training.steps, config_.study.score_points);
+  if (steps.size() < 2) {
+    return {};
+  }
+  steps.pop_back();  // the end is scored on all questions
+  const auto tasks = questions_on_the_way(tasks_.at(job.seed), config_.study.score_point_instances);
+  // std::function copies what it holds.
+  const auto tokenizer = std::make_shared<Tokenizer>(open_run_data(job.system.run).tokenizer);
+  const auto options = scoring_options(job.system.run);
+  return [&job, steps, tasks, tokenizer, options](const StepMetrics& step,
+                                                  const LanguageModel& model) {
+    if (std::binary_search(steps.begin(), steps.end(), step.step)) {
+      const auto report = evaluate(model, *tokenizer, tasks, options);
+      add_score_point(job.folder, {.step = step.step,
+                                   .tokens = static_cast<double>(step.tokens),
+                                   .tasks = make_run_result(job.system, {}, report, 0.0).tasks});
+    }
+  };
+}
+
 RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
   const Stopwatch watch;
-  const auto& training = job.system.run.training;
-  const auto loaded = load_inference_model(job.folder, choose_device(training.device));
-  // In the number type that it was trained in, as validation is.
-  EvalOptions options;
-  options.compute_dtype = training.forward_options().compute_dtype;
-  const auto report = evaluate(loaded.model, loaded.tokenizer, tasks_.at(job.seed), options);
+  const auto& run = job.system.run;
+  const auto loaded = load_inference_model(job.folder, choose_device(run.training.device));
+  const auto report =
+      evaluate(loaded.model, loaded.tokenizer, tasks_.at(job.seed), scoring_options(run));
   write_results(report, job.folder / "scores");
   auto result = make_run_result(job.system, trained, report,
                                 median_tokens_per_second(job.folder / "metrics.jsonl"));
@@ -218,7 +278,7 @@ RunResult StudyPart::score(const Job& job, const TrainResult& trained) const {
 PartResult StudyPart::collect() const {
   PartResult result{.name = config_.part_name(),
                     .title = config_.is_text()        ? "Text"
-                             : config_.is_synthetic() ? config_.synthetic.task
+                             : config_.is_synthetic() ? config_.part_name()
                                                       : "Embedded benchmark",
                     .init = config_.run.training.init,
                     .seeds = seeds_,
@@ -231,41 +291,72 @@ PartResult StudyPart::collect() const {
   std::vector<SystemRuns> all;
   for (const auto& system : everyone_) {
     SystemRuns done{.system = system, .runs = {}};
-    std::vector<TrainingCurve> curves;
-    std::optional<Inside> inside;
-    std::vector<RunExitsAt> exits;
-    std::vector<RunAlarm> alarms;
-    for (const auto seed : system.seeds) {
+    for (const auto seed : seeds_in_folder(system)) {
       const auto job = make_job(system, seed);
       if (is_done(job)) {
         done.runs.push_back(result_of(job));
         done.score_folders.push_back(job.folder / "scores");
-        curves.push_back(read_training_curve(job.folder / "metrics.jsonl", seed));
-        for (auto& alarm : read_run_alarms(job.folder / "metrics.jsonl", seed)) {
-          alarms.push_back(std::move(alarm));
-        }
-        if (auto found = read_inside(job.folder)) {
-          inside = std::move(found);
-        }
-        if (auto found = read_exits(job.folder)) {
-          exits.push_back({std::move(*found), job.folder});
+        if (std::find(result.seeds.begin(), result.seeds.end(), seed) == result.seeds.end()) {
+          result.seeds.push_back(seed);
         }
       }
     }
     if (!done.runs.empty()) {
-      result.systems.push_back(summarize(done, columns_));
-      result.systems.back().curves = std::move(curves);
-      result.systems.back().inside = std::move(inside);
-      result.systems.back().alarms = std::move(alarms);
-      if (!exits.empty()) {
-        result.systems.back().exits = summarize_exits(exits, columns_);
-      }
+      result.systems.push_back(row_of(done));
       all.push_back(std::move(done));
     }
   }
   add_seconds_residuals(result);
   compare_systems(result, all);
   return result;
+}
+
+/// The system's seeds, and behind them those of the folder that other calls have asked for.
+std::vector<int64_t> StudyPart::seeds_in_folder(const System& system) const {
+  auto seeds = system.seeds;
+  const auto own =
+      std::find_if(config_.systems.begin(), config_.systems.end(),
+                   [&](const SystemSettings& settings) { return settings.name == system.name; });
+  if (own != config_.systems.end() && !own->seeds.values.empty()) {
+    return seeds;  // of this system alone
+  }
+  for (const auto seed : seeds_under(directory_)) {
+    if (std::find(seeds.begin(), seeds.end(), seed) == seeds.end()) {
+      seeds.push_back(seed);
+    }
+  }
+  return seeds;
+}
+
+/// A system's row with what the files of its runs tell.
+SystemResult StudyPart::row_of(const SystemRuns& done) const {
+  auto row = summarize(done, columns_);
+  std::vector<RunExitsAt> exits;
+  std::vector<RunThinking> thinking;
+  for (size_t i = 0; i < done.runs.size(); ++i) {
+    const auto& run = done.runs[i];
+    const auto folder = done.score_folders[i].parent_path();
+    row.curves.push_back(read_training_curve(folder / "metrics.jsonl", run.seed));
+    const auto alarms = read_run_alarms(folder / "metrics.jsonl", run.seed);
+    row.alarms.insert(row.alarms.end(), alarms.begin(), alarms.end());
+    if (const auto points = read_score_points(folder); !points.empty()) {
+      row.score_curves.push_back(make_score_curve(points, run, columns_));
+    }
+    if (auto found = read_inside(folder)) {
+      row.inside = std::move(found);
+    }
+    if (auto found = read_exits(folder)) {
+      exits.push_back({std::move(*found), folder});
+    }
+    if (auto found = read_thinking(folder)) {
+      thinking.push_back(std::move(*found));
+    }
+  }
+  row.thinking = summarize_thinking(thinking);
+  if (!exits.empty()) {
+    row.exits = summarize_exits(exits, columns_);
+  }
+  return row;
 }
 
 /// What all systems share: the study file's run, without what the study fills in.

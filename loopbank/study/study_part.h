@@ -5,8 +5,10 @@
 ///                                 (study_data.h); text of one's own is the same for all seeds,
 ///                                 DIR/data/
 ///     DIR/seed-1/systems/NAME/    a run directory (train/trainer.h) with scores/, inside.json, of a
-///                                 model with loops exits.json and scores-early/ (run_exits.h), and
-///                                 result.json, the last of these written when the run is done
+///                                 model with loops exits.json and scores-early/ (run_exits.h) and
+///                                 thinking.json (system_thinking.h), score_points.json
+///                                 (score_points.h), and result.json, the last of
+///                                 these written when the run is done
 ///     DIR/iso-time/NAME.json      the steps of a baseline in equal time
 
 #include <cstdint>
@@ -58,14 +60,16 @@ class StudyPart {
 
   /// Trains and scores a job, or goes on with it; its exits are measured, and the first seed of a
   /// system is looked into as well. Of a job that is done, what an earlier call left out.
+  /// @param on_step  called after every training step with the steps of the whole run
   /// @return nothing where it was stopped before its end; what was done is saved
-  std::optional<RunResult> complete(const Job& job, bool show_progress,
-                                    const std::function<bool()>& should_stop);
+  std::optional<RunResult> complete(
+      const Job& job, const std::function<void(const StepMetrics&, int64_t steps)>& on_step,
+      const std::function<bool()>& should_stop);
 
   [[nodiscard]] static bool is_done(const Job& job);
   [[nodiscard]] static RunResult result_of(const Job& job);
 
-  /// Every run of the folder that is done, those of earlier calls included, compared.
+  /// Every run of the folder that is done, those of other calls and their seeds included, compared.
   [[nodiscard]] PartResult collect() const;
 
  private:
@@ -73,11 +77,16 @@ class StudyPart {
   void prepare_data(int64_t seed);
   void expect_same_run_as_before(const Job& job) const;
   [[nodiscard]] std::filesystem::path seed_folder(int64_t seed) const;
+  [[nodiscard]] std::vector<int64_t> seeds_in_folder(const System& system) const;
+  [[nodiscard]] SystemResult row_of(const SystemRuns& done) const;
   [[nodiscard]] std::filesystem::path iso_time_file(const System& system) const;
   [[nodiscard]] const System& target_of(const System& baseline) const;
-  static void look_within(const Job& job);
+  void look_within(const Job& job) const;
   /// False where it was stopped.
   [[nodiscard]] bool measure_exits_of(const Job& job, const std::function<bool()>& stop) const;
+  /// Scores the run at the points of its training; empty where there are none. The job must outlive it.
+  [[nodiscard]] std::function<void(const StepMetrics&, const LanguageModel&)> score_on_the_way(
+      const Job& job) const;
   [[nodiscard]] RunResult score(const Job& job, const TrainResult& trained) const;
   [[nodiscard]] std::string shared_settings() const;
 

@@ -136,7 +136,9 @@ SystemExits summarize_exits(const std::vector<RunExitsAt>& runs,
   exits.gate = compare_gate(runs, exits.results);
   ScoreFolders folders;
   for (const auto& column : columns) {
-    exits.questions[column.key] = compare_runs(early, full, column, folders);
+    if (column.measure != Measure::kBitsAParameter) {  // of one model, bits per byte say as much
+      exits.questions[column.key] = compare_runs(early, full, column, folders);
+    }
   }
   return exits;
 }
@@ -256,7 +258,7 @@ SystemExits system_exits_from_json(const nlohmann::ordered_json& json,
       score.read(comparison);
       score("value", comparison.here);
       score("value_of_all", comparison.there);
-      complete(comparison, column->is_bpb);
+      complete(comparison, column->lower_is_better());
     }
   });
   return exits;

@@ -14,6 +14,7 @@
 #include "loopbank/dissect/inside.h"
 #include "loopbank/eval/evaluate.h"
 #include "loopbank/study/run_exits.h"
+#include "loopbank/study/score_points.h"
 #include "loopbank/support/rounding.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/support/stopwatch.h"
@@ -75,18 +76,30 @@ double validation_seconds(const LanguageModel& model, const RunConfig& run, cons
          static_cast<double>(rows);
 }
 
-/// Seconds of scoring all questions, from the first ones of each task.
-double scoring_seconds(const LanguageModel& model, const TimedSystem& system,
-                       const Tokenizer& tokenizer) {
+/// Seconds of scoring questions.
+struct ScoringSeconds {
+  double at_the_end = 0.0;  ///< all of them
+  double on_the_way = 0.0;  ///< those of the points before, together
+};
+
+/// From the first questions of each task.
+ScoringSeconds scoring_seconds(const LanguageModel& model, const TimedSystem& system,
+                               const Tokenizer& tokenizer) {
   EvalOptions options;
   options.compute_dtype = system.run.training.forward_options().compute_dtype;
-  double seconds = 0.0;
+  const auto points = score_steps(system.run.training.steps, system.score_points).size();
+  const auto points_before = static_cast<double>(std::max<size_t>(1, points) - 1);
+  ScoringSeconds seconds;
   for (const auto& task : *system.tasks) {
     auto some = task;
     some.instances.resize(std::min(kSampleQuestions, task.instances.size()));
-    const auto share =
-        static_cast<double>(task.instances.size()) / static_cast<double>(some.instances.size());
-    seconds += share * seconds_taken_by([&] { (void)evaluate(model, tokenizer, {some}, options); });
+    const double seconds_a_question =
+        seconds_taken_by([&] { (void)evaluate(model, tokenizer, {some}, options); }) /
+        static_cast<double>(some.instances.size());
+    const auto questions = std::ssize(task.instances);
+    seconds.at_the_end += seconds_a_question * static_cast<double>(questions);
+    seconds.on_the_way += seconds_a_question * points_before *
+                          static_cast<double>(std::min(questions, system.score_point_instances));
   }
   return seconds;
 }
@@ -152,10 +165,11 @@ class Timing {
     const auto data = open_run_data(run);
     LanguageModel model(run.model, device);
     model.parameters().initialize(static_cast<uint64_t>(run.training.seed));
-    const double scoring = scoring_seconds(model, system, data.tokenizer);
-    time.rest_seconds = validation_seconds(model, run, data) + scoring;
+    const auto scoring = scoring_seconds(model, system, data.tokenizer);
+    time.rest_seconds =
+        validation_seconds(model, run, data) + scoring.at_the_end + scoring.on_the_way;
     if (system.exits) {
-      time.rest_seconds += exits_seconds(run, data, scoring);
+      time.rest_seconds += exits_seconds(run, data, scoring.at_the_end);
     }
     return time;
   }

@@ -18,9 +18,11 @@ namespace loopbank {
 struct TimedSystem {
   std::string name;
   std::string label;
-  RunConfig run;                     ///< its steps and how often it validates count
-  const std::vector<Task>* tasks{};  ///< that it is scored on
-  bool exits = false;                ///< whether run_exits.h measures it
+  RunConfig run;                      ///< its steps and how often it validates count
+  const std::vector<Task>* tasks{};   ///< that it is scored on
+  bool exits = false;                 ///< whether run_exits.h measures it
+  int64_t score_points = 0;           ///< at which it is scored (score_points.h)
+  int64_t score_point_instances = 0;  ///< most questions of a task there
 };
 
 struct TimingOptions {

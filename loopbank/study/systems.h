@@ -34,7 +34,7 @@ struct Match {
 struct System {
   std::string name;   ///< of its preset: isopar, loop3, ...
   std::string label;  ///< as the paper writes it
-  std::string group;  ///< paper | grid | ponder | own
+  std::string group;  ///< paper | grid | ponder | router | start | own
   /// Of the first seed. A baseline in equal time has the steps of what it matches until a study has
   /// measured both (study/iso_time.h).
   RunConfig run;

@@ -8,11 +8,14 @@
 namespace loopbank {
 namespace {
 
+constexpr const char* kPattern = "%^%v%$";
+constexpr const char* kErasingPattern = "\r\033[J%^%v%$";
+
 spdlog::logger& logger() {
   static const auto instance = [] {
     auto made = std::make_shared<spdlog::logger>(
         "loopbank", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-    made->set_pattern("%^%v%$");
+    made->set_pattern(kPattern);
     made->flush_on(spdlog::level::trace);
     return made;
   }();
@@ -33,6 +36,10 @@ void set_log_level(LogLevel level) {
       logger().set_level(spdlog::level::info);
       break;
   }
+}
+
+void set_log_erases_below(bool erases) {
+  logger().set_pattern(erases ? kErasingPattern : kPattern);
 }
 
 void log_info_text(std::string_view message) {

@@ -13,6 +13,10 @@ enum class LogLevel { kQuiet, kWarning, kInfo };
 /// What is shown from now on; kInfo at start.
 void set_log_level(LogLevel level);
 
+/// Whether each message first erases the terminal from the cursor's line on: lines that are rewritten
+/// in place stand there (progress_board.h).
+void set_log_erases_below(bool erases);
+
 void log_info_text(std::string_view message);
 void log_warning_text(std::string_view message);
 

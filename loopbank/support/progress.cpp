@@ -83,6 +83,20 @@ std::string format_duration(double seconds) {
                    : fmt::format("{}:{:02}", minutes, total % 60);
 }
 
+std::string format_time_left(double seconds) {
+  const auto total = std::lround(std::max(0.0, seconds));
+  const auto minutes = std::lround(std::max(0.0, seconds) / 60.0);
+  if (total < 90) {
+    return fmt::format("{} s", total);
+  }
+  if (minutes < 60) {
+    return fmt::format("{} min", minutes);
+  }
+  const auto hours = std::lround(std::max(0.0, seconds) / 3600.0);
+  return minutes < 24 * 60 ? fmt::format("{} h {} min", minutes / 60, minutes % 60)
+                           : fmt::format("{} d {} h", hours / 24, hours % 24);
+}
+
 std::string format_count(double count) {
   return scale(count, {"", " k", " M", " G", " T"});
 }

@@ -40,6 +40,9 @@ class Progress {
 /// `1:02:03` or `2:03`, for a remaining time.
 [[nodiscard]] std::string format_duration(double seconds);
 
+/// `40 s`, `12 min`, `1 h 5 min`, `2 d 3 h`: about how long something will take.
+[[nodiscard]] std::string format_time_left(double seconds);
+
 /// `162.2 M`, `1.3 k`, `2.91 G`: three significant digits or one decimal.
 [[nodiscard]] std::string format_count(double count);
 

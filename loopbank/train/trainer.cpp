@@ -80,6 +80,9 @@ class Run {
       if (options_.evaluate && (last || is_due(config_.evaluation.every))) {
         evaluate();
       }
+      if (options_.after_step) {
+        options_.after_step(last_step_, model_);
+      }
       show();
       stopped = ranks_.is_alone() ? is_asked_to_stop() : stop_agreed_;
       // A run in trouble must not push out the last good checkpoint.

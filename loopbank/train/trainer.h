@@ -52,6 +52,9 @@ struct TrainOptions {
   /// provides what scores them. Its time does not count as training.
   /// Every rank calls it.
   std::function<std::vector<EvaluationMetrics>(const LanguageModel& model)> evaluate = {};
+  /// Called after every step, its validation included, with what the step measured. Its time does not
+  /// count as training. Every rank calls it.
+  std::function<void(const StepMetrics& step, const LanguageModel& model)> after_step = {};
   /// Who computes: this process alone, or one of several, which all call `train`. The first writes the
   /// run directory; the others read checkpoints from it.
   Ranks ranks = {};

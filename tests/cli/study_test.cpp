@@ -166,7 +166,7 @@ TEST(StudyCommand, AStudyFileOfOnesOwnWithTextAndTasks) {
              "num_hidden_layers = 1\nnum_attention_heads = 2\nmax_position_embeddings = 64\n"
              "[training]\nsteps = 3\nbatch = 2\nsequence_length = 16\nvalidation_rows = 2\n");
   const auto run = run_program(
-      {"study", "mine.toml", "--text", "text", "--seeds", "4", "--out", "x", "--json", "--quiet"},
+      {"study", "mine.toml", "--text", "text", "--seed", "4", "--out", "x", "--json", "--quiet"},
       "", directory.path());
   ASSERT_EQ(run.status, 0) << run.err;
   const auto json = nlohmann::json::parse(run.out);

@@ -150,6 +150,21 @@ TEST(Evaluate, AModelThatAlwaysPrefersOneChoiceScoresItsShareOfTheLabels) {
   }
 }
 
+TEST(Evaluate, KnownBitsAreTheMeanOverQuestionsWhereAllHaveAPrior) {
+  const double z = std::log2(256.0 + std::exp(3.0));
+  auto known = instance("c", {"x", "y"}, 0);
+  auto unknown = instance("c", {"x", "y"}, 1);
+  known.prior_bits = 5.0;
+  unknown.prior_bits = 6.0;
+  const auto table = preferring('x', 3.0);
+  const auto result = result_of(table, task(Metric::kAccRaw, {known, unknown}));
+  ASSERT_TRUE(result.known_bits);
+  const double of_known = 5.0 - (z - 3.0 * std::log2(std::exp(1.0)));
+  EXPECT_NEAR(result.known_bits->mean, (of_known + 6.0 - z) / 2, 1e-5);
+  unknown.prior_bits = 0.0;
+  EXPECT_FALSE(result_of(table, task(Metric::kAccRaw, {known, unknown})).known_bits);
+}
+
 TEST(Evaluate, BitsPerByteIsTheMeanOverDocuments) {
   // One document of 1 byte, one of 8: the mean of their rates, not all bits over all bytes.
   const double z = std::log(256.0 + std::exp(3.0));

@@ -23,6 +23,12 @@ ContinuationScore continuation_score(double log_probability, int64_t tokens, int
   return made;
 }
 
+TEST(Metrics, KnownBitsAreThePriorLessTheLoss) {
+  EXPECT_DOUBLE_EQ(known_bits(continuation_score(0.0, 1, 1, 1), 6.0), 6.0);
+  EXPECT_NEAR(known_bits(continuation_score(-std::log(64.0), 2, 9, 9), 6.0), 0.0, 1e-12);
+  EXPECT_NEAR(known_bits(continuation_score(-std::log(256.0), 2, 9, 9), 6.0), -2.0, 1e-12);
+}
+
 TEST(Metrics, EachNormalisationPrefersAnotherChoice) {
   // Worked by hand:           raw   /tokens   /chars    /bytes    pmi
   const std::vector<ContinuationScore> choices = {

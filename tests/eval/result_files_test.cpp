@@ -11,6 +11,7 @@
 
 #include "loopbank/eval/olmes_results.h"
 #include "loopbank/eval/request_check.h"
+#include "loopbank/eval/stored_results.h"
 #include "tests/support/test_directory.h"
 
 namespace loopbank {
@@ -161,6 +162,20 @@ TEST(ResultFiles, EveryInstanceHasItsRow) {
   EXPECT_EQ(choice.at("context_cut"), true);
   // Nothing half-written stays behind: the predictions, the task's metrics and both summaries.
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 4);
+}
+
+TEST(ResultFiles, KnownBitsOfAQuestionComeBackWhereItsPriorIsKnown) {
+  const TestDirectory directory;
+  auto report = small_report();
+  report.results[0].known_bits = {.mean = 4.0, .standard_error = 0.5};
+  report.results[0].instances[0].prior_bits = 6.0;
+  write_results(report, directory.path());
+  const auto documents = read_results(directory.path()).tasks.at(0).documents;
+  ASSERT_TRUE(documents[0].known_bits);
+  EXPECT_NEAR(*documents[0].known_bits, 6.0 - 2.0, 1e-12);
+  EXPECT_FALSE(documents[1].known_bits);
+  EXPECT_EQ(to_json(report).at("results").at(0).at("known_bits"), 4.0);
+  EXPECT_FALSE(to_json(small_report()).at("results").at(0).contains("known_bits"));
 }
 
 TEST(ResultFiles, SummariesHoldWhatOlmesWrites) {

@@ -25,7 +25,7 @@ using Json = nlohmann::ordered_json;
 Column facts_column(bool is_bpb) {
   Column column;
   column.key = "facts";
-  column.is_bpb = is_bpb;
+  column.measure = is_bpb ? Measure::kBpb : Measure::kAccuracy;
   column.tasks = {"facts"};
   return column;
 }

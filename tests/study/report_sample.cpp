@@ -361,7 +361,7 @@ Json part(const char* name, const char* title, bool text) {
 
 }  // namespace
 
-Json full_results() {
+Json results_without_curves_of_scores() {
   Json json = {{"scale", "small"},
                {"title", "Think harder or know more?"},
                {"command", "loopbank study --scale small --out runs/small"},
@@ -376,7 +376,7 @@ Json full_results() {
 }
 
 Json poor_results() {
-  auto json = full_results();
+  auto json = results_without_curves_of_scores();
   json["finished"] = false;
   json["parts"].erase(1);
   auto& only = json["parts"][0];

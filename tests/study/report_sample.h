@@ -13,8 +13,17 @@ namespace loopbank::testing {
 /// saved, rules lose more bits per byte, change a little more than cdf; `budget 2` loses none.
 [[nodiscard]] nlohmann::ordered_json sample_exits(int num_seeds);
 
-/// Two parts, three seeds, everything there.
+/// Two parts, three seeds, without what evidence_sample.cpp adds.
+[[nodiscard]] nlohmann::ordered_json results_without_curves_of_scores();
+
+/// Two parts, three seeds, everything there: scores at ten points of the training, whose differences
+/// from IsoPar move by slope_of_sample a doubling and cross 0 at kSampleCrossing tokens; loops against
+/// steps; the initial values and FLOPs of each seed (evidence_sample.cpp).
 [[nodiscard]] nlohmann::ordered_json full_results();
+
+/// What full_results does to a system's difference from IsoPar in every column at each doubling.
+[[nodiscard]] double slope_of_sample(const std::string& system);
+inline constexpr double kSampleCrossing = 1e6;
 
 /// Its first part, the embedded benchmark.
 [[nodiscard]] inline nlohmann::ordered_json benchmark_part() {

@@ -126,7 +126,7 @@ TEST(RunResult, AColumnIsTheMeanOfItsTasks) {
   run.tasks = {task_score("x", 0.2, 1.0), task_score("y", 0.4, 3.0)};
   Column column;
   column.tasks = {"x", "y"};
-  column.is_bpb = true;
+  column.measure = Measure::kBpb;
   EXPECT_DOUBLE_EQ(run.score(column).mean, 2.0);
   EXPECT_NEAR(run.score(column).standard_error, 0.04 / std::sqrt(2.0), 1e-12);
   column.tasks = {"z"};

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ struct DocumentScore {
   std::string id;
   double accuracy = 0.0;
   double bpb = 0.0;
+  std::optional<double> known_bits = {};
 };
 
 inline void write_scores(const std::filesystem::path& folder,
@@ -24,14 +26,14 @@ inline void write_scores(const std::filesystem::path& folder,
   for (const auto& task : tasks) {
     std::string rows;
     for (size_t i = 0; i < documents.size(); ++i) {
-      rows +=
-          nlohmann::json(
-              {{"doc_id", i},
-               {"native_id", documents[i].id},
-               {"metrics",
-                {{"acc_raw", documents[i].accuracy}, {"bits_per_byte_corr", documents[i].bpb}}}})
-              .dump() +
-          "\n";
+      nlohmann::json metrics = {{"acc_raw", documents[i].accuracy},
+                                {"bits_per_byte_corr", documents[i].bpb}};
+      if (documents[i].known_bits) {
+        metrics["known_bits"] = *documents[i].known_bits;
+      }
+      const nlohmann::json row = {
+          {"doc_id", i}, {"native_id", documents[i].id}, {"metrics", metrics}};
+      rows += row.dump() + "\n";
     }
     const auto file = task + "-predictions.jsonl";
     write_file_atomically(folder / file, rows);

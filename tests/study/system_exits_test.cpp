@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 const std::vector<Column> kFactsBpb = {{.key = "facts_bpb",
                                         .title = "facts BPB",
                                         .kind = "knowledge",
-                                        .is_bpb = true,
+                                        .measure = Measure::kBpb,
                                         .tasks = {"facts"},
                                         .paper_key = {},
                                         .paper_title = {},

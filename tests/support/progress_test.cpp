@@ -15,6 +15,16 @@ TEST(FormatDuration, ShowsHoursOnlyWhereThereAreSome) {
   EXPECT_EQ(format_duration(-5), "0:00");
 }
 
+TEST(FormatTimeLeft, TwoUnitsAtMost) {
+  EXPECT_EQ(format_time_left(-1), "0 s");
+  EXPECT_EQ(format_time_left(89.4), "89 s");
+  EXPECT_EQ(format_time_left(89.6), "1 min");
+  EXPECT_EQ(format_time_left(12.4 * 60), "12 min");
+  EXPECT_EQ(format_time_left(59.6 * 60), "1 h 0 min");
+  EXPECT_EQ(format_time_left(65 * 60), "1 h 5 min");
+  EXPECT_EQ(format_time_left(51 * 3600.0), "2 d 3 h");
+}
+
 TEST(FormatCount, KeepsOneDecimalAboveAThousand) {
   EXPECT_EQ(format_count(0), "0");
   EXPECT_EQ(format_count(999), "999");

@@ -221,46 +221,36 @@ void gemm_without_gaps(const Matrix& c, bool accumulate, Multiply multiply) {
 
 #endif
 
-/// In fp32 throughout, for bf16 that no kernel takes.
-void gemm_through_fp32(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
+/// fp32 copies of both factors, multiplied by `multiply(left, into, accumulate)`, for bf16 that no
+/// kernel takes.
+template <typename Multiply>
+void multiply_wide(const Matrix& a, const Matrix& c, bool accumulate, Multiply multiply) {
   const at::NoGradGuard no_grad;
-  const auto wide = [](const Matrix& x) { return as_tensor(x).to(at::kFloat); };
-  auto result = as_tensor(c);
-#ifdef LOOPBANK_HAS_ONEDNN
-  if (a.dtype != at::kFloat) {
-    const auto left = wide(a).contiguous();
-    const auto right = wide(b).contiguous();
-    const auto product = at::empty({c.rows, c.columns});
-    gemm(as_matrix(left), as_matrix(right), as_matrix(product));
-    accumulate ? result.add_(product) : result.copy_(product);
-    return;
+  const auto left = as_tensor(a).to(at::kFloat);
+  if (c.dtype == at::kFloat) {
+    return multiply(left, c, accumulate);
   }
+  const auto product = at::empty({c.rows, c.columns});
+  multiply(left, as_matrix(product), /*accumulate=*/false);
+  as_tensor(c).copy_(product);
+}
+
+/// In fp32 throughout.
+void gemm_through_fp32(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
+  multiply_wide(a, c, accumulate, [&](const at::Tensor& left, const Matrix& into, bool add) {
+    const auto right = as_tensor(b).to(at::kFloat);
+#ifdef LOOPBANK_HAS_ONEDNN
+    if (a.dtype != at::kFloat) {
+      return gemm(as_matrix(left), as_matrix(right), into, add);
+    }
 #endif
-  const auto product = at::mm(wide(a), wide(b));
-  accumulate ? result.add_(product) : result.copy_(product);
+    auto result = as_tensor(into);
+    const auto product = at::mm(left, right);
+    add ? result.add_(product) : result.copy_(product);
+  });
 }
 
 }  // namespace
-
-Matrix Matrix::row_range(int64_t first, int64_t count) const {
-  auto part = *this;
-  part.data =
-      static_cast<char*>(data) + first * row_stride * static_cast<int64_t>(c10::elementSize(dtype));
-  part.rows = count;
-  return part;
-}
-
-Matrix Matrix::column_range(int64_t first, int64_t count) const {
-  return transposed().row_range(first, count).transposed();
-}
-
-Matrix as_matrix(const at::Tensor& x) {
-  if (x.dim() == 2) {
-    return {x.data_ptr(), x.scalar_type(), x.size(0), x.size(1), x.stride(0), x.stride(1)};
-  }
-  const auto columns = x.size(-1);
-  return {x.data_ptr(), x.scalar_type(), x.numel() / columns, columns, columns, 1};
-}
 
 void gemm(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
   check_product(a, b, c, accumulate);
@@ -317,6 +307,7 @@ struct PackedMatrix::State {
   Matrix shape;     // sizes and dtype; its data are not read
   int64_t rows = 0;
   int threads = 0;
+  std::optional<PackedMatrix> wide{};  ///< in place of `data`: fp32, where no kernel takes bf16
 };
 
 PackedMatrix::PackedMatrix(const Matrix& b, int64_t rows) {
@@ -332,6 +323,12 @@ PackedMatrix::PackedMatrix(const Matrix& b, int64_t rows) {
   const memory::desc row_major_c({rows, b.columns}, type, memory::format_tag::ab);
   const auto best =
       try_describe(row_major_a, any(b.rows, b.columns), row_major_c, /*accumulate=*/false);
+  if (!best && b.dtype == at::kBFloat16) {
+    const at::NoGradGuard no_grad;
+    state->wide.emplace(as_matrix(as_tensor(b).to(at::kFloat)), rows);
+    state_ = std::move(state);
+    return;
+  }
   // Without a kernel of its own the copy is row-major.
   state->layout =
       best ? best->weights_desc() : memory::desc({b.rows, b.columns}, type, memory::format_tag::ab);
@@ -348,6 +345,12 @@ void gemm(const Matrix& a, const PackedMatrix& b, const Matrix& c) {
   check_product(a, state.shape, c, /*accumulate=*/false);
   if (loses_gaps(c)) {
     return gemm_without_gaps(c, /*accumulate=*/false, [&](const Matrix& y) { gemm(a, b, y); });
+  }
+  if (state.wide) {
+    return multiply_wide(a, c, /*accumulate=*/false,
+                         [&](const at::Tensor& left, const Matrix& into, bool /*add*/) {
+                           gemm(as_matrix(left), *state.wide, into);
+                         });
   }
   auto key = key_of(a, state.shape, c, /*accumulate=*/false);
   key[5] = state.rows;  // which layout was chosen

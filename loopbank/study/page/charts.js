@@ -37,7 +37,46 @@ const charts = (() => {
     return String(Number(value.toPrecision(4))).replace("-", "\u2212");
   }
 
-  /** Half bars at every point that has an error; `errors` stands in the data set. */
+  /** Where the bar of each point begins and ends: its interval, else its error on both sides. */
+  function endsOf(series) {
+    return series.y.map((y, i) => {
+      if (series.low) return series.low[i] === null ? null : [series.low[i], series.high[i]];
+      const error = series.error ? series.error[i] : 0;
+      return error > 0 ? [y - error, y + error] : null;
+    });
+  }
+
+  /** Curves have a band between the ends, all else a bar at each point. */
+  const hasBand = (figure, series) => figure.kind === "lines" && !series.apart;
+
+  const bands = {
+    id: "bands",
+    beforeDatasetsDraw(chart) {
+      const context = chart.ctx;
+      const area = chart.chartArea;
+      context.save();
+      context.beginPath();
+      context.rect(area.left, area.top, area.width, area.height);
+      context.clip();
+      context.globalAlpha = 0.13;
+      chart.data.datasets.forEach((set, index) => {
+        if (!set.band || !chart.isDatasetVisible(index)) return;
+        context.fillStyle = set.errorColor;
+        for (let i = 0; i + 1 < set.ends.length; ++i) {
+          if (!set.ends[i] || !set.ends[i + 1]) continue;
+          const corner = (at, end) => [chart.scales.x.getPixelForValue(set.data[at].x),
+            chart.scales.y.getPixelForValue(set.ends[at][end])];
+          context.beginPath();
+          context.moveTo(...corner(i, 0));
+          for (const next of [corner(i + 1, 0), corner(i + 1, 1), corner(i, 1)]) context.lineTo(...next);
+          context.fill();
+        }
+      });
+      context.restore();
+    },
+  };
+
+  /** A bar at every point that has an interval; `ends` stands in the data set. */
   const errorBars = {
     id: "errorBars",
     afterDatasetsDraw(chart, args, options) {
@@ -46,14 +85,12 @@ const charts = (() => {
       const scale = chart.scales[options.axis];
       context.save();
       chart.data.datasets.forEach((set, index) => {
-        if (!set.errors || !chart.isDatasetVisible(index)) return;
+        if (set.band || !chart.isDatasetVisible(index)) return;
         context.strokeStyle = set.errorColor;
         context.lineWidth = 1.25;
         chart.getDatasetMeta(index).data.forEach((element, i) => {
-          const value = set.values[i];
-          const error = set.errors[i];
-          if (!(error > 0) || !Number.isFinite(value)) return;
-          const ends = [value - error, value + error].map((end) => scale.getPixelForValue(end));
+          if (!set.ends[i] || !Number.isFinite(set.values[i])) return;
+          const ends = set.ends[i].map((end) => scale.getPixelForValue(end));
           const across = options.axis === "x" ? element.y : element.x;
           context.beginPath();
           for (const [a, b] of [[[ends[0], across], [ends[1], across]],
@@ -83,9 +120,10 @@ const charts = (() => {
       context.font = "11px " + Chart.defaults.font.family;
       context.setLineDash([3, 3]);
       for (const line of options.lines) {
-        const at = chart.scales[options.axis].getPixelForValue(line.value);
+        const axis = line.of_x ? "x" : options.axis;
+        const at = chart.scales[axis].getPixelForValue(line.value);
         context.beginPath();
-        if (options.axis === "x") {
+        if (axis === "x") {
           context.moveTo(at, area.top);
           context.lineTo(at, area.bottom);
         } else {
@@ -94,8 +132,8 @@ const charts = (() => {
         }
         context.stroke();
         const below = area.bottom - at > 16 ? at + 12 : at - 4;
-        context.fillText(line.label, options.axis === "x" ? at + 4 : area.left + 4,
-          options.axis === "x" ? area.bottom - 5 : below);
+        context.fillText(line.label, axis === "x" ? at + 4 : area.left + 4,
+          axis === "x" ? area.bottom - 5 : below);
       }
       context.restore();
     },
@@ -166,23 +204,24 @@ const charts = (() => {
     };
     const points = series.x.map((x, i) =>
       figure.kind === "dots" ? { x: series.y[i], y: x } : { x, y: series.y[i] });
-    const joined = figure.kind === "lines" || figure.kind === "path" ||
-      (figure.kind === "points" && series.x.length > 1);
+    const joined = !series.apart && (figure.kind === "lines" || figure.kind === "path" ||
+      (figure.kind === "points" && series.x.length > 1));
     return {
       label: series.label,
       data: bars ? by(series.y) : points,
       values: by(series.y),
-      errors: by(series.error),
+      ends: by(endsOf(series)),
+      band: hasBand(figure, series),
       notes: by(series.notes),
       hidden: series.hiddenNow,
-      backgroundColor: ink,
+      backgroundColor: series.hollow ? style("paper-white") : ink,
       borderColor: bars ? style("paper-white") : ink,
       borderWidth: bars ? (figure.kind === "stack" ? 1 : 0) : 2,
       errorColor: bars ? style("ink") : ink,
       borderDash: bars || !joined ? [] : dash(series.color),
       showLine: joined,
-      pointStyle: figure.kind === "path" ? "circle" : mark(series.color),
-      pointRadius: figure.kind === "dots" || figure.kind === "points" ? 5
+      pointStyle: figure.kind === "path" && !series.apart ? "circle" : mark(series.color),
+      pointRadius: series.apart || figure.kind === "dots" || figure.kind === "points" ? 5
         : figure.kind === "path" ? 2.5 : series.x.length > 30 ? 0 : 3.5,
       pointHoverRadius: 6,
       pointHitRadius: 12,
@@ -193,17 +232,18 @@ const charts = (() => {
     };
   }
 
-  /** Bars of errors and reference lines belong into the picture too. */
-  function extent(series, lines) {
-    const ends = lines.map((line) => line.value);
-    for (const one of series) {
-      one.y.forEach((y, i) => {
-        const error = one.error && one.error[i] ? one.error[i] : 0;
-        ends.push(y - error, y + error);
-      });
-    }
-    const known = ends.filter(Number.isFinite);
-    return known.length === 0 ? {} : { suggestedMin: Math.min(...known), suggestedMax: Math.max(...known) };
+  /** Bars and reference lines belong into the picture too. Bands take as much as the curves do above
+      and below them at most: intervals of two seeds would flatten everything else. */
+  function extent(figure, series, lines) {
+    const own = [...lines.map((line) => line.value), ...series.flatMap((one) => one.y)].filter(Number.isFinite);
+    if (own.length === 0) return {};
+    const [low, high] = [Math.min(...own), Math.max(...own)];
+    const most = figure.kind === "lines" && high > low ? high - low : Infinity;
+    const ends = series.flatMap(endsOf).filter((pair) => pair !== null);
+    return {
+      suggestedMin: Math.max(Math.min(low, ...ends.map((pair) => pair[0])), low - most),
+      suggestedMax: Math.min(Math.max(high, ...ends.map((pair) => pair[1])), high + most),
+    };
   }
 
   function measuredAxis(figure, title, range) {
@@ -245,10 +285,13 @@ const charts = (() => {
   /** The ticks of an axis that counts layers, loops or difficulties are whole numbers. */
   function countedAxis(figure, series) {
     const axis = measuredAxis(figure, figure.x_title, {});
-    axis.type = "linear";
+    axis.type = figure.x_log ? "logarithmic" : "linear";
     axis.reverse = figure.x_falls;
     const values = series.flatMap((one) => one.x);
-    if (values.every(Number.isInteger) && Math.max(...values) <= 64) {
+    if (figure.x_log) {
+      axis.grace = 0;
+      axis.ticks.maxTicksLimit = 6;
+    } else if (values.every(Number.isInteger) && Math.max(...values) <= 64) {
       axis.ticks.stepSize = 1;
       axis.ticks.maxTicksLimit = 16;
       axis.grid.display = false;
@@ -272,7 +315,8 @@ const charts = (() => {
         label: (item) => {
           const set = item.dataset;
           const i = item.dataIndex;
-          const error = set.errors && set.errors[i] > 0 ? " \u00b1 " + number(set.errors[i]) : "";
+          const ends = set.ends[i];
+          const error = ends ? " (" + number(ends[0]) + " to " + number(ends[1]) + ")" : "";
           const value = number(set.values[i]) + error;
           if (figure.kind === "dots" || kBarKinds.includes(figure.kind)) return set.label + ": " + value;
           return set.label + ": " + value + " at " + number(item.raw.x);
@@ -280,7 +324,7 @@ const charts = (() => {
         afterLabel: (item) => {
           const set = item.dataset;
           const note = set.notes && set.notes[item.dataIndex];
-          const error = set.errors && set.errors[item.dataIndex] > 0 ? "\u00b1: " + figure.error_label : "";
+          const error = set.ends[item.dataIndex] && figure.error_label ? "( to ): " + figure.error_label : "";
           return [note, error].filter((line) => line && line !== set.label);
         },
       },
@@ -301,7 +345,8 @@ const charts = (() => {
     const bars = kBarKinds.includes(figure.kind);
     const withErrors = ["dots", "across", "points"].includes(figure.kind);
     const lines = figure.references.filter((line) => line.panel === panel);
-    const range = withErrors ? extent(series, lines) : extent([], lines);
+    const range = extent(figure, withErrors || figure.kind === "lines" ? series : [],
+      lines.filter((line) => !line.of_x));
     const title = figure.kind === "dots" ? panel.split(",")[0] : figure.y_title;
     const measured = measuredAxis(figure, title, range);
     const scales = lying(figure)
@@ -312,7 +357,7 @@ const charts = (() => {
     return new Chart(canvas, {
       type: bars ? "bar" : "scatter",
       data: { datasets: series.map((one) => dataset(figure, one)) },
-      plugins: [errorBars, references, pointNames],
+      plugins: [bands, errorBars, references, pointNames],
       options: {
         animation: false,
         responsive: true,

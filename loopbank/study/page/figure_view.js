@@ -23,7 +23,7 @@ const figureViews = (() => {
       add("rect", { x: 7, y: 1, width: 13, height: 11, rx: 2, fill: ink });
       return svg;
     }
-    if (figure.kind === "lines" || figure.kind === "path") {
+    if ((figure.kind === "lines" || figure.kind === "path") && !series.apart) {
       add("line", { x1: 1, x2: 26, y1: 6.5, y2: 6.5, stroke: ink, "stroke-width": 2,
         "stroke-dasharray": charts.dash(series.color).join(" ") });
     }

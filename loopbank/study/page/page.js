@@ -15,6 +15,7 @@
     }, element("h4", {}, figure.title, part.title ? element("small", { textContent: part.title }) : null),
       isHeat ? tables.heat(figure) : element("div", { className: "drawing" }),
       element("figcaption", {}, sentence(figure.caption) + " ",
+        figure.conclusion ? element("b", { textContent: sentence(figure.conclusion) + " " }) : null,
         element("a", { href: "csv/" + figure.name + ".csv", textContent: "CSV" })));
   }
 
