@@ -27,9 +27,9 @@ namespace loopbank {
 /// much below 1, as all of them.
 constexpr double kHaltingTolerance = 0.02;
 /// Nats per token by which the losses of all loop budgets differ from that of one loop.
-constexpr double kLoopsTolerance = 0.002;
+constexpr double kLoopsTolerance = 0.0005;
 /// Mean of |h^(t) - h^(t-1)| / |h^(t-1)| of every loop behind the first.
-constexpr double kLoopChangeTolerance = 0.001;
+constexpr double kLoopChangeTolerance = 0.003;
 /// A loop scale below this is named as the cause.
 constexpr double kDeadScale = 0.001;
 /// Nats per token by which the loss without banks differs.
