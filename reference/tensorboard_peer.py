@@ -57,13 +57,18 @@ def scalars_of(row: dict) -> dict[str, float]:
     elif "validation_loss" in row:
         values = {"validation/loss": row["validation_loss"], "validation/bpb": row["validation_bpb"]}
         values["validation/mean_loops"] = row["mean_loops"]
+        if "validation_loss_without_memory" in row:
+            values["validation/loss_without_memory"] = row["validation_loss_without_memory"]
         values |= {f"validation_loss_by_loops/{n}": loss for n, loss in row.get("validation_loss_by_loops", {}).items()}
-        names = {"validation_loops": "loops_by_layer", "local_gates": "local_gate_by_layer", "global_gates": "global_gate_by_layer"}
+        names = {"validation_loops": "loops_by_layer", "local_gates": "local_gate_by_layer", "global_gates": "global_gate_by_layer",
+                 "local_focus": "local_focus_by_layer", "global_focus": "global_focus_by_layer",
+                 "loop_changes": "loop_change_by_layer", "router_gradients": "router_gradient_by_layer"}
         lists = {group: row.get(key, []) for group, key in names.items()}
         for layer, scales in enumerate(row.get("loop_scale_by_layer", [])):
             values |= {f"loop_scales/layer_{layer}_loop_{loop}": scale for loop, scale in enumerate(scales, 1)}
     elif "alarm" in row:
-        values, lists = {f"alarms/{row['alarm']}": len(row["layers"])}, {}
+        is_whole_model = row["all_layers"] and not row["layers"]
+        values, lists = {f"alarms/{row['alarm']}": 1 if is_whole_model else len(row["layers"])}, {}
     else:
         name = f"{row.get('task', row.get('suite'))}:max_loops={row['max_loops']}"
         values, lists = {f"evaluation/{name}": row["value"], f"evaluation_bpb/{name}": row["bpb"]}, {}

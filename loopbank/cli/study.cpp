@@ -18,6 +18,7 @@
 #include "loopbank/cli/study_noise.h"
 #include "loopbank/ranks/place.h"
 #include "loopbank/study/capacity.h"
+#include "loopbank/study/dead_parts.h"
 #include "loopbank/study/dry_run.h"
 #include "loopbank/study/exits_table.h"
 #include "loopbank/study/results_json.h"
@@ -74,6 +75,7 @@ void print_results(const StudyResult& result, const StudyFlags& flags) {
       fmt::print("{}\n\n", part.title);
     }
     fmt::print("{}\n{}\n{}\n", format_table(part), format_claims(part), format_exits(part));
+    fmt::print("{}", format_dead_parts(part));
   }
   if (const auto capacity = format_capacity(capacity_points(result)); !capacity.empty()) {
     fmt::print("{}\n", capacity);

@@ -35,7 +35,8 @@ LayerOutput AdaptiveLayer::forward(const at::Tensor& x, const Place& place) cons
   const auto body = [this](const at::Tensor& h, const OpenBanks& banks, const Place& in) {
     return loop(h, banks, in);
   };
-  const auto banks = memory_ ? memory_->open(x, num_loops_, place) : OpenBanks{};
+  const auto banks =
+      memory_ && place.pass.reads_memory() ? memory_->open(x, num_loops_, place) : OpenBanks{};
   const auto mix =
       make_loop_mix(x, halting_, num_loops_, place, [&](const at::Tensor& h, const Place& in) {
         return f_.keys_values(h + memory(h, banks, in), in);
@@ -58,7 +59,7 @@ at::Tensor AdaptiveLayer::loop(const at::Tensor& h, const OpenBanks& banks,
 
 GatedSum AdaptiveLayer::memory(const at::Tensor& h, const OpenBanks& banks,
                                const Place& place) const {
-  return memory_ ? (*memory_)(h, banks, place) : GatedSum();
+  return memory_ && place.pass.reads_memory() ? (*memory_)(h, banks, place) : GatedSum();
 }
 
 }  // namespace loopbank

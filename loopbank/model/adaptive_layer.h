@@ -46,7 +46,7 @@ class AdaptiveLayer : public Layer {
   [[nodiscard]] at::Tensor loop(const at::Tensor& h, const OpenBanks& banks,
                                 const Place& place) const;
 
-  /// Adds nothing in a model without banks.
+  /// Adds nothing in a model without banks, nor in a pass that reads none.
   [[nodiscard]] GatedSum memory(const at::Tensor& h, const OpenBanks& banks,
                                 const Place& place) const;
 

@@ -23,6 +23,7 @@ class PreparedModel;
 struct ForwardOptions {
   at::ScalarType compute_dtype = at::kFloat;  ///< kFloat or kBFloat16 (kDouble in tests)
   int64_t max_loops = 0;                      ///< loop budget; 0: each layer's own N
+  bool reads_memory = true;                   ///< false: e^(t) = h^(t-1), as without banks
   /// Of a pass of inference: its tokens [1, R] belong to texts whose earlier tokens are not read
   /// again.
   InferenceContext* context = nullptr;

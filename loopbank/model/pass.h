@@ -48,6 +48,9 @@ class Pass {
   /// Loops that a layer trained with N loops runs in this pass.
   [[nodiscard]] int64_t loops(int64_t trained_loops) const;
 
+  /// Whether the layers read their banks, if they have any.
+  [[nodiscard]] bool reads_memory() const { return options_.reads_memory; }
+
   /// Whether this part is to be computed again in the backward pass.
   [[nodiscard]] bool recomputes(Recompute part) const;
   /// The same pass with another opened global bank, keeping everything for the backward pass: what

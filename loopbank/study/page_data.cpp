@@ -12,6 +12,7 @@
 
 #include "loopbank/study/answers.h"
 #include "loopbank/study/certainty.h"
+#include "loopbank/study/dead_parts.h"
 #include "loopbank/study/exits_table.h"
 #include "loopbank/study/table.h"
 #include "loopbank/support/progress.h"
@@ -146,6 +147,19 @@ Json matches_of(const PartResult& part) {
   return list;
 }
 
+/// Parts of the trained models that do nothing, and what to say where there are none.
+Json dead_json(const PartResult& part) {
+  auto rows = Json::array();
+  for (const auto& dead : dead_parts_of(part)) {
+    rows.push_back({{"system", dead.system},
+                    {"what", dead.what},
+                    {"where", dead.where()},
+                    {"seeds", dead.seeds},
+                    {"of_seeds", dead.of_seeds}});
+  }
+  return {{"rows", std::move(rows)}, {"none", no_dead_parts(part)}};
+}
+
 // Figures and tokens
 
 /// Six digits: more than a picture shows, and half the size of the page's data.
@@ -231,6 +245,7 @@ Json part_json(const PartView& view) {
                {"claims", claims_of(part)},
                {"answers", answers_json(part)},
                {"exits", exits_data(part)},
+               {"dead", dead_json(part)},
                {"figures", Json::array()},
                {"settings", part.settings},
                {"data", part.data},

@@ -26,8 +26,8 @@ struct PartView {
 /// settings and data; then the tokens that the page colours:
 ///
 ///     {"title", "lead", "notices": [], "command",
-///      "parts": [{"title", "bars", "table", "claims", "answers", "exits", "figures", "settings",
-///                 "data", "matches"}],
+///      "parts": [{"title", "bars", "table", "claims", "answers", "exits", "dead", "figures",
+///                 "settings", "data", "matches"}],
 ///      "tokens": [{"label", "part", "adaptive", "columns"}]}
 [[nodiscard]] nlohmann::ordered_json page_data(const StudyResult& results,
                                                const std::vector<PartView>& views);

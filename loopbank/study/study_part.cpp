@@ -338,6 +338,8 @@ SystemResult StudyPart::row_of(const SystemRuns& done) const {
     const auto& run = done.runs[i];
     const auto folder = done.score_folders[i].parent_path();
     row.curves.push_back(read_training_curve(folder / "metrics.jsonl", run.seed));
+    const auto alarms = read_run_alarms(folder / "metrics.jsonl", run.seed);
+    row.alarms.insert(row.alarms.end(), alarms.begin(), alarms.end());
     if (const auto points = read_score_points(folder); !points.empty()) {
       row.score_curves.push_back(make_score_curve(points, run, columns_));
     }

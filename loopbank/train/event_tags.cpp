@@ -28,6 +28,7 @@ constexpr std::array kStepTags = std::to_array<TagOfKey>({
 constexpr std::array kValidationTags = std::to_array<TagOfKey>({
     {"validation_loss", "validation/loss"},
     {"validation_bpb", "validation/bpb"},
+    {"validation_loss_without_memory", "validation/loss_without_memory"},
     {"mean_loops", "validation/mean_loops"},
 });
 
@@ -36,6 +37,10 @@ constexpr std::array kValidationLists = std::to_array<TagOfKey>({
     {"loops_by_layer", "validation_loops"},
     {"local_gate_by_layer", "local_gates"},
     {"global_gate_by_layer", "global_gates"},
+    {"local_focus_by_layer", "local_focus"},
+    {"global_focus_by_layer", "global_focus"},
+    {"loop_change_by_layer", "loop_changes"},
+    {"router_gradient_by_layer", "router_gradients"},
 });
 
 double value_in(const Json& value) {
@@ -113,8 +118,10 @@ std::vector<EventScalar> scalars_of_row(const Json& row) {
   } else if (row.contains("task") || row.contains("suite")) {
     add_evaluation(row, row.contains("task") ? row["task"] : row["suite"], scalars);
   } else if (row.contains("alarm")) {
+    const auto layers = row.value("layers", Json::array()).size();
+    const bool is_whole_model = layers == 0 && row.value("all_layers", false);
     scalars.push_back({.tag = "alarms/" + row["alarm"].get<std::string>(),
-                       .value = static_cast<double>(row.value("layers", Json::array()).size())});
+                       .value = is_whole_model ? 1.0 : static_cast<double>(layers)});
   }
   return scalars;
 }

@@ -98,21 +98,27 @@ Json to_json(const ValidationMetrics& metrics) {
               {"validation_loss", number(metrics.loss)},
               {"validation_bpb", number(metrics.bpb)},
               {"mean_loops", number(metrics.mean_loops)}};
+  const auto add_list = [&row](const char* key, const std::vector<double>& values) {
+    if (!values.empty()) {
+      row[key] = numbers(values);
+    }
+  };
   if (!metrics.loss_by_loops.empty()) {
     auto& by_loops = row["validation_loss_by_loops"] = Json::object();
     for (const auto& [loops, loss] : metrics.loss_by_loops) {
       by_loops[std::to_string(loops)] = number(loss);
     }
   }
-  if (!metrics.loops_by_layer.empty()) {
-    row["loops_by_layer"] = numbers(metrics.loops_by_layer);
+  add_list("loops_by_layer", metrics.loops_by_layer);
+  if (metrics.loss_without_memory) {
+    row["validation_loss_without_memory"] = number(*metrics.loss_without_memory);
   }
-  if (!metrics.local_gates.empty()) {
-    row["local_gate_by_layer"] = numbers(metrics.local_gates);
-  }
-  if (!metrics.global_gates.empty()) {
-    row["global_gate_by_layer"] = numbers(metrics.global_gates);
-  }
+  add_list("local_gate_by_layer", metrics.local_gates);
+  add_list("global_gate_by_layer", metrics.global_gates);
+  add_list("local_focus_by_layer", metrics.parts.local_focus);
+  add_list("global_focus_by_layer", metrics.parts.global_focus);
+  add_list("loop_change_by_layer", metrics.parts.loop_changes);
+  add_list("router_gradient_by_layer", metrics.parts.router_gradients);
   if (!metrics.loop_scales.empty()) {
     auto& by_layer = row["loop_scale_by_layer"] = Json::array();
     for (const auto& of_layer : metrics.loop_scales) {

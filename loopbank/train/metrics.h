@@ -30,6 +30,19 @@ struct StepMetrics {
   bool skipped = false;                      ///< the weights stayed as they were
 };
 
+/// Whether the parts of a model do anything, a number a layer (train/part_measures.h); 0 for a layer
+/// without the part, a list empty in a model without it.
+struct PartMeasures {
+  /// Mean over tokens of |h^(t) - h^(t-1)| / |h^(t-1)|, at the loop behind the first with most of it.
+  std::vector<double> loop_changes = {};
+  /// ln M less the entropy of the weights of a read, nats, mean over tokens and loops: 0 where all M
+  /// slots weigh the same, ln M where one slot is read.
+  std::vector<double> local_focus = {};
+  std::vector<double> global_focus = {};
+  /// Root mean square of the gradient of the loss by the D + 1 weights and the bias of the router.
+  std::vector<double> router_gradients = {};
+};
+
 /// What one validation measured, all on the same rows and weights.
 struct ValidationMetrics {
   int64_t step = 0;
@@ -41,6 +54,9 @@ struct ValidationMetrics {
   std::vector<double> loops_by_layer = {};  ///< mean n of each layer
   std::vector<double> local_gates = {};     ///< mean local gate of each layer; empty without a bank
   std::vector<double> global_gates = {};    ///< mean global gate of each layer
+  /// With banks that add nothing, nats per token; none in a model without banks.
+  std::optional<double> loss_without_memory = {};
+  PartMeasures parts = {};
   /// s_t of each layer and loop, none of a dense layer; empty in a dense model.
   std::vector<std::vector<double>> loop_scales = {};
   /// How halting is spread over the tokens, for TensorBoard alone (train/halting_spread.h).

@@ -169,6 +169,10 @@ std::vector<Field> TrainingConfig::fields() {
       Field("halting_alarm_steps", &halting_alarm_steps,
             "steps in a row with a mean of 1 loop or of N loops before a warning; 0: no warning")
           .range(0, kLargestCount),
+      Field("alarm_validations", &alarm_validations,
+            "validations in a row in which loops, memory banks, gates or routers do nothing before "
+            "a warning; 0: no warning")
+          .range(0, kLargestCount),
       Field("rank_timeout", &rank_timeout,
             "seconds that a rank waits for the others before it gives them up")
           .range(1.0, kLongestTimeout),

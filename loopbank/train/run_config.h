@@ -41,6 +41,7 @@ struct TrainingConfig {
   std::string device = "auto";          ///< auto | cpu | cuda | cuda:K
   double ponder_warmup_fraction = 0.0;  ///< of the steps, in which the ponder weight rises from 0
   int64_t halting_alarm_steps = 200;    ///< at 1 or at N loops before a warning; 0: none
+  int64_t alarm_validations = 3;        ///< with a part that does nothing, likewise
   double rank_timeout = 300.0;          ///< seconds that a rank waits for the others
   std::string init{};       ///< folder of the model whose weights the run starts from (run_init.h)
   std::string init_hash{};  ///< of these weights; the run fills it in

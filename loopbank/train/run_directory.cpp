@@ -19,9 +19,9 @@ namespace fs = std::filesystem;
 /// Keys that change no weight, and a hash that the run has written down.
 bool may_change(const std::string& section, const std::string& key,
                 const nlohmann::ordered_json& now) {
-  static constexpr std::array<std::string_view, 7> kTraining = {
-      "validate_every",      "validation_rows", "checkpoint_every", "keep_checkpoints",
-      "halting_alarm_steps", "rank_timeout",    "tensorboard"};
+  static constexpr std::array<std::string_view, 8> kTraining = {
+      "validate_every",      "validation_rows",   "checkpoint_every", "keep_checkpoints",
+      "halting_alarm_steps", "alarm_validations", "rank_timeout",     "tensorboard"};
   if (section == "evaluation") {
     return true;
   }

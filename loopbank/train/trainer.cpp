@@ -20,10 +20,10 @@
 #include "loopbank/support/progress.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/support/stopwatch.h"
+#include "loopbank/train/alarms.h"
 #include "loopbank/train/batch_step.h"
 #include "loopbank/train/checkpoint.h"
 #include "loopbank/train/device.h"
-#include "loopbank/train/halting_alarm.h"
 #include "loopbank/train/memory_fit.h"
 #include "loopbank/train/metrics.h"
 #include "loopbank/train/optimizer.h"
@@ -55,7 +55,7 @@ class Run {
         model_(config_.model, device_),
         sampler_(data_.train, static_cast<uint64_t>(config_.training.seed)),
         forward_(config_.training.forward_options()),
-        alarm_(config_) {
+        alarms_(config_) {
     if (ranks_.is_first()) {
       lock_.emplace(options.out, ranks_.is_alone() ? 0.0 : kPredecessorSeconds);
     }
@@ -114,10 +114,18 @@ class Run {
     });
   }
 
+  /// A row of metrics.jsonl, and those of the alarms that it raises.
   void write_row(const nlohmann::ordered_json& row,
                  const std::vector<EventHistogram>& histograms = {}) {
-    if (metrics_) {
-      metrics_->write(row, histograms);
+    if (!metrics_) {
+      return;
+    }
+    metrics_->write(row, histograms);
+    for (const auto& alert : alarms_.observe(row)) {
+      metrics_->write(to_json(alert));
+      if (!alert.message.empty()) {
+        warn(alert.message);
+      }
     }
   }
 
@@ -155,7 +163,7 @@ class Run {
       write_file_atomically(options_.out / "run.toml", to_toml(config_), ErrorCode::kCheckpoint);
       metrics_.emplace(options_.out / "metrics.jsonl", found.usable ? state_.step : -1,
                        config_.training.tensorboard);
-      alarm_.replay(options_.out / "metrics.jsonl");
+      alarms_.replay(options_.out / "metrics.jsonl");
     });
   }
 
@@ -250,14 +258,6 @@ class Run {
     }
     write_row(to_json(last_step_));
     count_skips(finite);
-    watch_halting();
-  }
-
-  void watch_halting() {
-    for (const auto& alert : alarm_.observe(state_.step, last_step_.loops_by_layer)) {
-      write_row(to_json(alert));
-      warn(message(alert, config_));
-    }
   }
 
   void warn(const std::string& text) {
@@ -364,7 +364,7 @@ class Run {
   std::optional<Validator> validator_;
   TrainState state_;
   std::optional<MetricsLog> metrics_;  // the first rank's
-  HaltingAlarm alarm_;
+  Alarms alarms_;
   Progress progress_;
   RunPace pace_;
   StepMetrics last_step_;

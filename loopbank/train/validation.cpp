@@ -15,6 +15,7 @@
 #include "loopbank/model/loop_scale.h"
 #include "loopbank/train/batch_step.h"
 #include "loopbank/train/halting_spread.h"
+#include "loopbank/train/part_measures.h"
 
 namespace loopbank {
 namespace {
@@ -74,6 +75,13 @@ class LayerMeans {
   bool any_ = false;
 };
 
+/// What differentiates in the number type, with the ponder weight and the memory of a training step.
+ForwardOptions in_training(const ForwardOptions& options) {
+  return {.compute_dtype = options.compute_dtype,
+          .recompute = options.recompute,
+          .ponder_weight = options.ponder_weight};
+}
+
 double mean_over_layers(const std::vector<double>& values) {
   double sum = 0.0;
   for (const auto value : values) {
@@ -120,21 +128,34 @@ std::vector<double> Validator::score(const LanguageModel& model, int64_t first,
   const auto batch = rows_.rows(first, count);
   const auto tokens = batch.tokens.to(model.device());
   const auto targets = batch.targets.to(model.device());
+  const auto& config = model.config();
+  const bool records = config.most_loops() > 0;
+  ReadFocus focus(config.num_hidden_layers);
   Recorder recorder;
-  const bool records =
-      model.config().has_memory() || (spreads_halting_ && model.config().most_loops() > 0);
+  recorder.on_read = [&focus](const MemoryRead& read) { focus.take(read); };
   const auto out = model.loss(
       tokens, targets,
       {.compute_dtype = options.compute_dtype, .recorder = records ? &recorder : nullptr});
-  const auto layers = static_cast<size_t>(model.config().num_hidden_layers);
+  const auto layers = static_cast<size_t>(config.num_hidden_layers);
   std::vector<double> numbers = {static_cast<double>(count), out.cross_entropy.item<double>()};
   append_means(out.expected_loops.unbind(0), layers, numbers);
   append_means(recorder.local_gate, layers, numbers);
   append_means(recorder.global_gate, layers, numbers);
-  for (int64_t budget = 1; budget < model.config().most_loops(); ++budget) {
+  append_means(focus.local(), layers, numbers);
+  append_means(focus.global(), layers, numbers);
+  append_means(loop_changes(config, recorder.state_change), layers, numbers);
+  append_means(first == 0 ? router_gradients(model, tokens, targets, in_training(options))
+                          : std::vector<at::Tensor>(),
+               layers, numbers);
+  for (int64_t budget = 1; budget < config.most_loops(); ++budget) {
     const auto limited =
         model.loss(tokens, targets, {.compute_dtype = options.compute_dtype, .max_loops = budget});
     numbers.push_back(limited.cross_entropy.item<double>());
+  }
+  if (config.has_memory()) {
+    const auto without = model.loss(
+        tokens, targets, {.compute_dtype = options.compute_dtype, .reads_memory = false});
+    numbers.push_back(without.cross_entropy.item<double>());
   }
   if (spreads_halting_) {
     const auto spread = HaltingSpread(model.config()).measure(out.expected_loops, recorder);
@@ -161,8 +182,10 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
   const auto layers = static_cast<size_t>(model.config().num_hidden_layers);
   const auto most_loops = model.config().most_loops();
   LayerMeans loops(layers), local_gates(layers), global_gates(layers);
+  LayerMeans local_focus(layers), global_focus(layers), changes(layers), routers(layers);
   HaltingSpread halting(model.config());
   double sum = 0.0;
+  double sum_without_memory = 0.0;
   std::map<int64_t, double> sum_by_loops;
   for (int64_t pass = 0; pass < passes; ++pass) {
     const auto& of_rank = all[static_cast<size_t>(pass % ranks_.size())];
@@ -175,8 +198,15 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
     loops.add(numbers, weight);
     local_gates.add(numbers, weight);
     global_gates.add(numbers, weight);
+    local_focus.add(numbers, weight);
+    global_focus.add(numbers, weight);
+    changes.add(numbers, weight);
+    routers.add(numbers, pass == 0 ? 1.0 : 0.0);
     for (int64_t budget = 1; budget < most_loops; ++budget) {
       sum_by_loops[budget] += weight * numbers.next();
+    }
+    if (model.config().has_memory()) {
+      sum_without_memory += weight * numbers.next();
     }
     if (spreads_halting_) {
       halting.add(numbers.rest());
@@ -188,6 +218,13 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
   metrics.mean_loops = mean_over_layers(loops.means());
   metrics.local_gates = local_gates.means();
   metrics.global_gates = global_gates.means();
+  metrics.parts = {.loop_changes = changes.means(),
+                   .local_focus = local_focus.means(),
+                   .global_focus = global_focus.means(),
+                   .router_gradients = routers.means()};
+  if (model.config().has_memory()) {
+    metrics.loss_without_memory = sum_without_memory / static_cast<double>(num_rows_);
+  }
   if (most_loops > 0) {
     metrics.loop_scales = loop_scales(model);
   }

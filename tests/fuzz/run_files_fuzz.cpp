@@ -1,4 +1,4 @@
-/// What a run that goes on reads of itself: metrics.jsonl, by its log and by the halting alarm, and
+/// What a run that goes on reads of itself: metrics.jsonl, by its log and by the alarms, and
 /// the state of a checkpoint.
 ///
 /// Input: the letter m or s, a letter for the last step, then metrics.jsonl or the state.
@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loopbank/support/json.h"
-#include "loopbank/train/halting_alarm.h"
+#include "loopbank/train/alarms.h"
 #include "loopbank/train/metrics.h"
 #include "loopbank/train/train_state.h"
 #include "target.h"
@@ -20,7 +20,8 @@ RunConfig looped_config() {
   RunConfig config;
   config.model.num_hidden_layers = 2;
   config.model.max_loops = 3;
-  config.training.halting_alarm_steps = 2;
+  config.model.local_memory_slots = config.model.global_memory_slots = 2;
+  config.training.halting_alarm_steps = config.training.alarm_validations = 2;
   return config;
 }
 
@@ -29,8 +30,8 @@ void read_metrics(std::string_view text, int64_t last_step) {
   const auto path = folder.path() / "metrics.jsonl";
   std::ofstream(path, std::ios::binary) << text;
   (void)fuzz::accepted([&] {
-    HaltingAlarm alarm(looped_config());
-    alarm.replay(path);
+    Alarms alarms(looped_config());
+    alarms.replay(path);
   });
   (void)fuzz::accepted([&] { const MetricsLog log(path, last_step); });
   std::ifstream file(path, std::ios::binary);

@@ -79,6 +79,7 @@ const std::vector<Edges> kEdges = {
      {"\"gpu\"", "\"\"", "\"cuda:\"", "\"cuda:-1\"", "\"cuda:1x\"", "\"cuda:1000\""}},
     {"training", "ponder_warmup_fraction", {"0.0", "1.0"}, {"-1e-300", "1.0000001"}},
     {"training", "halting_alarm_steps", {"0", "1000000000"}, {"-1", "1000000001"}},
+    {"training", "alarm_validations", {"0", "1000000000"}, {"-1", "1000000001"}},
     {"training", "rank_timeout", {"1.0", "86400.0"}, {"0.999", "86400.1"}},
     {"optimizer", "beta1", {"0.0", "0.9999999"}, {"-1e-300", "1.0"}},
     {"optimizer", "beta2", {"0.0", "0.9999999"}, {"-1e-300", "1.0"}},

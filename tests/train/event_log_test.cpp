@@ -88,6 +88,9 @@ TEST(EventTags, AValidationHasGatesAndScalesByLayer) {
       R"({"step": 3, "validation_loss": 2.5, "validation_bpb": 1.25, "mean_loops": 1.5,
           "validation_loss_by_loops": {"1": 3.0, "2": 2.5}, "loops_by_layer": [1.5],
           "local_gate_by_layer": [0.25], "global_gate_by_layer": [0.75],
+          "validation_loss_without_memory": 2.75, "local_focus_by_layer": [0.5],
+          "global_focus_by_layer": [0.4], "loop_change_by_layer": [0.3],
+          "router_gradient_by_layer": [0.001],
           "loop_scale_by_layer": [[0.5, 0.125], []]})");
   EXPECT_EQ(values, (std::map<std::string, double>{{"validation/loss", 2.5},
                                                    {"validation/bpb", 1.25},
@@ -97,6 +100,11 @@ TEST(EventTags, AValidationHasGatesAndScalesByLayer) {
                                                    {"validation_loops/layer_0", 1.5},
                                                    {"local_gates/layer_0", 0.25},
                                                    {"global_gates/layer_0", 0.75},
+                                                   {"validation/loss_without_memory", 2.75},
+                                                   {"local_focus/layer_0", 0.5},
+                                                   {"global_focus/layer_0", 0.4},
+                                                   {"loop_changes/layer_0", 0.3},
+                                                   {"router_gradients/layer_0", 0.001},
                                                    {"loop_scales/layer_0_loop_1", 0.5},
                                                    {"loop_scales/layer_0_loop_2", 0.125}}));
 }
@@ -110,6 +118,12 @@ TEST(EventTags, EvaluationsAndAlarmsHaveTheirs) {
             1U);
   EXPECT_EQ(scalars_of(R"({"step": 3, "alarm": "loops_at_one", "since": 1, "layers": [0, 2]})"),
             (std::map<std::string, double>{{"alarms/loops_at_one", 2.0}}));
+  const auto of_model = [](const std::string& state) {
+    return scalars_of(R"({"step": 3, "alarm": "loops_do_nothing", "layers": [], )" + state + "}")
+        .at("alarms/loops_do_nothing");
+  };
+  EXPECT_EQ(of_model(R"("since": 1, "all_layers": true)"), 1.0);
+  EXPECT_EQ(of_model(R"("all_layers": false, "over": true)"), 0.0);
   EXPECT_TRUE(scalars_of(R"({"step": 3, "other": 1})").empty());
 }
 

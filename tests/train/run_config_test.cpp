@@ -94,6 +94,7 @@ TEST(RunConfig, ComesBackFromItsOwnToml) {
   config.optimizer.router_multiplier = 0.5;
   config.training.ponder_warmup_fraction = 0.1;
   config.training.halting_alarm_steps = 7;
+  config.training.alarm_validations = 5;
   config.training.rank_timeout = 30.5;
   config.training.tensorboard = false;
   config.training.seed = 1234567890123;
@@ -124,6 +125,7 @@ TEST(RunConfig, EveryMistakeNamesItsKeyAndItsValue) {
       {"training.validation_rows=0", {"\"validation_rows\"", "got 0"}},
       {"training.ponder_warmup_fraction=1.5", {"\"ponder_warmup_fraction\"", "got 1.5"}},
       {"training.halting_alarm_steps=-1", {"\"halting_alarm_steps\"", "got -1"}},
+      {"training.alarm_validations=-1", {"\"alarm_validations\"", "got -1"}},
       {"optimizer.router_multiplier=-1.0", {"\"router_multiplier\"", "got -1"}},
       {"optimizer.memory_gate_multiplier=-1.0", {"\"memory_gate_multiplier\"", "got -1"}},
       {"training.seed=-1", {"\"seed\"", "got -1"}},
