@@ -141,9 +141,14 @@ void measure_windows(const LanguageModel& model, std::span<AnswerWindow*> window
   }
 }
 
-/// Loops as they are ranked.
-double rounded(double loops) {
-  return std::round(loops / kEqualLoops);
+/// Loops as they are ranked: rounded, and all alike where none is far from another, though a rounding
+/// may part them.
+void round_loops(std::vector<double>& loops) {
+  const auto [least, most] = std::minmax_element(loops.begin(), loops.end());
+  const double unit = *most - *least < kEqualLoops ? 0.0 : 1.0 / kEqualLoops;
+  for (auto& value : loops) {
+    value = std::round(value * unit);
+  }
 }
 
 /// What of each token is correlated, in one order.
@@ -156,14 +161,18 @@ struct TokenColumns {
       : by_layer(tokens.front().loops.size()) {
     for (const auto& token : tokens) {
       steps.push_back(static_cast<double>(token.steps));
-      loops.push_back(rounded(mean_of(token.loops)));
+      loops.push_back(mean_of(token.loops));
       place.push_back(static_cast<double>(token.place));
       before.push_back(static_cast<double>(token.before));
       loss.push_back(token.loss);
       questions.push_back(token.question);
       for (size_t l = 0; l < by_layer.size(); ++l) {
-        by_layer[l].push_back(rounded(token.loops[l]));
+        by_layer[l].push_back(token.loops[l]);
       }
+    }
+    round_loops(loops);
+    for (auto& layer : by_layer) {
+      round_loops(layer);
     }
   }
 
