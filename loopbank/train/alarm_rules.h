@@ -33,7 +33,7 @@ constexpr double kLoopChangeTolerance = 0.003;
 /// A loop scale below this is named as the cause.
 constexpr double kDeadScale = 0.001;
 /// Nats per token by which the loss without banks differs.
-constexpr double kMemoryTolerance = 0.001;
+constexpr double kMemoryTolerance = 0.0002;
 /// Nats by which the entropy of reads is below that of equal weights.
 constexpr double kFocusTolerance = 0.01;
 /// A gate's mean that counts as 0 or, this much below 1, as 1.
