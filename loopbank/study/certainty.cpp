@@ -90,10 +90,10 @@ std::string families_text(const PartResult& part) {
   std::map<std::string, int64_t> sizes;
   for (const auto& [pair, comparison] : part.comparisons) {
     const bool of_findings =
-        std::any_of(part.claims.begin(), part.claims.end(), [&pair = pair](const Claim& claim) {
-          return claim.column == pair.column &&
-                 ((claim.better == pair.system && claim.worse == pair.other) ||
-                  (claim.better == pair.other && claim.worse == pair.system));
+        std::any_of(part.claims.begin(), part.claims.end(), [&compared = pair](const Claim& claim) {
+          return claim.column == compared.column &&
+                 ((claim.better == compared.system && claim.worse == compared.other) ||
+                  (claim.better == compared.other && claim.worse == compared.system));
         });
     if (comparison.seeds && !of_findings) {
       sizes[pair.column] = comparison.family_size;
