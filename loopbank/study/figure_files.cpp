@@ -12,21 +12,49 @@
 namespace loopbank {
 namespace {
 
-bool is_asked_for(const std::vector<std::string>& only, const std::string& id,
-                  const std::string& file) {
-  return only.empty() || std::any_of(only.begin(), only.end(), [&](const std::string& name) {
-           return name == id || name == file;
-         });
-}
+/// The files of one set of figures after another.
+class FigureFiles {
+ public:
+  explicit FigureFiles(const std::vector<std::string>& only) : only_(only) {}
 
-void expect_known(const std::vector<std::string>& only, const std::set<std::string>& known) {
-  for (const auto& name : only) {
-    if (!known.contains(name)) {
-      fail(ErrorCode::kConfig, "study figures: expected figures of these studies, got \"{}\".{}",
-           name, suggestion(name, {known.begin(), known.end()}));
+  void add(const std::string& prefix, const std::vector<Figure>& figures) {
+    std::vector<Figure> drawn;
+    for (const auto& figure : figures) {
+      const auto name = prefix + figure.id;
+      known_.insert({figure.id, name});
+      if (is_asked_for(figure.id, name)) {
+        files_[name + ".svg"] = figure_svg(figure);
+        files_[name + ".csv"] = figure_csv(figure);
+        drawn.push_back(figure);
+      }
+    }
+    if (!drawn.empty()) {
+      files_[prefix + "conclusions.csv"] = conclusions_csv(drawn);
     }
   }
-}
+
+  /// @throws Error kConfig for a name asked for that no figure bears
+  [[nodiscard]] std::map<std::string, std::string> take() {
+    for (const auto& name : only_) {
+      if (!known_.contains(name)) {
+        fail(ErrorCode::kConfig, "study figures: expected figures of these studies, got \"{}\".{}",
+             name, suggestion(name, {known_.begin(), known_.end()}));
+      }
+    }
+    return std::move(files_);
+  }
+
+ private:
+  [[nodiscard]] bool is_asked_for(const std::string& id, const std::string& file) const {
+    return only_.empty() || std::any_of(only_.begin(), only_.end(), [&](const std::string& name) {
+             return name == id || name == file;
+           });
+  }
+
+  const std::vector<std::string>& only_;
+  std::map<std::string, std::string> files_ = {};
+  std::set<std::string> known_ = {};
+};
 
 }  // namespace
 
@@ -40,29 +68,15 @@ std::map<std::string, std::string> figure_files(const std::vector<NamedResults>&
       ++parts[view.prefix];
     }
   }
-  std::map<std::string, std::string> files;
-  std::set<std::string> known;
+  FigureFiles files(only);
   for (size_t i = 0; i < studies.size(); ++i) {
     for (const auto& view : views[i]) {
-      const auto prefix =
-          parts.at(view.prefix) > 1 ? studies[i].name + "-" + view.prefix : view.prefix;
-      std::vector<Figure> drawn;
-      for (const auto& figure : view.figures) {
-        const auto name = prefix + figure.id;
-        known.insert({figure.id, name});
-        if (is_asked_for(only, figure.id, name)) {
-          files[name + ".svg"] = figure_svg(figure);
-          files[name + ".csv"] = figure_csv(figure);
-          drawn.push_back(figure);
-        }
-      }
-      if (!drawn.empty()) {
-        files[prefix + "conclusions.csv"] = conclusions_csv(drawn);
-      }
+      files.add(parts.at(view.prefix) > 1 ? studies[i].name + "-" + view.prefix : view.prefix,
+                view.figures);
     }
+    files.add(studies[i].name + "-", studies[i].others);
   }
-  expect_known(only, known);
-  return files;
+  return files.take();
 }
 
 }  // namespace loopbank

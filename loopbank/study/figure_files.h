@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "loopbank/study/figures.h"
 #include "loopbank/study/results.h"
 
 namespace loopbank {
@@ -13,7 +14,8 @@ namespace loopbank {
 /// A study whose figures are asked for.
 struct NamedResults {
   std::string name;  ///< stands before the part where two studies have a part of the same name
-  StudyResult results;
+  StudyResult results = {};
+  std::vector<Figure> others = {};  ///< of no part; their files are named NAME-FIGURE
 };
 
 /// @param only  ids of figures, or names of their files without their endings; empty: all of them

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "loopbank/study/figure_files.h"
 #include "loopbank/study/figure_svg_axis.h"
 #include "loopbank/study/figure_svg_text.h"
+#include "loopbank/study/figures_soft_hard.h"
 #include "report_sample.h"
 
 namespace loopbank {
@@ -169,6 +171,31 @@ TEST(FigureFiles, PartsOfOneNameAreToldApartByTheirStudies) {
   for (const char* name : {"a-benchmark-grid.svg", "b-benchmark-grid.svg", "b-text-grid.csv"}) {
     EXPECT_TRUE(files.contains(name)) << name;
   }
+}
+
+TEST(SoftHardFigure, PairsStandByPlaceWithTheirInterval) {
+  const auto json = nlohmann::ordered_json::parse(R"({"models": 3, "comparisons": [
+      {"question": "gate", "where": "decode", "kv": "full", "a": "x",
+       "bpb_difference": {"difference": 9, "low": 8, "high": 10, "p": 0.1}, "bpb_over_seeds": null},
+      {"question": "hard", "where": "decode", "kv": "full", "a": "cdf:0.9",
+       "bpb_difference": {"difference": 0.02, "low": 0.01, "high": 0.03, "p": 0.1},
+       "bpb_over_seeds": {"difference": 0.02, "low": 0.015, "high": 0.025, "p": 0.1}},
+      {"question": "hard", "where": "scoring", "kv": "full", "a": "cdf:0.9",
+       "bpb_difference": {"difference": 0.02, "low": -0.01, "high": 0.05, "p": 0.1},
+       "bpb_over_seeds": null}]})");
+  const auto figure = soft_hard_figure(json, "results.json");
+  ASSERT_TRUE(figure);
+  ASSERT_EQ(figure->series.size(), 2U);
+  EXPECT_EQ(figure->series[0].panel, "decode, keys full");
+  EXPECT_EQ(figure->series[0].low, std::vector<double>{0.015});
+  EXPECT_FALSE(figure->series[0].hollow);
+  EXPECT_TRUE(figure->series[1].hollow);
+  expect_contains(figure->conclusion,
+                  "Over 3 models, of 2 pairs leaving hard costs bits per byte "
+                  "in 1 and saves some in 0");
+  const auto files = figure_files({{.name = "bench", .others = {*figure}}});
+  EXPECT_TRUE(files.contains("bench-soft-hard.svg"));
+  EXPECT_FALSE(soft_hard_figure(nlohmann::ordered_json::object(), "results.json"));
 }
 
 TEST(SvgAxis, TicksAreRoundAndWithinTheAxis) {
