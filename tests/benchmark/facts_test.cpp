@@ -220,6 +220,8 @@ TEST(FactInstances, AreOnEntitiesThatTrainingNeverAsksAbout) {
 TEST(FactInstances, WrongAnswersAreHeldByOtherEntities) {
   const Facts facts({.num_people = 8, .num_places = 8, .values_per_attribute = 24}, kFactsSeed);
   for (const auto& instance : fact_instances(facts, 1000, kFactsSeed)) {
+    const auto& right = instance.choices[static_cast<size_t>(instance.label)];
+    EXPECT_EQ(instance.steps, std::vector<int64_t>(right.size(), 1));
     for (const auto& choice : instance.choices) {
       EXPECT_TRUE(std::any_of(facts.all().begin(), facts.all().end(),
                               [&](const Fact& fact) {

@@ -123,6 +123,61 @@ TEST(DrawProblem, DifficultyCountsDigitsAndSteps) {
   }
 }
 
+/// Digits of a + b (or of a * b) that come out otherwise where the carry from below is left out, least
+/// first.
+std::vector<bool> reached_by_carry(int64_t a, int64_t b, bool is_product) {
+  std::vector<bool> reached;
+  int64_t below = 1;
+  const auto value = [&](int64_t x, int64_t y) { return is_product ? x * y : x + y; };
+  for (auto rest = value(a, b); rest > 0; rest /= 10, below *= 10) {
+    const auto lower = is_product ? value(a % below, b) : value(a % below, b % below);
+    reached.push_back(lower >= below);
+  }
+  return reached;
+}
+
+TEST(DrawProblem, CountsTheStepsBehindEachDigitOfTheAnswer) {
+  RandomStream random(kReasoningSeed);
+  for (const auto kind : kKinds) {
+    for (int64_t k = 1; k <= 5; ++k) {
+      for (int i = 0; i < 100; ++i) {
+        const auto problem = draw_problem(kind, k, random);
+        const auto& steps = problem.steps;
+        ASSERT_EQ(steps.size(), std::to_string(problem.answer).size()) << problem.text;
+        if (kind == ReasoningKind::kSum || kind == ReasoningKind::kChain) {
+          EXPECT_EQ(steps, std::vector<int64_t>(steps.size(), k));
+          continue;
+        }
+        const auto text = question_of(problem.text);
+        if (kind == ReasoningKind::kComparison) {
+          // As many as it takes to tell, for every digit from the first that differs.
+          const auto last = steps.back();
+          for (size_t at = 0; at < steps.size(); ++at) {
+            EXPECT_EQ(steps[at], static_cast<int64_t>(at) < last - 1 ? 1 : last) << text;
+          }
+          const auto other = problem.mistakes[0];
+          const auto place = static_cast<size_t>(last) - 1;
+          EXPECT_NE(std::to_string(other)[place], std::to_string(problem.answer)[place]) << text;
+          EXPECT_EQ(std::to_string(other).substr(0, place),
+                    std::to_string(problem.answer).substr(0, place));
+          continue;
+        }
+        const auto sign = text.find_first_of("+*");
+        auto a = std::stoll(text.substr(8));
+        auto b = std::stoll(text.substr(sign + 1));
+        if (kind == ReasoningKind::kProduct && a < b) {
+          std::swap(a, b);
+        }
+        const auto reached = reached_by_carry(a, b, kind == ReasoningKind::kProduct);
+        ASSERT_EQ(reached.size(), steps.size()) << text;
+        for (size_t place = 0; place < reached.size(); ++place) {
+          EXPECT_EQ(steps[steps.size() - 1 - place] > 1, reached[place]) << text << " " << place;
+        }
+      }
+    }
+  }
+}
+
 TEST(DrawProblem, OrderOfOperandsDoesNotMakeAnotherProblem) {
   RandomStream random(kReasoningSeed);
   std::map<std::string, std::string> canonical;
@@ -207,6 +262,7 @@ TEST(ReasoningInstances, HaveFourDifferentAnswersOfEqualLengthAndBalancedLabels)
     ASSERT_EQ(static_cast<int64_t>(instance.choices.size()), kBenchmarkChoices);
     const auto& correct = instance.choices[static_cast<size_t>(instance.label)];
     EXPECT_EQ(correct, std::to_string(solve(instance.context)));
+    EXPECT_EQ(instance.steps.size(), correct.size());
     const std::set<std::string> different(instance.choices.begin(), instance.choices.end());
     EXPECT_EQ(different.size(), instance.choices.size()) << instance.context;
     for (const auto& choice : instance.choices) {
