@@ -121,7 +121,8 @@ TEST(Biographies, ValuesAreDrawnUniformly) {
   auto options = people(kPeople, 1);
   options.num_eval_instances = kPeople * kFactsOfPerson;
   std::map<std::string, std::map<std::string, int64_t>> counts;
-  for (const auto& question : make_synthetic(options).tasks[0].instances) {
+  const auto generated = make_synthetic(options);
+  for (const auto& question : generated.tasks[0].instances) {
     auto value = right_answer(question);
     value = question.kind == "birth" ? value.substr(value.rfind(' ')) : value;  // the year
     ++counts[question.kind][value];
@@ -156,7 +157,8 @@ TEST(Biographies, TheSameSeedTellsTheSameAndAnotherSeedOtherThings) {
 
 TEST(Biographies, AsManyPeopleAsCanBeAskedForHaveDifferentNames) {
   std::set<std::string> names;
-  for (const auto& document : make_synthetic(people(kMostPeople, 1)).training_documents) {
+  const auto generated = make_synthetic(people(kMostPeople, 1));
+  for (const auto& document : generated.training_documents) {
     names.insert(name_in(document));
   }
   EXPECT_EQ(std::ssize(names), kMostPeople);

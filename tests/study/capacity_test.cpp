@@ -30,7 +30,8 @@ StudyConfig capacity_config(const std::string& people) {
 template <typename Loss>
 Estimate known_by(const SyntheticOptions& options, const Loss& of) {
   std::vector<double> bits;
-  for (const auto& question : make_biographies(options).tasks.at(0).instances) {
+  const auto generated = make_biographies(options);
+  for (const auto& question : generated.tasks.at(0).instances) {
     ContinuationScore score;
     score.log_probability = -of(question.prior_bits);
     bits.push_back(known_bits(score, question.prior_bits));
