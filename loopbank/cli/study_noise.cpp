@@ -27,10 +27,10 @@ void print_noise(const std::string& folder) {
 }  // namespace
 
 void add_study_noise(CLI::App& study) {
-  auto* command = study.add_subcommand(
-      "noise",
-      "How much differences between systems scatter from seed to seed, as TOML; of a study of three "
-      "seeds or more");
+  auto* command = study.add_subcommand("noise",
+                                       "How much differences between systems scatter from seed to "
+                                       "seed, as TOML; of a study of three "
+                                       "seeds or more");
   const auto folder = std::make_shared<std::string>();
   command->add_option("DIR", *folder, "Folder of the study")
       ->required()

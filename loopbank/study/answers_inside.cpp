@@ -101,9 +101,11 @@ void hold_to_seeds(Answer& answer, const std::vector<double>& leads) {
     answer.tone = Tone::kOpen;
   }
   answer.text += fmt::format(
-      " Over {} seeds, at the end of training, the later half ran {:+.2f} loops more than the earlier, "
+      " Over {} seeds, at the end of training, the later half ran {:+.2f} loops more than the "
+      "earlier, "
       "mean of the models (95 % interval {:+.2f} to {:+.2f}, {}).",
-      leads.size(), over_seeds->difference, over_seeds->low, over_seeds->high, p_text(over_seeds->p));
+      leads.size(), over_seeds->difference, over_seeds->low, over_seeds->high,
+      p_text(over_seeds->p));
 }
 
 /// The mean over loops of a gate, by layer, of the layers that have it.

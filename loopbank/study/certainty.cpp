@@ -71,13 +71,15 @@ std::vector<std::string> what_it_takes(const PartResult& part) {
   const auto three = seen_by(3);
   if (three.empty()) {
     return {
-        "How much seeds scatter with these settings is not known: run three, and the study says how "
+        "How much seeds scatter with these settings is not known: run three, and the study says "
+        "how "
         "many an effect needs."};
   }
-  return {fmt::format(
-      "As measured by {} with these settings, three seeds would see (80 % power at 5 %, median over "
-      "the pairs known) {}; eight {}.",
-      part.noise.source, three, seen_by(8))};
+  return {
+      fmt::format("As measured by {} with these settings, three seeds would see (80 % power at 5 "
+                  "%, median over "
+                  "the pairs known) {}; eight {}.",
+                  part.noise.source, three, seen_by(8))};
 }
 
 /// `the findings (11 tests) together, and all other pairs of a column together (facts BPB 23, ...)`.
@@ -105,11 +107,10 @@ std::string families_text(const PartResult& part) {
       others.push_back(fmt::format("{} {}", column.title, found->second));
     }
   }
-  return fmt::format("{}all other pairs of a column together (tests: {})",
-                     findings > 0 ? fmt::format("the findings together ({}), ",
-                                                plural(findings, "test"))
-                                  : "",
-                     fmt::join(others, ", "));
+  return fmt::format(
+      "{}all other pairs of a column together (tests: {})",
+      findings > 0 ? fmt::format("the findings together ({}), ", plural(findings, "test")) : "",
+      fmt::join(others, ", "));
 }
 
 }  // namespace
@@ -128,18 +129,19 @@ std::vector<std::string> describe_certainty(const PartResult& part) {
     sentences.insert(sentences.end(), more.begin(), more.end());
     return sentences;
   }
-  return {
-      fmt::format("Up to {} in common. A difference is told apart where p is {} at most, of a t test "
-                  "that holds the noise of seeds and of questions, after Holm's adjustment within its "
-                  "family: {}.",
-                  plural(most, "seed"), kLevel, families_text(part)),
-      "Intervals are plain 95 % intervals of the difference: one may leave out 0 where the verdict, "
-      "which knows of the other tests, is open.",
-      fmt::format("Smallest effect that could have been seen (80 % power at 5 % before the "
-                  "adjustment, median over the pairs of a column): {}.",
-                  by_column(part, [](const SystemComparison& comparison) {
-                    return comparison.smallest_effect;
-                  }))};
+  return {fmt::format(
+              "Up to {} in common. A difference is told apart where p is {} at most, of a t test "
+              "that holds the noise of seeds and of questions, after Holm's adjustment within its "
+              "family: {}.",
+              plural(most, "seed"), kLevel, families_text(part)),
+          "Intervals are plain 95 % intervals of the difference: one may leave out 0 where the "
+          "verdict, "
+          "which knows of the other tests, is open.",
+          fmt::format("Smallest effect that could have been seen (80 % power at 5 % before the "
+                      "adjustment, median over the pairs of a column): {}.",
+                      by_column(part, [](const SystemComparison& comparison) {
+                        return comparison.smallest_effect;
+                      }))};
 }
 
 }  // namespace loopbank

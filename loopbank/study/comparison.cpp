@@ -221,15 +221,14 @@ void add_claim(PartResult& part, const Finding& finding, const Column* column,
   }
   const auto own = better->paper_score(*column);
   const auto other = worse->paper_score(*column);
-  part.claims.push_back(
-      {.question = finding.question,
-       .text = std::string(finding.text),
-       .column = column->key,
-       .better = better->name,
-       .worse = worse->name,
-       .ours = compared->relative(),
-       .paper = own && other ? std::optional(*own / *other - 1.0) : std::nullopt,
-       .source = std::string(source)});
+  part.claims.push_back({.question = finding.question,
+                         .text = std::string(finding.text),
+                         .column = column->key,
+                         .better = better->name,
+                         .worse = worse->name,
+                         .ours = compared->relative(),
+                         .paper = own && other ? std::optional(*own / *other - 1.0) : std::nullopt,
+                         .source = std::string(source)});
 }
 
 /// The paper's findings in the columns that it has; those of the literature on loops in a task of
@@ -241,9 +240,8 @@ void check_claims(PartResult& part) {
       add_claim(part, finding, column, "");
     }
   }
-  const bool of_paper =
-      std::any_of(part.columns.begin(), part.columns.end(),
-                  [](const Column& column) { return !column.paper_key.empty(); });
+  const bool of_paper = std::any_of(part.columns.begin(), part.columns.end(),
+                                    [](const Column& column) { return !column.paper_key.empty(); });
   if (!of_paper && part.init.empty()) {
     for (const auto& finding : kLoopsFindings) {
       add_claim(part, finding, find_column(part.columns, finding.kind, Measure::kAccuracy),
@@ -318,9 +316,9 @@ const StoredResults& ScoreFolders::at(const fs::path& folder) {
   return found->second;
 }
 
-SystemComparison compare_runs(const std::vector<fs::path>& here,
-                              const std::vector<fs::path>& there, const Column& column,
-                              ScoreFolders& folders, const ScoreScales& scales) {
+SystemComparison compare_runs(const std::vector<fs::path>& here, const std::vector<fs::path>& there,
+                              const Column& column, ScoreFolders& folders,
+                              const ScoreScales& scales) {
   if (there.size() != here.size() || there.empty()) {
     fail(ErrorCode::kShape, "compare_runs: expected as many runs of both systems, got {} and {}.",
          here.size(), there.size());

@@ -41,7 +41,7 @@ void mark_fronts(ExitStudy& study);
 /// What two intervals of b - a say of b, lower is better: of several models Student's over them, unless
 /// that is sure and the documents are not; of one its documents, since what is asked is asked of it.
 [[nodiscard]] Verdict judged_difference(const PairedDifference& documents,
-                                                 const std::optional<Difference>& models);
+                                        const std::optional<Difference>& models);
 
 /// The comparisons and the answers (ExitComparison).
 void compare_exits(ExitStudy& study);

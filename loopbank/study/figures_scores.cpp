@@ -54,8 +54,9 @@ Figure intervals(const ShownPart& source) {
   Figure figure{.id = "study-intervals",
                 .section = "scores",
                 .title = "Differences from IsoPar",
-                .caption = "Score less IsoPar's, with plain 95 % intervals; filled where the verdict, "
-                           "which knows of the other tests, is better or worse.",
+                .caption =
+                    "Score less IsoPar's, with plain 95 % intervals; filled where the verdict, "
+                    "which knows of the other tests, is better or worse.",
                 .x_title = "system",
                 .y_title = "difference from IsoPar",
                 .kind = FigureKind::kDots,

@@ -21,12 +21,12 @@ constexpr int64_t kFewestSeeds = 3;
 
 /// Settings that a difference between two systems hangs on, and that a user changes.
 constexpr std::array kNoiseSettings = {
-    "model.vocab_size",       "model.hidden_size",          "model.intermediate_size",
+    "model.vocab_size",        "model.hidden_size",         "model.intermediate_size",
     "model.num_hidden_layers", "model.num_attention_heads", "training.steps",
-    "training.batch",         "training.sequence_length",   "schedule.peak_rate",
-    "study.local_slots",      "study.global_slots",         "benchmark.people",
-    "benchmark.places",       "benchmark.values",           "benchmark.kinds",
-    "benchmark.instances",    "benchmark.training_bytes",   "synthetic.task"};
+    "training.batch",          "training.sequence_length",  "schedule.peak_rate",
+    "study.local_slots",       "study.global_slots",        "benchmark.people",
+    "benchmark.places",        "benchmark.values",          "benchmark.kinds",
+    "benchmark.instances",     "benchmark.training_bytes",  "synthetic.task"};
 
 /// [scale.NAME]
 struct NoiseTable {
@@ -80,8 +80,8 @@ void add_deviation(SeedNoise& noise, const std::string& line) {
   if (!(words >> pair.system >> pair.other >> pair.column >> deviation) || words >> more ||
       deviation <= 0.0) {
     fail(ErrorCode::kConfig,
-         "{}: expected \"SYSTEM OTHER COLUMN DEVIATION\", the last above 0, got \"{}\".", kNoiseFile,
-         line);
+         "{}: expected \"SYSTEM OTHER COLUMN DEVIATION\", the last above 0, got \"{}\".",
+         kNoiseFile, line);
   }
   noise.deviations[pair.system][pair.other][pair.column] = deviation;
 }
@@ -178,8 +178,7 @@ std::string noise_toml(const StudyResult& result, const PartResult& part) {
     fail(ErrorCode::kData,
          "study noise: expected results of {} seeds or more with their settings, got {}. Run the "
          "study with --seeds 1,2,3 or more.",
-         kFewestSeeds,
-         deviations.empty() ? "no pair of systems with as many" : "no settings");
+         kFewestSeeds, deviations.empty() ? "no pair of systems with as many" : "no settings");
   }
   return fmt::format(
       "[scale.{}]\npart = \"{}\"\nseeds = {}\nsteps = {}\ndate = \"{}\"\nsettings = {}deviations = "

@@ -104,23 +104,24 @@ Json claims_of(const PartResult& part) {
   for (const auto& claim : part.claims) {
     const auto* column = find_column(part.columns, claim.column);
     const auto& comparison = part.comparison_of(claim);
-    list.push_back({{"text", claim.text},
-                    {"measure", fmt::format("{} against {}, {}", part.label_of(claim.better),
-                                            part.label_of(claim.worse),
-                                            column == nullptr ? claim.column : column->title)},
-                    {"ours", fmt::format("{:+.1f} %", 100 * comparison.relative())},
-                    {"paper", claim.paper ? fmt::format("{:+.1f} %", 100 * *claim.paper) : ""},
-                    {"source", claim.source},
-                    {"ours_interval", fmt::format("{:+.1f} to {:+.1f} %",
-                                                  100 * comparison.share(comparison.decisive.low),
-                                                  100 * comparison.share(comparison.decisive.high))},
-                    {"interval", fmt::format("{:+.3f} to {:+.3f}", comparison.decisive.low,
-                                             comparison.decisive.high)},
-                    {"sure", how_sure(comparison)},
-                    {"verdict", claim_verdict(comparison.verdict)},
-                    {"kind", comparison.verdict == Verdict::kBetter  ? "agrees"
-                             : comparison.verdict == Verdict::kWorse ? "disagrees"
-                                                                     : "open"}});
+    list.push_back(
+        {{"text", claim.text},
+         {"measure",
+          fmt::format("{} against {}, {}", part.label_of(claim.better), part.label_of(claim.worse),
+                      column == nullptr ? claim.column : column->title)},
+         {"ours", fmt::format("{:+.1f} %", 100 * comparison.relative())},
+         {"paper", claim.paper ? fmt::format("{:+.1f} %", 100 * *claim.paper) : ""},
+         {"source", claim.source},
+         {"ours_interval",
+          fmt::format("{:+.1f} to {:+.1f} %", 100 * comparison.share(comparison.decisive.low),
+                      100 * comparison.share(comparison.decisive.high))},
+         {"interval",
+          fmt::format("{:+.3f} to {:+.3f}", comparison.decisive.low, comparison.decisive.high)},
+         {"sure", how_sure(comparison)},
+         {"verdict", claim_verdict(comparison.verdict)},
+         {"kind", comparison.verdict == Verdict::kBetter  ? "agrees"
+                  : comparison.verdict == Verdict::kWorse ? "disagrees"
+                                                          : "open"}});
   }
   return list;
 }

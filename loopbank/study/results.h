@@ -123,9 +123,9 @@ struct Claim {
   std::string column;  ///< key
   std::string better;  ///< systems
   std::string worse;
-  double ours = 0.0;   ///< relative change of `better` against `worse`
+  double ours = 0.0;                 ///< relative change of `better` against `worse`
   std::optional<double> paper = {};  ///< likewise; nothing where it gives no number
-  std::string source = {};           ///< of the finding, such as "Saunshi et al. 2025"; empty: the paper
+  std::string source = {};  ///< of the finding, such as "Saunshi et al. 2025"; empty: the paper
 };
 
 /// Of a claim's comparison: `as in the paper`, `against the paper`, `not told apart`.
@@ -140,7 +140,7 @@ struct PartResult {
   std::vector<SystemResult> systems = {};  ///< in the table's order
   std::map<ComparedPair, SystemComparison> comparisons = {};
   std::vector<Claim> claims = {};
-  SeedNoise noise = {};  ///< of earlier runs with these settings
+  SeedNoise noise = {};       ///< of earlier runs with these settings
   std::string settings = {};  ///< what all systems share, as TOML
   std::string data = {};      ///< what they were trained on and asked, as JSON
 

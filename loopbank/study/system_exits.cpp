@@ -167,9 +167,8 @@ bool is_clearly_within(const ExitSummary& exit, double share) {
     return false;
   }
   auto& seeds = *comparison.seeds;
-  static_cast<Difference&>(seeds) =
-      student_difference(seeds.difference - share * comparison.there, seeds.standard_error,
-                         seeds.degrees_of_freedom);
+  static_cast<Difference&>(seeds) = student_difference(
+      seeds.difference - share * comparison.there, seeds.standard_error, seeds.degrees_of_freedom);
   judge(comparison, /*lower_is_better=*/true);
   return comparison.verdict == Verdict::kBetter;
 }

@@ -33,9 +33,9 @@ void complete_student(SystemComparison& comparison) {
 void decide(SystemComparison& comparison) {
   const bool is_finding = comparison.over_seeds && comparison.adjusted_p <= kLevel;
   const bool falls = comparison.decisive.difference < 0;
-  comparison.verdict = !is_finding                            ? Verdict::kOpen
+  comparison.verdict = !is_finding                           ? Verdict::kOpen
                        : falls == comparison.lower_is_better ? Verdict::kBetter
-                                                              : Verdict::kWorse;
+                                                             : Verdict::kWorse;
 }
 
 /// `an effect of this size takes about 6 seeds`; empty where the number is no news.
@@ -83,15 +83,13 @@ void judge(SystemComparison& comparison, bool lower_is_better) {
   comparison.smallest_effect.reset();
   comparison.seeds_needed.reset();
   if (seeds) {
-    comparison.smallest_effect =
-        smallest_effect(seeds->standard_error, seeds->degrees_of_freedom);
+    comparison.smallest_effect = smallest_effect(seeds->standard_error, seeds->degrees_of_freedom);
   }
   const auto deviation = comparison.deviation();
   if (deviation && *deviation > 0 && comparison.decisive.difference != 0) {
-    comparison.seeds_needed =
-        seeds_needed(comparison.decisive.difference,
-                     {.deviation = *deviation,
-                      .lasting_variance = seeds ? seeds->lasting_variance : 0.0});
+    comparison.seeds_needed = seeds_needed(
+        comparison.decisive.difference,
+        {.deviation = *deviation, .lasting_variance = seeds ? seeds->lasting_variance : 0.0});
   }
   decide(comparison);
 }
@@ -138,9 +136,9 @@ SystemComparison compare_seeds(const std::vector<TaskDifferences>& tasks, double
 }
 
 std::string_view interval_source(const SystemComparison& comparison) {
-  return comparison.over_seeds         ? " over seeds"
+  return comparison.over_seeds       ? " over seeds"
          : comparison.num_seeds == 1 ? " over the questions of one seed"
-                                       : "";
+                                     : "";
 }
 
 std::string p_text(double p) {

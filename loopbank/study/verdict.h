@@ -60,13 +60,13 @@ struct SystemComparison {
   std::optional<double> earlier_deviation = {};
 
   // Filled in by judge() and judge_family():
-  Difference decisive = {};                     ///< `seeds`, or where there is none `questions`
-  bool over_seeds = false;                      ///< `decisive` is `seeds`
+  Difference decisive = {};  ///< `seeds`, or where there is none `questions`
+  bool over_seeds = false;   ///< `decisive` is `seeds`
   bool lower_is_better = false;
-  double adjusted_p = 1.0;                      ///< within the family; 1 for fewer than two seeds
-  int64_t family_size = 1;                      ///< tests of the family
-  std::optional<double> smallest_effect = {};   ///< that could have been seen: 80 % power at 5 %
-  std::optional<int64_t> seeds_needed = {};     ///< for the effect that was measured, likewise
+  double adjusted_p = 1.0;                     ///< within the family; 1 for fewer than two seeds
+  int64_t family_size = 1;                     ///< tests of the family
+  std::optional<double> smallest_effect = {};  ///< that could have been seen: 80 % power at 5 %
+  std::optional<int64_t> seeds_needed = {};    ///< for the effect that was measured, likewise
   Verdict verdict = Verdict::kOpen;
 
   /// (here - there) / there.

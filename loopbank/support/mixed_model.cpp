@@ -147,7 +147,8 @@ bool agree_by_accident(double of_seeds, double least, double degrees_of_freedom)
 SeedDifference over_seeds(const std::vector<double>& by_seed, const QuestionNoise& noise) {
   const auto count = static_cast<double>(by_seed.size());
   const double of_seeds = variance_of(by_seed) / count;
-  double variance = std::max({of_seeds + noise.shared.sum - noise.both, of_seeds, noise.shared.sum});
+  double variance =
+      std::max({of_seeds + noise.shared.sum - noise.both, of_seeds, noise.shared.sum});
   double degrees_of_freedom = count - 1;
   double per_seed = of_seeds;
   if (agree_by_accident(of_seeds, noise.least_seeds, count - 1)) {

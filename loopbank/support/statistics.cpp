@@ -91,8 +91,7 @@ double median(std::vector<double> values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
-Difference student_difference(double difference, double standard_error,
-                              double degrees_of_freedom) {
+Difference student_difference(double difference, double standard_error, double degrees_of_freedom) {
   if (standard_error == 0.0) {
     return without_doubt(difference);
   }

@@ -27,11 +27,11 @@ void set_rise(Json& exits, const std::string& name, double rise, double half) {
     if (result["name"] == name && result["where"] == "scoring") {
       const double difference = 0.8 * rise;
       result["bpb"] = 0.8 + difference;
-      result["bpb_difference"]["seeds"] = result["bpb_difference"] = {
-          {"difference", difference},
-          {"low", difference - half},
-          {"high", difference + half},
-          {"p", std::abs(difference) > half ? 0.001 : 0.4}};
+      result["bpb_difference"]["seeds"] =
+          result["bpb_difference"] = {{"difference", difference},
+                                      {"low", difference - half},
+                                      {"high", difference + half},
+                                      {"p", std::abs(difference) > half ? 0.001 : 0.4}};
     }
   }
 }
@@ -121,7 +121,8 @@ TEST(AnswerExits, QuestionsGateAndKeysAreTold) {
                   "BPB moves by +0.40 % with keys and values made late (full), +0.50 % "
                   "with copy, +2.40 % with first.");
   for (auto& gate : part["exits"]["loop5"]["gate"]) {
-    gate["bpb_difference"]["seeds"] = {{"difference", 0.003}, {"low", -0.001}, {"high", 0.007}, {"p", 0.1}};
+    gate["bpb_difference"]["seeds"] = {
+        {"difference", 0.003}, {"low", -0.001}, {"high", 0.007}, {"p", 0.1}};
   }
   expect_contains(fifth(part).more, "in 2 of 4 comparisons and clearly worse in 0");
 }

@@ -113,11 +113,10 @@ TEST(ExitConclusions, AnswersAreMeansOverThresholds) {
       said += sentence + "\n";
     }
   }
-  expect_contains(
-      said,
-      "Soft mixture or hard exit?\n1 for the mixture, 0 for the hard exit, 0 not told "
-      "apart.\ncdf hard in place of soft, mean of 2 rules: +0.2000 bits per byte (95 % "
-      "interval over documents");
+  expect_contains(said,
+                  "Soft mixture or hard exit?\n1 for the mixture, 0 for the hard exit, 0 not told "
+                  "apart.\ncdf hard in place of soft, mean of 2 rules: +0.2000 bits per byte (95 % "
+                  "interval over documents");
   expect_contains(said, "2 for the gate, 0 for the rule without one, 0 not told apart");
 }
 

@@ -40,13 +40,15 @@ TEST(ShippedNoise, OfOtherSettingsIsNotKnown) {
 TEST(ShippedNoise, ABrokenTableIsNamed) {
   const auto error = [](const std::string& line) {
     return error_of(ErrorCode::kConfig, [&] {
-      (void)noise_of_text("[scale.x]\npart = \"benchmark\"\nseeds = 3\nsteps = 960\ndeviations = ['" +
-                              line + "']\n",
-                          study_preset(Scale::kDemo));
+      (void)noise_of_text(
+          "[scale.x]\npart = \"benchmark\"\nseeds = 3\nsteps = 960\ndeviations = ['" + line +
+              "']\n",
+          study_preset(Scale::kDemo));
     });
   };
-  expect_contains(error("a b c"), "expected \"SYSTEM OTHER COLUMN DEVIATION\", the last above 0, got "
-                                  "\"a b c\".");
+  expect_contains(error("a b c"),
+                  "expected \"SYSTEM OTHER COLUMN DEVIATION\", the last above 0, got "
+                  "\"a b c\".");
   expect_contains(error("a b c 0"), "got \"a b c 0\".");
   expect_contains(error("a b c 1 d"), "got \"a b c 1 d\".");
 }
@@ -70,8 +72,7 @@ TEST(Noise, WhatIsWrittenIsReadBackForTheSameSettings) {
 
 TEST(Noise, OfTooFewSeedsThereIsNone) {
   const auto result = study_result_from_json(testing::poor_results());
-  expect_contains(error_of(ErrorCode::kData,
-                           [&] { (void)noise_toml(result, result.parts.at(0)); }),
+  expect_contains(error_of(ErrorCode::kData, [&] { (void)noise_toml(result, result.parts.at(0)); }),
                   "expected results of 3 seeds or more with their settings, got no pair");
 }
 

@@ -42,8 +42,7 @@ Json row_of(const Json& data, const std::string& label) {
 std::vector<Json> marks_of(const Json& data, const std::string& system, const std::string& column) {
   std::vector<Json> marks;
   for (const auto& one : data["parts"][0]["table"]["comparisons"]) {
-    if (one["system"] == system && one["column"] == column &&
-        one["verdict"] != "not told apart") {
+    if (one["system"] == system && one["column"] == column && one["verdict"] != "not told apart") {
       marks.push_back(one);
     }
   }

@@ -324,7 +324,8 @@ TEST(CompareSystems, TasksOfTheLiteratureHaveItsFindings) {
   measured.compare();
   ASSERT_EQ(measured.part.claims.size(), 2U);
   const auto& claim = measured.part.claims[1];
-  EXPECT_EQ(claim.better + " " + claim.worse + " " + claim.column, "loop7 isopar reasoning_accuracy");
+  EXPECT_EQ(claim.better + " " + claim.worse + " " + claim.column,
+            "loop7 isopar reasoning_accuracy");
   EXPECT_FALSE(claim.paper);
   EXPECT_EQ(claim.source, "Saunshi et al. 2025");
   expect_contains(format_claims(measured.part), "(Saunshi et al. 2025)\n");

@@ -34,15 +34,15 @@ TEST(MixedDifference, CrossedIsWorkedOutByHand) {
       {.by_seed = {{0.0, 2.0, 4.0}, {3.0, 4.0, 5.0}}, .same_questions = true}};
   const auto found = mixed_difference(tasks);
   ASSERT_TRUE(found.seeds);
-  const double seeds = 2.0 / 2;            // var 2 over 2
-  const double questions = 2.25 / 3;       // var 2.25 over 3
+  const double seeds = 2.0 / 2;             // var 2 over 2
+  const double questions = 2.25 / 3;        // var 2.25 over 3
   const double both = (1.0 / 2) / (2 * 3);  // squares 1 with 2 degrees of freedom
   const double variance = seeds + questions - both;
   EXPECT_NEAR(found.seeds->standard_error, std::sqrt(variance), 1e-12);
-  EXPECT_NEAR(found.seeds->degrees_of_freedom,
-              variance * variance /
-                  (seeds * seeds / 1 + questions * questions / 2 + both * both / 2),
-              1e-12);
+  EXPECT_NEAR(
+      found.seeds->degrees_of_freedom,
+      variance * variance / (seeds * seeds / 1 + questions * questions / 2 + both * both / 2),
+      1e-12);
   EXPECT_NEAR(found.seeds->deviation, std::sqrt(2.0), 1e-12);
   EXPECT_NEAR(found.seeds->lasting_variance, questions - both, 1e-12);
   EXPECT_NEAR(found.questions.high - 3.0, 4.302653 * std::sqrt(questions), 1e-5);
