@@ -58,14 +58,21 @@ TEST(EvidenceFigures, NothingIsConcludedFromOneSeed) {
   }
 }
 
+/// As it is read from results.json.
+SeedDifference over_seeds(const Difference& difference) {
+  SeedDifference seeds;
+  static_cast<Difference&>(seeds) = difference;
+  return seeds;
+}
+
 TEST(EvidenceFigures, IntervalsAreThoseThatVerdictsRestOn) {
   auto part = typed(benchmark_part());
   auto& comparison = part.comparisons.at({"loop3", "isopar", "facts_bpb"});
-  comparison.seeds = Difference{.difference = -0.2, .low = -0.3, .high = -0.1, .p = 0.01};
-  comparison.questions = *comparison.seeds;
+  comparison.questions = {.difference = -0.2, .low = -0.3, .high = -0.1, .p = 0.01};
+  comparison.seeds = over_seeds(comparison.questions);
   judge(comparison, /*lower_is_better=*/true);
   auto& open = part.comparisons.at({"loop5", "isopar", "facts_bpb"});
-  open.seeds = Difference{.difference = -0.2, .low = -0.5, .high = 0.1, .p = 0.2};
+  open.seeds = over_seeds({.difference = -0.2, .low = -0.5, .high = 0.1, .p = 0.2});
   judge(open, /*lower_is_better=*/true);
   const auto figures = figures_of(part);
   const auto& figure = figure_of(figures, "study-intervals");
