@@ -21,11 +21,16 @@ double largest_share(const at::Tensor& a, const at::Tensor& b) {
       .item<double>();
 }
 
+/// The device's products are LibTorch's own, which before AVX-512 add up in bf16.
+double allowed_on_device(at::ScalarType dtype) {
+  return 1.5 * allowed_difference(dtype);
+}
+
 class OpsOnAnotherDevice : public ::testing::TestWithParam<at::ScalarType> {};
 
 TEST_P(OpsOnAnotherDevice, FusedAndReferenceAgreeInValueAndGradients) {
   for (const auto& op : op_cases(kOddSizes, GetParam(), stand_in_device())) {
-    EXPECT_LE(largest_difference(op), allowed_difference(GetParam())) << op.name;
+    EXPECT_LE(largest_difference(op), allowed_on_device(GetParam())) << op.name;
   }
 }
 
@@ -38,7 +43,7 @@ TEST_P(OpsOnAnotherDevice, GiveWhatTheCpuGives) {
     ASSERT_EQ(all.size(), expected.size());
     for (size_t k = 0; k < all.size(); ++k) {
       EXPECT_FALSE(all[k].is_cpu());
-      EXPECT_LE(largest_share(all[k], expected[k]), allowed_difference(GetParam()))
+      EXPECT_LE(largest_share(all[k], expected[k]), allowed_on_device(GetParam()))
           << here[i].name << ", tensor " << k;
     }
   }
