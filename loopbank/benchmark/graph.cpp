@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <optional>
 
 #include "loopbank/benchmark/modular.h"
 #include "loopbank/support/error.h"
@@ -58,7 +59,7 @@ class Graph {
 
  private:
   /// A number, or as often a variable where there is one but `other`, with which the difference would
-  /// be 0 whatever it is. Not 0 either: so many products with it are 0 that guessing 0 would pay.
+  /// be 0 whatever it is. Not 0 either: products with it are 0 whatever the other side takes.
   Operand draw_operand(int64_t other) {
     const auto variable =
         assignments_.empty() ? other : static_cast<int64_t>(random_.below(assignments_.size()));
@@ -120,18 +121,23 @@ Example draw_graph(int64_t k, const GraphOptions& options, RandomStream& random)
          "capital letters.",
          kMostVariables - options.distractors, options.distractors, k);
   }
-  Graph graph(options.modulus, random);
-  const auto asked = static_cast<size_t>(graph.add_needed(k));
+  const auto wanted = random.between(0, options.modulus - 1);
+  std::optional<Graph> graph;
+  size_t asked = 0;
+  do {
+    graph.emplace(options.modulus, random);
+    asked = static_cast<size_t>(graph->add_needed(k));
+  } while (graph->assignments()[asked].value != wanted);
   for (int64_t i = 0; i < options.distractors; ++i) {
-    graph.add_distractor();
+    graph->add_distractor();
   }
   std::vector<char> letters(static_cast<size_t>(kMostVariables));
   std::iota(letters.begin(), letters.end(), 'A');
   shuffle(letters, random);
   const std::string names(letters.begin(), letters.end());
-  const auto& assignment = graph.assignments()[asked];
+  const auto& assignment = graph->assignments()[asked];
   return {.difficulty = k,
-          .statement = state(graph.assignments(), names, random),
+          .statement = state(graph->assignments(), names, random),
           .question = {names[asked], '?'},
           .answer = {kDigits[static_cast<size_t>(assignment.value)]},
           .choices = numbers_below(options.modulus),

@@ -20,6 +20,7 @@ struct GraphOptions {
   int64_t distractors = 2;  ///< assignments of no use; with the k needed ones at most 26
 };
 
+/// Each answer is equally likely.
 /// @param k  assignments that the answer takes, at least 1
 [[nodiscard]] Example draw_graph(int64_t k, const GraphOptions& options, RandomStream& random);
 

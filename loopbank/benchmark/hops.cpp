@@ -11,6 +11,8 @@ namespace {
 
 /// Strings that are drawn in search of one with enough hops.
 constexpr int64_t kMostStrings = 5000;
+/// Those with enough hops in search of one whose answer is the wanted one.
+constexpr int64_t kMostOfOneAnswer = 500;
 constexpr char kNoAnswer = '-';
 
 std::string draw_string(const HopOptions& options, RandomStream& random) {
@@ -44,13 +46,33 @@ std::string answers_of(const std::string& text, int64_t p) {
   return answers;
 }
 
+/// What a symbol is to the last two of its string. As all symbols are drawn alike, answers that are
+/// each of these as often as chance has it are equally often each symbol.
+enum class Relation { kLast, kOneBefore, kOther };
+
+Relation relation_of(const std::string& text, char answer) {
+  const auto symbol = static_cast<char>(answer - 'A' + 'a');
+  return symbol == text.back()             ? Relation::kLast
+         : symbol == text[text.size() - 2] ? Relation::kOneBefore
+                                           : Relation::kOther;
+}
+
+Relation draw_relation(int64_t p, int64_t symbols, RandomStream& random) {
+  // One hop never leads to a symbol equal to the last.
+  const auto answer = random.between(p == 1 ? 1 : 0, symbols - 1);
+  return answer == 0 ? Relation::kLast : answer == 1 ? Relation::kOneBefore : Relation::kOther;
+}
+
 }  // namespace
 
 Example draw_hops(int64_t p, const HopOptions& options, RandomStream& random) {
+  const auto wanted = draw_relation(p, options.symbols, random);
+  int64_t others = 0;
   for (int64_t drawn = 0; drawn < kMostStrings; ++drawn) {
     const auto text = draw_string(options, random);
     const auto answers = answers_of(text, p);
-    if (answers.back() == kNoAnswer) {
+    if (answers.back() == kNoAnswer ||
+        (relation_of(text, answers.back()) != wanted && ++others < kMostOfOneAnswer)) {
       continue;
     }
     Example example{.difficulty = p,

@@ -16,6 +16,10 @@
 ///
 /// Answers are capitals: what is searched is the string, not they. Neighbours in a string differ:
 /// where they are equal, find(i) = i, and further hops would be none.
+///
+/// Of strings as they come the answer of two hops is the last symbol itself half the time (4 symbols),
+/// that of one hop the symbol before it. So strings are drawn until the last place's answer is, given p
+/// and the last two symbols, each symbol equally often: for one hop each but the last symbol.
 
 #include <cstdint>
 #include <vector>
@@ -31,7 +35,8 @@ struct HopOptions {
 };
 
 /// A string whose last place has p hops before it, as that place's problem: the statement holds the
-/// places before and their answers.
+/// places before and their answers. Answers are equally often each symbol (above) where strings are long
+/// enough to have them; where 500 with p hops had not the wanted one, the next is taken.
 /// @param p  at least 1
 /// @throws Error kConfig where no string of many has p hops
 [[nodiscard]] Example draw_hops(int64_t p, const HopOptions& options, RandomStream& random);

@@ -33,7 +33,13 @@ Expression draw_expression(int64_t operators, int64_t modulus, RandomStream& ran
 }  // namespace
 
 Example draw_mano(int64_t k, int64_t modulus, RandomStream& random) {
-  const auto expression = draw_expression(k, modulus, random);
+  // Each value equally often behind each first operator: products would be 0 more often than not.
+  const auto name = draw_operator(random);
+  const auto value = random.between(0, modulus - 1);
+  auto expression = draw_expression(k, modulus, random);
+  while (expression.text[0] != name || expression.value != value) {
+    expression = draw_expression(k, modulus, random);
+  }
   return {.difficulty = k,
           .question = expression.text + "=",
           .answer = {kDigits[static_cast<size_t>(expression.value)]},

@@ -14,7 +14,8 @@
 
 namespace loopbank {
 
-/// A random expression: the operators below one are parted at random between its two sides.
+/// A random expression: the operators below one are parted at random between its two sides. Given its
+/// first operator each value is equally likely, so that guessing is right 1 time in m.
 /// @param k        operators, at least 1
 /// @param modulus  2 to 36: a number is one digit of kDigits
 [[nodiscard]] Example draw_mano(int64_t k, int64_t modulus, RandomStream& random);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "loopbank/benchmark/biographies.h"
@@ -76,16 +77,16 @@ BenchmarkInstance instance_of(const SyntheticOptions& options, const std::string
 }
 
 /// Difficulties in turn, so that each has its share.
-/// @param all  whether problems of both sides of the split may be asked: of difficulties that
-///             training never sees
+/// @param beyond  whether training never sees these difficulties: problems of both sides of the split
+///                may be asked where no two difficulties have one in common
 GeneratedTask make_questions(const SyntheticOptions& options, const SyntheticTask& task,
-                             const std::string& name, const DifficultyRange& range, bool all) {
+                             const std::string& name, const DifficultyRange& range, bool beyond) {
   RandomStream random(derive_seed(options.seed, name));
   GeneratedTask asked{.name = name, .instances = {}};
   std::set<std::string> seen;
   std::vector<int64_t> difficulties;
   for (auto k = range.min; k <= range.max; ++k) {
-    if (all || k >= task.first_held_out) {
+    if (beyond || k >= task.first_held_out) {
       difficulties.push_back(k);
     }
   }
@@ -98,8 +99,10 @@ GeneratedTask make_questions(const SyntheticOptions& options, const SyntheticTas
     int64_t failed = 0;
     for (; failed < kMostDraws; ++failed) {
       auto example = task.draw(difficulties[turn], random);
-      if ((all || is_held_out(example, task, options.held_out_share)) &&
-          seen.insert(example.key).second) {
+      const auto share = options.held_out_share;
+      const bool may_be_asked =
+          beyond ? is_unseen(example, task, share) : is_held_out(example, task, share);
+      if (may_be_asked && seen.insert(example.key).second) {
         asked.instances.push_back(
             instance_of(options, name, std::ssize(asked.instances), std::move(example)));
         break;
@@ -190,6 +193,23 @@ std::vector<std::string> tasks_of(const SyntheticOptions& options) {
   return tasks;
 }
 
+std::optional<double> guessing_of(const SyntheticOptions& options, const std::string& name) {
+  if (options.task == kBiographiesTask) {
+    return 1.0 / kBenchmarkChoices;
+  }
+  if (options.task != "p-hop") {
+    return options.task == "addition" ? std::nullopt
+                                      : std::optional(1.0 / static_cast<double>(options.modulus));
+  }
+  const auto range = name == options.task ? parse_difficulty_range("difficulty", options.difficulty)
+                                          : parse_difficulty_range("beyond", options.beyond);
+  // One hop leads to any symbol but the last one.
+  const auto symbols = static_cast<double>(options.symbols);
+  const auto difficulties = static_cast<double>(range.max - range.min + 1);
+  const double of_one_hop = range.min == 1 ? 1.0 : 0.0;
+  return (of_one_hop / (symbols - 1.0) + (difficulties - of_one_hop) / symbols) / difficulties;
+}
+
 Generated make_synthetic(const SyntheticOptions& options) {
   check(options);
   if (options.task == kBiographiesTask) {
@@ -204,11 +224,11 @@ Generated make_synthetic(const SyntheticOptions& options) {
   const auto names = tasks_of(options);
   generated.tasks.push_back(make_questions(options, task, names[0],
                                            parse_difficulty_range("difficulty", options.difficulty),
-                                           /*all=*/false));
+                                           /*beyond=*/false));
   if (!options.beyond.empty()) {
     generated.tasks.push_back(make_questions(options, task, names[1],
                                              parse_difficulty_range("beyond", options.beyond),
-                                             /*all=*/true));
+                                             /*beyond=*/true));
   }
   auto copy = options;
   const Json description = {{"seed", options.seed}, {"options", write_json(copy.fields())}};

@@ -14,6 +14,7 @@
 /// training never sees. Every symbol is one byte, so that a tokenizer of bytes makes it one token.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,12 @@ struct SyntheticOptions {
 
 /// The tasks that a model is asked about: NAME, and NAME-beyond where `beyond` is not empty.
 [[nodiscard]] std::vector<std::string> tasks_of(const SyntheticOptions& options);
+
+/// How often guessing answers a question of one of these tasks rightly: the best guess of who sees which
+/// answers there can be and, in p-hop, p and the string's last two symbols; of mano, if the questions
+/// are many, for a small modulus and few operators may leave some dozens. Empty: never, in effect.
+[[nodiscard]] std::optional<double> guessing_of(const SyntheticOptions& options,
+                                                const std::string& name);
 
 /// The same options give the same text and questions on every machine.
 /// @throws Error kConfig for an unknown task, an option outside its range, difficulties that are both

@@ -18,6 +18,7 @@ namespace {
 SyntheticTask hops_task(const SyntheticOptions& options) {
   const HopOptions hops{.symbols = options.symbols, .length = options.length};
   return {.draw = [hops](int64_t p, RandomStream& random) { return draw_hops(p, hops, random); },
+          .shares_keys = true,
           .fills_document = true};
 }
 
@@ -30,7 +31,8 @@ SyntheticTask mano_task(const SyntheticOptions& options) {
 SyntheticTask graph_task(const SyntheticOptions& options) {
   const GraphOptions graph{.modulus = options.modulus, .distractors = options.distractors};
   return {.draw = [graph](int64_t k, RandomStream& random) { return draw_graph(k, graph, random); },
-          .first_held_out = 2};
+          .first_held_out = 2,
+          .shares_keys = true};
 }
 
 SyntheticTask addition_task(const SyntheticOptions& options) {
@@ -74,6 +76,12 @@ SyntheticTask synthetic_task(const SyntheticOptions& options) {
 bool is_held_out(const Example& example, const SyntheticTask& task, double share) {
   return example.difficulty >= task.first_held_out &&
          static_cast<double>(hash_of(example.key) >> 11U) * 0x1.0p-53 < share;
+}
+
+bool is_unseen(const Example& example, const SyntheticTask& task, double share) {
+  // What is easier than all that is held out, the tables, is no other problem in short.
+  return !task.shares_keys || example.difficulty < task.first_held_out ||
+         is_held_out(example, task, share);
 }
 
 }  // namespace loopbank

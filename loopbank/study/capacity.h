@@ -37,7 +37,8 @@ struct CapacityPoint {
   int64_t num_seeds = 0;
 };
 
-/// Of all parts with a column of bits a parameter: by the number of people, then in the table's order.
+/// Of all parts with a column of bits a parameter: by the number of people, then in the table's
+/// order.
 [[nodiscard]] std::vector<CapacityPoint> capacity_points(const StudyResult& result);
 
 /// A table of them for people; empty for none.

@@ -34,7 +34,7 @@ std::vector<Column> capacity_columns(const SyntheticOptions& options) {
     columns.push_back(task_column(options.task, "knowledge", measure));
   }
   columns[0].facts = num_facts(options);
-  columns[1].guessing = 1.0 / kBenchmarkChoices;
+  columns[1].guessing = guessing_of(options, options.task);
   return columns;
 }
 
@@ -48,6 +48,9 @@ std::vector<Column> synthetic_columns(const SyntheticOptions& options) {
     const std::string kind = task == options.task ? "reasoning" : "beyond";
     for (const auto measure : {Measure::kAccuracy, Measure::kBpb}) {
       columns.push_back(task_column(task, kind, measure));
+      if (measure == Measure::kAccuracy) {
+        columns.back().guessing = guessing_of(options, task);
+      }
     }
   }
   return columns;

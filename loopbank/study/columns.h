@@ -34,7 +34,7 @@ struct Column {
   std::vector<std::string> tasks;  ///< the figure is the plain mean over these
   std::string paper_key;           ///< of PaperScores; empty where the paper has no such column
   std::string paper_title;         ///< "Math BPB"; empty likewise
-  std::optional<double> guessing;  ///< accuracy of guessing, where all choices are as many
+  std::optional<double> guessing;  ///< accuracy of guessing, where it is known
   int64_t facts = 0;               ///< kBitsAParameter: that the world has
 
   [[nodiscard]] bool is_bpb() const { return measure == Measure::kBpb; }

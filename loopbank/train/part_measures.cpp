@@ -62,18 +62,26 @@ std::vector<at::Tensor> router_gradients(const LanguageModel& model, const at::T
   }
   const at::AutoGradMode with_gradients(true);
   const auto rows = std::min(kRouterRows, tokens.size(0));
-  const auto loss = model.loss(tokens.narrow(0, 0, rows), targets.narrow(0, 0, rows), options);
-  const auto gradients =
-      torch::autograd::grad({loss.total}, values, /*grad_outputs=*/{}, /*retain_graph=*/false,
-                            /*create_graph=*/false, /*allow_unused=*/true);
+  std::vector<at::Tensor> gradients;  // sums over rows
+  for (const auto& value : values) {
+    gradients.push_back(at::zeros_like(value));
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto loss = model.loss(tokens.narrow(0, row, 1), targets.narrow(0, row, 1), options);
+    const auto of_row =
+        torch::autograd::grad({loss.total}, values, /*grad_outputs=*/{}, /*retain_graph=*/false,
+                              /*create_graph=*/false, /*allow_unused=*/true);
+    const at::NoGradGuard no_grad;
+    for (size_t i = 0; i < of_row.size(); ++i) {
+      if (of_row[i].defined()) {
+        gradients[i].add_(of_row[i], 1.0 / static_cast<double>(rows));
+      }
+    }
+  }
   const at::NoGradGuard no_grad;
   for (size_t i = 0; i < layers.size(); ++i) {
-    std::vector<at::Tensor> both;
-    for (const size_t k : {2 * i, 2 * i + 1}) {
-      const auto& gradient = gradients[k];
-      both.push_back((gradient.defined() ? gradient : at::zeros_like(values[k])).flatten());
-    }
-    norms[static_cast<size_t>(layers[i])] = at::cat(both).to(at::kDouble).square().mean().sqrt();
+    const auto both = at::cat({gradients[2 * i].flatten(), gradients[2 * i + 1].flatten()});
+    norms[static_cast<size_t>(layers[i])] = both.to(at::kDouble).square().mean().sqrt();
   }
   return norms;
 }

@@ -12,7 +12,7 @@
 
 namespace loopbank {
 
-/// Rows of a pass on which routers are differentiated: a backward pass costs twice a forward one.
+/// Rows on which routers are differentiated: a backward pass costs twice a forward one.
 constexpr int64_t kRouterRows = 4;
 
 /// How unlike the slots of each bank are read: what a recorder's `on_read` shows of a pass's first
@@ -43,6 +43,8 @@ class ReadFocus {
 
 /// By layer the root mean square of the gradient of the total loss by the router's values; undefined
 /// where a layer cannot loop twice. The gradients that the parameters hold stay as they are.
+/// A row at a time: the fewest that a training step has in memory, and the same sums whatever a pass's
+/// rows are.
 /// @param tokens   [B, T], of which the first kRouterRows rows are taken
 /// @param targets  [B, T]
 [[nodiscard]] std::vector<at::Tensor> router_gradients(const LanguageModel& model,

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <cmath>
@@ -35,21 +36,45 @@ class NumberReader {
   size_t at_ = 0;
 };
 
-/// Appends a number a layer: whether there is one, and its mean.
-void append_means(const std::vector<at::Tensor>& values, size_t layers,
-                  std::vector<double>& numbers) {
-  for (size_t l = 0; l < layers; ++l) {
-    const bool has = l < values.size() && values[l].defined();
-    numbers.push_back(has ? 1.0 : 0.0);
-    numbers.push_back(has ? values[l].to(at::kDouble).mean().item<double>() : 0.0);
+/// Numbers of a pass as they come, read back from the model's device all at once.
+class NumberWriter {
+ public:
+  void add(double number) { numbers_.push_back(number); }
+  /// The mean of a tensor.
+  void add_mean(const at::Tensor& values) {
+    places_.push_back(numbers_.size());
+    means_.push_back(values.to(at::kDouble).mean());
+    numbers_.push_back(0.0);
   }
-}
+  /// Two numbers a layer: whether there is one, and its mean.
+  void add_means(const std::vector<at::Tensor>& values, size_t layers) {
+    for (size_t l = 0; l < layers; ++l) {
+      const bool has = l < values.size() && values[l].defined();
+      add(has ? 1.0 : 0.0);
+      has ? add_mean(values[l]) : add(0.0);
+    }
+  }
+  /// All numbers in the order in which they were added.
+  [[nodiscard]] std::vector<double> read() const {
+    auto numbers = numbers_;
+    const auto means = at::stack(means_).cpu();
+    for (size_t i = 0; i < places_.size(); ++i) {
+      numbers[places_[i]] = means.data_ptr<double>()[i];
+    }
+    return numbers;
+  }
+
+ private:
+  std::vector<double> numbers_;
+  std::vector<at::Tensor> means_;  // scalars
+  std::vector<size_t> places_;     // of the means among the numbers
+};
 
 /// Sums of a quantity by layer over passes, weighted by rows.
 class LayerMeans {
  public:
   explicit LayerMeans(size_t layers) : sums_(layers) {}
-  /// What append_means wrote.
+  /// What add_means wrote.
   void add(NumberReader& numbers, double weight) {
     for (auto& sum : sums_) {
       const bool has = numbers.next() != 0.0;
@@ -114,12 +139,20 @@ Validator::Validator(std::shared_ptr<const TokenSource> source, const Tokenizer&
       rows_(std::move(source), training.sequence_length),
       rows_a_pass_(rows_a_pass(training, ranks.size())),
       spreads_halting_(training.tensorboard),
+      measures_parts_(training.alarm_validations > 0),
       num_rows_(std::min(training.validation_rows, rows_.num_rows())) {
   const auto lengths = bytes_of_tokens(tokenizer);
   for (int64_t row = 0; row < num_rows_; ++row) {
     const auto targets = rows_.rows(row, 1).targets.view(-1);  // [T]
     num_bytes_ += lengths.index_select(0, targets).sum().item<int64_t>();
   }
+}
+
+std::vector<at::Tensor> Validator::measure_routers(const LanguageModel& model,
+                                                   const ForwardOptions& options) const {
+  const auto batch = rows_.rows(0, std::min(kRouterRows, num_rows_));
+  return router_gradients(model, batch.tokens.to(model.device()), batch.targets.to(model.device()),
+                          in_training(options));
 }
 
 std::vector<double> Validator::score(const LanguageModel& model, int64_t first,
@@ -132,36 +165,42 @@ std::vector<double> Validator::score(const LanguageModel& model, int64_t first,
   const bool records = config.most_loops() > 0;
   ReadFocus focus(config.num_hidden_layers);
   Recorder recorder;
-  recorder.on_read = [&focus](const MemoryRead& read) { focus.take(read); };
+  if (measures_parts_) {
+    recorder.on_read = [&focus](const MemoryRead& read) { focus.take(read); };
+  }
   const auto out = model.loss(
       tokens, targets,
       {.compute_dtype = options.compute_dtype, .recorder = records ? &recorder : nullptr});
   const auto layers = static_cast<size_t>(config.num_hidden_layers);
-  std::vector<double> numbers = {static_cast<double>(count), out.cross_entropy.item<double>()};
-  append_means(out.expected_loops.unbind(0), layers, numbers);
-  append_means(recorder.local_gate, layers, numbers);
-  append_means(recorder.global_gate, layers, numbers);
-  append_means(focus.local(), layers, numbers);
-  append_means(focus.global(), layers, numbers);
-  append_means(loop_changes(config, recorder.state_change), layers, numbers);
-  append_means(first == 0 ? router_gradients(model, tokens, targets, in_training(options))
-                          : std::vector<at::Tensor>(),
-               layers, numbers);
+  NumberWriter numbers;
+  numbers.add(static_cast<double>(count));
+  numbers.add_mean(out.cross_entropy);
+  numbers.add_means(out.expected_loops.unbind(0), layers);
+  numbers.add_means(recorder.local_gate, layers);
+  numbers.add_means(recorder.global_gate, layers);
+  numbers.add_means(focus.local(), layers);
+  numbers.add_means(focus.global(), layers);
+  using Values = std::vector<at::Tensor>;
+  numbers.add_means(measures_parts_ ? loop_changes(config, recorder.state_change) : Values(),
+                    layers);
+  numbers.add_means(measures_parts_ && first == 0 ? measure_routers(model, options) : Values(),
+                    layers);
   for (int64_t budget = 1; budget < config.most_loops(); ++budget) {
     const auto limited =
         model.loss(tokens, targets, {.compute_dtype = options.compute_dtype, .max_loops = budget});
-    numbers.push_back(limited.cross_entropy.item<double>());
+    numbers.add_mean(limited.cross_entropy);
   }
-  if (config.has_memory()) {
+  if (measures_parts_ && config.has_memory()) {
     const auto without = model.loss(
         tokens, targets, {.compute_dtype = options.compute_dtype, .reads_memory = false});
-    numbers.push_back(without.cross_entropy.item<double>());
+    numbers.add_mean(without.cross_entropy);
   }
+  auto read = numbers.read();
   if (spreads_halting_) {
     const auto spread = HaltingSpread(model.config()).measure(out.expected_loops, recorder);
-    numbers.insert(numbers.end(), spread.begin(), spread.end());
+    read.insert(read.end(), spread.begin(), spread.end());
   }
-  return numbers;
+  return read;
 }
 
 ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
@@ -205,7 +244,7 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
     for (int64_t budget = 1; budget < most_loops; ++budget) {
       sum_by_loops[budget] += weight * numbers.next();
     }
-    if (model.config().has_memory()) {
+    if (measures_parts_ && model.config().has_memory()) {
       sum_without_memory += weight * numbers.next();
     }
     if (spreads_halting_) {
@@ -222,7 +261,7 @@ ValidationMetrics Validator::validate(const LanguageModel& model, int64_t step,
                    .local_focus = local_focus.means(),
                    .global_focus = global_focus.means(),
                    .router_gradients = routers.means()};
-  if (model.config().has_memory()) {
+  if (measures_parts_ && model.config().has_memory()) {
     metrics.loss_without_memory = sum_without_memory / static_cast<double>(num_rows_);
   }
   if (most_loops > 0) {

@@ -34,7 +34,8 @@ class Validator {
   ///     loss = mean cross-entropy, nats per token        bpb = sum of nats / (ln 2 * bytes)
   ///
   /// Bytes are those of the targets in UTF-8; the token between documents has no bytes, but its
-  /// nats count. Loop budgets run from 1 to N, each layer limited to its own N.
+  /// nats count. Loop budgets run from 1 to N, each layer limited to its own N. What alarms on dead
+  /// parts go by (`parts`, the loss without memory) is measured unless `alarm_validations` is 0.
   /// @param options  the compute dtype; its budget and recorder are not used
   [[nodiscard]] ValidationMetrics validate(const LanguageModel& model, int64_t step,
                                            const ForwardOptions& options) const;
@@ -44,6 +45,9 @@ class Validator {
   [[nodiscard]] int64_t num_bytes() const { return num_bytes_; }
 
  private:
+  /// Routers' gradients on the first rows, which are the same however many make a pass.
+  [[nodiscard]] std::vector<at::Tensor> measure_routers(const LanguageModel& model,
+                                                        const ForwardOptions& options) const;
   [[nodiscard]] std::vector<double> score(const LanguageModel& model, int64_t first,
                                           const ForwardOptions& options) const;
 
@@ -51,6 +55,7 @@ class Validator {
   SequentialRows rows_;
   int64_t rows_a_pass_;
   bool spreads_halting_;  // for TensorBoard alone
+  bool measures_parts_;   // for alarms alone
   int64_t num_rows_ = 0;
   int64_t num_bytes_ = 0;
 };

@@ -86,6 +86,33 @@ TEST(DrawHops, AnswersAreThoseOfTheDefinitionAtEveryPlace) {
   }
 }
 
+TEST(DrawHops, AnswersAreEquallyOftenEachSymbolGivenTheLastTwo) {
+  RandomStream random(kProblemSeed);
+  constexpr int kDrawn = 3000;
+  for (const int64_t symbols : {3, 4}) {
+    for (int64_t p = 1; p <= 4; ++p) {
+      std::map<char, double> by_place;  // share of answers that are the symbol at a place
+      for (int i = 0; i < kDrawn; ++i) {
+        const auto example = draw_hops(p, {.symbols = symbols, .length = 20}, random);
+        const auto answer = static_cast<char>(std::tolower(example.answer[0]));
+        by_place['l'] += answer == example.key.back() ? 1.0 / kDrawn : 0.0;
+        by_place['b'] += answer == example.key[18] ? 1.0 / kDrawn : 0.0;
+      }
+      const double each = 1.0 / static_cast<double>(p == 1 ? symbols - 1 : symbols);
+      EXPECT_NEAR(by_place['l'], p == 1 ? 0.0 : each, 0.03) << symbols << " symbols, p " << p;
+      EXPECT_NEAR(by_place['b'], each, 0.03) << symbols << " symbols, p " << p;
+    }
+  }
+}
+
+TEST(DrawHops, TakesStringsAsTheyComeWhereAnAnswerIsImpossible) {
+  RandomStream random(kProblemSeed);
+  for (int i = 0; i < 20; ++i) {  // a string of 4 with two hops is abab
+    const auto example = draw_hops(2, {.symbols = 3, .length = 4}, random);
+    EXPECT_EQ(example.key.substr(0, 2), example.key.substr(2));
+  }
+}
+
 TEST(DrawHops, RefusesMoreHopsThanAStringHas) {
   RandomStream random(kProblemSeed);
   const auto error = error_of(ErrorCode::kConfig, [&] {
@@ -123,6 +150,22 @@ TEST(DrawMano, AnswersAreThoseOfAStackMachine) {
         EXPECT_EQ(operators, k);
         EXPECT_EQ(std::ssize(example.choices), modulus);
       }
+    }
+  }
+}
+
+TEST(DrawMano, EachFirstOperatorHasEachValueEquallyOften) {
+  RandomStream random(kProblemSeed);
+  constexpr int kDrawn = 6000;
+  for (int64_t k = 1; k <= 3; ++k) {
+    std::map<std::string, double> shares;
+    for (int i = 0; i < kDrawn; ++i) {
+      const auto example = draw_mano(k, 3, random);
+      shares[example.question.substr(0, 1) + example.answer] += 1.0 / kDrawn;
+    }
+    ASSERT_EQ(shares.size(), 9U);
+    for (const auto& [what, share] : shares) {
+      EXPECT_NEAR(share, 1.0 / 9, 0.02) << k << " operators, " << what;
     }
   }
 }
@@ -183,6 +226,24 @@ TEST(DrawGraph, AnswersAreThoseOfRecursionAndTakeKOperations) {
     }
   }
   EXPECT_GT(shared, 100);  // graphs, not trees alone
+}
+
+TEST(DrawGraph, EachAnswerIsEquallyLikely) {
+  RandomStream random(kProblemSeed);
+  constexpr int kDrawn = 4000;
+  for (const int64_t modulus : {2, 3}) {
+    for (int64_t k = 1; k <= 4; ++k) {
+      std::map<std::string, double> shares;
+      for (int i = 0; i < kDrawn; ++i) {
+        shares[draw_graph(k, {.modulus = modulus, .distractors = 1}, random).answer] +=
+            1.0 / kDrawn;
+      }
+      ASSERT_EQ(std::ssize(shares), modulus);
+      for (const auto& [answer, share] : shares) {
+        EXPECT_NEAR(share, 1.0 / static_cast<double>(modulus), 0.03) << k << ": " << answer;
+      }
+    }
+  }
 }
 
 TEST(DrawGraph, RefusesMoreVariablesThanLetters) {

@@ -136,6 +136,39 @@ TEST(Validator, ALossWithoutMemoryIsThatOfBanksThatHoldNothing) {
   EXPECT_NEAR(*emptied.loss_without_memory, *found.loss_without_memory, 1e-6);
 }
 
+TEST(Validator, MeasuresNoPartsWhereNoAlarmGoesByThem) {
+  const TestDirectory directory;
+  auto run = small_run(directory);
+  run.training.alarm_validations = 0;
+  const auto file = std::make_shared<const TokenFile>(run.data.validation);
+  const auto found =
+      Validator(file, Tokenizer::bytes(), run.training).validate(model_of(run.model), 1, {});
+  EXPECT_FALSE(found.loss_without_memory.has_value());
+  EXPECT_TRUE(found.parts.loop_changes.empty());
+  EXPECT_TRUE(found.parts.local_focus.empty());
+  EXPECT_TRUE(found.parts.global_focus.empty());
+  EXPECT_TRUE(found.parts.router_gradients.empty());
+  EXPECT_EQ(found.local_gates.size(), 2U);
+  EXPECT_EQ(found.loss_by_loops.size(), 2U);
+}
+
+TEST(Validator, MeasuresRoutersOnTheSameRowsHoweverManyMakeAPass) {
+  const TestDirectory directory;
+  auto run = small_run(directory);
+  const auto file = std::make_shared<const TokenFile>(run.data.validation);
+  const auto model = model_of(run.model);
+  std::vector<std::vector<double>> found;
+  for (const int64_t rows : {1, 4}) {
+    run.training.batch = run.training.micro_batch = rows;
+    const Validator validator(file, Tokenizer::bytes(), run.training);
+    ASSERT_GT(validator.num_rows(), 1);
+    found.push_back(validator.validate(model, 1, {}).parts.router_gradients);
+  }
+  ASSERT_FALSE(found[0].empty());
+  EXPECT_GT(found[0][0], 1e-7);
+  EXPECT_EQ(found[0], found[1]);
+}
+
 TEST(Validator, ADenseModelHasNoPartsToMeasure) {
   const TestDirectory directory;
   auto run = small_run(directory);

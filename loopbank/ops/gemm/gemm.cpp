@@ -221,10 +221,10 @@ void gemm_without_gaps(const Matrix& c, bool accumulate, Multiply multiply) {
 
 #endif
 
-/// fp32 copies of both factors, multiplied by `multiply(left, into, accumulate)`, for bf16 that no
-/// kernel takes.
+/// An fp32 copy of the left factor, multiplied by `multiply(left, into, accumulate)`, which has the
+/// right one in fp32 too: for bf16 that no kernel takes.
 template <typename Multiply>
-void multiply_wide(const Matrix& a, const Matrix& c, bool accumulate, Multiply multiply) {
+void multiply_with_wide_left(const Matrix& a, const Matrix& c, bool accumulate, Multiply multiply) {
   const at::NoGradGuard no_grad;
   const auto left = as_tensor(a).to(at::kFloat);
   if (c.dtype == at::kFloat) {
@@ -237,17 +237,18 @@ void multiply_wide(const Matrix& a, const Matrix& c, bool accumulate, Multiply m
 
 /// In fp32 throughout.
 void gemm_through_fp32(const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
-  multiply_wide(a, c, accumulate, [&](const at::Tensor& left, const Matrix& into, bool add) {
-    const auto right = as_tensor(b).to(at::kFloat);
+  multiply_with_wide_left(a, c, accumulate,
+                          [&](const at::Tensor& left, const Matrix& into, bool add) {
+                            const auto right = as_tensor(b).to(at::kFloat);
 #ifdef LOOPBANK_HAS_ONEDNN
-    if (a.dtype != at::kFloat) {
-      return gemm(as_matrix(left), as_matrix(right), into, add);
-    }
+                            if (a.dtype != at::kFloat) {
+                              return gemm(as_matrix(left), as_matrix(right), into, add);
+                            }
 #endif
-    auto result = as_tensor(into);
-    const auto product = at::mm(left, right);
-    add ? result.add_(product) : result.copy_(product);
-  });
+                            auto result = as_tensor(into);
+                            const auto product = at::mm(left, right);
+                            add ? result.add_(product) : result.copy_(product);
+                          });
 }
 
 }  // namespace
@@ -347,10 +348,10 @@ void gemm(const Matrix& a, const PackedMatrix& b, const Matrix& c) {
     return gemm_without_gaps(c, /*accumulate=*/false, [&](const Matrix& y) { gemm(a, b, y); });
   }
   if (state.wide) {
-    return multiply_wide(a, c, /*accumulate=*/false,
-                         [&](const at::Tensor& left, const Matrix& into, bool /*add*/) {
-                           gemm(as_matrix(left), *state.wide, into);
-                         });
+    return multiply_with_wide_left(a, c, /*accumulate=*/false,
+                                   [&](const at::Tensor& left, const Matrix& into, bool /*add*/) {
+                                     gemm(as_matrix(left), *state.wide, into);
+                                   });
   }
   auto key = key_of(a, state.shape, c, /*accumulate=*/false);
   key[5] = state.rows;  // which layout was chosen

@@ -55,7 +55,7 @@ const tables = (() => {
       " is the best of its group. FLOPs are those of a forward pass with every loop.");
     const chances = part.table.columns.filter((column) => column.chance !== null);
     if (chances.length > 0) {
-      text.append(" Guessing scores " + chances.map((one) => one.chance + " in " + one.title).join(", ") + ".");
+      text.append(" Guessing scores " + chances.map((one) => Number(one.chance.toFixed(3)) + " in " + one.title).join(", ") + ".");
     }
     if (part.table.comparisons.length > 0) {
       const example = (verdict, words) => element("abbr", { className: "mark " + verdict, textContent: words });
