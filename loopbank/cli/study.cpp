@@ -149,6 +149,7 @@ void run_study_command(const StudyFlags& flags) {
   if (flags.out.empty()) {
     fail(ErrorCode::kConfig, "study: expected --out DIR for the results, got none.");
   }
+  check_folder_of_one_seed(flags, parts);
   run_parts(flags, parts, command_of(flags), [&] { remember_study(flags.out, flags, parts); });
 }
 

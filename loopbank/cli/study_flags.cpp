@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "loopbank/study/capacity.h"
+#include "loopbank/study/study_seeds.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
@@ -210,6 +211,25 @@ void remember_study(const fs::path& folder, const StudyFlags& flags,
     append_missing(now.seeds[part.part_name()], part.study.seeds.values);
   }
   write_stored_study(folder, now);
+}
+
+void check_folder_of_one_seed(const StudyFlags& flags, const std::vector<StudyConfig>& parts) {
+  const fs::path folder = flags.out;
+  const auto& seeds = flags.seeds.values;
+  if (seeds.size() != 1 || fs::exists(folder / kStudyFile) ||
+      !fs::exists(folder / "results.json")) {
+    return;
+  }
+  for (const auto& part : parts) {
+    const auto& wanted = part.study.seeds.values;
+    if (seeds_under(folder / part.part_name()) == seeds && wanted != seeds) {
+      fail(ErrorCode::kConfig,
+           "--seeds {0}: expected --seed {0}, the one seed that {1} has from an earlier version, "
+           "got "
+           "a number of seeds. More of them: --seeds {0},{2}.",
+           seeds.front(), flags.out, seeds.front() + 1);
+    }
+  }
 }
 
 std::vector<StudyConfig> add_seeds(const fs::path& folder, int64_t count) {

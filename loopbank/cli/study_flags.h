@@ -52,6 +52,12 @@ struct StoredStudy {
 void remember_study(const std::filesystem::path& folder, const StudyFlags& flags,
                     const std::vector<StudyConfig>& parts);
 
+/// Refuses `--seeds N` for a folder that an earlier version made, which took it for the seed N, where
+/// the folder has that seed alone.
+/// @param parts  with the seeds that the flags ask for
+/// @throws Error kConfig
+void check_folder_of_one_seed(const StudyFlags& flags, const std::vector<StudyConfig>& parts);
+
 /// Gives every part so many seeds more and remembers them at once, so that of two processes each
 /// adds its own.
 /// @param count  0: those that are there

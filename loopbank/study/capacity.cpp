@@ -20,20 +20,21 @@ Difference interval_of(const ScoreSummary& score) {
   return normal_difference(score.mean, std::array<double, 1>{score.error.value_or(0.0)});
 }
 
+/// The bits are a bound from below on what the weights hold: below 0 it says nothing.
 CapacityPoint point_of(const SystemResult& system, const Column& column,
                        const ScoreSummary& score) {
   const auto interval = interval_of(score);
   const auto people = column.facts / kFactsOfPerson;
-  const double bits = score.mean * system.parameters;
+  const double bits = std::max(score.mean, 0.0) * system.parameters;
   return {.people = people,
           .system = system.name,
           .label = system.label,
           .parameters = system.parameters,
           .facts_bits = static_cast<double>(people) * bits_of_person(),
           .bits = bits,
-          .low = interval.low * system.parameters,
-          .high = interval.high * system.parameters,
-          .bits_a_parameter = score.mean,
+          .low = std::max(interval.low, 0.0) * system.parameters,
+          .high = std::max(interval.high, 0.0) * system.parameters,
+          .bits_a_parameter = std::max(score.mean, 0.0),
           .bits_a_layer_parameter = system.embedding_parameters
                                         ? bits / (system.parameters - *system.embedding_parameters)
                                         : 0.0,
@@ -90,7 +91,7 @@ std::string format_capacity(const std::vector<CapacityPoint>& points) {
                           "share", "bits/param", "no embed.");
   for (const auto& point : points) {
     const auto interval =
-        fmt::format("{} to {}", format_count(std::max(point.low, 0.0)), format_count(point.high));
+        fmt::format("{} to {}", format_count(point.low), format_count(point.high));
     text += fmt::format("{:>7}  {:<{}} {:>10} {:>9} {:>8} {:>19} {:>5.1f}% {:>10.3f} {:>10.3f}\n",
                         point.people, point.label, width, format_count(point.parameters),
                         format_count(point.facts_bits), format_count(point.bits), interval,

@@ -101,7 +101,7 @@ struct SystemResult {
   PaperScores paper = {};                        ///< empty outside the paper's ten
   std::optional<MatchResidual> matches = {};
   std::vector<TrainingCurve> curves = {};     ///< one a seed
-  std::optional<Inside> inside = {};          ///< of the first seed's model
+  std::optional<Inside> inside = {};          ///< of the smallest seed that has one
   std::optional<SystemExits> exits = {};      ///< over the seeds that have them
   std::vector<ScoreCurve> score_curves = {};  ///< one a seed, where they were measured
   std::vector<LoopsAgainstSteps> thinking =

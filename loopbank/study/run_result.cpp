@@ -101,7 +101,7 @@ Estimate RunResult::score(const Column& column) const {
     const auto& score = is_bits           ? *found->known_bits
                         : column.is_bpb() ? found->bpb
                                           : found->accuracy;
-    sum += is_bits ? std::max(score.mean, 0.0) : score.mean;
+    sum += score.mean;
     squares += score.standard_error * score.standard_error;
   }
   const auto share = column.scale(parameters) / static_cast<double>(column.tasks.size());

@@ -54,8 +54,8 @@ struct RunResult {
   double seconds = 0.0;             ///< in training steps
   double evaluation_seconds = 0.0;  ///< in scoring the questions
 
-  /// The plain mean over a column's tasks; errors of tasks count as independent. Bits a parameter are
-  /// a bound from below on what the weights hold, so never less than 0.
+  /// The plain mean over a column's tasks; errors of tasks count as independent. Bits a parameter
+  /// are less than 0 of a model that is surer of what is wrong than of what is right.
   [[nodiscard]] Estimate score(const Column& column) const;
 };
 

@@ -120,6 +120,9 @@ class Study {
     for (const auto& config : configs_) {
       parts_.emplace_back(config, options_.out / config.part_name(), systems, options_.seeds);
     }
+    for (auto& part : parts_) {  // each has found its folder to fit
+      part.prepare();
+    }
     queue_.fill(parts_);
     at_once_ = choose_at_once();
     threads_of_a_run_ = at::get_num_threads() / static_cast<int>(at_once_);
@@ -271,18 +274,22 @@ class Study {
       }
       progress_.begin(number);
     }
+    bool is_whole = false;  // else an earlier call has trained a part of it
     auto result = run.part->complete(
         *run.job,
-        [&](const StepMetrics& step, int64_t steps) { progress_.step(number, step, steps); },
+        [&](const StepMetrics& step, int64_t steps) {
+          is_whole = is_whole || step.step == 1;
+          progress_.step(number, step, steps);
+        },
         [this] { return stop_asked(); });
     if (!result) {
       return false;
     }
     const double seconds = watch.seconds();
     const std::lock_guard lock(mutex_);
-    progress_.end(number, claim.was_done ? result->seconds + result->evaluation_seconds : seconds);
+    progress_.end(number, is_whole ? seconds : result->seconds + result->evaluation_seconds);
     ++num_done_;
-    if (!claim.was_done) {
+    if (is_whole) {
       deadline_.count_run(system.name, seconds);
     }
     const auto total = queue_.num_wanted();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "loopbank/study/run_result_members.h"
@@ -19,6 +20,8 @@ const MembersForm kPointsForm = {.expected = "the scores of a run along its trai
                                  .all = true};
 
 struct ScorePoints {
+  std::optional<int64_t> score_points;  // files of before do not tell
+  std::optional<int64_t> score_point_instances;
   std::vector<ScorePoint> points;
 };
 
@@ -26,6 +29,15 @@ bool knows_tasks_of(const Column& column, const std::vector<TaskScore>& tasks) {
   return std::all_of(column.tasks.begin(), column.tasks.end(), [&](const std::string& name) {
     return std::any_of(tasks.begin(), tasks.end(),
                        [&](const TaskScore& task) { return task.task == name; });
+  });
+}
+
+/// Whether the point has asked all questions of its tasks.
+bool asks_all(const ScorePoint& point, const std::vector<TaskScore>& all) {
+  return std::all_of(point.tasks.begin(), point.tasks.end(), [&](const TaskScore& task) {
+    return std::any_of(all.begin(), all.end(), [&](const TaskScore& other) {
+      return other.task == task.task && other.instances == task.instances;
+    });
   });
 }
 
@@ -40,8 +52,19 @@ void members(auto& by, Either<ScorePoint> auto& point) {
 }
 
 void members(auto& by, Either<ScorePoints> auto& file) {
+  by("score_points", file.score_points);
+  by("score_point_instances", file.score_point_instances);
   by.list("points", file.points);
 }
+
+namespace {
+
+ScorePoints read_points_file(const std::filesystem::path& folder) {
+  auto file = read_members_file<ScorePoints>(folder / kScorePointsFile, kPointsForm);
+  return file ? std::move(*file) : ScorePoints();
+}
+
+}  // namespace
 
 std::vector<int64_t> score_steps(int64_t steps, int64_t points) {
   std::vector<int64_t> chosen;
@@ -82,22 +105,29 @@ std::vector<Task> questions_on_the_way(const std::vector<Task>& tasks, int64_t m
   return some;
 }
 
-void add_score_point(const std::filesystem::path& folder, const ScorePoint& point) {
-  ScorePoints file{.points = read_score_points(folder)};
-  std::erase_if(file.points, [&](const ScorePoint& other) { return other.step >= point.step; });
+void add_score_point(const std::filesystem::path& folder, const ScorePointSettings& settings,
+                     const ScorePoint& point) {
+  auto file = read_points_file(folder);
+  const bool same = file.score_points == settings.score_points &&
+                    file.score_point_instances == settings.score_point_instances;
+  file.score_points = settings.score_points;
+  file.score_point_instances = settings.score_point_instances;
+  std::erase_if(file.points,
+                [&](const ScorePoint& other) { return !same || other.step >= point.step; });
   file.points.push_back(point);
   write_file_atomically(folder / kScorePointsFile, JsonWriter::write(file).dump(2) + "\n");
 }
 
 std::vector<ScorePoint> read_score_points(const std::filesystem::path& folder) {
-  auto file = read_members_file<ScorePoints>(folder / kScorePointsFile, kPointsForm);
-  return file ? std::move(file->points) : std::vector<ScorePoint>();
+  return read_points_file(folder).points;
 }
 
 ScoreCurve make_score_curve(const std::vector<ScorePoint>& points, const RunResult& end,
                             const std::vector<Column>& columns) {
   auto all = points;
-  all.push_back({.step = end.steps, .tokens = end.tokens, .tasks = end.tasks});
+  if (all.back().step < end.steps && asks_all(all.back(), end.tasks)) {
+    all.push_back({.step = end.steps, .tokens = end.tokens, .tasks = end.tasks});
+  }
   ScoreCurve curve{.seed = end.seed};
   for (const auto& point : all) {
     curve.step.push_back(point.step);

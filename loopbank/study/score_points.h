@@ -5,8 +5,9 @@
 ///     score_points = 6, 960 steps         30, 60, 120, 240, 480, 960
 ///
 /// The file is written whole at each point and before the checkpoint of its step, so a run that
-/// resumes finds the points until there; those behind are measured anew and replaced. The last point
-/// is no row of the file: the scores of the end stand in result.json.
+/// resumes finds the points until there; those behind are measured anew and replaced. All points, the
+/// end's included, ask the same questions; the scores of the end on all questions stand in
+/// result.json. Points of other settings are dropped.
 
 #include <cstdint>
 #include <filesystem>
@@ -35,16 +36,25 @@ struct ScorePoint {
   std::vector<TaskScore> tasks = {};
 };
 
-/// Writes a point behind those of earlier steps; what the file has from this step on is dropped.
+/// Which questions the points of a file ask, and how many points there are.
+struct ScorePointSettings {
+  int64_t score_points = 0;
+  int64_t score_point_instances = 0;  ///< most questions of a task
+};
+
+/// Writes a point behind those of earlier steps; what the file has from this step on is dropped, and
+/// all that it has of other settings.
 /// @throws Error kData for a file of another form or one that cannot be written
-void add_score_point(const std::filesystem::path& folder, const ScorePoint& point);
+void add_score_point(const std::filesystem::path& folder, const ScorePointSettings& settings,
+                     const ScorePoint& point);
 
 /// The points of a run's folder, rising; none without the file.
 /// @throws Error kData for a file of another form
 [[nodiscard]] std::vector<ScorePoint> read_score_points(const std::filesystem::path& folder);
 
-/// The points and, behind them, the end's scores, in every column of which all of them know the
-/// tasks.
+/// The points, in every column of which all of them know the tasks. Files of before do not have the
+/// end: its scores stand behind the points where these ask all questions.
+/// @param points  at least one
 [[nodiscard]] ScoreCurve make_score_curve(const std::vector<ScorePoint>& points,
                                           const RunResult& end, const std::vector<Column>& columns);
 

@@ -255,6 +255,12 @@ StudyData prepare_study_data(const fs::path& directory, const StudyDataOptions& 
   return data_in(directory, {fs::absolute(directory).lexically_normal()});
 }
 
+void check_study_data(const fs::path& directory, const StudyDataOptions& options) {
+  if (fs::exists(directory / "data.json")) {
+    (void)is_ready(directory, recipe_of(generate(options), options), {});
+  }
+}
+
 void check_text_folder(const fs::path& folder) {
   (void)text_files_of(folder);
 }

@@ -47,7 +47,11 @@ struct StudyData {
 [[nodiscard]] StudyData prepare_study_data(const std::filesystem::path& directory,
                                            const StudyDataOptions& options);
 
-/// The same from text of one's own. Held out are the files with `val`, `valid` or `validation` as a
+/// Refuses a folder whose data.json says that it was made from other options. Writes nothing.
+/// @throws Error kConfig, kData as above
+void check_study_data(const std::filesystem::path& directory, const StudyDataOptions& options);
+
+/// As prepare_study_data, from text of one's own. Held out are the files with `val`, `valid` or `validation` as a
 /// part of their name; where there are none, every 50th document.
 /// @throws Error as above; kData for a folder without text files
 [[nodiscard]] StudyData prepare_text_data(const std::filesystem::path& directory,

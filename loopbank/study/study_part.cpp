@@ -1,9 +1,10 @@
 #include "loopbank/study/study_part.h"
 
 #include <algorithm>
-#include <charconv>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "loopbank/eval/evaluate.h"
@@ -15,6 +16,7 @@
 #include "loopbank/study/results_json.h"
 #include "loopbank/study/run_exits.h"
 #include "loopbank/study/score_points.h"
+#include "loopbank/study/study_seeds.h"
 #include "loopbank/study/system_thinking.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
@@ -30,36 +32,6 @@ namespace loopbank {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<int64_t> seeds_of(const std::vector<System>& systems) {
-  std::vector<int64_t> seeds;
-  for (const auto& system : systems) {
-    for (const auto seed : system.seeds) {
-      if (std::find(seeds.begin(), seeds.end(), seed) == seeds.end()) {
-        seeds.push_back(seed);
-      }
-    }
-  }
-  return seeds;
-}
-
-/// Of the folders DIR/seed-N, rising.
-std::vector<int64_t> seeds_under(const fs::path& directory) {
-  static const std::string kPrefix = "seed-";
-  std::vector<int64_t> seeds;
-  std::error_code none;  // there is no such folder yet
-  for (const auto& entry : fs::directory_iterator(directory, none)) {
-    const auto name = entry.path().filename().string();
-    int64_t seed = 0;
-    const auto* end = name.data() + name.size();
-    if (name.starts_with(kPrefix) &&
-        std::from_chars(name.data() + kPrefix.size(), end, seed).ptr == end) {
-      seeds.push_back(seed);
-    }
-  }
-  std::sort(seeds.begin(), seeds.end());
-  return seeds;
-}
 
 std::vector<Task> load_study_tasks(const StudyConfig& config, const std::vector<Column>& columns,
                                    const StudyData& data) {
@@ -91,13 +63,18 @@ StudyPart::StudyPart(StudyConfig config, fs::path directory,
   everyone_ = study_systems(config_);
   columns_ = columns_of(config_);
   seeds_ = seeds_of(everyone_);
-  const auto chosen = choose_systems(everyone_, systems);
-  for (const auto seed : seeds_of(chosen)) {
-    prepare_data(seed);
-    for (const auto& system : chosen) {
+  chosen_ = choose_systems(everyone_, systems);
+  check_folder();
+}
+
+void StudyPart::prepare() {
+  for (const auto seed : seeds_of(chosen_)) {
+    if (!data_.contains(seed)) {
+      prepare_data(seed);
+    }
+    for (const auto& system : chosen_) {
       if (std::find(system.seeds.begin(), system.seeds.end(), seed) != system.seeds.end()) {
         jobs_.push_back(make_job(system, seed));
-        expect_same_run_as_before(jobs_.back());
       }
     }
   }
@@ -119,22 +96,28 @@ fs::path StudyPart::iso_time_file(const System& system) const {
   return directory_ / "iso-time" / (system.name + ".json");
 }
 
+fs::path StudyPart::data_folder(int64_t seed) const {
+  return (config_.is_text() ? directory_ : seed_folder(seed)) / "data";
+}
+
+StudyDataOptions StudyPart::data_options(int64_t seed) const {
+  return {.benchmark = config_.benchmark_of(static_cast<uint64_t>(seed)),
+          .synthetic = config_.synthetic_of(static_cast<uint64_t>(seed)),
+          .tokenizer = config_.is_retrofit()
+                           ? fs::path(config_.run.training.init) / "tokenizer.json"
+                           : fs::path(),
+          .vocab_size = everyone_.front().run.model.vocab_size};
+}
+
 void StudyPart::prepare_data(int64_t seed) {
-  const auto vocab_size = everyone_.front().run.model.vocab_size;
-  const auto folder = (config_.is_text() ? directory_ : seed_folder(seed)) / "data";
+  const auto folder = data_folder(seed);
   const auto lock = FolderLock::wait_to_hold(folder, ErrorCode::kData);
   data_[seed] =
       config_.is_text()
           ? prepare_text_data(folder, {.folder = config_.text.folder,
                                        .tokenizer = config_.text.tokenizer,
-                                       .vocab_size = vocab_size})
-          : prepare_study_data(
-                folder, {.benchmark = config_.benchmark_of(static_cast<uint64_t>(seed)),
-                         .synthetic = config_.synthetic_of(static_cast<uint64_t>(seed)),
-                         .tokenizer = config_.is_retrofit()
-                                          ? fs::path(config_.run.training.init) / "tokenizer.json"
-                                          : fs::path(),
-                         .vocab_size = vocab_size});
+                                       .vocab_size = everyone_.front().run.model.vocab_size})
+          : prepare_study_data(folder, data_options(seed));
   tasks_[seed] = load_study_tasks(config_, columns_, data_[seed]);
 }
 
@@ -152,16 +135,41 @@ Job StudyPart::make_job(const System& system, int64_t seed) const {
   return job;
 }
 
-/// A system trained before with other settings must not stand in one table with these. Where its
-/// data lies is no such setting: the folder may have been moved, and what the data is made from has
-/// been compared.
-void StudyPart::expect_same_run_as_before(const Job& job) const {
-  const auto stored = job.folder / "run.toml";
-  if (fs::exists(stored)) {
-    auto run = job.system.run;
-    run.data = load_stored_run(stored).data;
-    expect_same_run(stored, run);
+/// A system trained before with other settings or on other data must not stand in one table with
+/// these: of this call's seeds, and of those that collect() takes from the folder.
+void StudyPart::check_folder() {
+  std::set<int64_t> seeds_with_runs;
+  for (const auto& system : everyone_) {
+    for (const auto seed : seeds_in_folder(system)) {
+      if (expect_same_run_as_before(make_job(system, seed))) {
+        seeds_with_runs.insert(seed);
+      }
+    }
   }
+  for (const auto seed : seeds_of(chosen_)) {
+    seeds_with_runs.erase(seed);
+    if (fs::exists(data_folder(seed) / "data.json")) {
+      prepare_data(seed);  // takes it as it stands
+    }
+  }
+  if (!config_.is_text()) {
+    for (const auto seed : seeds_with_runs) {
+      check_study_data(data_folder(seed), data_options(seed));
+    }
+  }
+}
+
+/// Where its data lies is no setting: the folder may have been moved, and what the data is made from
+/// is compared.
+bool StudyPart::expect_same_run_as_before(const Job& job) const {
+  const auto stored = job.folder / "run.toml";
+  if (!fs::exists(stored)) {
+    return false;
+  }
+  auto run = job.system.run;
+  run.data = load_stored_run(stored).data;
+  expect_same_run(stored, run);
+  return true;
 }
 
 bool StudyPart::is_done(const Job& job) {
@@ -241,22 +249,24 @@ bool StudyPart::measure_exits_of(const Job& job, const std::function<bool()>& st
 
 std::function<void(const StepMetrics&, const LanguageModel&)> StudyPart::score_on_the_way(
     const Job& job) const {
-  auto steps = score_steps(job.system.run.training.steps, config_.study.score_points);
+  const ScorePointSettings settings{.score_points = config_.study.score_points,
+                                    .score_point_instances = config_.study.score_point_instances};
+  const auto steps = score_steps(job.system.run.training.steps, settings.score_points);
   if (steps.size() < 2) {
-    return {};
+    return {};  // the end alone, which is scored on all questions
   }
-  steps.pop_back();  // the end is scored on all questions
-  const auto tasks = questions_on_the_way(tasks_.at(job.seed), config_.study.score_point_instances);
+  const auto tasks = questions_on_the_way(tasks_.at(job.seed), settings.score_point_instances);
   // std::function copies what it holds.
   const auto tokenizer = std::make_shared<Tokenizer>(open_run_data(job.system.run).tokenizer);
   const auto options = scoring_options(job.system.run);
-  return [&job, steps, tasks, tokenizer, options](const StepMetrics& step,
-                                                  const LanguageModel& model) {
+  return [&job, settings, steps, tasks, tokenizer, options](const StepMetrics& step,
+                                                            const LanguageModel& model) {
     if (std::binary_search(steps.begin(), steps.end(), step.step)) {
       const auto report = evaluate(model, *tokenizer, tasks, options);
-      add_score_point(job.folder, {.step = step.step,
-                                   .tokens = static_cast<double>(step.tokens),
-                                   .tasks = make_run_result(job.system, {}, report, 0.0).tasks});
+      add_score_point(job.folder, settings,
+                      {.step = step.step,
+                       .tokens = static_cast<double>(step.tokens),
+                       .tasks = make_run_result(job.system, {}, report, 0.0).tasks});
     }
   };
 }
@@ -281,7 +291,6 @@ PartResult StudyPart::collect() const {
                              : config_.is_synthetic() ? config_.part_name()
                                                       : "Embedded benchmark",
                     .init = config_.run.training.init,
-                    .seeds = seeds_,
                     .columns = columns_,
                     .systems = {},
                     .comparisons = {},
@@ -290,6 +299,7 @@ PartResult StudyPart::collect() const {
                     .settings = shared_settings(),
                     .data = data_.empty() ? "" : data_.begin()->second.description};
   std::vector<SystemRuns> all;
+  std::vector<int64_t> done_seeds;
   for (const auto& system : everyone_) {
     SystemRuns done{.system = system, .runs = {}};
     for (const auto seed : seeds_in_folder(system)) {
@@ -297,9 +307,7 @@ PartResult StudyPart::collect() const {
       if (is_done(job)) {
         done.runs.push_back(result_of(job));
         done.score_folders.push_back(job.folder / "scores");
-        if (std::find(result.seeds.begin(), result.seeds.end(), seed) == result.seeds.end()) {
-          result.seeds.push_back(seed);
-        }
+        done_seeds.push_back(seed);
       }
     }
     if (!done.runs.empty()) {
@@ -307,6 +315,7 @@ PartResult StudyPart::collect() const {
       all.push_back(std::move(done));
     }
   }
+  result.seeds = in_order_of(seeds_, done_seeds);
   add_seconds_residuals(result);
   compare_systems(result, all);
   return result;
@@ -334,6 +343,7 @@ SystemResult StudyPart::row_of(const SystemRuns& done) const {
   auto row = summarize(done, columns_);
   std::vector<RunExitsAt> exits;
   std::vector<RunThinking> thinking;
+  auto inside_seed = std::numeric_limits<int64_t>::max();
   for (size_t i = 0; i < done.runs.size(); ++i) {
     const auto& run = done.runs[i];
     const auto folder = done.score_folders[i].parent_path();
@@ -343,8 +353,10 @@ SystemResult StudyPart::row_of(const SystemRuns& done) const {
     if (const auto points = read_score_points(folder); !points.empty()) {
       row.score_curves.push_back(make_score_curve(points, run, columns_));
     }
-    if (auto found = read_inside(folder)) {
+    // Of several calls each has looked into its own first seed.
+    if (auto found = run.seed < inside_seed ? read_inside(folder) : std::nullopt) {
       row.inside = std::move(found);
+      inside_seed = run.seed;
     }
     if (auto found = read_exits(folder)) {
       exits.push_back({std::move(*found), folder});

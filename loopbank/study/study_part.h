@@ -37,13 +37,17 @@ struct Job {
 
 class StudyPart {
  public:
-  /// Prepares the data of every seed.
+  /// Checks that all that stands in the folder fits; writes nothing there.
   /// @param systems  names of the systems to make jobs for; empty: all
   /// @param seeds    in place of the config's; empty: those
-  /// @throws Error kConfig for an unknown system, and where the folder holds a study of other
-  ///         settings; kData as prepare_study_data
+  /// @throws Error kConfig for an unknown system, and where a run of the folder, of any seed that
+  ///         would come into the table, has other settings or data; kData as prepare_study_data
   StudyPart(StudyConfig config, std::filesystem::path directory,
             const std::vector<std::string>& systems, const std::vector<int64_t>& seeds);
+
+  /// Prepares the data of every seed and makes the jobs.
+  /// @throws Error kData as prepare_study_data
+  void prepare();
 
   /// Refuses unknown systems, a folder without text and tasks without files before anything is
   /// written.
@@ -74,8 +78,12 @@ class StudyPart {
 
  private:
   [[nodiscard]] Job make_job(const System& system, int64_t seed) const;
+  [[nodiscard]] std::filesystem::path data_folder(int64_t seed) const;
+  [[nodiscard]] StudyDataOptions data_options(int64_t seed) const;
   void prepare_data(int64_t seed);
-  void expect_same_run_as_before(const Job& job) const;
+  void check_folder();
+  /// False where there is none.
+  [[nodiscard]] bool expect_same_run_as_before(const Job& job) const;
   [[nodiscard]] std::filesystem::path seed_folder(int64_t seed) const;
   [[nodiscard]] std::vector<int64_t> seeds_in_folder(const System& system) const;
   [[nodiscard]] SystemResult row_of(const SystemRuns& done) const;
@@ -93,6 +101,7 @@ class StudyPart {
   StudyConfig config_;
   std::filesystem::path directory_;
   std::vector<System> everyone_;
+  std::vector<System> chosen_;  // of these
   std::vector<int64_t> seeds_;  // of all systems together
   std::vector<Column> columns_;
   std::map<int64_t, StudyData> data_;           // by seed

@@ -79,7 +79,7 @@ double validation_seconds(const LanguageModel& model, const RunConfig& run, cons
 /// Seconds of scoring questions.
 struct ScoringSeconds {
   double at_the_end = 0.0;  ///< all of them
-  double on_the_way = 0.0;  ///< those of the points before, together
+  double on_the_way = 0.0;  ///< those of all points of the training, together
 };
 
 /// From the first questions of each task.
@@ -88,7 +88,7 @@ ScoringSeconds scoring_seconds(const LanguageModel& model, const TimedSystem& sy
   EvalOptions options;
   options.compute_dtype = system.run.training.forward_options().compute_dtype;
   const auto points = score_steps(system.run.training.steps, system.score_points).size();
-  const auto points_before = static_cast<double>(std::max<size_t>(1, points) - 1);
+  const auto points_scored = points < 2 ? 0.0 : static_cast<double>(points);
   ScoringSeconds seconds;
   for (const auto& task : *system.tasks) {
     auto some = task;
@@ -98,7 +98,7 @@ ScoringSeconds scoring_seconds(const LanguageModel& model, const TimedSystem& sy
         static_cast<double>(some.instances.size());
     const auto questions = std::ssize(task.instances);
     seconds.at_the_end += seconds_a_question * static_cast<double>(questions);
-    seconds.on_the_way += seconds_a_question * points_before *
+    seconds.on_the_way += seconds_a_question * points_scored *
                           static_cast<double>(std::min(questions, system.score_point_instances));
   }
   return seconds;

@@ -155,6 +155,7 @@ TEST(StudySeedsCommand, MistakesEndInOneLine) {
   const TestDirectory directory;
   fs::create_directories(directory.path() / "empty");
   write_text(directory.path() / "old/results.json", "{}");
+  write_text(directory.path() / "old/benchmark/seed-3/x", "");
   write_text(directory.path() / "broken/study.json", "{\"scale\": 3}");
   using Words = std::vector<std::string>;
   const std::vector<std::pair<Words, std::string>> mistakes = {
@@ -168,6 +169,8 @@ TEST(StudySeedsCommand, MistakesEndInOneLine) {
        "study.json: expected what a study was started with, got number as \"scale\""},
       {{"study", "add-seed"}, "DIR"},
       {{"study", "add-seed", "empty", "--count", "-1"}, "--count"},
+      {{"study", "--seeds", "3", "--out", "old"},
+       "--seeds 3: expected --seed 3, the one seed that"},
       {{"study", "--seeds", "0", "--out", "x"}, "--seed 0 is the seed 0."},
       {{"study", "--seeds", "2", "--seed", "1", "--out", "x"}, "--seed"}};
   for (const auto& [words, part] : mistakes) {

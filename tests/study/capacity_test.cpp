@@ -73,7 +73,15 @@ TEST(Capacity, WhoKnowsEverythingHoldsTheBitsOfAllFactsAndWhoKnowsNothingNone) {
   const auto none = bits_of(known_by(options, [](double prior) { return prior * std::log(2.0); }));
   EXPECT_NEAR(none.bits, 0.0, 1e-9);
   // Sure of what is wrong: the bound says nothing, not less than nothing.
-  EXPECT_EQ(bits_of(known_by(options, [](double) { return 100.0; })).bits, 0.0);
+  const auto wrong = known_by(options, [](double) { return 100.0; });
+  EXPECT_EQ(bits_of(wrong).bits, 0.0);
+  EXPECT_EQ(bits_of(wrong).low, 0.0);
+  EXPECT_EQ(bits_of(wrong).high, 0.0);
+  EXPECT_EQ(bits_of(wrong).bits_a_parameter, 0.0);
+  // Systems are compared by what was measured.
+  const auto column = columns_of(config).at(0);
+  EXPECT_DOUBLE_EQ(run_that_knows(wrong, 1000.0).score(column).mean,
+                   wrong.mean * column.scale(1000.0));
   const auto half =
       bits_of(known_by(options, [](double prior) { return prior / 2 * std::log(2.0); }));
   EXPECT_NEAR(half.bits, 20 * bits_of_person(), 1e-9);

@@ -85,13 +85,16 @@ TEST(QuestionsOnTheWay, TheSameForEveryOneAndInTheirOrder) {
   }
 }
 
+constexpr ScorePointSettings kSettings = {.score_points = 5, .score_point_instances = 8};
+
 TEST(ScorePoints, APointReplacesThoseBehindIt) {
   const TestDirectory directory;
   EXPECT_TRUE(read_score_points(directory.path()).empty());
   for (const int64_t step : {1, 2, 4, 2}) {
-    add_score_point(directory.path(), {.step = step,
-                                       .tokens = 32.0 * static_cast<double>(step),
-                                       .tasks = {scored("facts", 0.25, 2.0)}});
+    add_score_point(directory.path(), kSettings,
+                    {.step = step,
+                     .tokens = 32.0 * static_cast<double>(step),
+                     .tasks = {scored("facts", 0.25, 2.0)}});
   }
   const auto points = read_score_points(directory.path());
   ASSERT_EQ(points.size(), 2U);
@@ -104,6 +107,47 @@ TEST(ScorePoints, APointReplacesThoseBehindIt) {
       error_of(ErrorCode::kData, [&] { (void)read_score_points(directory.path()); }),
       "score_points.json.points.0: expected the scores of a run along its training, got no "
       "\"tokens\". Remove the file to go on without them.");
+}
+
+TEST(ScorePoints, OtherQuestionsBeginACurveAnew) {
+  const TestDirectory directory;
+  const auto steps_after = [&](const ScorePointSettings& settings, int64_t step) {
+    add_score_point(directory.path(), settings, {.step = step, .tokens = 1.0, .tasks = {}});
+    Steps steps;
+    for (const auto& point : read_score_points(directory.path())) {
+      steps.push_back(point.step);
+    }
+    return steps;
+  };
+  EXPECT_EQ(steps_after(kSettings, 1), (Steps{1}));
+  EXPECT_EQ(steps_after(kSettings, 2), (Steps{1, 2}));
+  const ScorePointSettings fewer = {.score_points = 5, .score_point_instances = 7};
+  EXPECT_EQ(steps_after(fewer, 3), (Steps{3}));
+  EXPECT_EQ(steps_after({.score_points = 6, .score_point_instances = 7}, 4), (Steps{4}));
+  const auto json = json_of_file(directory.path() / "score_points.json");
+  EXPECT_EQ(json["score_points"], 6);
+  EXPECT_EQ(json["score_point_instances"], 7);
+  // A file of before does not tell what it has asked.
+  directory.write("score_points.json",
+                  "{\"points\": [{\"step\": 1, \"tokens\": 1, \"tasks\": []}]}");
+  EXPECT_EQ(read_score_points(directory.path()).size(), 1U);
+  EXPECT_EQ(steps_after(kSettings, 2), (Steps{2}));
+}
+
+TEST(ScoreCurve, TheEndIsThatOfThePointsQuestions) {
+  const std::vector<Column> columns = {column("a_bpb", true, {"a"})};
+  const RunResult end{
+      .system = "loop3", .tasks = {scored("a", 0.5, 1.0)}, .difficulty = {}, .steps = 8};
+  auto some = scored("a", 0.25, 4.0);
+  some.instances = 5;
+  auto some_at_end = some;
+  some_at_end.bpb.mean = 1.25;
+  const ScorePoint early{.step = 2, .tokens = 1.0, .tasks = {some}};
+  const ScorePoint last{.step = 8, .tokens = 4.0, .tasks = {some_at_end}};
+  EXPECT_EQ(make_score_curve({early, last}, end, columns).scores.at("a_bpb"),
+            (std::vector<double>{4.0, 1.25}));
+  // Of a file without the end, whose points ask fewer questions than the end, the end is left out.
+  EXPECT_EQ(make_score_curve({early}, end, columns).step, (Steps{2}));
 }
 
 TEST(ScoreCurve, AColumnIsTheMeanOfItsTasksAndLeftOutWhereAPointLacksOne) {
@@ -145,7 +189,7 @@ TEST(StudyScoreCurves, EveryRunIsScoredOnItsWayAndTheEndIsItsResult) {
       EXPECT_EQ(curve.scores.at(column).size(), 3U);
       EXPECT_EQ(curve.scores.at(column).back(), score.by_seed.at(0)) << column;
     }
-    EXPECT_EQ(read_score_points(run_folder(out, system)).size(), 2U) << "the end not twice";
+    EXPECT_EQ(read_score_points(run_folder(out, system)).size(), 3U);
   }
   const auto json = json_of_file(out / "results.json")["parts"][0]["score_curves"];
   EXPECT_EQ(json["loop3"][0]["step"], nlohmann::json({1, 2, 6}));
@@ -161,7 +205,9 @@ TEST(StudyScoreCurves, APointIsTheScoreOfThatStepsModel) {
   ASSERT_TRUE(run_study(options).finished);
   const auto folder = run_folder(out, "loop3");
   const auto points = read_score_points(folder);
-  ASSERT_EQ(points.size(), 2U);
+  ASSERT_EQ(points.size(), 3U);
+  EXPECT_EQ(points[2].step, 6);
+  EXPECT_EQ(points[2].tasks.at(0).instances, 5) << "as at the points before";
   LanguageModel model(load_stored_run(folder / "run.toml").model);
   (void)load_checkpoint(folder / "checkpoints/step-000002", model);
   const auto tasks = questions_on_the_way(
@@ -195,7 +241,7 @@ TEST(StudyScoreCurves, StoppedAnywhereAndContinuedEachPointIsThereOnce) {
   const auto whole = directory.path() / "whole";
   ASSERT_TRUE(run_study(small_study(whole, {"loop3"})).finished);
   const auto expected = read_file(run_folder(whole, "loop3") / "score_points.json");
-  EXPECT_EQ(read_score_points(run_folder(whole, "loop3")).size(), 5U);
+  EXPECT_EQ(read_score_points(run_folder(whole, "loop3")).size(), 6U);
   const auto parts = directory.path() / "parts";
   const auto folder = run_folder(parts, "loop3");
   int calls = 0;
@@ -207,7 +253,8 @@ TEST(StudyScoreCurves, StoppedAnywhereAndContinuedEachPointIsThereOnce) {
     // As if it had been killed two steps later: points lie behind the newest checkpoint.
     if (!finished && calls == 0) {
       const auto points = read_score_points(folder);
-      add_score_point(folder, {.step = points.back().step + 2, .tokens = 1.0, .tasks = {}});
+      add_score_point(folder, {.score_points = 10, .score_point_instances = 128},
+                      {.step = points.back().step + 2, .tokens = 1.0, .tasks = {}});
     }
   }
   EXPECT_GE(calls, 2);

@@ -89,6 +89,86 @@ TEST(StudySeeds, AnotherCallsSeedsStayInTheResults) {
   EXPECT_EQ(json_of_file(out / "results.json")["parts"][0]["seeds"], nlohmann::json({1, 2, 4}));
 }
 
+TEST(StudySeeds, SeedsOfOtherSettingsOrDataAreRefusedBeforeAnythingIsWritten) {
+  const TestDirectory directory;
+  const auto out = directory.path() / "study";
+  (void)order_of(short_study(out, {1, 2}));
+  const auto before = read_file(out / "results.json");
+  const auto refusal_of = [&](const StudyOptions& options) {
+    const auto told = error_of(ErrorCode::kConfig, [&] { (void)run_study(options); });
+    EXPECT_FALSE(fs::exists(out / "benchmark/seed-4"));
+    EXPECT_EQ(read_file(out / "results.json"), before);
+    return told;
+  };
+  auto longer = short_study(out, {4});
+  longer.parts.front().run.training.steps = 3;
+  expect_contains(refusal_of(longer), "expected training.steps = 2");
+  // Also where this call trains other systems.
+  longer.systems = {"isopar"};
+  fs::rename(out / "benchmark/seed-1", directory.path() / "seed-1");
+  fs::rename(out / "benchmark/seed-2/systems/isopar", directory.path() / "isopar");
+  expect_contains(refusal_of(longer), "seed-2/systems/loop3/run.toml: expected training.steps = 2");
+  auto other_world = short_study(out, {4});
+  other_world.parts.front().benchmark.facts.num_people = 9;
+  expect_contains(refusal_of(other_world), "seed-2/data/data.json: expected ");
+  // A part that comes first is not begun either.
+  other_world.parts.insert(other_world.parts.begin(), short_hops({5}));
+  (void)refusal_of(other_world);
+  EXPECT_FALSE(fs::exists(out / "p-hop"));
+}
+
+TEST(StudySeeds, SeedsThatAreNotTrainedAreNotClaimed) {
+  const TestDirectory directory;
+  auto options = short_study(directory.path() / "study", {3, 1, 2});
+  int runs = 0;
+  options.on_run = [&](const RunDone&) { ++runs; };
+  options.should_stop = [&] { return runs == 3; };  // both systems of seed 3, one of seed 1
+  const auto outcome = run_study(options);
+  EXPECT_FALSE(outcome.finished);
+  EXPECT_EQ(outcome.result.parts.at(0).seeds, (Seeds{3, 1}));
+}
+
+TEST(StudySeeds, TheLookInsideIsOfTheSmallestSeedWhateverTheOrderOfCalls) {
+  const TestDirectory directory;
+  const auto out = directory.path() / "study";
+  const auto inside_after = [&](const Seeds& seeds) {
+    const auto result = run_study(short_study(out, seeds)).result;
+    return to_json(result.parts.at(0).find("loop3")->inside.value()).dump();
+  };
+  const auto of_seed = [&](int seed) {
+    return to_json(read_inside(testing::run_folder(out, "loop3", seed)).value()).dump();
+  };
+  EXPECT_EQ(inside_after({2}), of_seed(2));
+  EXPECT_EQ(inside_after({1}), of_seed(1));
+  EXPECT_EQ(inside_after({2, 1}), of_seed(1));
+  ASSERT_NE(of_seed(1), of_seed(2));
+}
+
+TEST(StudySeeds, ARunThatGoesOnTellsTheTimeByAllItsSeconds) {
+  const TestDirectory directory;
+  const auto with_steps = [&] {
+    auto options = short_study(directory.path() / "study", {1, 2});
+    options.parts.front().run.training.steps = 6;
+    options.systems = {"loop3"};
+    return options;
+  };
+  auto cut = with_steps();
+  cut.should_stop = [left = 5]() mutable { return --left <= 0; };
+  ASSERT_FALSE(run_study(cut).finished);
+  const auto metrics =
+      testing::run_folder(directory.path() / "study", "loop3", 1) / "metrics.jsonl";
+  ASSERT_TRUE(fs::exists(metrics)) << "the first run was begun";
+  auto on = with_steps();
+  std::vector<double> left;
+  std::vector<double> taken;
+  on.on_run = [&](const RunDone& done) {
+    left.push_back(done.seconds_left.value_or(0.0));
+    taken.push_back(done.result.seconds + done.result.evaluation_seconds);
+  };
+  ASSERT_TRUE(run_study(on).finished);
+  EXPECT_DOUBLE_EQ(left.at(0), taken.at(0));  // the one run that is left is as long
+}
+
 TEST(StudySeeds, ASystemsOwnSeedsStayItsOwn) {
   const TestDirectory directory;
   const auto file =

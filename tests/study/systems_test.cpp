@@ -106,7 +106,11 @@ TEST(StudySystems, OneStudyTrainsEverySystemOnTheSameTokens) {
       EXPECT_EQ(system.run.training, systems.front().run.training) << system.name;
       EXPECT_EQ(system.run.data, systems.front().run.data) << system.name;
       EXPECT_EQ(system.run.schedule, systems.front().run.schedule) << system.name;
-      EXPECT_EQ(system.run.optimizer, systems.front().run.optimizer) << system.name;
+      auto optimizer = system.run.optimizer;
+      if (system.group == "start") {  // whose subject is how the loop scales start and move
+        optimizer.loop_scale_multiplier = systems.front().run.optimizer.loop_scale_multiplier;
+      }
+      EXPECT_EQ(optimizer, systems.front().run.optimizer) << system.name;
     }
   }
 }
