@@ -260,9 +260,10 @@ TEST(EvidenceFigures, LossesArePairedByTheSeedsOfTheirCurves) {
     const double better = system.name == "loop3" ? -0.1 : 0.0;
     system.curves.clear();
     for (const int64_t seed : {2, 3}) {
-      system.curves.push_back({.seed = seed,
-                               .step = {1},
-                               .validation_loss = {double(seed) + better + 0.001 * better * seed}});
+      system.curves.push_back(
+          {.seed = seed,
+           .step = {1},
+           .validation_loss = {double(seed) + better + 0.001 * better * double(seed)}});
     }
   }
   // The curves' order is none of the seeds'.

@@ -77,7 +77,7 @@ TEST(GainCurve, TheCrossingHasFiellersInterval) {
 
 TEST(GainCurve, TheEndsOfTheCrossingAreWhereTheFittedIntervalTouchesZero) {
   const std::vector<std::pair<double, double>> lines = {
-      {0.50, -0.10}, {0.47, -0.11}, {0.59, -0.13}};
+      {0.60, -0.10}, {0.57, -0.11}, {0.65, -0.13}};
   const auto curve = gain_curve(system_of(lines), system_of({{0, 0}, {0, 0}, {0, 0}}), "bpb");
   ASSERT_TRUE(curve.fit && curve.fit->crossing);
   const auto at = [&](double tokens) {
