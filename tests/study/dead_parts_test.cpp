@@ -117,7 +117,7 @@ PartResult part_with_alarms() {
 }
 
 TEST(DeadParts, SeedsWithTheSameFailureInTheSameLayersAreOne) {
-  const auto part = part_with_alarms();
+  auto part = part_with_alarms();
   const auto all = dead_parts_of(part);
   ASSERT_EQ(all.size(), 2U);
   EXPECT_EQ(all[0].system, "Loop-3");
