@@ -152,7 +152,7 @@ TEST(DeadParts, NoneFoundIsSaidOfTheRunsThatWereWatchedAlone) {
             "Dead parts: none found in 2 of 3 runs. 1 of 3 runs not watched: " + why);
   system.watched_seeds = {1, 2, 3};
   EXPECT_EQ(format_dead_parts(part), "Dead parts: none found in 3 of 3 runs.\n");
-  std::erase_if(part.systems, [](const SystemResult& system) { return system.loops > 0; });
+  std::erase_if(part.systems, [](const SystemResult& one) { return one.loops > 0; });
   EXPECT_EQ(format_dead_parts(part), "");
 }
 
