@@ -58,7 +58,7 @@ void print_layers(const Inside& inside) {
                       : std::pair<std::string, std::string>("-", "-");
   };
   for (size_t l = 0; l < inside.expected_loops.size(); ++l) {
-    const auto name = fmt::format("{}", l);
+    const auto name = fmt::format("{}", l + 1);
     loops.push_back({name, fmt::format("{:.3f}", inside.expected_loops[l]),
                      fmt::format("{:.3f}", inside.expected_loops_spread[l]),
                      cell(inside.halting[l]),

@@ -53,7 +53,7 @@ void print_thinking(const LoopsAgainstSteps& thinking) {
                                      row_of("place held", thinking.given_place),
                                      row_of("loss held", thinking.given_loss)};
   for (size_t l = 0; l < thinking.by_layer.size(); ++l) {
-    correlations.push_back(row_of(fmt::format("layer {}", l), thinking.by_layer[l]));
+    correlations.push_back(row_of(fmt::format("layer {}", l + 1), thinking.by_layer[l]));
   }
   print_table(fmt::format("{}: rank correlation of loops and steps", thinking.task), correlations);
 }

@@ -1,9 +1,11 @@
 #include "loopbank/study/dead_parts.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
+
+#include "loopbank/support/progress.h"
+#include "loopbank/train/alarms.h"
 
 namespace loopbank {
 namespace {
@@ -19,6 +21,7 @@ std::vector<DeadPart> dead_parts_in(const SystemResult& system) {
                        .kind = alarm.kind,
                        .what = alarm.message,
                        .layers = alarm.layers,
+                       .of_layers = system.layers,
                        .of_seeds = static_cast<int64_t>(system.seeds.size())});
       same = found.end() - 1;
     }
@@ -35,9 +38,7 @@ std::string seeds_of(const DeadPart& part) {
 }  // namespace
 
 std::string DeadPart::where() const {
-  return layers.empty()
-             ? "the whole model"
-             : fmt::format("layer{} {}", layers.size() > 1 ? "s" : "", fmt::join(layers, ", "));
+  return layers.empty() ? "the whole model" : spoken_layers(layers, of_layers);
 }
 
 std::vector<DeadPart> dead_parts_of(const PartResult& part) {
@@ -60,10 +61,35 @@ std::string dead_parts(const PartResult& part, const std::string& system) {
   return text;
 }
 
+WatchedRuns watched_runs(const PartResult& part) {
+  WatchedRuns runs;
+  for (const auto& system : part.systems) {
+    if (system.loops > 0) {
+      runs.watched += static_cast<int64_t>(system.watched_seeds.size());
+      runs.all += static_cast<int64_t>(system.seeds.size());
+    }
+  }
+  return runs;
+}
+
+std::string unwatched_runs(const PartResult& part) {
+  const auto runs = watched_runs(part);
+  const auto unwatched = runs.all - runs.watched;
+  return unwatched <= 0 ? ""
+                        : fmt::format(
+                              "{} of {} not watched: alarms off, or fewer validations than an "
+                              "alarm waits for.",
+                              unwatched, plural(static_cast<size_t>(runs.all), "run"));
+}
+
 std::string no_dead_parts(const PartResult& part) {
-  const bool any = std::any_of(part.systems.begin(), part.systems.end(),
-                               [](const SystemResult& system) { return system.loops > 0; });
-  return any ? "none: every loop, bank, gate and router of every run does something." : "";
+  const auto runs = watched_runs(part);
+  if (runs.watched == 0) {
+    return unwatched_runs(part);
+  }
+  return fmt::format("none found in {} of {}.{}{}", runs.watched,
+                     plural(static_cast<size_t>(runs.all), "run"),
+                     runs.watched < runs.all ? " " : "", unwatched_runs(part));
 }
 
 std::string format_dead_parts(const PartResult& part) {
@@ -76,7 +102,11 @@ std::string format_dead_parts(const PartResult& part) {
   for (const auto& dead : all) {
     text += fmt::format("\n  {}: {}, {}, {}", dead.system, dead.what, dead.where(), seeds_of(dead));
   }
-  return all.empty() ? text + " " + none + "\n" : text + "\n";
+  if (all.empty()) {
+    return text + " " + none + "\n";
+  }
+  const auto unwatched = unwatched_runs(part);
+  return text + (unwatched.empty() ? "" : "\n  " + unwatched) + "\n";
 }
 
 }  // namespace loopbank

@@ -17,10 +17,11 @@ struct DeadPart {
   std::string kind;                  ///< of the alarm
   std::string what;                  ///< in a few words
   std::vector<int64_t> layers = {};  ///< from 0; empty: of the whole model
+  int64_t of_layers = 0;             ///< of the model
   std::vector<int64_t> seeds = {};   ///< in which
   int64_t of_seeds = 0;              ///< that are done
 
-  /// "layers 0, 1 of 4" or "the whole model"
+  /// "layers 1, 2 of 4", from 1, or "the whole model"
   [[nodiscard]] std::string where() const;
 };
 
@@ -32,10 +33,21 @@ struct DeadPart {
 /// @param system  its name
 [[nodiscard]] std::string dead_parts(const PartResult& part, const std::string& system);
 
-/// What there is to say where nothing is dead: "none: ..."; nothing where no system has such a part.
+/// Runs of systems with loops, and those of them whose alarms could have come (was_watched).
+struct WatchedRuns {
+  int64_t watched = 0;
+  int64_t all = 0;
+};
+[[nodiscard]] WatchedRuns watched_runs(const PartResult& part);
+
+/// "2 of 6 runs not watched: ..."; empty where all were.
+[[nodiscard]] std::string unwatched_runs(const PartResult& part);
+
+/// What there is to say where no alarm is up: "none found in 6 of 6 runs." and how many were not
+/// watched; nothing where no system has such a part.
 [[nodiscard]] std::string no_dead_parts(const PartResult& part);
 
-/// "Dead parts: none: ..." or a line a failure, for a terminal; empty where no system has loops.
+/// "Dead parts: none found ..." or a line a failure, for a terminal; empty where no system has loops.
 [[nodiscard]] std::string format_dead_parts(const PartResult& part);
 
 }  // namespace loopbank

@@ -5,11 +5,18 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 
 namespace loopbank {
 namespace {
 
 constexpr double kPadding = 0.06;
+/// Ends that are nearer to each other than this share of themselves differ by rounding.
+constexpr double kRoundingShare = 1e-9;
+
+bool is_wide(double low, double high) {
+  return high - low > kRoundingShare * std::max(std::abs(low), std::abs(high));
+}
 
 /// 1, 2 or 5 times a power of ten: the least step with so many ticks at most.
 double tick_step(double span, size_t most) {
@@ -27,8 +34,11 @@ std::vector<double> linear_ticks(double low, double high, const SvgAxisForm& for
   auto step = tick_step(high - low, form.most_ticks);
   step = form.counts ? std::max(1.0, std::round(step)) : step;
   std::vector<double> ticks;
-  for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i += 1) {
-    ticks.push_back(i * step);
+  // Counted, since far from 0 a step more may be no other number.
+  const double first = std::ceil(low / step - 1e-9);
+  const auto count = static_cast<int64_t>(std::floor(high / step + 1e-9) - first) + 1;
+  for (int64_t i = 0; i < count; ++i) {
+    ticks.push_back((first + static_cast<double>(i)) * step);
   }
   return ticks;
 }
@@ -75,14 +85,15 @@ double SvgAxis::at(double value) const {
 SvgAxis make_svg_axis(double low, double high, const SvgAxisForm& form) {
   SvgAxis axis{.from = low, .to = high, .start = form.start, .end = form.end, .log = form.log};
   if (form.log) {
-    const double factor = high > low ? std::pow(high / low, form.padded ? kPadding / 2 : 0.0) : 1.5;
+    const double factor =
+        is_wide(low, high) ? std::pow(high / low, form.padded ? kPadding / 2 : 0.0) : 1.5;
     axis.from = low / factor;
     axis.to = high * factor;
     axis.ticks = log_ticks(axis.from, axis.to, form.most_ticks);
   } else {
     // A counted axis keeps its outermost points off the frame.
-    const double room = high > low ? (high - low) * (form.padded ? kPadding : 0.0)
-                                   : std::max(std::abs(high) * 0.1, 1e-3);
+    const double room = is_wide(low, high) ? (high - low) * (form.padded ? kPadding : 0.0)
+                                           : std::max(std::abs(high) * 0.1, 1e-3);
     axis.from = low - (form.counts ? std::max(room, 0.15) : room);
     axis.to = high + (form.counts ? std::max(room, 0.15) : room);
     axis.ticks = linear_ticks(axis.from, axis.to, form);

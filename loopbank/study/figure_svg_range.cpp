@@ -74,6 +74,27 @@ std::pair<double, double> svg_value_range(const SvgPanel& panel, bool from_zero)
           std::max(points.high, std::min(bars.high, points.high + most))};
 }
 
+bool cuts_intervals(const Figure& figure) {
+  if (has_bars(figure.kind) || lies(figure.kind) || figure.kind == FigureKind::kHeat) {
+    return false;
+  }
+  const auto panels = panels_of(figure);
+  return std::any_of(panels.begin(), panels.end(), [&](const std::string& name) {
+    const SvgPanel panel{
+        .figure = &figure, .name = name, .series = drawn_series(figure, name), .clip_id = ""};
+    const auto range = svg_value_range(panel, /*from_zero=*/false);
+    return std::any_of(panel.series.begin(), panel.series.end(), [&](const auto* series) {
+      for (size_t i = 0; i < series->y.size(); ++i) {
+        const auto ends = series->interval(i);
+        if (ends && (ends->first < range.first || ends->second > range.second)) {
+          return true;
+        }
+      }
+      return false;
+    });
+  });
+}
+
 std::string svg_value_text(const Figure& figure, const FigureSeries& series, size_t i) {
   auto text = fmt::format("{}: {}", series.label, svg_number(series.y[i], 4));
   if (const auto ends = series.interval(i)) {

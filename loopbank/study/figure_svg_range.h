@@ -18,6 +18,9 @@ namespace loopbank {
 /// flatten everything else.
 [[nodiscard]] std::pair<double, double> svg_value_range(const SvgPanel& panel, bool from_zero);
 
+/// Whether the value range of a panel cuts intervals of its curves.
+[[nodiscard]] bool cuts_intervals(const Figure& figure);
+
 /// `Loop-3: -0.139, -0.239 to -0.039`, with the point's note.
 [[nodiscard]] std::string svg_value_text(const Figure& figure, const FigureSeries& series,
                                          size_t i);

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "loopbank/study/answers.h"
+#include "loopbank/study/figure_svg_range.h"
 #include "loopbank/support/progress.h"
 #include "loopbank/support/statistics.h"
 
@@ -17,7 +18,7 @@ namespace {
 /// are measured.
 std::string verdicts_against_isopar(const PartResult& part) {
   std::vector<std::string> found;
-  bool any = false;
+  SeedCounts seeds;
   const bool has_bpb = std::any_of(part.columns.begin(), part.columns.end(),
                                    [](const Column& column) { return column.is_bpb(); });
   for (const auto& column : part.columns) {
@@ -29,7 +30,7 @@ std::string verdicts_against_isopar(const PartResult& part) {
       const auto* compared = part.compared({system.name, "isopar", column.key});
       if (compared != nullptr && !compared->estimated && compared->seeds) {
         by_verdict[compared->verdict].push_back(system.label);
-        any = true;
+        seeds.add(static_cast<size_t>(compared->num_seeds));
       }
     }
     for (const auto verdict : {Verdict::kBetter, Verdict::kWorse}) {
@@ -38,15 +39,13 @@ std::string verdicts_against_isopar(const PartResult& part) {
       }
     }
   }
-  if (!any) {
+  if (seeds.empty()) {
     return "No two systems share two seeds: nothing can be told apart.";
   }
   if (found.empty()) {
-    return fmt::format("Over {} no system is told apart from IsoPar in any score.",
-                       plural(part.seeds.size(), "seed"));
+    return fmt::format("Over {} no system is told apart from IsoPar in any score.", seeds.words());
   }
-  std::string text =
-      fmt::format("Against IsoPar, beyond the noise of {}, ", plural(part.seeds.size(), "seed"));
+  auto text = fmt::format("Against IsoPar, beyond the noise of {}, ", seeds.words());
   for (size_t i = 0; i < found.size(); ++i) {
     text += (i == 0 ? "" : "; ") + found[i];
   }
@@ -58,41 +57,64 @@ std::string tally_of_claims(const PartResult& part) {
     return verdicts_against_isopar(part);
   }
   std::map<Verdict, int> tally;
+  SeedCounts seeds;
   for (const auto& claim : part.claims) {
-    ++tally[part.comparison_of(claim).verdict];
+    const auto& comparison = part.comparison_of(claim);
+    ++tally[comparison.verdict];
+    seeds.add(static_cast<size_t>(comparison.num_seeds));
   }
   return fmt::format(
       "Of {} of the paper, {} came out as there, {} the other way round and {} are not told "
       "apart over {}.",
       plural(part.claims.size(), "finding"), tally[Verdict::kBetter], tally[Verdict::kWorse],
-      tally[Verdict::kOpen], plural(part.seeds.size(), "seed"));
+      tally[Verdict::kOpen], seeds.words());
+}
+
+/// Of two systems' last validations, for every seed that both have.
+std::vector<double> loss_differences(const SystemResult& one, const SystemResult& other) {
+  std::map<int64_t, double> there;
+  for (const auto& curve : other.curves) {
+    if (!curve.validation_loss.empty()) {
+      there[curve.seed] = curve.validation_loss.back();
+    }
+  }
+  std::vector<double> differences;
+  for (const auto& curve : one.curves) {
+    const auto found = there.find(curve.seed);
+    if (!curve.validation_loss.empty() && found != there.end() &&
+        std::isfinite(curve.validation_loss.back() - found->second)) {
+      differences.push_back(curve.validation_loss.back() - found->second);
+    }
+  }
+  return differences;
 }
 
 /// At the end of training, against IsoPar.
 std::string losses_against_isopar(const PartResult& part) {
   const auto* base = part.find("isopar");
   std::map<bool, std::vector<std::string>> sure;  // by whether it is lower
-  const auto losses = [](const SystemResult& system) {
-    std::vector<double> values;
-    for (const auto& curve : system.curves) {
-      values.push_back(curve.validation_loss.empty() ? std::nan("") : curve.validation_loss.back());
-    }
-    return values;
-  };
+  SeedCounts seeds;
   for (const auto& system : part.systems) {
     if (base == nullptr || system.name == base->name) {
       continue;
     }
-    const auto over_seeds =
-        student_difference(paired_differences(system, losses(system), *base, losses(*base)));
+    const auto differences = loss_differences(system, *base);
+    const auto over_seeds = student_difference(differences);
+    if (over_seeds) {
+      seeds.add(differences.size());
+    }
     if (over_seeds && over_seeds->excludes_zero()) {
       sure[over_seeds->high < 0].push_back(system.label);
     }
   }
-  if (sure.empty()) {
-    return "At the end no validation loss is told apart from IsoPar's over the common seeds.";
+  if (seeds.empty()) {
+    return "No two systems share two seeds: nothing can be told apart.";
   }
-  std::string text = "At the end, against IsoPar over the common seeds:";
+  if (sure.empty()) {
+    return fmt::format("At the end no validation loss is told apart from IsoPar's over {}.",
+                       seeds.words());
+  }
+  auto text = fmt::format("At the end, against IsoPar over {}:", seeds.words());
   if (!sure[true].empty()) {
     text += fmt::format(" lower validation loss of {}", listed(sure[true]));
   }
@@ -143,8 +165,14 @@ std::string conclusion_of(const Figure& figure, const PartResult& part) {
     return losses_against_isopar(part);
   }
   if (figure.id.ends_with("-over-training")) {
+    SeedCounts seeds;
+    for (const auto& system : part.systems) {
+      if (system.loops > 0 && !system.curves.empty()) {
+        seeds.add(system.curves.size());
+      }
+    }
     return fmt::format("What the mean of {} does; how far it is shared the bands tell.",
-                       plural(part.seeds.size(), "seed"));
+                       seeds.words());
   }
   return verdicts_against_isopar(part);
 }
@@ -155,6 +183,16 @@ std::string one_seed_words(size_t num_seeds) {
   return num_seeds > 1 ? ""
                        : "One seed: nothing can be concluded about the systems, since another seed "
                          "may move every value.";
+}
+
+void SeedCounts::add(size_t num_seeds) {
+  fewest_ = fewest_ == 0 ? num_seeds : std::min(fewest_, num_seeds);
+  most_ = std::max(most_, num_seeds);
+}
+
+std::string SeedCounts::words() const {
+  return fewest_ == most_ ? plural(most_, "seed")
+                          : fmt::format("{} to {}", fewest_, plural(most_, "seed"));
 }
 
 std::string listed(const std::vector<std::string>& words) {
@@ -179,6 +217,14 @@ void add_mean_over_seeds(FigureSeries& series, double at, const std::vector<doub
   }
 }
 
+void note_cut_intervals(Figure& figure) {
+  if (cuts_intervals(figure)) {
+    figure.caption +=
+        " Intervals that reach further than the curves' own height above or below them are cut at "
+        "the frame.";
+  }
+}
+
 std::vector<double> paired_differences(const SystemResult& one, const std::vector<double>& a,
                                        const SystemResult& other, const std::vector<double>& b) {
   std::vector<double> differences;
@@ -197,6 +243,7 @@ void conclude(std::vector<Figure>& figures, const ShownPart& source) {
     if (figure.conclusion.empty()) {
       figure.conclusion = conclusion_of(figure, *source.part);
     }
+    note_cut_intervals(figure);
   }
 }
 

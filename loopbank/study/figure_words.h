@@ -17,8 +17,24 @@ inline constexpr const char* kSeedsInterval = "95 % interval over seeds (Student
 /// `One seed: ...` for fewer than two; empty for more.
 [[nodiscard]] std::string one_seed_words(size_t num_seeds);
 
+/// How many seeds stand behind what is concluded.
+class SeedCounts {
+ public:
+  void add(size_t num_seeds);
+  [[nodiscard]] bool empty() const { return most_ == 0; }
+  /// `3 seeds`, or `2 to 3 seeds` where they differ.
+  [[nodiscard]] std::string words() const;
+
+ private:
+  size_t fewest_ = 0;  // 0: nothing was added
+  size_t most_ = 0;
+};
+
 /// `a, b and c`.
 [[nodiscard]] std::string listed(const std::vector<std::string>& words);
+
+/// Adds to the caption that intervals are cut at the frame, where they are.
+void note_cut_intervals(Figure& figure);
 
 /// The mean of a number a seed with its interval; the interval is NaN for one seed.
 void add_mean_over_seeds(FigureSeries& series, double at, const std::vector<double>& by_seed,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "loopbank/study/figure_words.h"
@@ -114,7 +115,7 @@ void add_score(FigureSeries& series, double at, const SystemResult& system, cons
                const std::string& note) {
   if (const auto* score = system.score(column)) {
     series.add(at, score->mean);
-    series.error.push_back(score->bar().value_or(0.0));
+    series.error.push_back(score->bar().value_or(std::numeric_limits<double>::quiet_NaN()));
     if (!note.empty()) {
       series.notes.push_back(note);
     }

@@ -7,7 +7,6 @@
 #include "loopbank/study/capacity.h"
 #include "loopbank/study/figure_words.h"
 #include "loopbank/study/figures.h"
-#include "loopbank/support/progress.h"
 
 namespace loopbank {
 namespace {
@@ -16,20 +15,21 @@ constexpr const char* kKnown = "bits known";
 constexpr const char* kAParameter = "bits a parameter";
 
 std::string capacity_words(const std::vector<CapacityPoint>& points) {
-  size_t fewest_seeds = std::numeric_limits<size_t>::max();
+  SeedCounts seeds;
   std::vector<std::string> held;
   for (const auto& point : points) {
-    fewest_seeds = std::min(fewest_seeds, static_cast<size_t>(point.num_seeds));
-    if (point.people == points.back().people && point.parameters > 0) {
+    if (point.people == points.back().people && point.parameters > 0 && point.num_seeds > 1) {
+      seeds.add(static_cast<size_t>(point.num_seeds));
       held.push_back(fmt::format("{} {:.3f} [{:.3f}, {:.3f}]", point.label, point.bits_a_parameter,
-                                 point.low / point.parameters, point.high / point.parameters));
+                                 std::max(point.low, 0.0) / point.parameters,
+                                 point.high / point.parameters));
     }
   }
-  if (auto one_seed = one_seed_words(fewest_seeds); !one_seed.empty()) {
-    return one_seed;
+  if (held.empty()) {
+    return one_seed_words(1);
   }
   return fmt::format("In the largest world ({} people), over {}, bits a parameter known: {}.",
-                     points.back().people, plural(fewest_seeds, "seed"), listed(held));
+                     points.back().people, seeds.words(), listed(held));
 }
 
 }  // namespace
@@ -57,7 +57,11 @@ std::optional<Figure> capacity_figure(const StudyResult& results, const ShownPar
       for (const auto& point : points) {
         if (point.system == system.result->name && point.parameters > 0) {
           const double scale = is_share ? 1 / point.parameters : 1.0;
-          series.add(point.facts_bits, scale * point.bits, scale * point.low, scale * point.high);
+          const double none = std::numeric_limits<double>::quiet_NaN();
+          const bool over_seeds = point.num_seeds > 1;  // else its interval is over questions
+          series.add(point.facts_bits, scale * point.bits,
+                     over_seeds ? scale * std::max(point.low, 0.0) : none,
+                     over_seeds ? scale * point.high : none);
           series.notes.push_back(fmt::format("{} people", point.people));
         }
       }
@@ -72,6 +76,7 @@ std::optional<Figure> capacity_figure(const StudyResult& results, const ShownPar
   }
   figure.series.push_back(std::move(all));
   std::erase_if(figure.series, [](const FigureSeries& series) { return series.y.empty(); });
+  note_cut_intervals(figure);
   return figure;
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "loopbank/study/exits_table.h"
@@ -11,6 +12,14 @@ namespace loopbank {
 namespace {
 
 constexpr const char* kHalfIntervalText = "half of the 95 % interval over seeds";
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+/// Half of the interval, in percent of all loops' bits per byte; none where nothing was measured.
+double half_share(const SystemComparison& bpb) {
+  const auto& interval = bpb.decisive;
+  return interval.high > interval.low ? 50 * (interval.high - interval.low) / bpb.there : kNone;
+}
 
 /// What the errors of bits per byte are.
 std::string interval_text(const PartResult& part) {
@@ -57,7 +66,7 @@ Figure saved_at_a_price(const PartResult& part) {
         const auto* values = row.price == price ? bars.values(row) : nullptr;
         if (values != nullptr && !values->empty()) {
           series.add(figure.place_of(row.system->label), 100 * mean_of(*values));
-          series.error.push_back(100 * half_interval(*values).value_or(0.0));
+          series.error.push_back(100 * half_interval(*values).value_or(kNone));
           series.notes.push_back(row.best->label());
         }
       }
@@ -91,8 +100,7 @@ FigureSeries curve_of_rule(const SystemResult& system, const std::string& kind,
       continue;
     }
     curve.add(100 * (result.*saved)(), 100 * result.bpb.relative());
-    curve.error.push_back(50 * (result.bpb.decisive.high - result.bpb.decisive.low) /
-                          result.bpb.there);
+    curve.error.push_back(half_share(result.bpb));
     curve.notes.push_back(result.name == "all" ? "" : result.label());
   }
   if (curve.x.size() < 2) {  // all loops alone
@@ -177,8 +185,7 @@ Figure policy_figure(const PartResult& part) {
                                        : system.exits->find(copied.name, kv, where);
           if (result != nullptr) {
             series.add(figure.place_of(system.label), 100 * result->bpb.relative());
-            series.error.push_back(50 * (result->bpb.decisive.high - result->bpb.decisive.low) /
-                                   result->bpb.there);
+            series.error.push_back(half_share(result->bpb));
             series.notes.push_back(result->label());
           }
         }

@@ -10,6 +10,7 @@
 #include "loopbank/study/gain.h"
 #include "loopbank/study/sweep.h"
 #include "loopbank/support/progress.h"
+#include "loopbank/support/statistics.h"
 
 namespace loopbank {
 namespace {
@@ -21,12 +22,20 @@ struct GainPair {
   FigureSeries series;  ///< without a point
 };
 
+/// The trend of a pair in a column: one test of several.
+struct GainTrend {
+  std::string name;  ///< of both
+  bool lower_is_better = false;
+  GainFit fit = {};
+  double last_tokens = 0.0;
+};
+
 /// What the gains of a figure tell, gathered while it is made.
 struct GainFindings {
-  std::vector<std::string> better;
-  std::vector<std::string> worse;
-  size_t fewest_seeds = std::numeric_limits<size_t>::max();
-  bool fitted = false;
+  std::vector<GainTrend> trends = {};
+  SeedCounts seeds = {};                      ///< of pairs with two or more
+  std::vector<std::string> of_one_seed = {};  ///< pairs
+  bool any = false;
 };
 
 std::string crossing_words(const GainFit& fit, double last_tokens) {
@@ -36,57 +45,96 @@ std::string crossing_words(const GainFit& fit, double last_tokens) {
   const auto& crossing = *fit.crossing;
   return fmt::format(", which {} 0 at {} tokens [{}, {}]",
                      crossing.tokens > last_tokens ? "would cross" : "crosses",
-                     format_count(crossing.tokens), format_count(crossing.low),
-                     format_count(crossing.high));
+                     format_count(crossing.tokens),
+                     crossing.low > 0 ? format_count(crossing.low) : "or earlier",
+                     std::isfinite(crossing.high) ? format_count(crossing.high) : "or later");
 }
 
 void note_trend(GainFindings& findings, const GainPair& pair, const Column& column,
                 const GainCurve& curve) {
-  findings.fewest_seeds = std::min(findings.fewest_seeds, curve.seeds.size());
-  if (!curve.fit || pair.series.hidden) {
+  findings.any = true;
+  if (curve.seeds.size() < 2) {
+    const auto& label = pair.series.label;
+    auto& others = findings.of_one_seed;
+    if (std::find(others.begin(), others.end(), label) == others.end()) {
+      others.push_back(label);
+    }
     return;
   }
-  findings.fitted = true;
-  const auto& trend = curve.fit->per_doubling;
-  if (trend.excludes_zero()) {
-    const bool is_better = (trend.high < 0) == column.is_bpb();
-    (is_better ? findings.better : findings.worse)
-        .push_back(fmt::format("{} in {} by {:+.3g} [{:+.3g}, {:+.3g}]{}", pair.series.label,
-                               column.title, trend.difference, trend.low, trend.high,
-                               crossing_words(*curve.fit, curve.points.back().tokens)));
+  findings.seeds.add(curve.seeds.size());
+  if (curve.fit) {
+    findings.trends.push_back({.name = fmt::format("{} in {}", pair.series.label, column.title),
+                               .lower_is_better = column.is_bpb(),
+                               .fit = *curve.fit,
+                               .last_tokens = curve.points.back().tokens});
   }
 }
 
+/// Trends whose p, adjusted for the others, is 0.05 at most.
+/// @param better  for the better, else for the worse
+std::vector<std::string> sure_trends(const GainFindings& findings, bool better) {
+  std::vector<double> p;
+  for (const auto& trend : findings.trends) {
+    p.push_back(trend.fit.per_doubling.p);
+  }
+  const auto adjusted = holm_adjusted(p);
+  std::vector<std::string> sure;
+  for (size_t i = 0; i < findings.trends.size(); ++i) {
+    const auto& [name, lower_is_better, fit, last_tokens] = findings.trends[i];
+    const auto& move = fit.per_doubling;
+    if (adjusted[i] <= 0.05 && ((move.difference < 0) == lower_is_better) == better) {
+      sure.push_back(fmt::format("{} by {:+.3g} [{:+.3g}, {:+.3g}]{}", name, move.difference,
+                                 move.low, move.high, crossing_words(fit, last_tokens)));
+    }
+  }
+  return sure;
+}
+
 std::string trend_words(const GainFindings& findings) {
-  if (findings.fewest_seeds == std::numeric_limits<size_t>::max()) {
+  if (!findings.any) {
     return "";
   }
-  if (auto one_seed = one_seed_words(findings.fewest_seeds); !one_seed.empty()) {
-    return one_seed;
+  if (findings.seeds.empty()) {
+    return one_seed_words(1);
   }
-  if (!findings.fitted) {
-    return "Too few points for a trend: it takes three in the last half of them.";
+  const auto of_one_seed = findings.of_one_seed.empty()
+                               ? std::string()
+                               : fmt::format(" Of one common seed, and so without a trend: {}.",
+                                             listed(findings.of_one_seed));
+  if (findings.trends.empty()) {
+    return "Too few points for a trend: it takes three in the last half of them." + of_one_seed;
   }
-  if (findings.better.empty() && findings.worse.empty()) {
+  const auto better = sure_trends(findings, true);
+  const auto worse = sure_trends(findings, false);
+  const auto tests = plural(findings.trends.size(), "trend");
+  if (better.empty() && worse.empty()) {
     return fmt::format(
-        "Over {} no trend with the tokens can be told from none, and no crossing of 0 can be told.",
-        plural(findings.fewest_seeds, "seed"));
+        "Over {} no trend with the tokens can be told from none (p adjusted by Holm for {}), and "
+        "no crossing of 0 can be told.{}",
+        findings.seeds.words(), tests, of_one_seed);
   }
-  auto text = fmt::format("Over {}, with 95 % intervals, a doubling of the tokens moves",
-                          plural(findings.fewest_seeds, "seed"));
-  if (!findings.better.empty()) {
-    text += fmt::format(" for the better: {}", listed(findings.better));
+  auto text = fmt::format(
+      "Over {}, with plain 95 % intervals and p adjusted by Holm for {}, a doubling of the tokens "
+      "moves",
+      findings.seeds.words(), tests);
+  if (!better.empty()) {
+    text += fmt::format(" for the better: {}", listed(better));
   }
-  if (!findings.worse.empty()) {
-    text += fmt::format("{} for the worse: {}", findings.better.empty() ? "" : ";",
-                        listed(findings.worse));
+  if (!worse.empty()) {
+    text += fmt::format("{} for the worse: {}", better.empty() ? "" : ";", listed(worse));
   }
-  return text + ". Of the others no trend can be told, and no crossing where none is named.";
+  return text +
+         ". Of the others that are drawn at first no trend can be told, and no crossing where none "
+         "is named." +
+         of_one_seed;
 }
 
 /// Adds a panel a column, a curve a pair.
 void add_gains(Figure& figure, const PartResult& part, const std::vector<GainPair>& pairs) {
   GainFindings findings;
+  // Of pairs that wait until they are asked for nothing is concluded, unless all do.
+  const bool all_hidden = std::all_of(pairs.begin(), pairs.end(),
+                                      [](const GainPair& pair) { return pair.series.hidden; });
   // What is told in accuracy is told in bits per byte with less noise.
   const bool has_bpb = std::any_of(part.columns.begin(), part.columns.end(),
                                    [](const Column& column) { return column.is_bpb(); });
@@ -104,7 +152,7 @@ void add_gains(Figure& figure, const PartResult& part, const std::vector<GainPai
       }
       if (!curve.points.empty()) {
         any = true;
-        if (column.is_bpb() || !has_bpb) {
+        if ((column.is_bpb() || !has_bpb) && (all_hidden || !pair.series.hidden)) {
           note_trend(findings, pair, column, curve);
         }
         figure.series.push_back(std::move(series));
@@ -126,8 +174,7 @@ Figure gain_by_tokens(const ShownPart& source) {
           "Score less IsoPar's after as many tokens, mean over the seeds that both have. "
           "The trend is a straight line over the logarithm of the tokens through the last "
           "half of the points, fitted to each seed; where bits per byte are measured, it is told "
-          "of "
-          "them.",
+          "of them. The trends of a figure are several tests: their p are adjusted by Holm.",
       .x_title = "tokens seen",
       .y_title = "difference from IsoPar",
       .panels_side_by_side = true,

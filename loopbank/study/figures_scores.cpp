@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "loopbank/study/figures.h"
@@ -110,10 +111,11 @@ void add_changes(Figure& figure, const ShownPart& source, const Column& column,
     }
     if (const auto* score = system.score(column)) {
       const auto* compared = source.part->compared({system.name, base.name, column.key});
-      const auto interval =
-          compared == nullptr || compared->estimated ? Difference{} : compared->decisive;
       here.add(position, 100 * (score->mean / base_score->mean - 1));
-      here.error.push_back(50 * std::abs((interval.high - interval.low) / base_score->mean));
+      here.error.push_back(compared == nullptr || compared->estimated
+                               ? std::numeric_limits<double>::quiet_NaN()
+                               : 50 * std::abs((compared->decisive.high - compared->decisive.low) /
+                                               base_score->mean));
     }
     if (const auto score = system.paper_score(column)) {
       paper.add(position, 100 * (*score / *base_paper - 1));

@@ -8,6 +8,9 @@ namespace loopbank {
 namespace {
 
 std::string rho_text(const RankCorrelation& correlation) {
+  if (!correlation.has_interval) {
+    return fmt::format("rho {:.2f}, no interval", correlation.rho);
+  }
   return fmt::format("rho {:.2f}, {:.2f} to {:.2f}", correlation.rho, correlation.low,
                      correlation.high);
 }
@@ -38,24 +41,39 @@ void add_thinking(Figure& figure, const std::string& panel, const LoopsAgainstSt
   figure.series.push_back(std::move(mean));
 }
 
-/// Of systems with two seeds or more.
-std::string thinking_words(const std::vector<std::string>& rising,
-                           const std::vector<std::string>& falling, size_t num_seeds) {
-  if (auto one_seed = one_seed_words(num_seeds); !one_seed.empty()) {
-    return one_seed;
+/// What rho tells of systems with two seeds or more.
+struct ThinkingFindings {
+  std::vector<std::string> rising = {};
+  std::vector<std::string> falling = {};
+  std::vector<std::string> open = {};
+  std::vector<std::string> of_one_seed = {};
+  SeedCounts seeds = {};
+};
+
+std::string thinking_words(const ThinkingFindings& found) {
+  if (found.rising.empty() && found.falling.empty() && found.open.empty()) {
+    return one_seed_words(1);
   }
-  if (rising.empty() && falling.empty()) {
-    return "In no system do loops go with the steps: every interval of rho holds 0.";
+  auto text = fmt::format("Over {}:", found.seeds.words());
+  if (!found.rising.empty()) {
+    text += fmt::format(" Tokens with more steps behind them take more loops in {}.",
+                        listed(found.rising));
   }
-  std::string text;
-  if (!rising.empty()) {
-    text = fmt::format("Tokens with more steps behind them take more loops in {}.", listed(rising));
+  if (!found.falling.empty()) {
+    text += fmt::format(" Tokens with more steps behind them take fewer loops in {}.",
+                        listed(found.falling));
   }
-  if (!falling.empty()) {
-    text += fmt::format("{}Tokens with more steps behind them take fewer loops in {}.",
-                        text.empty() ? "" : " ", listed(falling));
+  if (!found.open.empty()) {
+    text += fmt::format(
+        " Whether loops go with the steps cannot be told in {}: no interval of rho that lies on "
+        "one side of 0.",
+        listed(found.open));
   }
-  return text + " In the others the interval of rho holds 0.";
+  if (!found.of_one_seed.empty()) {
+    text +=
+        fmt::format(" One seed, of which nothing can be concluded: {}.", listed(found.of_one_seed));
+  }
+  return text;
 }
 
 }  // namespace
@@ -70,8 +88,7 @@ std::vector<Figure> thinking_figures(const ShownPart& source) {
                     "with its 95 % interval.",
                 .x_title = "steps",
                 .y_title = "expected loops"};
-  std::vector<std::string> rising;
-  std::vector<std::string> falling;
+  ThinkingFindings found;
   for (const auto& system : source.systems) {
     if (!system.result->is_single()) {
       continue;
@@ -80,14 +97,18 @@ std::vector<Figure> thinking_figures(const ShownPart& source) {
       const auto panel = fmt::format("{}, {}", system.series.label, thinking.task);
       add_thinking(figure, panel, thinking);
       const auto words = fmt::format("{} (rho {:.2f})", panel, thinking.correlation.rho);
-      if (system.result->seeds.size() > 1 && thinking.correlation.low > 0) {
-        rising.push_back(words);
-      } else if (system.result->seeds.size() > 1 && thinking.correlation.high < 0) {
-        falling.push_back(words);
+      if (thinking.seeds < 2) {
+        found.of_one_seed.push_back(panel);
+        continue;
       }
+      found.seeds.add(static_cast<size_t>(thinking.seeds));
+      auto& alike = !thinking.correlation.is_clear() ? found.open
+                    : thinking.correlation.low > 0   ? found.rising
+                                                     : found.falling;
+      alike.push_back(words);
     }
   }
-  figure.conclusion = thinking_words(rising, falling, source.part->seeds.size());
+  figure.conclusion = thinking_words(found);
   return {figure};
 }
 

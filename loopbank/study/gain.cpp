@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "loopbank/support/statistics.h"
@@ -120,12 +121,15 @@ std::optional<GainFit> fit_of(const std::vector<SeedGains>& by_seed,
   }
   GainFit fit{.points = fitted, .per_doubling = *student_difference(b)};
   if (const auto found = fieller(a, b)) {
-    const double least = std::log2(tokens.front()) - middle;
-    const double most = std::log2(tokens.back()) - middle + kFarthestDoublings;
+    // Before the first point of the line the gains are known, and the line is none of theirs.
+    const double least = x.front() - 1e-9;
+    const double most = x.back() + kFarthestDoublings;
     if (found->tokens >= least && found->tokens <= most) {
       const auto in_tokens = [&](double u) { return std::exp2(u + middle); };
+      const double never = std::numeric_limits<double>::infinity();
       fit.crossing =
-          GainCrossing{in_tokens(found->tokens), in_tokens(found->low), in_tokens(found->high)};
+          GainCrossing{in_tokens(found->tokens), found->low < least ? 0.0 : in_tokens(found->low),
+                       found->high > most ? never : in_tokens(found->high)};
     }
   }
   return fit;

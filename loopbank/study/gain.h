@@ -25,11 +25,11 @@ struct GainPoint {
   std::optional<Difference> seeds = {};  ///< Student's t, from two seeds on
 };
 
-/// In tokens.
+/// In tokens, between the first point of the line and six doublings behind the last.
 struct GainCrossing {
   double tokens = 0.0;
-  double low = 0.0;
-  double high = 0.0;
+  double low = 0.0;   ///< 0: before the first point of the line
+  double high = 0.0;  ///< infinite: behind those doublings, or never
 };
 
 struct GainFit {

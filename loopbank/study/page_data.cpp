@@ -158,7 +158,9 @@ Json dead_json(const PartResult& part) {
                     {"seeds", dead.seeds},
                     {"of_seeds", dead.of_seeds}});
   }
-  return {{"rows", std::move(rows)}, {"none", no_dead_parts(part)}};
+  return {{"rows", std::move(rows)},
+          {"none", no_dead_parts(part)},
+          {"unwatched", unwatched_runs(part)}};
 }
 
 // Figures and tokens

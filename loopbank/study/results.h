@@ -105,8 +105,9 @@ struct SystemResult {
   std::optional<SystemExits> exits = {};      ///< over the seeds that have them
   std::vector<ScoreCurve> score_curves = {};  ///< one a seed, where they were measured
   std::vector<LoopsAgainstSteps> thinking =
-      {};                             ///< one a task, over the seeds; of systems with loops
-  std::vector<RunAlarm> alarms = {};  ///< of all seeds, in the order of seed and step
+      {};                                   ///< one a task, over the seeds; of systems with loops
+  std::vector<RunAlarm> alarms = {};        ///< of all seeds, in the order of seed and step
+  std::vector<int64_t> watched_seeds = {};  ///< whose runs every alarm watched (was_watched)
 
   /// Of the paper's ten or one of the study's own; not part of a sweep.
   [[nodiscard]] bool is_single() const { return group == "paper" || group == "own"; }

@@ -204,6 +204,9 @@ void write_lists(const PartResult& part, Json& json) {
     write("score_curves", row, row.score_curves);
     write("thinking", row, row.thinking);
     write("alarms", row, row.alarms);
+    if (!row.watched_seeds.empty()) {
+      json["watched_seeds"][row.name] = row.watched_seeds;
+    }
   }
 }
 
@@ -216,6 +219,12 @@ void read_lists(const JsonReader& from, SystemResult& row) {
   read("score_curves", row.score_curves);
   read("thinking", row.thinking);
   read("alarms", row.alarms);
+  if (from.find("watched_seeds") != nullptr) {
+    const auto watched = from.at("watched_seeds");
+    if (watched.find(row.name.c_str()) != nullptr) {
+      watched(row.name.c_str(), row.watched_seeds);
+    }
+  }
 }
 
 Json json_of(const SystemResult& row, const PartResult& part) {

@@ -8,6 +8,7 @@
 #include "loopbank/eval/json_lines.h"
 #include "loopbank/support/json.h"
 #include "loopbank/train/alarm_rules.h"
+#include "loopbank/train/alarms.h"
 
 namespace loopbank {
 
@@ -46,6 +47,12 @@ std::vector<RunAlarm> read_run_alarms(const std::filesystem::path& metrics, int6
   std::stable_sort(alarms.begin(), alarms.end(),
                    [](const RunAlarm& a, const RunAlarm& b) { return a.step < b.step; });
   return alarms;
+}
+
+bool was_watched(const RunConfig& config, const std::filesystem::path& metrics) {
+  Alarms alarms(config);
+  alarms.replay(metrics);
+  return alarms.have_watched();
 }
 
 }  // namespace loopbank

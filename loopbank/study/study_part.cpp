@@ -350,6 +350,9 @@ SystemResult StudyPart::row_of(const SystemRuns& done) const {
     row.curves.push_back(read_training_curve(folder / "metrics.jsonl", run.seed));
     const auto alarms = read_run_alarms(folder / "metrics.jsonl", run.seed);
     row.alarms.insert(row.alarms.end(), alarms.begin(), alarms.end());
+    if (was_watched(done.system.run, folder / "metrics.jsonl")) {
+      row.watched_seeds.push_back(run.seed);
+    }
     if (const auto points = read_score_points(folder); !points.empty()) {
       row.score_curves.push_back(make_score_curve(points, run, columns_));
     }

@@ -178,7 +178,7 @@ std::string dead_scales(const Json& row) {
       largest = std::max(largest, std::abs(number_of(scales[t])));
     }
     if (scales.size() > 1 && largest < kDeadScale) {
-      layers.push_back(l);
+      layers.push_back(l + 1);  // as people count them
       most = std::max(most, largest);
     }
   }

@@ -54,6 +54,7 @@ std::vector<double> Alarm::follow(int64_t step, const nlohmann::json& row) {
   if (!std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); })) {
     values.clear();
   }
+  counted_ += !values.empty() && step >= first_step_ ? 1 : 0;
   for (size_t i = 0; i < values.size(); ++i) {
     auto& place = places_.at(i);
     if (!rule_.is_dead(i, values[i])) {
@@ -95,10 +96,8 @@ std::string Alarm::message(const Alert& alert, const nlohmann::json& row) const 
     return fmt::format("step {}: no longer so: {}.", alert.step, alarm_words(rule_.kind));
   }
   const auto where = rule_.is_whole_model ? std::string("the whole model")
-                     : alert.all_layers
-                         ? std::string("all layers")
-                         : fmt::format("layer{} {} of {}", alert.layers.size() > 1 ? "s" : "",
-                                       fmt::join(alert.layers, ", "), num_layers_);
+                     : alert.all_layers   ? std::string("all layers")
+                                          : spoken_layers(alert.layers, num_layers_);
   const auto value = std::abs(alert.value) < 0.005 ? fmt::format("{:.2g}", alert.value)
                                                    : fmt::format("{:.2f}", alert.value);
   const auto cause = rule_.cause ? rule_.cause(row) : std::string();
@@ -147,6 +146,15 @@ void Alarm::replay_alert(const std::vector<int64_t>& layers, bool all_layers) {
   }
 }
 
+std::string spoken_layers(const std::vector<int64_t>& layers, int64_t num_layers) {
+  std::vector<int64_t> from_one;
+  for (const auto layer : layers) {
+    from_one.push_back(layer + 1);
+  }
+  return fmt::format("layer{} {} of {}", from_one.size() > 1 ? "s" : "", fmt::join(from_one, ", "),
+                     num_layers);
+}
+
 Alarms::Alarms(const RunConfig& config) {
   for (auto& rule : alarm_rules(config)) {
     if (rule.patience > 0 && !rule.layers.empty()) {
@@ -190,6 +198,11 @@ void Alarms::replay(const std::filesystem::path& metrics) {
     return true;
   };
   for_each_json_line(next_line, metrics.string(), form, take);
+}
+
+bool Alarms::have_watched() const {
+  return !alarms_.empty() && std::all_of(alarms_.begin(), alarms_.end(),
+                                         [](const Alarm& alarm) { return alarm.has_watched(); });
 }
 
 nlohmann::ordered_json to_json(const Alert& alert) {

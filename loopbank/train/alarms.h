@@ -38,6 +38,8 @@ class Alarm {
   Alarm(AlarmRule rule, int64_t first_step, int64_t num_layers);
 
   [[nodiscard]] const std::string& kind() const { return rule_.kind; }
+  /// Whether enough rows count for it to have come.
+  [[nodiscard]] bool has_watched() const { return counted_ >= rule_.patience; }
 
   /// Observes a row, and appends what it changes. Rows without the figure, or with one that is not
   /// finite, neither count nor break.
@@ -66,8 +68,13 @@ class Alarm {
   int64_t first_step_;
   int64_t num_layers_;
   std::vector<Place> places_;  // one a watched layer
+  int64_t counted_ = 0;        // rows with the figure, behind the warm-ups
   std::vector<size_t> told_;
 };
+
+/// "layers 1, 2 of 4": as people count them, from 1.
+/// @param layers  from 0
+[[nodiscard]] std::string spoken_layers(const std::vector<int64_t>& layers, int64_t num_layers);
 
 /// All alarms of a run.
 class Alarms {
@@ -81,6 +88,10 @@ class Alarms {
   /// told without the break, and nothing twice. Nothing where the file is not there.
   /// @throws Error kCheckpoint when it cannot be read, with file:line for a line that is no row
   void replay(const std::filesystem::path& metrics);
+
+  /// Whether every alarm that is on could have come by now: false where none is, or where the rows
+  /// that count are fewer than the patience of one, or do not hold what it measures.
+  [[nodiscard]] bool have_watched() const;
 
  private:
   std::vector<Alarm> alarms_;

@@ -66,9 +66,9 @@ TEST_F(ThinkingProgram, JsonIsAloneOnStdout) {
 TEST_F(ThinkingProgram, PeopleReadTables) {
   const auto result = thinking({"--limit", "4"});
   ASSERT_EQ(result.status, 0) << result.err;
-  for (const auto* part :
-       {"made: loops of 6 answer tokens of 3 questions", "loops by layer",
-        "made: rank correlation of loops and steps", "place held", "loss held", "layer 1"}) {
+  for (const auto* part : {"made: loops of 6 answer tokens of 3 questions", "loops by layer",
+                           "made: rank correlation of loops and steps", "place held", "loss held",
+                           "layer 1", "layer 2"}) {
     expect_contains(result.out, part);
   }
 }

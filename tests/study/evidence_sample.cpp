@@ -29,11 +29,13 @@ Json score_curve(const std::string& system, const Json& columns, int seed) {
 }
 
 Json thinking(int layers) {
-  Json json = {{"task", "reasoning"}, {"tokens", 900}};
-  json["correlation"] = {{"rho", 0.41}, {"low", 0.35}, {"high", 0.47}};
+  Json json = {{"task", "reasoning"}, {"seeds", 3}, {"tokens", 900}};
+  json["correlation"] = {{"rho", 0.41}, {"low", 0.35}, {"high", 0.47}, {"has_interval", true}};
   for (int layer = 0; layer < layers; ++layer) {
-    json["by_layer"].push_back(
-        {{"rho", 0.1 * layer}, {"low", 0.1 * layer - 0.05}, {"high", 0.1 * layer + 0.05}});
+    json["by_layer"].push_back({{"rho", 0.1 * layer},
+                                {"low", 0.1 * layer - 0.05},
+                                {"high", 0.1 * layer + 0.05},
+                                {"has_interval", true}});
   }
   for (int steps = 1; steps <= 4; ++steps) {
     Json cell = {{"steps", steps}, {"tokens", 300 - 50 * steps}, {"loops", 1.2 + 0.2 * steps}};

@@ -211,6 +211,20 @@ TEST(SvgAxis, TicksAreRoundAndWithinTheAxis) {
   EXPECT_EQ(texts, (std::vector<std::string>{"\u22120.1", "\u22120.05", "0"}));
 }
 
+TEST(SvgAxis, EndsThatDifferByRoundingAreEqual) {
+  for (const double value : {4.096e6, 1e15, 1.25, -3e8}) {
+    const double next = std::nextafter(value, std::numeric_limits<double>::infinity());
+    for (const bool log : {false, true}) {
+      if (log && value < 0) {
+        continue;
+      }
+      const auto axis = make_svg_axis(value, next, {.start = 0, .end = 100, .log = log});
+      EXPECT_GT(axis.to - axis.from, 0.1 * std::abs(value)) << value;
+      EXPECT_LT(axis.ticks.size(), 20U) << value;
+    }
+  }
+}
+
 TEST(SvgAxis, EqualFactorsOfALogarithmicAxisAreEquallyFar) {
   const auto axis = make_svg_axis(1e4, 1e7, {.start = 0, .end = 300, .log = true});
   EXPECT_NEAR(axis.at(1e6) - axis.at(1e5), axis.at(1e7) - axis.at(1e6), 1e-9);

@@ -4,12 +4,14 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "../support/test_directory.h"
 #include "figures_sample.h"
 #include "loopbank/benchmark/biographies.h"
 #include "loopbank/study/capacity.h"
 #include "loopbank/study/figure_words.h"
+#include "loopbank/study/gain.h"
 
 namespace loopbank {
 namespace {
@@ -31,6 +33,9 @@ PartResult with_one_seed(PartResult part) {
       score.by_seed.resize(1);
     }
     system.expected_flops_by_seed.resize(1);
+    for (auto& thinking : system.thinking) {
+      thinking.seeds = 1;
+    }
     system.curves.resize(1);
     system.score_curves.resize(std::min<size_t>(system.score_curves.size(), 1));
   }
@@ -188,7 +193,106 @@ TEST(EvidenceFigures, ThinkingHasRhoBesideEachLayer) {
   EXPECT_EQ(series.x, (std::vector<double>{1, 2, 3, 4}));
   EXPECT_NEAR(series.y[3], 1.2 + 0.2 * 4, 1e-12);
   EXPECT_EQ(series.notes[0], "250 tokens");
+  expect_contains(figure.conclusion, "Over 3 seeds: Tokens with more steps behind them take more");
   expect_contains(figure.conclusion, "take more loops in Loop-3, reasoning (rho 0.41)");
+}
+
+TEST(EvidenceFigures, ThinkingIsToldOfSystemsWithAnIntervalOverTheirOwnSeeds) {
+  auto part = typed(benchmark_part());
+  for (auto& system : part.systems) {
+    for (auto& thinking : system.thinking) {
+      if (system.name == "loop3") {
+        thinking.correlation = {.rho = 0.3, .low = 0.3, .high = 0.3};
+        thinking.by_layer[0] = {};
+      }
+      if (system.name == "loop5") {
+        thinking.seeds = 1;
+      }
+    }
+  }
+  const auto figures = figures_of(part);
+  const auto& figure = figure_of(figures, "thinking");
+  EXPECT_NO_THROW((void)series_labelled(figure, "layer 1 (rho 0.00, no interval)", "Loop-3"));
+  EXPECT_NO_THROW((void)series_labelled(figure, "mean (rho 0.30, no interval)", "Loop-3"));
+  expect_contains(figure.conclusion,
+                  "Whether loops go with the steps cannot be told in Loop-3, reasoning (rho 0.30)");
+  expect_contains(figure.conclusion, "nothing can be concluded: Loop-5, reasoning.");
+}
+
+TEST(EvidenceFigures, TrendsOfAFigureAreAdjustedAndPairsOfOneSeedOrHiddenLeaveTheOthersAlone) {
+  auto part = typed(benchmark_part());
+  for (auto& system : part.systems) {
+    if (system.name == "isoflop") {
+      system.score_curves.resize(1);
+    }
+    if (system.name == "loop7") {
+      system.score_curves.resize(1);  // hidden at first
+    }
+  }
+  const auto told = [](const PartResult& changed) {
+    const auto figures = figures_of(changed);
+    return figure_of(figures, "gain-by-tokens").conclusion;
+  };
+  const auto sure = told(part);
+  expect_contains(sure, "Over 3 seeds, with plain 95 % intervals and p adjusted by Holm for ");
+  expect_contains(sure, "Loop-3 in reasoning BPB by -0.02 [");
+  expect_contains(sure, "Of one common seed, and so without a trend: IsoFLOP.");
+  // A plain p of about 0.03 is none of several tests.
+  for (auto& system : part.systems) {
+    for (size_t seed = 0; system.name == "loop3" && seed < 3; ++seed) {
+      auto& curve = system.score_curves[seed];
+      for (auto& [column, scores] : curve.scores) {
+        for (size_t i = 0; i < scores.size(); ++i) {
+          scores[i] += 0.006 * (double(seed) - 1) * std::log2(curve.tokens[i]);
+        }
+      }
+    }
+  }
+  const auto* loop3 = part.find("loop3");
+  const auto curve = gain_curve(*loop3, *part.find("isopar"), "reasoning_bpb");
+  EXPECT_TRUE(curve.fit->per_doubling.excludes_zero());
+  EXPECT_EQ(told(part).find("Loop-3"), std::string::npos) << told(part);
+}
+
+TEST(EvidenceFigures, LossesArePairedByTheSeedsOfTheirCurves) {
+  auto part = typed(benchmark_part());
+  for (auto& system : part.systems) {
+    const double better = system.name == "loop3" ? -0.1 : 0.0;
+    system.curves.clear();
+    for (const int64_t seed : {2, 3}) {
+      system.curves.push_back(
+          {.seed = seed,
+           .step = {1},
+           .validation_loss = {double(seed) + better + 0.001 * better * double(seed)}});
+    }
+  }
+  // The curves' order is none of the seeds'.
+  for (auto& system : part.systems) {
+    if (system.name == "loop3") {
+      std::swap(system.curves[0], system.curves[1]);
+    }
+  }
+  const auto figures = figures_of(part);
+  EXPECT_EQ(figure_of(figures, "validation-loss").conclusion,
+            "At the end, against IsoPar over 2 seeds: lower validation loss of Loop-3. The others "
+            "are not told apart.");
+}
+
+TEST(EvidenceFigures, IntervalsThatAreCutAtTheFrameAreSaidToBe) {
+  Figure figure{
+      .id = "f", .section = "", .title = "", .caption = "Shown.", .x_title = "", .y_title = ""};
+  figure.series.push_back({.label = "a"});
+  figure.series[0].add(0, 1.0, 0.5, 1.5);
+  figure.series[0].add(1, 2.0, 0.5, 2.5);
+  note_cut_intervals(figure);
+  EXPECT_EQ(figure.caption, "Shown.");
+  figure.series[0].add(2, 1.5, -7.0, 9.0);
+  auto bars = figure;
+  bars.kind = FigureKind::kDots;
+  note_cut_intervals(bars);
+  EXPECT_EQ(bars.caption, "Shown.") << "drawn to their ends";
+  note_cut_intervals(figure);
+  expect_contains(figure.caption, "are cut at the frame.");
 }
 
 TEST(CapacityFigure, BitsStandAgainstWhatThereIsToKnow) {
@@ -223,9 +327,18 @@ TEST(CapacityFigure, BitsStandAgainstWhatThereIsToKnow) {
   EXPECT_NEAR(known.y[1], 5000, 1e-9);
   const auto& share = series_labelled(*figure, "IsoPar", "bits a parameter");
   EXPECT_NEAR(share.y[1], 0.5, 1e-12);
-  EXPECT_NEAR(share.low[1], points[1].low / 1e4, 1e-12);
+  EXPECT_EQ(share.low[1], 0) << "no fewer bits than none";
+  EXPECT_NEAR(share.high[1], points[1].high / 1e4, 1e-12);
   expect_contains(figure->conclusion, "1000 people");
   EXPECT_EQ(series_labelled(*figure, "all there is").y, known.x);
+  // Of one seed the interval is over its questions.
+  for (auto& part : results.parts) {
+    part.systems[0].seeds = {1};
+    part.systems[0].scores["bits"] = {.mean = 0.5, .error = 0.1, .by_seed = {0.5}};
+  }
+  const auto of_one = capacity_figure(results, shown_part(results.parts[0]));
+  EXPECT_TRUE(std::isnan(series_labelled(*of_one, "IsoPar", "bits known").low[1]));
+  EXPECT_TRUE(of_one->conclusion.starts_with("One seed: nothing")) << of_one->conclusion;
 }
 
 }  // namespace

@@ -63,21 +63,21 @@ TEST(GainCurve, TheTrendIsFittedToTheLastHalfOfEachSeed) {
 }
 
 TEST(GainCurve, TheCrossingHasFiellersInterval) {
-  // Levels 0.4 +- 0.01 at the first point, all falling by 0.1 a doubling: 0 at four doublings.
-  const auto curve = gain_curve(system_of({{0.39, -0.1}, {0.40, -0.1}, {0.41, -0.1}}),
+  // Levels 0.5 +- 0.01 at the first point, all falling by 0.1 a doubling: 0 at five doublings.
+  const auto curve = gain_curve(system_of({{0.49, -0.1}, {0.50, -0.1}, {0.51, -0.1}}),
                                 system_of({{0, 0}, {0, 0}, {0, 0}}), "bpb");
   ASSERT_TRUE(curve.fit && curve.fit->crossing);
   const auto& crossing = *curve.fit->crossing;
-  EXPECT_NEAR(std::log2(crossing.tokens), 14, 1e-9);
+  EXPECT_NEAR(std::log2(crossing.tokens), 15, 1e-9);
   // With equal slopes the interval of the level divided by the slope.
   const double half = 4.30265 * 0.01 / std::sqrt(3.0) / 0.1;
-  EXPECT_NEAR(std::log2(crossing.low), 14 - half, 1e-5);
-  EXPECT_NEAR(std::log2(crossing.high), 14 + half, 1e-5);
+  EXPECT_NEAR(std::log2(crossing.low), 15 - half, 1e-5);
+  EXPECT_NEAR(std::log2(crossing.high), 15 + half, 1e-5);
 }
 
 TEST(GainCurve, TheEndsOfTheCrossingAreWhereTheFittedIntervalTouchesZero) {
   const std::vector<std::pair<double, double>> lines = {
-      {0.40, -0.10}, {0.37, -0.11}, {0.45, -0.13}};
+      {0.60, -0.10}, {0.57, -0.11}, {0.65, -0.13}};
   const auto curve = gain_curve(system_of(lines), system_of({{0, 0}, {0, 0}, {0, 0}}), "bpb");
   ASSERT_TRUE(curve.fit && curve.fit->crossing);
   const auto at = [&](double tokens) {
@@ -101,6 +101,29 @@ TEST(GainCurve, NoCrossingIsToldWhereTheTrendIsNotSureOrTooFarAway) {
   ASSERT_TRUE(far.fit);
   EXPECT_LT(far.fit->per_doubling.high, 0);
   EXPECT_FALSE(far.fit->crossing);
+}
+
+TEST(GainCurve, BeforeTheFirstPointOfTheLineNoCrossingIsTold) {
+  const auto none = system_of({{0, 0}, {0, 0}, {0, 0}});
+  // 0 at three doublings; the line begins at four.
+  const auto before = gain_curve(system_of({{0.3, -0.1}, {0.3, -0.1}, {0.301, -0.1}}), none, "bpb");
+  ASSERT_TRUE(before.fit);
+  EXPECT_FALSE(before.fit->crossing);
+  // At four and a half: told, but the interval begins before the line.
+  const auto open = gain_curve(system_of({{0.42, -0.1}, {0.45, -0.1}, {0.48, -0.1}}), none, "bpb");
+  ASSERT_TRUE(open.fit && open.fit->crossing);
+  EXPECT_NEAR(std::log2(open.fit->crossing->tokens), 14.5, 1e-9);
+  EXPECT_EQ(open.fit->crossing->low, 0);
+}
+
+TEST(GainCurve, AnIntervalThatEndsTooFarAwayIsOpen) {
+  const auto curve = gain_curve(system_of({{1.15, -0.1}, {1.2, -0.1}, {1.25, -0.1}}),
+                                system_of({{0, 0}, {0, 0}, {0, 0}}), "bpb");
+  // 0 at 12 doublings, 13 may be told of, the interval ends at 13.2.
+  ASSERT_TRUE(curve.fit && curve.fit->crossing);
+  EXPECT_NEAR(std::log2(curve.fit->crossing->tokens), 22, 1e-9);
+  EXPECT_GT(curve.fit->crossing->low, 0);
+  EXPECT_TRUE(std::isinf(curve.fit->crossing->high));
 }
 
 TEST(GainCurve, OneSeedOrFewPointsHaveNoTrend) {

@@ -148,7 +148,7 @@ TEST(Alarms, ARowAndItsMessageSayWhatWasFoundAndWhatToChange) {
             R"("mean_loops":1.0})");
   EXPECT_EQ(alert.message.find('\n'), std::string::npos);
   for (const char* part :
-       {"step 24: mean loops 1.00 since step 20 in layer 0 of 2", "model.ponder_weight (0.25)",
+       {"step 24: mean loops 1.00 since step 20 in layer 1 of 2", "model.ponder_weight (0.25)",
         "model.router_bias_init (0)", "model.first_loop_scale_init (unset)"}) {
     EXPECT_NE(alert.message.find(part), std::string::npos) << part << "\nin: " << alert.message;
   }
@@ -194,7 +194,7 @@ TEST(Alarms, EachFigureThatIsDeadRaisesItsOwnAlarmAndNoOther) {
        {{"1", 2.0 + 0.8 * kLoopsTolerance}, {"2", 2.0}, {"3", 2.0}},
        {},
        "in the whole model: with one loop"},
-      {"loops_change_nothing", "loop_change_by_layer", {0.5, 0.0009}, {1}, "in layer 1 of 2"},
+      {"loops_change_nothing", "loop_change_by_layer", {0.5, 0.0009}, {1}, "in layer 2 of 2"},
       {"router_without_gradient",
        "router_gradient_by_layer",
        {1e-9, 1e-5},
@@ -256,7 +256,7 @@ TEST(Alarms, AMessageNamesTheLoopScalesThatDied) {
   }
   ASSERT_EQ(all.size(), 1U);
   EXPECT_NE(
-      all[0].message.find("Now the loop scales behind the first are at most 2e-06 in layer 0."),
+      all[0].message.find("Now the loop scales behind the first are at most 2e-06 in layer 1."),
       std::string::npos)
       << all[0].message;
 }

@@ -238,7 +238,7 @@ const charts = (() => {
     const own = [...lines.map((line) => line.value), ...series.flatMap((one) => one.y)].filter(Number.isFinite);
     if (own.length === 0) return {};
     const [low, high] = [Math.min(...own), Math.max(...own)];
-    const most = figure.kind === "lines" && high > low ? high - low : Infinity;
+    const most = ["lines", "path", "points"].includes(figure.kind) && high > low ? high - low : Infinity;
     const ends = series.flatMap(endsOf).filter((pair) => pair !== null);
     return {
       suggestedMin: Math.max(Math.min(low, ...ends.map((pair) => pair[0])), low - most),

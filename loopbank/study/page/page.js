@@ -46,14 +46,15 @@
 
   /** Loops, banks, gates and routers that did nothing when training ended. */
   function deadParts(part) {
-    const { rows, none } = part.dead;
-    if (rows.length === 0) return missing(none ? none[0].toUpperCase() + none.slice(1)
-      : "No system has loops or memory.");
+    const { rows, none, unwatched } = part.dead;
+    if (rows.length === 0) return [missing(none ? none[0].toUpperCase() + none.slice(1)
+      : "No system has loops or memory.")];
     const { table, heading, rowHeading, cell } = dom;
-    return table("plain", ["system", "what", "where", "seeds"].map((name) => heading(name)),
+    const found = table("plain", ["system", "what", "where", "seeds"].map((name) => heading(name)),
       element("tbody", {}, ...rows.map((row) => element("tr", {}, rowHeading(row.system),
         cell("what", row.what), cell("where", row.where),
         cell("seeds", row.seeds.join(", ") + " of " + row.of_seeds)))));
+    return unwatched ? [found, missing(unwatched)] : [found];
   }
 
   const section = (id) => document.getElementById(id);
@@ -67,7 +68,7 @@
       return found.length === 0 ? [missing("Not measured: it takes two systems that the paper compares.")]
         : found.flatMap((part) => [partHeading(part), ...tables.claims(part)]);
     },
-    dead: () => data.parts.flatMap((part) => [partHeading(part), deadParts(part)]),
+    dead: () => data.parts.flatMap((part) => [partHeading(part), ...deadParts(part)]),
     making: () => data.command ? [element("pre", { className: "wrap", textContent: data.command })] : [],
   };
   for (const question of [0, 1, 2, 3, 4]) {
