@@ -27,6 +27,7 @@ struct Tally {
   size_t all = 0;
   size_t better = 0;
   size_t worse = 0;
+  size_t over_seeds = 0;                         ///< compared over two seeds or more
   const SystemResult* best = nullptr;            ///< the one whose score is best
   const SystemComparison* comparison = nullptr;  ///< of the best
 
@@ -60,6 +61,7 @@ Tally compare_family(const PartResult& part, std::string_view family, const std:
     }
     ++tally.all;
     tally.better += comparison->verdict == Verdict::kBetter ? 1 : 0;
+    tally.over_seeds += comparison->over_seeds ? 1 : 0;
     tally.worse += comparison->verdict == Verdict::kWorse ? 1 : 0;
     if (tally.best == nullptr || comparison->here < tally.comparison->here) {
       tally.best = &system;
@@ -72,7 +74,7 @@ Tally compare_family(const PartResult& part, std::string_view family, const std:
 /// `All 3 looped systems have a clearly lower reasoning BPB than IsoPar; the best, Loop-7, has ...`
 std::string describe_tally(const Tally& tally, const std::string& who, const std::string& other,
                            const Column& column) {
-  if (tally.comparison->num_seeds < 2) {
+  if (tally.over_seeds == 0) {
     return fmt::format("No finding without two common seeds; the best of {} {}, {}, has {}.",
                        tally.all, who, tally.best->label, describe(*tally.comparison));
   }
@@ -95,7 +97,7 @@ std::string describe_tally(const Tally& tally, const std::string& who, const std
 /// What the verdict leaves open: another seed, or of several seeds that they are too few for what
 /// their questions tell. Empty where nothing.
 std::string doubt_of_seeds(const PartResult& part, const SystemComparison& comparison) {
-  if (comparison.num_seeds < 2) {
+  if (!comparison.over_seeds) {
     return caveat_of_seeds(part, comparison.num_seeds);
   }
   if (!comparison.questions.excludes_zero() || comparison.verdict != Verdict::kOpen) {
@@ -262,11 +264,12 @@ std::string_view name_of(Tone tone) {
 }
 
 std::string caveat_of_seeds(const PartResult& part, int64_t num_seeds) {
-  return num_seeds > 1 ? ""
-                       : fmt::format("{} seed was trained: another may move every score.",
-                                     part.seeds.size() == 1 ? "One"
-                                     : num_seeds == 1       ? "One common"
-                                                            : "No common");
+  return num_seeds > 1            ? ""
+         : part.seeds.size() == 1 ? "One seed was trained: another may move every score."
+                                  : fmt::format(
+                                        "These systems have {} seed in common: another may "
+                                        "move their scores.",
+                                        num_seeds == 1 ? "one" : "no");
 }
 
 std::array<Answer, kNumQuestions> answer_questions(const PartResult& part) {

@@ -63,7 +63,8 @@ std::optional<double> score_with(const GridCell& cell, const Column& column, int
 /// What memory changes with many loops, `here`, against what it changes with few, `there`; better:
 /// memory helps more with many loops. Over the seeds that all four corners are done for; without
 /// any, over all of each. The questions' interval is of the scores' standard errors.
-SystemComparison interaction_of(const Corners& corners, const Column& column) {
+/// @param same_questions  all seeds share them, so that more seeds tell no more of them
+SystemComparison interaction_of(const Corners& corners, const Column& column, bool same_questions) {
   std::vector<double> at_few;
   std::vector<double> at_many;
   std::vector<double> by_seed;
@@ -86,11 +87,11 @@ SystemComparison interaction_of(const Corners& corners, const Column& column) {
   const auto num_seeds = std::ssize(by_seed);
   std::vector<double> means;
   std::vector<double> errors;
+  const auto sets = same_questions ? 1.0 : std::max<double>(1.0, double(num_seeds));
   for (const auto& cell : corners) {
     const auto& score = cell.system->scores.at(column.key);
     means.push_back(score.mean);
-    // Of one seed's questions; a mean over seeds has as many times more.
-    errors.push_back(*score.error / std::sqrt(std::max<double>(1.0, double(num_seeds))));
+    errors.push_back(*score.error / std::sqrt(sets));  // the score's is of one seed's questions
   }
   if (num_seeds == 0) {
     add(means);
@@ -116,10 +117,11 @@ struct Interaction {
 std::vector<Interaction> interactions_of(const PartResult& part) {
   const auto cells = grid_of(part);
   std::vector<Interaction> found;
+  const bool same_questions = part.name == "text";  // else each seed has a world of its own
   for (const char* kind : {"reasoning", "knowledge"}) {
     const auto* column = find_column(part.columns, kind, Measure::kBpb);
     if (const auto corners = column != nullptr ? corners_of(cells, *column) : std::nullopt) {
-      found.push_back({*corners, column, interaction_of(*corners, *column)});
+      found.push_back({*corners, column, interaction_of(*corners, *column, same_questions)});
     }
   }
   std::vector<std::vector<SystemComparison*>> tests;

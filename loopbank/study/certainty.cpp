@@ -50,13 +50,26 @@ std::string by_column(const PartResult& part, const EffectOf& effect_of) {
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-/// The most seeds that two systems have in common.
+/// The most seeds that two systems were compared over; below two where none was.
 int64_t most_seeds(const PartResult& part) {
+  int64_t most = 0;
+  for (const auto& [pair, comparison] : part.comparisons) {
+    most =
+        std::max(most, comparison.over_seeds || !comparison.estimated ? comparison.num_seeds : 0);
+  }
+  return most;
+}
+
+/// Why nothing was compared over seeds.
+std::string reason_of_none(const PartResult& part) {
   int64_t most = 0;
   for (const auto& [pair, comparison] : part.comparisons) {
     most = std::max(most, comparison.num_seeds);
   }
-  return most;
+  return part.seeds.size() == 1 ? "One seed was trained"
+         : most == 0            ? "No two systems have a seed in common"
+         : most == 1            ? "No two systems have more than one seed in common"
+                                : "No two systems were compared seed by seed";
 }
 
 /// Of fewer than two seeds: what the noise of earlier runs says that it takes.
@@ -124,7 +137,7 @@ std::vector<std::string> describe_certainty(const PartResult& part) {
     std::vector<std::string> sentences = {
         fmt::format("{}: nothing is called a finding, since another seed may move every score. "
                     "Intervals are over the questions of these models alone.",
-                    most == 0 ? "No two systems have a seed in common" : "One seed was trained")};
+                    reason_of_none(part))};
     const auto more = what_it_takes(part);
     sentences.insert(sentences.end(), more.begin(), more.end());
     return sentences;

@@ -174,7 +174,7 @@ std::vector<std::pair<size_t, size_t>> common_seeds(const SystemResult& a, const
   return places;
 }
 
-/// The comparison of two systems without a common seed; nothing where nothing tells how sure it is.
+/// The comparison of two systems that were not paired; nothing where nothing tells how sure it is.
 std::optional<SystemComparison> estimate(const ScoreSummary& here, const ScoreSummary& there) {
   if (!here.error || !there.error) {
     return std::nullopt;
@@ -287,7 +287,7 @@ void judge_part(PartResult& part) {
   }
 }
 
-/// Pairs that have no comparison yet and whose scores tell how sure they are.
+/// Pairs that have no comparison yet: that of the other way round, or what the scores tell.
 void add_estimates(PartResult& part) {
   for (const auto& [i, j] : pairs_of(part)) {
     const auto& system = part.systems[i];
@@ -299,7 +299,11 @@ void add_estimates(PartResult& part) {
       if (here == nullptr || there == nullptr || part.compared(pair) != nullptr) {
         continue;
       }
-      if (auto comparison = estimate(*here, *there)) {
+      const auto* mirrored = part.compared({other.name, system.name, column.key});
+      if (mirrored != nullptr && !mirrored->estimated) {
+        part.comparisons[pair] = turned_round(*mirrored);
+      } else if (auto comparison = estimate(*here, *there)) {
+        comparison->num_seeds = std::ssize(common_seeds(system, other));
         part.comparisons[pair] = *comparison;
       }
     }

@@ -50,7 +50,7 @@ struct ScoreScales {
 void compare_systems(PartResult& part, const std::vector<SystemRuns>& runs);
 
 /// Fills in what results.json does not hold: the scores of each comparison, and estimates for pairs
-/// without a common seed. All are judged; claims without a comparison go.
+/// that it does not compare, such as those without a common seed. All are judged; claims without a comparison go.
 void complete_comparisons(PartResult& part);
 
 }  // namespace loopbank

@@ -8,7 +8,7 @@
 ///     seeds = 3
 ///     steps = 1200
 ///     date = "2026-11-25"
-///     settings = ["model.hidden_size=96", ...]            what it holds for
+///     settings = ["model.hidden_size=96", ...]            what it holds for, but for the defaults
 ///     deviations = ["loop3 isopar facts_bpb 0.0403", ...]  system, other, column, deviation
 ///
 /// `loopbank study noise DIR` writes such a table out of a study of three seeds or more. What a study
@@ -39,13 +39,15 @@ struct SeedNoise {
   [[nodiscard]] std::optional<double> deviation(const ComparedPair& pair) const;
 };
 
-/// What is shipped for a study of these settings; empty where they differ from those measured.
+/// What is shipped for a study of these settings; empty where they differ from those measured. All count
+/// but data, seeds, titles, and how a run is watched and kept; of [system.NAME] those of systems that
+/// both have.
 /// @throws Error kConfig for a broken table
 [[nodiscard]] SeedNoise shipped_noise(const StudyConfig& config);
 /// The same from a text in place of configs/study/noise.toml.
 [[nodiscard]] SeedNoise noise_of_text(std::string_view toml, const StudyConfig& config);
 
-/// The table of a part's own comparisons, of pairs with three common seeds or more that took equal
+/// The table of a part's own comparisons, [scale.NAME] or of several parts [scale.NAME-PART], of pairs with three common seeds or more that took equal
 /// steps; those of the part's first column's order.
 /// @throws Error kData where no pair has as many, or results.json names no settings
 [[nodiscard]] std::string noise_toml(const StudyResult& result, const PartResult& part);

@@ -1,8 +1,11 @@
 #include "loopbank/study/power.h"
 
+#include <array>
 #include <boost/math/distributions/non_central_t.hpp>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
+
+#include "loopbank/support/statistics.h"
 
 namespace loopbank {
 namespace {
@@ -16,13 +19,17 @@ struct ErrorOfMean {
   double degrees_of_freedom;
 };
 
-/// Of a mean over so many seeds; Satterthwaite's degrees of freedom, the lasting part taken as known.
+/// Degrees of freedom that are as good as any number.
+constexpr double kManyDegrees = 1e6;
+
+/// Of a mean over so many seeds; the lasting part is taken as known.
 ErrorOfMean error_of_mean(const SeedScatter& scatter, int64_t num_seeds) {
   const auto count = static_cast<double>(num_seeds);
   const double of_seeds = scatter.deviation * scatter.deviation / count;
-  const double variance = of_seeds + scatter.lasting_variance;
-  return {.standard_error = std::sqrt(variance),
-          .degrees_of_freedom = (count - 1) * variance * variance / (of_seeds * of_seeds)};
+  const std::array<VariancePart, 2> parts = {
+      {{of_seeds, count - 1}, {scatter.lasting_variance, kManyDegrees}}};
+  return {.standard_error = std::sqrt(of_seeds + scatter.lasting_variance),
+          .degrees_of_freedom = combined_degrees_of_freedom(parts)};
 }
 
 }  // namespace

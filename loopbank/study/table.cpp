@@ -29,6 +29,29 @@ std::pair<std::string, std::string> two_lines(const std::string& title) {
   return {title.substr(0, space), title.substr(space + 1)};
 }
 
+/// What +- is, of systems with several seeds and with one.
+std::string legend_of(const PartResult& part) {
+  std::vector<std::string> of_one;
+  for (const auto& row : part.systems) {
+    if (row.seeds.size() == 1) {
+      of_one.push_back(row.label);
+    }
+  }
+  const auto seeds = fmt::format("{}", fmt::join(part.seeds, ", "));
+  if (of_one.size() == part.systems.size()) {
+    return fmt::format(
+        "+- is one standard error over the questions of one seed ({}): another seed moves the "
+        "scores further.\n",
+        seeds);
+  }
+  return fmt::format(
+      "+- is the standard deviation over seeds ({}){}.\n", seeds,
+      of_one.empty() ? ""
+                     : fmt::format("; of {}, which {} one seed, a standard error over its "
+                                   "questions, less than another seed moves the scores by",
+                                   fmt::join(of_one, ", "), of_one.size() == 1 ? "has" : "have"));
+}
+
 }  // namespace
 
 std::string describe_match(const SystemResult& row, const PartResult& part) {
@@ -58,7 +81,9 @@ std::string format_table(const PartResult& part) {
   second += fmt::format(" {:>10} {:>7} {:>5} {:>8} {:>6} |", "parameters", "a token", "loops",
                         "a second", "steps");
   const auto rule = std::string(first.size() - 1, '-') + "+";
-  first += part.init.empty() ? " paper's own, on other data:" : "";
+  const bool of_paper = std::any_of(part.columns.begin(), part.columns.end(),
+                                    [](const Column& column) { return !column.paper_key.empty(); });
+  first += of_paper && part.init.empty() ? " paper's own, on other data:" : "";
   for (const auto& column : part.columns) {
     if (!column.paper_key.empty()) {
       second += fmt::format(" {:>8}", column.paper_title);
@@ -83,12 +108,7 @@ std::string format_table(const PartResult& part) {
   for (const auto& row : part.systems) {
     text += row.matches ? describe_match(row, part) + "\n" : "";
   }
-  const auto seeds = fmt::format("{}", fmt::join(part.seeds, ", "));
-  return text + (part.seeds.size() > 1
-                     ? fmt::format("+- is the standard deviation over seeds ({}).\n", seeds)
-                     : fmt::format("+- is one standard error over the questions of one seed ({}): "
-                                   "another seed moves the scores further.\n",
-                                   seeds));
+  return text + legend_of(part);
 }
 
 std::string note_on_init(const PartResult& part) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
+#include <utility>
 
 #include "loopbank/study/power.h"
 #include "loopbank/support/progress.h"
@@ -36,6 +37,13 @@ void decide(SystemComparison& comparison) {
   comparison.verdict = !is_finding                           ? Verdict::kOpen
                        : falls == comparison.lower_is_better ? Verdict::kBetter
                                                              : Verdict::kWorse;
+}
+
+void turn_round(Difference& difference) {
+  difference.difference = -difference.difference;
+  std::swap(difference.low, difference.high);
+  difference.low = -difference.low;
+  difference.high = -difference.high;
 }
 
 /// `an effect of this size takes about 6 seeds`; empty where the number is no news.
@@ -94,6 +102,15 @@ void judge(SystemComparison& comparison, bool lower_is_better) {
   decide(comparison);
 }
 
+SystemComparison turned_round(SystemComparison comparison) {
+  std::swap(comparison.here, comparison.there);
+  turn_round(comparison.questions);
+  if (comparison.seeds) {
+    turn_round(*comparison.seeds);
+  }
+  return comparison;
+}
+
 std::optional<SeedDifference> over_seeds_alone(std::span<const double> by_seed) {
   const auto student = student_difference(by_seed);
   if (!student) {
@@ -136,9 +153,9 @@ SystemComparison compare_seeds(const std::vector<TaskDifferences>& tasks, double
 }
 
 std::string_view interval_source(const SystemComparison& comparison) {
-  return comparison.over_seeds       ? " over seeds"
-         : comparison.num_seeds == 1 ? " over the questions of one seed"
-                                     : "";
+  return comparison.over_seeds                                ? " over seeds"
+         : comparison.num_seeds == 1 && !comparison.estimated ? " over the questions of one seed"
+                                                              : "";
 }
 
 std::string p_text(double p) {
@@ -148,6 +165,9 @@ std::string p_text(double p) {
 std::string how_sure(const SystemComparison& comparison) {
   auto text = comparison.num_seeds == 0 ? std::string("no common seed")
                                         : plural(comparison.num_seeds, "seed");
+  if (comparison.estimated && comparison.num_seeds > 0 && !comparison.over_seeds) {
+    text += ", not paired";
+  }
   if (comparison.over_seeds) {
     text += comparison.family_size > 1 ? ", adjusted " : ", ";
     text += p_text(comparison.adjusted_p);

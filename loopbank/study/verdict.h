@@ -83,6 +83,9 @@ struct SystemComparison {
 /// Fills in what follows from one comparison by itself, a family of one.
 void judge(SystemComparison& comparison, bool lower_is_better);
 
+/// The comparison of B against A out of that of A against B; to be judged.
+[[nodiscard]] SystemComparison turned_round(SystemComparison comparison);
+
 /// Student's paired t in place of the mixed model, for differences whose questions are not known one by
 /// one: judge() completes it, and lets `questions` decide where the seeds are sure and these are not.
 /// @return nothing for fewer than two

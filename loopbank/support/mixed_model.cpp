@@ -1,6 +1,7 @@
 #include "loopbank/support/mixed_model.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/math/distributions/chi_squared.hpp>
 #include <cmath>
 
@@ -12,22 +13,16 @@ namespace {
 /// How rarely seeds without any effect agree as closely as those that are said to by accident.
 constexpr double kAccident = 0.01;
 
-/// A mean square's share of a variance and its degrees of freedom.
-struct Component {
-  double variance = 0.0;
-  double degrees_of_freedom = 1.0;
-};
-
-/// Components that add up.
+/// Mean squares' shares of a variance.
 struct Components {
   double sum = 0.0;
   double squares = 0.0;  ///< each V_i^2 / nu_i
 
-  void add(const Component& component) {
-    sum += component.variance;
-    squares += component.variance * component.variance / component.degrees_of_freedom;
+  void add(const VariancePart& part) {
+    sum += part.variance;
+    squares += part.variance * part.variance / part.degrees_of_freedom;
   }
-  /// Satterthwaite's.
+  /// Satterthwaite's (1946, Biometrics Bulletin 2): tasks have questions by the dozen.
   [[nodiscard]] double degrees_of_freedom() const { return squares > 0 ? sum * sum / squares : 1; }
 };
 
@@ -90,7 +85,6 @@ struct QuestionNoise {
   Components all;            ///< over the questions, seeds as they are
   Components shared;         ///< likewise, of the questions that all seeds share
   double both = 0.0;         ///< V_both of these
-  Components shared_parts;   ///< V_questions and V_both, for the degrees of freedom
   double least_seeds = 0.0;  ///< of V_seeds where seeds have no effect of their own
 };
 
@@ -101,16 +95,14 @@ void add_shared(QuestionNoise& noise, const TaskDifferences& task, double weight
   if (by_question.size() < 2) {
     return;
   }
-  const Component questions{weight * variance_of(by_question) / count, count - 1};
+  const VariancePart questions{weight * variance_of(by_question) / count, count - 1};
   noise.all.add(questions);
   noise.shared.add(questions);
-  noise.shared_parts.add(questions);
   if (task.by_seed.size() > 1) {
     const double rest = residual_mean_square(task, by_question);
-    const Component both{weight * rest / (seeds * count), (seeds - 1) * (count - 1)};
-    noise.both += both.variance;
-    noise.shared_parts.add(both);
-    noise.least_seeds += both.variance;
+    const double both = weight * rest / (seeds * count);
+    noise.both += both;
+    noise.least_seeds += both;
   }
 }
 
@@ -144,28 +136,30 @@ bool agree_by_accident(double of_seeds, double least, double degrees_of_freedom)
   return of_seeds < least * boost::math::quantile(chi, kAccident) / degrees_of_freedom;
 }
 
+/// The parts of the mean's variance: of the seeds, and what their scatter does not show.
+std::array<VariancePart, 2> parts_of(double of_seeds, size_t num_seeds,
+                                     const QuestionNoise& noise) {
+  const double variance =
+      std::max({of_seeds + noise.shared.sum - noise.both, of_seeds, noise.shared.sum});
+  return {{{of_seeds, static_cast<double>(num_seeds) - 1},
+           {variance - of_seeds, noise.shared.degrees_of_freedom()}}};
+}
+
 SeedDifference over_seeds(const std::vector<double>& by_seed, const QuestionNoise& noise) {
   const auto count = static_cast<double>(by_seed.size());
-  const double of_seeds = variance_of(by_seed) / count;
-  double variance =
-      std::max({of_seeds + noise.shared.sum - noise.both, of_seeds, noise.shared.sum});
-  double degrees_of_freedom = count - 1;
-  double per_seed = of_seeds;
+  double of_seeds = variance_of(by_seed) / count;
+  auto parts = parts_of(of_seeds, by_seed.size(), noise);
   if (agree_by_accident(of_seeds, noise.least_seeds, count - 1)) {
-    variance = noise.all.sum;
-    degrees_of_freedom = noise.all.degrees_of_freedom();
-    per_seed = noise.least_seeds;
-  } else if (noise.shared.sum > 0) {
-    const double squares = of_seeds * of_seeds / (count - 1) + noise.shared_parts.squares;
-    degrees_of_freedom = std::max(count - 1, variance * variance / squares);
+    parts = {{{noise.all.sum, noise.all.degrees_of_freedom()}, {0.0, count - 1}}};
+    of_seeds = noise.least_seeds;
   }
+  const double variance = parts[0].variance + parts[1].variance;
   SeedDifference result;
-  static_cast<Difference&>(result) =
-      student_difference(mean_of(by_seed), std::sqrt(variance), degrees_of_freedom);
+  static_cast<Difference&>(result) = combined_difference(mean_of(by_seed), parts);
   result.standard_error = std::sqrt(variance);
-  result.degrees_of_freedom = degrees_of_freedom;
-  result.deviation = std::sqrt(count * per_seed);
-  result.lasting_variance = std::max(0.0, variance - per_seed);
+  result.degrees_of_freedom = combined_degrees_of_freedom(parts);
+  result.deviation = std::sqrt(count * of_seeds);
+  result.lasting_variance = std::max(0.0, variance - of_seeds);
   return result;
 }
 

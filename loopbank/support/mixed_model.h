@@ -15,10 +15,10 @@
 ///         V_questions = sum_k var_q(mean over seeds of d_sq) / (K^2 Q_k)
 ///         V_both      = sum_k (residual mean square) / (K^2 S Q_k)
 ///
-/// The sum is the unbiased estimate of the two-way layout without replication; its degrees of freedom
-/// are those of Satterthwaite (1946, Biometrics Bulletin 2), S - 1 at least:
-///
-///     V^2 / sum_i (V_i^2 / nu_i)
+/// The sum is the unbiased estimate of the two-way layout without replication. Its critical values are
+/// those of V_seeds with S - 1 degrees of freedom and of the rest with V_questions', combined
+/// (combined_difference in statistics.h): V_seeds of two seeds may come out tiny by chance, and then
+/// tells no more than two seeds do.
 ///
 /// **Seeds that agree by accident.** Few seeds may agree more closely than their own questions let
 /// them: two accuracies that differ by one question in both have no scatter at all. Where V_seeds lies
@@ -45,7 +45,7 @@ struct TaskDifferences {
 /// A difference that holds for other seeds and other questions.
 struct SeedDifference : Difference {
   double standard_error = 0.0;
-  double degrees_of_freedom = 0.0;
+  double degrees_of_freedom = 0.0;  ///< of the t distribution with the same interval
   /// Standard deviation over seeds of one seed's difference, its own questions' noise included.
   double deviation = 0.0;
   /// The part of the variance that stays however many seeds there are: of questions that all share.

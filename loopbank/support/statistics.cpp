@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/math/distributions/normal.hpp>
 #include <boost/math/distributions/students_t.hpp>
+#include <boost/math/tools/roots.hpp>
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -16,6 +17,8 @@ namespace {
 constexpr double kTail = 0.025;
 /// Differences that are equal but for the order of a sum.
 constexpr double kRounding = 1e-12;
+/// Below it a p is no longer told apart: 1e-100.
+constexpr double kSmallestLogP = -230.0;
 
 void expect_pairs(size_t a, size_t b) {
   if (a != b || a == 0) {
@@ -36,6 +39,34 @@ Difference without_doubt(double difference) {
           .low = difference,
           .high = difference,
           .p = difference == 0.0 ? 1.0 : 0.0};
+}
+
+double variance_of(std::span<const VariancePart> parts) {
+  double sum = 0.0;
+  for (const auto& part : parts) {
+    sum += part.variance;
+  }
+  return sum;
+}
+
+/// What a combined difference lies within, in errors, with a two-sided probability of 1 - p.
+double critical_value(std::span<const VariancePart> parts, double p) {
+  double sum = 0.0;
+  for (const auto& part : parts) {
+    const boost::math::students_t t(part.degrees_of_freedom);
+    sum += part.variance * boost::math::quantile(boost::math::complement(t, p / 2));
+  }
+  return sum / variance_of(parts);
+}
+
+/// Where a function that changes its sign between two places is 0.
+template <typename F>
+double root_between(const F& f, double low, double high) {
+  constexpr int kBits = 40;
+  std::uintmax_t steps = 200;
+  const auto [below, above] = boost::math::tools::toms748_solve(
+      f, low, high, boost::math::tools::eps_tolerance<double>(kBits), steps);
+  return (below + above) / 2;
 }
 
 /// The mean of as many draws with replacement as there are values.
@@ -102,6 +133,41 @@ Difference student_difference(double difference, double standard_error, double d
           .low = difference - half,
           .high = difference + half,
           .p = 2 * boost::math::cdf(boost::math::complement(t, distance))};
+}
+
+Difference combined_difference(double difference, std::span<const VariancePart> parts) {
+  const double error = std::sqrt(variance_of(parts));
+  for (const auto& part : parts) {
+    if (part.variance == variance_of(parts)) {  // all of it, or all are 0
+      return student_difference(difference, error, part.degrees_of_freedom);
+    }
+  }
+  const double half = critical_value(parts, 2 * kTail) * error;
+  const double distance = std::abs(difference) / error;
+  const auto off = [&](double log_p) { return critical_value(parts, std::exp(log_p)) - distance; };
+  const double p = distance == 0.0             ? 1.0
+                   : off(kSmallestLogP) <= 0.0 ? std::exp(kSmallestLogP)
+                                               : std::exp(root_between(off, kSmallestLogP, 0.0));
+  return {.difference = difference, .low = difference - half, .high = difference + half, .p = p};
+}
+
+double combined_degrees_of_freedom(std::span<const VariancePart> parts) {
+  const auto [few, many] = std::minmax_element(parts.begin(), parts.end(), [](auto& a, auto& b) {
+    return a.degrees_of_freedom < b.degrees_of_freedom;
+  });
+  if (variance_of(parts) == 0.0) {
+    return few->degrees_of_freedom;
+  }
+  const double wanted = critical_value(parts, 2 * kTail);
+  const auto off = [&](double log_degrees) {
+    const VariancePart one{.variance = 1.0, .degrees_of_freedom = std::exp(log_degrees)};
+    return critical_value({&one, 1}, 2 * kTail) - wanted;
+  };
+  const double low = std::log(few->degrees_of_freedom);
+  const double high = std::log(many->degrees_of_freedom);
+  return off(low) <= 0.0    ? few->degrees_of_freedom
+         : off(high) >= 0.0 ? many->degrees_of_freedom
+                            : std::exp(root_between(off, low, high));
 }
 
 std::optional<Difference> student_difference(std::span<const double> differences) {

@@ -101,7 +101,21 @@ TEST(AnswerLoops, OneCommonSeedOfSeveralIsSaid) {
     system_named(part, name)["against"]["isopar"]["reasoning_bpb"].erase("seeds");
   }
   system_named(part, "isopar")["seeds"] = {2};
-  expect_contains(answer(part, 1).more, "One common seed was trained");
+  expect_contains(answer(part, 1).more, "These systems have one seed in common");
+}
+
+TEST(AnswerLoops, AFindingStandsWhereTheBestHasOneSeed) {
+  auto part = benchmark_part();
+  set_loops(part, 1.5, -0.5);
+  set_score(part, "loop7", "reasoning_bpb", 1.4, -0.6);
+  system_named(part, "loop7")["against"]["isopar"]["reasoning_bpb"].erase("seeds");
+  system_named(part, "loop7")["seeds"] = {2};
+  const auto found = answer(part, 1);
+  EXPECT_EQ(found.tone, Tone::kPartly);
+  expect_contains(found.text,
+                  "2 of 3 looped systems have a clearly lower reasoning BPB than IsoPar");
+  expect_contains(found.text, "; the best, Loop-7, has ");
+  expect_contains(found.more, "These systems have one seed in common");
 }
 
 TEST(AnswerLoops, TooFewSeedsAreThoseOfBothSystems) {
@@ -239,6 +253,17 @@ TEST(AnswerTogether, SeedsThatAgreeByAccidentAreNotToldApart) {
   expect_contains(open.text, "95 % interval over seeds -0.426 to +0.026");
 }
 
+TEST(AnswerTogether, QuestionsThatAllSeedsShareAreNotAveragedAway) {
+  const std::vector<std::vector<double>> by_seed = {
+      {2.0, 2.0, 2.0}, {1.9, 1.9, 1.9}, {1.8, 1.8, 1.8}, {1.5, 1.5, 1.5}};
+  auto part = with_corners(by_seed, 0.08);
+  part["name"] = "text";
+  // 1.96 * 2 * 0.08: without a root of 3.
+  const auto open = answer(part, 3);
+  EXPECT_EQ(open.headline, "Not told apart");
+  expect_contains(open.text, "95 % interval over seeds -0.514 to +0.114");
+}
+
 TEST(AnswerTogether, ScoresAreThoseOfTheCommonSeeds) {
   auto part = with_corners({{2.0, 2.1, 2.2}, {1.9, 2.0, 2.1}, {1.8, 1.9, 2.0}, {1.5, 1.6}}, 0.001);
   system_named(part, "grid-5-256")["seeds"] = {2, 3};
@@ -251,10 +276,10 @@ TEST(AnswerTogether, FewerThanTwoCommonSeedsAreSaid) {
   auto part = with_corners({{2.0, 2.1, 2.2}, {1.9, 2.0, 2.1}, {1.8, 1.9, 2.0}, {1.6}}, 0.001);
   system_named(part, "grid-5-256")["seeds"] = {3};
   expect_contains(answer(part, 3).text, "with 1 loop and by -0.400 with 5");
-  expect_contains(answer(part, 3).more, "One common seed was trained");
+  expect_contains(answer(part, 3).more, "These systems have one seed in common");
   system_named(part, "grid-5-256")["seeds"] = {4};
   expect_contains(answer(part, 3).text, "with 1 loop and by -0.300 with 5");
-  expect_contains(answer(part, 3).more, "No common seed was trained");
+  expect_contains(answer(part, 3).more, "These systems have no seed in common");
 }
 
 TEST(AnswerTogether, WithoutAGridNothingIsSaid) {

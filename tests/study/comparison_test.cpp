@@ -9,6 +9,7 @@
 
 #include "../support/test_directory.h"
 #include "loopbank/study/answers.h"
+#include "loopbank/study/certainty.h"
 #include "loopbank/study/page_data.h"
 #include "loopbank/study/power.h"
 #include "loopbank/study/table.h"
@@ -295,6 +296,20 @@ TEST(CompleteComparisons, FindingsAreOneFamilyAndTheRestOfAColumnAnother) {
   EXPECT_EQ(size("loop3", "isopar", "facts_accuracy"), 2 * 9 - 1);
 }
 
+TEST(CompleteComparisons, AgainstIsTheSameTestTheOtherWayRound) {
+  const auto part = testing::typed(testing::benchmark_part());
+  const auto& stored = part.comparisons.at({"loop3", "isopar", "reasoning_bpb"});
+  const auto& turned = part.comparisons.at({"isopar", "loop3", "reasoning_bpb"});
+  ASSERT_TRUE(turned.seeds);
+  EXPECT_FALSE(turned.estimated);
+  EXPECT_EQ(turned.here, stored.there);
+  EXPECT_EQ(turned.seeds->low, -stored.seeds->high);
+  EXPECT_EQ(turned.questions.high, -stored.questions.low);
+  EXPECT_EQ(turned.adjusted_p, stored.adjusted_p);
+  EXPECT_EQ(turned.verdict, Verdict::kWorse);
+  EXPECT_EQ(stored.verdict, Verdict::kBetter);
+}
+
 TEST(CompleteComparisons, AClaimWithoutItsComparisonGoes) {
   auto json = testing::benchmark_part();
   EXPECT_EQ(testing::typed(json).claims.size(), 5U);
@@ -320,6 +335,35 @@ TEST(CompleteComparisons, WithoutAnyMeasureOfDoubtThereIsNone) {
   }
   EXPECT_FALSE(testing::typed(json).comparisons.contains(pair));
   EXPECT_FALSE(testing::typed(json).comparisons.contains({"mem-g3", "nobody", "facts_bpb"}));
+}
+
+TEST(CompleteComparisons, SeedsInCommonAreCountedWhereTheyWereNotPaired) {
+  auto json = testing::benchmark_part();
+  for (auto& system : json["systems"]) {
+    system.erase("against");
+  }
+  const auto part = testing::typed(json);
+  const auto& comparison = part.comparisons.at({"loop3", "isopar", "facts_bpb"});
+  EXPECT_TRUE(comparison.estimated);
+  EXPECT_EQ(comparison.num_seeds, 3);
+  EXPECT_EQ(comparison.verdict, Verdict::kOpen);
+  expect_contains(how_sure(comparison), "3 seeds, not paired");
+  expect_contains(describe_certainty(part).at(0), "No two systems were compared seed by seed: ");
+}
+
+TEST(DescribeCertainty, WhyThereIsNoFindingIsSaid) {
+  const auto first = [](const std::vector<int>& seeds_of_isopar) {
+    auto json = testing::benchmark_part();
+    for (auto& system : json["systems"]) {
+      system.erase("against");
+      system["seeds"] = {1};
+    }
+    json["systems"][0]["seeds"] = seeds_of_isopar;
+    json["systems"] = {json["systems"][0], json["systems"][1]};
+    return describe_certainty(testing::typed(json)).at(0);
+  };
+  expect_contains(first({1, 2}), "No two systems have more than one seed in common: ");
+  expect_contains(first({2}), "No two systems have a seed in common: ");
 }
 
 TEST(CompleteComparisons, ScoresAreThoseOfTheCommonSeeds) {

@@ -7,6 +7,7 @@
 #include "../support/test_directory.h"
 #include "loopbank/study/results_json.h"
 #include "loopbank/study/table.h"
+#include "loopbank/support/settings.h"
 #include "report_sample.h"
 
 namespace loopbank {
@@ -31,6 +32,11 @@ TEST(ShippedNoise, OfOtherSettingsIsNotKnown) {
   EXPECT_EQ(shipped_noise(study_preset(Scale::kSmall, {"training.steps=600"})).source, "");
   EXPECT_EQ(shipped_noise(study_preset(Scale::kSmall, {"model.hidden_size=48"})).source, "");
   EXPECT_EQ(shipped_noise(study_preset(Scale::kSmall, {"benchmark.people=96"})).source, "");
+  for (const char* setting :
+       {"schedule.final_rate=1e-5", "training.precision=\"fp32\"", "optimizer.weight_decay=0.2",
+        "model.max_loops=5", "system.isotime.by=\"flops\"", "study.width_step=8"}) {
+    EXPECT_EQ(shipped_noise(study_preset(Scale::kSmall, {setting})).source, "") << setting;
+  }
   // What a difference does not hang on may be as it likes.
   EXPECT_NE(shipped_noise(study_preset(Scale::kSmall, {"study.seeds=[7]"})).source, "");
   EXPECT_NE(shipped_noise(study_preset(Scale::kSmall, {"training.checkpoint_every=100"})).source,
@@ -55,11 +61,9 @@ TEST(ShippedNoise, ABrokenTableIsNamed) {
 
 TEST(Noise, WhatIsWrittenIsReadBackForTheSameSettings) {
   auto result = study_result_from_json(testing::full_results());
-  const auto config = study_preset(Scale::kDemo, {"training.steps=2000"});
+  auto config = study_preset(Scale::kDemo, {"training.steps=2000"});
   auto& part = result.parts[0];
-  part.settings =
-      "[benchmark]\npeople = 48\nkinds = [\"addition:1-2\",\"sum:1-3\",\"comparison:1-3\"]\n\n"
-      "[training]\nseed = 0\nsteps = 2000\n";
+  part.settings = write_toml(config.sections());
   const auto text = noise_toml(result, part);
   EXPECT_EQ(text.find("training.seed"), std::string::npos);
   const auto noise = noise_of_text(text, config);
@@ -68,6 +72,33 @@ TEST(Noise, WhatIsWrittenIsReadBackForTheSameSettings) {
   const ComparedPair pair{"loop3", "isopar", "reasoning_bpb"};
   EXPECT_NEAR(noise.deviation(pair).value(), part.comparisons.at(pair).seeds->deviation, 1e-4);
   EXPECT_EQ(noise_of_text(text, study_preset(Scale::kDemo)).source, "");
+}
+
+TEST(Noise, PartsOfOneStudyHaveTablesOfTheirOwn) {
+  auto result = study_result_from_json(testing::full_results());
+  const auto config = study_preset(Scale::kDemo, {"training.steps=2000"});
+  std::string text;
+  for (auto& part : result.parts) {
+    part.settings = write_toml(StudyConfig(config).sections());
+    text += noise_toml(result, part);
+  }
+  expect_contains(text, "[scale.small-benchmark]");
+  expect_contains(text, "[scale.small-text]");
+  expect_contains(noise_of_text(text, config).source, "3 seeds of scale small-benchmark, ");
+}
+
+TEST(Noise, OfASystemOfOnesOwnItsSettingsCount) {
+  auto result = study_result_from_json(testing::full_results());
+  auto config = study_preset(Scale::kSmall, {"training.steps=2000"});
+  auto& part = result.parts[0];
+  part.settings = write_toml(config.sections());
+  const auto text = noise_toml(result, part);
+  EXPECT_NE(noise_of_text(text, config).source, "");
+  auto other = config;
+  other.systems.emplace_back().name = "loop3-shy";  // that the table knows nothing of
+  EXPECT_NE(noise_of_text(text, other).source, "");
+  config.systems.back().set.emplace_back("model.rope_theta=5000");
+  EXPECT_EQ(noise_of_text(text, config).source, "");
 }
 
 TEST(Noise, OfTooFewSeedsThereIsNone) {

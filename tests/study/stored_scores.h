@@ -32,16 +32,15 @@ inline void write_scores(const std::filesystem::path& folder,
       if (documents[i].known_bits) {
         metrics["known_bits"] = *documents[i].known_bits;
       }
-      const nlohmann::json row = {
-          {"doc_id", i}, {"native_id", documents[i].id}, {"metrics", metrics}};
+      nlohmann::json row = {{"doc_id", i}, {"native_id", documents[i].id}, {"metrics", metrics}};
+      if (!requests_hash.empty()) {
+        row["task_hash"] = requests_hash;
+      }
       rows += row.dump() + "\n";
     }
     const auto file = task + "-predictions.jsonl";
     write_file_atomically(folder / file, rows);
     results.push_back({{"task", task}, {"metric", "acc_raw"}, {"predictions", file}});
-    if (!requests_hash.empty()) {
-      results.back()["task_hash"] = requests_hash;
-    }
   }
   const nlohmann::json metrics = {{"results", results}, {"suites", nlohmann::json::array()}};
   write_file_atomically(folder / "metrics.json", metrics.dump());

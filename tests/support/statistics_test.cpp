@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -76,6 +77,24 @@ TEST(StudentDifference, DegreesOfFreedomNeedBeNoWholeNumber) {
   EXPECT_GT(found.high, 3.182446);
   EXPECT_LT(found.high, 4.302653);
   EXPECT_NEAR(student_difference(0.0, 2.0, 3.0).high, 2 * 3.182446, 1e-5);
+}
+
+TEST(CombinedDifference, ItsCriticalValuesAreTheMeansOfThoseOfItsParts) {
+  // t of 1 and of 4 degrees of freedom at 97.5 % and at 99.5 %.
+  const std::array<VariancePart, 2> parts = {{{0.25, 1}, {0.75, 4}}};
+  const double bound = 0.25 * 12.706205 + 0.75 * 2.776445;
+  const auto found = combined_difference(2.0, parts);
+  EXPECT_NEAR(found.high - found.low, 2 * bound, 1e-5);
+  EXPECT_NEAR(combined_difference(bound, parts).p, 0.05, 1e-6);
+  EXPECT_NEAR(combined_difference(0.25 * 63.656741 + 0.75 * 4.604095, parts).p, 0.01, 1e-6);
+  EXPECT_EQ(combined_difference(-2.0, parts).p, found.p);
+  EXPECT_EQ(combined_difference(0.0, parts).p, 1.0);
+  const auto same = student_difference(2.0, 1.0, combined_degrees_of_freedom(parts));
+  EXPECT_NEAR(same.high, found.high, 1e-8);
+  // A single part is Student's t.
+  const std::array<VariancePart, 2> one = {{{1.0, 4}, {0.0, 1}}};
+  EXPECT_EQ(combined_difference(2.0, one).p, student_difference(2.0, 1.0, 4).p);
+  EXPECT_EQ(combined_degrees_of_freedom(one), 4.0);
 }
 
 TEST(HolmAdjusted, IsWorkedOutByHand) {
