@@ -109,7 +109,7 @@ TEST(StudySeeds, SeedsOfOtherSettingsOrDataAreRefusedBeforeAnythingIsWritten) {
   fs::rename(out / "benchmark/seed-2/systems/isopar", directory.path() / "isopar");
   expect_contains(refusal_of(longer), "seed-2/systems/loop3/run.toml: expected training.steps = 2");
   auto other_world = short_study(out, {4});
-  other_world.parts.front().benchmark.people = 9;
+  other_world.parts.front().benchmark.options.facts.num_people = 9;
   expect_contains(refusal_of(other_world), "seed-2/data/data.json: expected ");
   // A part that comes first is not begun either.
   other_world.parts.insert(other_world.parts.begin(), short_hops({5}));
