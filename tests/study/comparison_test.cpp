@@ -238,7 +238,7 @@ Json with_intervals(std::array<double, 2> questions, std::array<double, 2> seeds
           {"difference", (questions[0] + questions[1]) / 2},
           {"low", questions[0]},
           {"high", questions[1]},
-          {"p", 0.03},
+          {"p", questions[0] > 0 || questions[1] < 0 ? 0.03 : 0.3},
           {"seeds",
            {{"difference", (seeds[0] + seeds[1]) / 2},
             {"low", seeds[0]},

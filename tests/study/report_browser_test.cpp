@@ -173,7 +173,7 @@ TEST_P(ReportBrowser, TablesFindingsAndAnswersAreBuiltFromTheData) {
   const auto found = open_page(results, GetParam());
   expect_sound(found, GetParam());
   EXPECT_EQ(found["sections"], (Json{"table", "findings", "question-1", "question-2", "question-3",
-                                     "question-4", "question-5", "tokens", "making"}));
+                                     "question-4", "question-5", "dead", "tokens", "making"}));
   const auto& rows = found["rows"];
   EXPECT_EQ(rows[0], Json::array({"THE PAPER'S SYSTEMS"}));
   expect_contains(rows[1][0], "Iso_b_Par_/b_");
@@ -191,7 +191,7 @@ TEST_P(ReportBrowser, TablesFindingsAndAnswersAreBuiltFromTheData) {
   EXPECT_EQ(found["headings"][1], "_i_x_/i_");
   const auto text = found["text"].get<std::string>();
   for (const char* sentence :
-       {"These did not come out here:", "Of 5 findings of the paper ", "looped systems",
+       {"These came out the other way:", "Of 5 findings of the paper ", "looped systems",
         "Late layers loop most.", "Loops and memory slots", "at equal perplexity.",
         "is the standard deviation over 3 seeds", "How near the matched baselines came",
         "Guessing scores 0.25 in facts accuracy"}) {

@@ -138,9 +138,11 @@ TEST(StudySeeds, TheLookInsideIsOfTheSmallestSeedWhateverTheOrderOfCalls) {
   const auto of_seed = [&](int seed) {
     return to_json(read_inside(testing::run_folder(out, "loop3", seed)).value()).dump();
   };
-  EXPECT_EQ(inside_after({2}), of_seed(2));
-  EXPECT_EQ(inside_after({1}), of_seed(1));
-  EXPECT_EQ(inside_after({2, 1}), of_seed(1));
+  for (const auto& [seeds, seed] :
+       std::vector<std::pair<Seeds, int>>{{{2}, 2}, {{1}, 1}, {{2, 1}, 1}}) {
+    const auto inside = inside_after(seeds);
+    EXPECT_EQ(inside, of_seed(seed));
+  }
   ASSERT_NE(of_seed(1), of_seed(2));
 }
 
