@@ -52,7 +52,8 @@ void expect_same_runs(const std::filesystem::path& a, const std::filesystem::pat
 }
 
 /// Losses within `tolerance` of the other run's, everything else (norms of gradients, means by layer)
-/// within a hundred times that: sums over other numbers of rows round otherwise.
+/// within a thousand times that: sums over other numbers of rows round otherwise, and AdamW makes whole
+/// steps of what is rounding alone.
 void expect_near_metrics(const std::filesystem::path& a, const std::filesystem::path& b,
                          double tolerance) {
   const auto one = timeless_rows(a), other = timeless_rows(b);
@@ -62,7 +63,7 @@ void expect_near_metrics(const std::filesystem::path& a, const std::filesystem::
     ASSERT_EQ(flat.size(), other_flat.size());
     for (const auto& [key, value] : flat.items()) {
       const auto x = value.get<double>(), y = other_flat.at(key).get<double>();
-      const double allowed = key.find("loss") != std::string::npos ? tolerance : 100 * tolerance;
+      const double allowed = key.find("loss") != std::string::npos ? tolerance : 1000 * tolerance;
       EXPECT_LE(std::abs(x - y), allowed * std::max(std::abs(x), 1.0)) << key << " of row " << i;
     }
   }
