@@ -10,8 +10,8 @@ namespace loopbank {
 
 struct ScoreCurve {
   int64_t seed = 0;
-  std::vector<int64_t> step = {};                          ///< rising; the last is that of the end, where that is known
-  std::vector<double> tokens = {};                         ///< seen until then, one a step
+  std::vector<int64_t> step = {};   ///< rising; the last is that of the end, where that is known
+  std::vector<double> tokens = {};  ///< seen until then, one a step
   std::map<std::string, std::vector<double>> scores = {};  ///< by column, one a step
 };
 

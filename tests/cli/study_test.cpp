@@ -60,7 +60,7 @@ TEST(StudyCommand, PrintsTheTableAndWritesResultsAndPage) {
   const TestDirectory directory;
   const auto run = run_program(study_words("isopar,loop3", 3), "", directory.path());
   ASSERT_EQ(run.status, 0) << run.err;
-  for (const char* part : {"IsoPar", "Loop-3", "paper's own", "The paper's findings"}) {
+  for (const char* part : {"IsoPar", "Loop-3", "paper's own", "Findings, here and there"}) {
     EXPECT_NE(run.out.find(part), std::string::npos) << part << " in\n" << run.out;
   }
   // A line a system and nothing else, since stderr is no terminal here.
