@@ -50,7 +50,7 @@ struct StudySettings {
   int64_t width_step = 16;              ///< by which the solver widens F
   bool exits = true;                    ///< run_exits.h of systems with loops
   int64_t score_points = 10;            ///< score_points.h, the end's included; 0: none
-  int64_t score_point_instances = 128;  ///< most questions of a task at each, but for the end's
+  int64_t score_point_instances = 128;  ///< most questions of a task at each
   std::vector<Field> fields();
 };
 
