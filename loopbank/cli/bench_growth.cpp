@@ -13,6 +13,7 @@
 #include "loopbank/cli/setting_flags.h"
 #include "loopbank/study/plan.h"
 #include "loopbank/support/log.h"
+#include "loopbank/support/statistics.h"
 #include "loopbank/train/run_config.h"
 
 namespace loopbank::cli {
@@ -61,17 +62,11 @@ Axis axis_of(const std::string& name, const RunConfig& config, int64_t longest) 
 /// The largest share by which a value is off the straight line through all of them that minimises the
 /// squared relative errors.
 double off_the_line(const std::vector<double>& x, const std::vector<double>& y) {
-  double w = 0.0, wx = 0.0, wy = 0.0, wxx = 0.0, wxy = 0.0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double weight = 1.0 / (y[i] * y[i]);
-    w += weight;
-    wx += weight * x[i];
-    wy += weight * y[i];
-    wxx += weight * x[i] * x[i];
-    wxy += weight * x[i] * y[i];
+  std::vector<double> weights;
+  for (const double value : y) {
+    weights.push_back(1.0 / (value * value));
   }
-  const double slope = (w * wxy - wx * wy) / (w * wxx - wx * wx);
-  const double start = (wy - slope * wx) / w;
+  const auto [start, slope] = fit_line(x, y, weights);
   double worst = 0.0;
   for (size_t i = 0; i < x.size(); ++i) {
     worst = std::max(worst, std::abs(start + slope * x[i] - y[i]) / y[i]);

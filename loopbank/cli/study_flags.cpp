@@ -9,6 +9,7 @@
 
 #include "loopbank/study/capacity.h"
 #include "loopbank/study/study_seeds.h"
+#include "loopbank/support/append_missing.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
@@ -77,14 +78,6 @@ std::vector<int64_t> wanted_seeds(const StudyFlags& flags, const std::vector<int
   }
   const auto& list = seeds.empty() ? flags.seed.values : seeds;
   return list.empty() ? own : list;
-}
-
-void append_missing(auto& list, const auto& more) {
-  for (const auto& item : more) {
-    if (std::find(list.begin(), list.end(), item) == list.end()) {
-      list.push_back(item);
-    }
-  }
 }
 
 std::string absolute_path(const std::string& path) {
@@ -225,8 +218,7 @@ void check_folder_of_one_seed(const StudyFlags& flags, const std::vector<StudyCo
     if (seeds_under(folder / part.part_name()) == seeds && wanted != seeds) {
       fail(ErrorCode::kConfig,
            "--seeds {0}: expected --seed {0}, the one seed that {1} has from an earlier version, "
-           "got "
-           "a number of seeds. More of them: --seeds {0},{2}.",
+           "got a number of seeds. More of them: --seeds {0},{2}.",
            seeds.front(), flags.out, seeds.front() + 1);
     }
   }

@@ -7,6 +7,7 @@
 #include "loopbank/benchmark/benchmark_instance.h"
 #include "loopbank/benchmark/biographies.h"
 #include "loopbank/eval/task_files.h"
+#include "loopbank/support/append_missing.h"
 
 namespace loopbank {
 
@@ -117,14 +118,15 @@ std::vector<Column> columns_of(const StudyConfig& config) {
   return columns;
 }
 
+bool has_bpb(const std::vector<Column>& columns) {
+  return std::any_of(columns.begin(), columns.end(),
+                     [](const Column& column) { return column.is_bpb(); });
+}
+
 std::vector<std::string> tasks_of(const std::vector<Column>& columns) {
   std::vector<std::string> names;
   for (const auto& column : columns) {
-    for (const auto& task : column.tasks) {
-      if (std::find(names.begin(), names.end(), task) == names.end()) {
-        names.push_back(task);
-      }
-    }
+    append_missing(names, column.tasks);
   }
   return names;
 }

@@ -53,6 +53,9 @@ struct Column {
 /// suites that [text] names.
 [[nodiscard]] std::vector<Column> columns_of(const StudyConfig& config);
 
+/// Whether one of them is in bits per byte.
+[[nodiscard]] bool has_bpb(const std::vector<Column>& columns);
+
 /// Tasks of all columns, each once.
 [[nodiscard]] std::vector<std::string> tasks_of(const std::vector<Column>& columns);
 

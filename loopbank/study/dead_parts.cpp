@@ -31,8 +31,7 @@ std::vector<DeadPart> dead_parts_in(const SystemResult& system) {
 }
 
 std::string seeds_of(const DeadPart& part) {
-  return fmt::format("{} of {} seed{}", part.seeds.size(), part.of_seeds,
-                     part.of_seeds == 1 ? "" : "s");
+  return fmt::format("{} of {}", part.seeds.size(), plural(part.of_seeds, "seed"));
 }
 
 }  // namespace
@@ -79,7 +78,7 @@ std::string unwatched_runs(const PartResult& part) {
                         : fmt::format(
                               "{} of {} not watched: alarms off, or fewer validations than an "
                               "alarm waits for.",
-                              unwatched, plural(static_cast<size_t>(runs.all), "run"));
+                              unwatched, plural(runs.all, "run"));
 }
 
 std::string no_dead_parts(const PartResult& part) {
@@ -87,8 +86,7 @@ std::string no_dead_parts(const PartResult& part) {
   if (runs.watched == 0) {
     return unwatched_runs(part);
   }
-  return fmt::format("none found in {} of {}.{}{}", runs.watched,
-                     plural(static_cast<size_t>(runs.all), "run"),
+  return fmt::format("none found in {} of {}.{}{}", runs.watched, plural(runs.all, "run"),
                      runs.watched < runs.all ? " " : "", unwatched_runs(part));
 }
 

@@ -19,10 +19,9 @@ namespace {
 std::string verdicts_against_isopar(const PartResult& part) {
   std::vector<std::string> found;
   SeedCounts seeds;
-  const bool has_bpb = std::any_of(part.columns.begin(), part.columns.end(),
-                                   [](const Column& column) { return column.is_bpb(); });
+  const bool any_bpb = has_bpb(part.columns);
   for (const auto& column : part.columns) {
-    if (has_bpb && !column.is_bpb() && column.measure == Measure::kAccuracy) {
+    if (any_bpb && column.measure == Measure::kAccuracy) {
       continue;  // what accuracy tells, bits per byte tell with less noise
     }
     std::map<Verdict, std::vector<std::string>> by_verdict;
@@ -70,25 +69,6 @@ std::string tally_of_claims(const PartResult& part) {
       tally[Verdict::kOpen], seeds.words());
 }
 
-/// Of two systems' last validations, for every seed that both have.
-std::vector<double> loss_differences(const SystemResult& one, const SystemResult& other) {
-  std::map<int64_t, double> there;
-  for (const auto& curve : other.curves) {
-    if (!curve.validation_loss.empty()) {
-      there[curve.seed] = curve.validation_loss.back();
-    }
-  }
-  std::vector<double> differences;
-  for (const auto& curve : one.curves) {
-    const auto found = there.find(curve.seed);
-    if (!curve.validation_loss.empty() && found != there.end() &&
-        std::isfinite(curve.validation_loss.back() - found->second)) {
-      differences.push_back(curve.validation_loss.back() - found->second);
-    }
-  }
-  return differences;
-}
-
 /// At the end of training, against IsoPar.
 std::string losses_against_isopar(const PartResult& part) {
   const auto* base = part.find("isopar");
@@ -98,7 +78,8 @@ std::string losses_against_isopar(const PartResult& part) {
     if (base == nullptr || system.name == base->name) {
       continue;
     }
-    const auto differences = loss_differences(system, *base);
+    const auto differences =
+        paired_differences(system, last_losses(system), *base, last_losses(*base));
     const auto over_seeds = student_difference(differences);
     if (over_seeds) {
       seeds.add(differences.size());
@@ -140,8 +121,7 @@ std::string conclusion_of(const Figure& figure, const PartResult& part) {
   };
   if (is_one_of(kOneModel)) {
     return "This is one model, the first seed's: it tells how that model works, and nothing of "
-           "other "
-           "seeds.";
+           "other seeds.";
   }
   if (auto one_seed = one_seed_words(part.seeds.size()); !one_seed.empty()) {
     return one_seed;
@@ -223,6 +203,17 @@ void note_cut_intervals(Figure& figure) {
         " Intervals that reach further than the curves' own height above or below them are cut at "
         "the frame.";
   }
+}
+
+std::vector<double> last_losses(const SystemResult& system) {
+  std::vector<double> losses(system.seeds.size(), std::numeric_limits<double>::quiet_NaN());
+  for (const auto& curve : system.curves) {
+    const auto seed = std::find(system.seeds.begin(), system.seeds.end(), curve.seed);
+    if (seed != system.seeds.end() && !curve.validation_loss.empty()) {
+      losses[static_cast<size_t>(seed - system.seeds.begin())] = curve.validation_loss.back();
+    }
+  }
+  return losses;
 }
 
 std::vector<double> paired_differences(const SystemResult& one, const std::vector<double>& a,

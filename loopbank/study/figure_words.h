@@ -40,6 +40,9 @@ void note_cut_intervals(Figure& figure);
 void add_mean_over_seeds(FigureSeries& series, double at, const std::vector<double>& by_seed,
                          const std::string& note = "");
 
+/// The loss of each seed's last validation, in the order of the system's seeds; NaN where there is none.
+[[nodiscard]] std::vector<double> last_losses(const SystemResult& system);
+
 /// One number of each of two systems for every seed that both have, in the first one's order.
 /// @param a, b  in the order of the systems' seeds
 [[nodiscard]] std::vector<double> paired_differences(const SystemResult& one,

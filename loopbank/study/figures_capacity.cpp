@@ -59,8 +59,7 @@ std::optional<Figure> capacity_figure(const StudyResult& results, const ShownPar
           const double scale = is_share ? 1 / point.parameters : 1.0;
           const double none = std::numeric_limits<double>::quiet_NaN();
           const bool over_seeds = point.num_seeds > 1;  // else its interval is over questions
-          series.add(point.facts_bits, scale * point.bits,
-                     over_seeds ? scale * std::max(point.low, 0.0) : none,
+          series.add(point.facts_bits, scale * point.bits, over_seeds ? scale * point.low : none,
                      over_seeds ? scale * point.high : none);
           series.notes.push_back(fmt::format("{} people", point.people));
         }

@@ -136,8 +136,7 @@ void add_gains(Figure& figure, const PartResult& part, const std::vector<GainPai
   const bool all_hidden = std::all_of(pairs.begin(), pairs.end(),
                                       [](const GainPair& pair) { return pair.series.hidden; });
   // What is told in accuracy is told in bits per byte with less noise.
-  const bool has_bpb = std::any_of(part.columns.begin(), part.columns.end(),
-                                   [](const Column& column) { return column.is_bpb(); });
+  const bool any_bpb = has_bpb(part.columns);
   for (const auto& column : part.columns) {
     const auto panel = fmt::format("{}, {}", column.title, column.direction());
     bool any = false;
@@ -152,7 +151,7 @@ void add_gains(Figure& figure, const PartResult& part, const std::vector<GainPai
       }
       if (!curve.points.empty()) {
         any = true;
-        if ((column.is_bpb() || !has_bpb) && (all_hidden || !pair.series.hidden)) {
+        if ((column.is_bpb() || !any_bpb) && (all_hidden || !pair.series.hidden)) {
           note_trend(findings, pair, column, curve);
         }
         figure.series.push_back(std::move(series));

@@ -28,14 +28,12 @@ std::vector<double> scores_of(const SystemResult& system, const Column* column) 
   return score == nullptr ? std::vector<double>() : score->by_seed;
 }
 
-std::vector<double> last_losses(const SystemResult& system, const Column* /*column*/) {
-  std::vector<double> values;
-  for (const auto& curve : system.curves) {
-    if (!curve.validation_loss.empty()) {
-      values.push_back(curve.validation_loss.back());
-    }
-  }
-  return values.size() == system.seeds.size() ? values : std::vector<double>();
+/// None where a seed's is not known.
+std::vector<double> losses_by_seed(const SystemResult& system, const Column* /*column*/) {
+  auto losses = last_losses(system);
+  const bool all_known =
+      std::none_of(losses.begin(), losses.end(), [](double loss) { return std::isnan(loss); });
+  return all_known ? losses : std::vector<double>();
 }
 
 std::vector<double> flops_by_seed(const SystemResult& system, const Column* /*column*/) {
@@ -43,7 +41,7 @@ std::vector<double> flops_by_seed(const SystemResult& system, const Column* /*co
 }
 
 std::vector<SweepQuantity> quantities_of(const PartResult& part) {
-  std::vector<SweepQuantity> quantities = {{"validation loss, nats a token", last_losses},
+  std::vector<SweepQuantity> quantities = {{"validation loss, nats a token", losses_by_seed},
                                            {"expected forward FLOPs a token", flops_by_seed}};
   for (const auto& column : part.columns) {
     if (column.is_bpb()) {

@@ -47,21 +47,6 @@ SeedGains gains_of_seed(const ScoreCurve& one, const ScoreCurve& other, const st
   return gains;
 }
 
-/// a and b of y = a + b x.
-std::pair<double, double> least_squares(const std::vector<double>& x,
-                                        const std::vector<double>& y) {
-  const double mean_x = mean_of(x);
-  const double mean_y = mean_of(y);
-  double products = 0.0;
-  double squares = 0.0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    products += (x[i] - mean_x) * (y[i] - mean_y);
-    squares += (x[i] - mean_x) * (x[i] - mean_x);
-  }
-  const double b = products / squares;
-  return {mean_y - b * mean_x, b};
-}
-
 double covariance_of(const std::vector<double>& a, const std::vector<double>& b) {
   const double mean_a = mean_of(a);
   const double mean_b = mean_of(b);
@@ -115,7 +100,7 @@ std::optional<GainFit> fit_of(const std::vector<SeedGains>& by_seed,
     for (size_t i = first; i < tokens.size(); ++i) {
       y.push_back(gains.at(tokens[i]));
     }
-    const auto [level, slope] = least_squares(x, y);
+    const auto [level, slope] = fit_line(x, y);
     a.push_back(level);
     b.push_back(slope);
   }

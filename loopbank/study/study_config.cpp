@@ -129,8 +129,7 @@ std::vector<Field> StudySettings::fields() {
       Field("width_step", &width_step, "F of a matched baseline is a multiple of this").minimum(1),
       Field("exits", &exits,
             "measure what stopping early costs and saves in the systems with loops; adds a few "
-            "percent "
-            "to a run's time"),
+            "percent to a run's time"),
       Field("score_points", &score_points,
             "at how many points of its training, evenly spaced on a log axis of steps, a run is "
             "scored on its questions, the end's scores included; 0: at its end alone")

@@ -18,13 +18,13 @@
 #include "loopbank/study/score_points.h"
 #include "loopbank/study/study_seeds.h"
 #include "loopbank/study/system_thinking.h"
+#include "loopbank/support/append_missing.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
 #include "loopbank/support/folder_lock.h"
 #include "loopbank/support/json.h"
 #include "loopbank/support/stopwatch.h"
 #include "loopbank/train/device.h"
-#include "loopbank/train/run_data.h"
 #include "loopbank/train/run_directory.h"
 #include "loopbank/train/trainer.h"
 
@@ -257,7 +257,8 @@ std::function<void(const StepMetrics&, const LanguageModel&)> StudyPart::score_o
   }
   const auto tasks = questions_on_the_way(tasks_.at(job.seed), settings.score_point_instances);
   // std::function copies what it holds.
-  const auto tokenizer = std::make_shared<Tokenizer>(open_run_data(job.system.run).tokenizer);
+  const auto tokenizer =
+      std::make_shared<Tokenizer>(Tokenizer::load(job.system.run.data.tokenizer));
   const auto options = scoring_options(job.system.run);
   return [&job, settings, steps, tasks, tokenizer, options](const StepMetrics& step,
                                                             const LanguageModel& model) {
@@ -330,11 +331,7 @@ std::vector<int64_t> StudyPart::seeds_in_folder(const System& system) const {
   if (own != config_.systems.end() && !own->seeds.values.empty()) {
     return seeds;  // of this system alone
   }
-  for (const auto seed : seeds_under(directory_)) {
-    if (std::find(seeds.begin(), seeds.end(), seed) == seeds.end()) {
-      seeds.push_back(seed);
-    }
-  }
+  append_missing(seeds, seeds_under(directory_));
   return seeds;
 }
 

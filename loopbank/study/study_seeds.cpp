@@ -5,16 +5,14 @@
 #include <string>
 #include <system_error>
 
+#include "loopbank/support/append_missing.h"
+
 namespace loopbank {
 
 std::vector<int64_t> seeds_of(const std::vector<System>& systems) {
   std::vector<int64_t> seeds;
   for (const auto& system : systems) {
-    for (const auto seed : system.seeds) {
-      if (std::find(seeds.begin(), seeds.end(), seed) == seeds.end()) {
-        seeds.push_back(seed);
-      }
-    }
+    append_missing(seeds, system.seeds);
   }
   return seeds;
 }

@@ -11,6 +11,7 @@
 #include "loopbank/infer/inference_model.h"
 #include "loopbank/support/error.h"
 #include "loopbank/support/files.h"
+#include "loopbank/support/progress.h"
 #include "loopbank/support/statistics.h"
 #include "loopbank/train/device.h"
 
@@ -114,10 +115,6 @@ std::string describe_layer(const LoopsAgainstSteps& thinking) {
                            most->rho);
 }
 
-std::string show_steps(int64_t steps) {
-  return fmt::format("{} step{}", steps, steps == 1 ? "" : "s");
-}
-
 }  // namespace
 
 void members(auto& by, Either<RunThinking> auto& thinking) {
@@ -169,7 +166,7 @@ std::string describe(const LoopsAgainstSteps& thinking) {
   const auto& most = thinking.by_steps.back();
   if (thinking.by_steps.size() < 2) {
     return fmt::format("All answer tokens of {} have {} behind them and take {:.2f} loops.",
-                       thinking.task, show_steps(fewest.steps), fewest.loops);
+                       thinking.task, plural(fewest.steps, "step"), fewest.loops);
   }
   if (!thinking.correlation.has_interval && thinking.correlation.rho == 0.0) {
     return fmt::format("All answer tokens of {} take {:.2f} loops, whatever lies behind them.",
@@ -179,10 +176,10 @@ std::string describe(const LoopsAgainstSteps& thinking) {
       "{} with the steps behind a token of {}: rho {} over {}{}. Tokens with {} take {:.2f} loops, "
       "with {} {:.2f}.",
       trend_of(thinking.correlation), thinking.task, show_rho(thinking.correlation),
-      thinking.seeds > 1 ? fmt::format("{} seeds", thinking.seeds)
+      thinking.seeds > 1 ? plural(thinking.seeds, "seed")
                          : fmt::format("{} questions of one seed", thinking.questions),
-      describe_layer(thinking), show_steps(fewest.steps), fewest.loops, show_steps(most.steps),
-      most.loops);
+      describe_layer(thinking), plural(fewest.steps, "step"), fewest.loops,
+      plural(most.steps, "step"), most.loops);
   text += fmt::format(" With the token's place held rho is {}, with its loss held {}.",
                       show_rho(thinking.given_place), show_rho(thinking.given_loss));
   return text;

@@ -1,7 +1,6 @@
 #include "loopbank/support/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,18 +9,12 @@
 #include <cstdio>
 #include <string>
 
+#include "loopbank/support/terminal.h"
+
 namespace loopbank {
 namespace {
 
 constexpr std::chrono::milliseconds kTerminalInterval{100};
-
-size_t terminal_columns() {
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-    return size.ws_col;
-  }
-  return 120;
-}
 
 std::string scale(double value, const std::array<const char*, 5>& units) {
   size_t unit = 0;
@@ -55,7 +48,7 @@ void Progress::update(std::string_view line) {
 
 void Progress::show() {
   if (on_terminal_) {
-    pending_.resize(std::min(pending_.size(), terminal_columns() - 1));
+    pending_.resize(std::min(pending_.size(), terminal_size(stderr).columns - 1));
     fmt::print(stderr, "\r\033[K{}", pending_);
     std::fflush(stderr);
     line_open_ = true;

@@ -1,32 +1,15 @@
 #include "loopbank/support/progress_board.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 
 #include "loopbank/support/log.h"
+#include "loopbank/support/terminal.h"
 
 namespace loopbank {
-namespace {
-
-struct TerminalSize {
-  size_t rows = 24;
-  size_t columns = 120;
-};
-
-TerminalSize size_of(std::FILE* out) {
-  winsize size{};
-  TerminalSize found;
-  if (::ioctl(::fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {
-    found = {.rows = size.ws_row, .columns = size.ws_col};
-  }
-  return found;
-}
-
-}  // namespace
 
 ProgressBoard::ProgressBoard(std::FILE* out) : out_(out) {
   set_log_erases_below(true);
@@ -42,7 +25,7 @@ void ProgressBoard::show(std::vector<std::string> lines) {
     finish();
     return;
   }
-  const auto size = size_of(out_);
+  const auto size = terminal_size(out_);
   const auto most = std::max<size_t>(size.rows, 2) - 1;
   if (lines.size() > most) {
     lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(most) - 1, lines.end() - 1);

@@ -110,6 +110,26 @@ double standard_error_of(std::span<const double> values) {
                            : std::sqrt(variance_of(values) / static_cast<double>(values.size()));
 }
 
+Line fit_line(std::span<const double> x, std::span<const double> y,
+              std::span<const double> weights) {
+  const auto weight = [&](size_t i) { return weights.empty() ? 1.0 : weights[i]; };
+  double all = 0.0, mean_x = 0.0, mean_y = 0.0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    all += weight(i);
+    mean_x += weight(i) * x[i];
+    mean_y += weight(i) * y[i];
+  }
+  mean_x /= all;
+  mean_y /= all;
+  double products = 0.0, squares = 0.0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    products += weight(i) * (x[i] - mean_x) * (y[i] - mean_y);
+    squares += weight(i) * (x[i] - mean_x) * (x[i] - mean_x);
+  }
+  const double slope = products / squares;
+  return {.start = mean_y - slope * mean_x, .slope = slope};
+}
+
 double median(std::vector<double> values) {
   if (values.empty()) {
     return 0.0;

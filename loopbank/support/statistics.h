@@ -31,6 +31,17 @@ namespace loopbank {
 /// The middle value, for an even count the mean of the two in the middle; 0 for none.
 [[nodiscard]] double median(std::vector<double> values);
 
+/// y = start + slope x.
+struct Line {
+  double start = 0.0;
+  double slope = 0.0;
+};
+/// The line with the least sum of weighted squared errors in y.
+/// @param x, y     as many of both, of two different x at least
+/// @param weights  one a point, above 0; empty: all alike
+[[nodiscard]] Line fit_line(std::span<const double> x, std::span<const double> y,
+                            std::span<const double> weights = {});
+
 /// A difference with its 95 % interval and two-sided p.
 struct Difference {
   double difference = 0.0;

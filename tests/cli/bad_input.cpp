@@ -39,4 +39,15 @@ void expect_refused(const BadInput& item) {
   }
 }
 
+void expect_refused_beside_model(BadInput item) {
+  const auto spoil = std::move(item.spoil);
+  item.spoil = [&spoil](const std::filesystem::path& directory) {
+    write_model(directory / "model");
+    if (spoil) {
+      spoil(directory);
+    }
+  };
+  expect_refused(item);
+}
+
 }  // namespace loopbank::testing

@@ -27,4 +27,7 @@ inline std::ostream& operator<<(std::ostream& out, const BadInput& item) {
 /// one line on stderr that starts with "error: " and holds every fragment.
 void expect_refused(const BadInput& item);
 
+/// The same beside a model, in `model`.
+void expect_refused_beside_model(BadInput item);
+
 }  // namespace loopbank::testing

@@ -120,15 +120,7 @@ const std::vector<BadInput> kInsideMistakes = {
 class InsideMistake : public ::testing::TestWithParam<BadInput> {};
 
 TEST_P(InsideMistake, EndsInOneLineThatNamesIt) {
-  auto item = GetParam();
-  const auto spoil = item.spoil;
-  item.spoil = [&spoil](const Path& directory) {
-    write_model(directory / "model");
-    if (spoil) {
-      spoil(directory);
-    }
-  };
-  expect_refused(item);
+  expect_refused_beside_model(GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Inside, InsideMistake, ::testing::ValuesIn(kInsideMistakes),

@@ -93,15 +93,7 @@ const std::vector<BadInput> kThinkingMistakes = {
 class ThinkingMistake : public ::testing::TestWithParam<BadInput> {};
 
 TEST_P(ThinkingMistake, EndsInOneLineThatNamesIt) {
-  auto item = GetParam();
-  const auto spoil = item.spoil;
-  item.spoil = [&spoil](const Path& directory) {
-    write_model(directory / "model");
-    if (spoil) {
-      spoil(directory);
-    }
-  };
-  expect_refused(item);
+  expect_refused_beside_model(GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Thinking, ThinkingMistake, ::testing::ValuesIn(kThinkingMistakes),

@@ -109,5 +109,16 @@ TEST(HolmAdjusted, IsWorkedOutByHand) {
   EXPECT_TRUE(holm_adjusted({}).empty());
 }
 
+TEST(FitLine, GoesThroughPointsOnALineAndHeedsWeights) {
+  const std::vector<double> x = {1.0, 2.0, 4.0};
+  const auto exact = fit_line(x, std::vector<double>{5.0, 7.0, 11.0});
+  EXPECT_NEAR(exact.start, 3.0, 1e-12);
+  EXPECT_NEAR(exact.slope, 2.0, 1e-12);
+  const std::vector<double> off = {5.0, 7.0, 20.0};
+  EXPECT_NEAR(fit_line(x, off).slope, 73.0 / 14.0, 1e-12);
+  // A point of almost no weight draws the line nowhere.
+  EXPECT_NEAR(fit_line(x, off, std::vector<double>{1.0, 1.0, 1e-9}).slope, 2.0, 1e-6);
+}
+
 }  // namespace
 }  // namespace loopbank
